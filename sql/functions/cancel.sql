@@ -1,0 +1,26 @@
+-- Cancels a job: one that waits ends at once, a running one is stopped by its dispatcher. Returns whether
+-- there was such a job. The row's status is left to whoever cancels.
+create or replace function rowcall.cancel(job bigint, reason text default 'cancelled') returns boolean
+language plpgsql
+set search_path = pg_catalog
+as $$
+declare
+    mine rowcall.jobs;
+begin
+    select * into mine from rowcall.jobs where id = job for update;
+    if not found then
+        return false;
+    end if;
+    if mine.state = 'running' then
+        update rowcall.attempts a set stop_requested = coalesce(cancel.reason, 'cancelled'), stop_outcome = 'CANCELLED'
+        where a.id = mine.attempt_id and a.stop_requested is null;
+        perform pg_notify('rowcall_control', '');
+    else
+        delete from rowcall.jobs where id = job;
+        insert into rowcall.history (job_id, task, source_table, row_key, on_status, outcome, attempts, message, created)
+        values (mine.id, mine.task, mine.source_table, mine.row_key, mine.on_status, 'CANCELLED', mine.attempts,
+                cancel.reason, mine.created);
+    end if;
+    return true;
+end
+$$;

@@ -1,0 +1,30 @@
+-- Makes the jobs for the rows that a trigger noted as missed, and forgets the notes. A table that still
+-- cannot be read keeps its notes for the next time. Returns the number of notes dealt with.
+create or replace function rowcall.enqueue_missed() returns bigint
+language plpgsql
+set search_path = pg_catalog
+as $$
+declare
+    missed record;
+    dealt bigint := 0;
+begin
+    for missed in
+        with taken as (
+            delete from rowcall.missed_rows m
+            where m.ctid in (select ctid from rowcall.missed_rows for update skip locked limit 10000)
+            returning m.source_table, m.row_key, m.error
+        )
+        select source_table, array_agg(distinct row_key) as keys, min(error) as error, count(*) as notes
+        from taken group by source_table
+    loop
+        begin
+            perform rowcall.rescan(missed.source_table, missed.keys);
+            dealt := dealt + missed.notes;
+        exception when others then
+            insert into rowcall.missed_rows (source_table, row_key, error)
+            select missed.source_table, k, sqlerrm from unnest(missed.keys) as k;
+        end;
+    end loop;
+    return dealt;
+end
+$$;

@@ -1,0 +1,34 @@
+-- Makes the partitions of history for today and the coming days, and drops those older than the given age,
+-- and the attempts of that age with them.
+create or replace function rowcall.keep_history(keep interval, days_ahead int default 3) returns void
+language plpgsql
+set search_path = pg_catalog
+as $$
+declare
+    day date;
+    old regclass;
+begin
+    -- One dispatcher at a time; the others have nothing to add.
+    if not pg_try_advisory_xact_lock(hashtext('rowcall.keep_history')) then
+        return;
+    end if;
+    for day in select generate_series(current_date, current_date + days_ahead, interval '1 day')::date loop
+        if to_regclass(format('rowcall.history_%s', to_char(day, 'YYYYMMDD'))) is null
+           and not exists (select from rowcall.history_default where settled >= day and settled < day + 1) then
+            execute format('create table rowcall.history_%s partition of rowcall.history for values from (%L) to (%L)',
+                to_char(day, 'YYYYMMDD'), day::timestamptz, (day + 1)::timestamptz);
+        end if;
+    end loop;
+    for old in
+        select inhrelid::regclass from pg_inherits join pg_class c on c.oid = inhrelid
+        where inhparent = 'rowcall.history'::regclass and c.relname ~ '^history_\d{8}$'
+          and to_date(substr(c.relname, 9), 'YYYYMMDD') + 1 < (now() - keep)::date
+    loop
+        execute format('drop table %s', old);
+    end loop;
+    delete from rowcall.history_default where settled < now() - keep;
+    delete from rowcall.attempts a
+    where a.id in (select id from rowcall.attempts where ended < now() - keep order by ended limit 10000)
+      and not exists (select from rowcall.jobs j where j.id = a.job_id);
+end
+$$;

@@ -1,0 +1,24 @@
+-- The attempt that a token speaks for, locked, or the error that tells its holder to leave.
+create or replace function rowcall.open_attempt(token text) returns rowcall.attempts
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    attempt rowcall.attempts;
+begin
+    select * into attempt from rowcall.attempts a
+    where a.token_hash = sha256(convert_to(token, 'UTF8')) and a.ended is null
+    for update;
+    if not found then
+        raise exception 'rowcall: this token speaks for no open attempt'
+            using errcode = 'RC001',
+                  hint = 'The attempt has ended or was superseded. Stop, and change nothing.';
+    end if;
+    if attempt.stop_requested is not null then
+        raise exception 'rowcall: this attempt is being stopped: %', attempt.stop_requested
+            using errcode = 'RC002', hint = 'Stop, and change nothing.';
+    end if;
+    return attempt;
+end
+$$;
+revoke all on function rowcall.open_attempt(text) from public;

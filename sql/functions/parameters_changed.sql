@@ -1,0 +1,17 @@
+-- After an edit: keep what was, release the jobs that the old row blocked, tell the dispatchers.
+create or replace function rowcall.parameters_changed() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    insert into rowcall.parameters_history (name, version, operation, old, new)
+    values (coalesce(new.name, old.name), coalesce(new.version, old.version + 1), tg_op, to_jsonb(old), to_jsonb(new));
+    perform rowcall.release_blocked(array[old.name, new.name]);
+    perform pg_notify('rowcall_parameters', '');
+    return null;
+end
+$$;
+revoke all on function rowcall.parameters_changed() from public;
+drop trigger if exists parameters_changed on rowcall.parameters;
+create trigger parameters_changed after insert or update or delete on rowcall.parameters
+    for each row execute function rowcall.parameters_changed();

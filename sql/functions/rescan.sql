@@ -1,0 +1,37 @@
+-- Makes the jobs that triggers did not: after a restore, a replay with triggers off, a table watched late.
+-- With keys, exactly those rows (as the trigger would have). Without, every row that rests in a status with
+-- a task and has neither a job nor a past run of it; what ran before is not run again by a rescan.
+-- Returns the number of jobs made.
+drop function if exists rowcall.rescan(regclass, jsonb[]);
+create function rowcall.rescan(source regclass, keys jsonb[] default null) returns bigint
+language plpgsql
+set search_path = pg_catalog
+as $$
+declare
+    entry rowcall.source_tables := rowcall.source_of(source);
+    key text := rowcall.key_sql(entry, 't');
+    made bigint;
+begin
+    if 'timestamp with time zone' = any (entry.key_types) or 'time with time zone' = any (entry.key_types) then
+        perform set_config('timezone', 'UTC', true);
+    end if;
+    execute format($sql$
+        insert into rowcall.jobs as j (task, source_table, row_key, on_status)
+        select p.name, p.source_table, %1$s, p.on_status
+        from %2$s t
+        join rowcall.parameters p on p.source_table = $1 and p.on_status = t.%3$I::text
+        where (p.condition is null or rowcall.condition_holds(to_jsonb(t), p.condition))
+          and case when $2 is null
+              then not exists (select from rowcall.history h
+                               where h.source_table = $1 and h.row_key = %1$s and h.task = p.name)
+              else %1$s = any ($2) end
+        on conflict on constraint one_job_per_task_and_row do update
+        set again = true where $2 is not null and j.state = 'running'
+    $sql$, key, source, entry.status_column) using source, keys;
+    get diagnostics made = row_count;
+    if made > 0 then
+        perform pg_notify('rowcall_control', '');
+    end if;
+    return made;
+end
+$$;

@@ -1,0 +1,18 @@
+-- The rows of a source table with the given keys, as jobs and templates see them. A key whose row is gone
+-- returns nothing; a table that cannot be read returns one row that says so.
+drop function if exists rowcall.source_rows(regclass, jsonb[]);
+create function rowcall.source_rows(source regclass, keys jsonb[])
+returns table (row_key jsonb, status text, row_data jsonb, error text)
+language plpgsql stable
+set search_path = pg_catalog
+as $$
+declare
+    entry rowcall.source_tables := rowcall.source_of(source);
+begin
+    return query execute format(
+        'select w.key, t.%I::text, to_jsonb(t), null::text from unnest($1) as w(key) join %s t on %s',
+        entry.status_column, source, rowcall.key_match_sql(entry, 't', 'w.key')) using keys;
+exception when others then
+    return query select null::jsonb, null::text, null::jsonb, sqlerrm;
+end
+$$;

@@ -1,0 +1,27 @@
+-- Admits the first executor of an attempt and hands it its work. Any later caller is told to leave; the
+-- same executor may ask again (its first answer may have been lost), which is why it can name itself.
+drop function if exists rowcall.task_start(text, text);
+create function rowcall.task_start(token text, executor text default null)
+returns table (job_id bigint, attempt int, task text, source_table text, row_key jsonb, row_data jsonb, "values" jsonb)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    mine rowcall.attempts := rowcall.open_attempt(token);
+begin
+    if mine.started is not null and (mine.executor is null or mine.executor is distinct from task_start.executor) then
+        raise exception 'rowcall: this attempt was started already, by another executor'
+            using errcode = 'RC003', hint = 'One attempt has one executor. Stop, and change nothing.';
+    end if;
+    update rowcall.attempts a
+    set started = coalesce(a.started, clock_timestamp()), heartbeat = clock_timestamp(), executor = task_start.executor
+    where a.id = mine.id;
+    return query
+    select mine.job_id, mine.number, mine.task,
+           (select format('%I.%I', n.nspname, c.relname) from pg_class c join pg_namespace n on n.oid = c.relnamespace
+            where c.oid = mine.source_table),
+           mine.row_key,
+           (select r.row_data from rowcall.source_rows(mine.source_table, array[mine.row_key]) r),
+           coalesce(mine.request->'values', '{}');
+end
+$$;

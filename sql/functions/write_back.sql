@@ -1,0 +1,79 @@
+-- Writes status, result and message into rows of a source table, each only if its status is still one of
+-- those expected (compare-and-set). It never waits: a row that somebody else holds is reported and left.
+-- Per row, in the order given: written | moved (another status by now) | deleted | locked | failed (with
+-- the error). One row's error does not touch the others.
+drop function if exists rowcall.write_back(regclass, text, jsonb[], jsonb[], text[], jsonb[]);
+create function rowcall.write_back(
+    source regclass,
+    result_column text,      -- null: status only
+    keys jsonb[],
+    expected jsonb[],        -- per row, an array of statuses
+    statuses text[],         -- null: leave the status
+    merges jsonb[]           -- merged into the result column, in place of an older message; null: leave it
+) returns table (place int, state text, error text)
+language plpgsql
+set search_path = pg_catalog
+as $$
+declare
+    entry rowcall.source_tables;
+    statement text;
+    i int;
+begin
+    select * into entry from rowcall.source_tables where relation = source;
+    if not found then
+        return query select generate_subscripts(keys, 1), 'failed', 'the table is no longer watched';
+        return;
+    end if;
+    statement := format($sql$
+        with want as (
+            select * from unnest($1, $2, $3, $4) with ordinality as w(key, expected, status, merge, place)
+        ), seen as (
+            select w.place, w.expected ? t.%1$I::text as as_expected from want w join %2$s t on %3$s
+        ), held as (
+            select w.place from want w join %2$s t on %3$s
+            where w.expected ? t.%1$I::text
+            for no key update of t skip locked
+        ), written as (
+            update %2$s t set %4$s
+            from want w join held using (place)
+            where %3$s
+            returning w.place
+        )
+        select w.place::int,
+            case when written.place is not null then 'written'
+                 when seen.place is null then 'deleted'
+                 when not seen.as_expected then 'moved'
+                 else 'locked' end,
+            null::text
+        from want w left join seen using (place) left join written using (place)
+    $sql$,
+        entry.status_column, source, rowcall.key_match_sql(entry, 't', 'w.key'),
+        concat_ws(', ',
+            format('%1$I = coalesce(w.status::%2$s, t.%1$I)', entry.status_column, entry.status_type),
+            case when result_column is not null then format(
+                '%1$I = case when w.merge is null then t.%1$I when jsonb_typeof(t.%1$I) = ''object'' '
+                'then (t.%1$I - ''{message,outcome}''::text[]) || w.merge '
+                'else coalesce(nullif(t.%1$I, ''null''), ''{}'') || w.merge end', result_column) end,
+            case when entry.touch_column is not null then format('%I = now()', entry.touch_column) end));
+
+    -- Tells our own trigger that these changes are the job's, not somebody's who moves the row on.
+    perform set_config('rowcall.writing', 'on', true);
+    begin
+        return query execute statement using keys, expected, statuses, merges;
+    exception when others then
+        for i in 1 .. cardinality(keys) loop
+            begin
+                return query execute 'select ' || i || ', r.state, r.error from (' || statement
+                    || ') r(place, state, error)'
+                    using keys[i:i], expected[i:i], statuses[i:i], merges[i:i];
+            exception
+                when lock_not_available or deadlock_detected or serialization_failure then
+                    return query select i, 'locked', sqlerrm;
+                when others then
+                    return query select i, 'failed', sqlerrm;
+            end;
+        end loop;
+    end;
+    perform set_config('rowcall.writing', '', true);
+end
+$$;

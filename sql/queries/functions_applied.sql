@@ -1,0 +1,2 @@
+-- The functions as they were last applied.
+select name, checksum from rowcall.functions

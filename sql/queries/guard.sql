@@ -1,0 +1,7 @@
+-- Before each claim: is the schema still one we understand, and are the parameters still those we have read?
+select
+    (select max(version) from rowcall.migrations) as version,
+    (select max(oldest_daemon) from rowcall.migrations) as oldest_daemon,
+    md5(concat(
+        (select string_agg(xmin::text, ',' order by name) from rowcall.parameters), ';',
+        (select string_agg(xmin::text, ',' order by runner) from rowcall.runner_defaults))) as parameters_stamp

@@ -1,0 +1,2 @@
+-- A notification to ourselves.
+select pg_notify($1, '')

@@ -1,0 +1,2 @@
+-- Status, result and message into rows of one source table, each by compare-and-set.
+select place, state, error from rowcall.write_back($1::oid::regclass, $2, $3, $4, $5, $6)

@@ -1,0 +1,74 @@
+//! `rowcall migrate`
+
+use anyhow::bail;
+use clap::Args;
+use rowcall::database;
+use rowcall::settings::Settings;
+
+/// Migrations are applied once and in order, functions whenever they changed, in one transaction; two migrations
+/// at the same time are safe. The role needs CREATE on the database the first time, and no superuser.
+#[derive(Args)]
+pub struct Migrate {
+    /// Print the SQL that would run, and change nothing
+    #[arg(long, conflicts_with_all = ["down_to", "status"])]
+    dry_run: bool,
+    /// Go back to this version; 0 removes Rowcall
+    #[arg(long, value_name = "VERSION", conflicts_with = "status")]
+    down_to: Option<i32>,
+    /// With --down-to 0: yes, drop rowcall.files and all its rows too
+    #[arg(long, requires = "down_to")]
+    force: bool,
+    /// Show which migrations are applied
+    #[arg(long)]
+    status: bool,
+}
+
+impl Migrate {
+    /// Does it.
+    pub async fn run(&self, settings: &Settings) -> anyhow::Result<()> {
+        let mut client = super::connect(settings).await?;
+        if self.status {
+            for m in database::migration_status(&client).await? {
+                let applied =
+                    m.applied.map_or_else(|| "not applied".to_owned(), |at| format!("applied {at}"));
+                println!("{:>4}  {:<30} {applied}", m.version, m.name);
+            }
+            return Ok(());
+        }
+        if self.dry_run {
+            let plan = database::plan(&mut client).await?;
+            if plan.is_empty() {
+                println!("-- nothing to do");
+            } else {
+                print!("{}", plan.sql());
+            }
+            return Ok(());
+        }
+        if let Some(version) = self.down_to {
+            if version < 0 {
+                bail!("--down-to {version}: versions count from 0");
+            }
+            if version == 0 && !self.force {
+                bail!(
+                    "--down-to 0 drops rowcall.files with all its rows, and the history; add --force if that is meant"
+                );
+            }
+            let undone = database::migrate_down(&mut client, version).await?;
+            if undone.is_empty() {
+                println!("nothing to do: the schema is not above version {version}");
+            }
+            for m in undone {
+                println!("took back migration {} {}", m.version, m.name);
+            }
+            return Ok(());
+        }
+        let plan = database::migrate(&mut client).await?;
+        if plan.is_empty() {
+            println!("nothing to do: the schema is at version {}", database::SCHEMA_VERSION);
+        }
+        for line in plan.summary() {
+            println!("applied {line}");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,82 @@
+//! One file per subcommand; here is what they have in common.
+
+mod migrate;
+mod serve;
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+use rowcall::settings::{LogFormat, LogSettings, Settings, Sources, load};
+use tracing_subscriber::EnvFilter;
+
+/// Insert a row, run a container
+#[derive(Parser)]
+#[command(name = "rowcall", version)]
+pub struct Cli {
+    /// A settings file; config/rowcall.toml documents every setting [env: ROWCALL_CONFIG]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The database, as postgresql://user:password@host:port/dbname [env: DATABASE_URL]
+    #[arg(long, global = true, value_name = "URL", hide_env_values = true)]
+    database_url: Option<String>,
+    /// What to log: error, warn, info, debug, trace, or a filter such as rowcall=debug
+    #[arg(long, global = true, value_name = "LEVEL")]
+    log_level: Option<String>,
+    /// How to log: human or json
+    #[arg(long, global = true, value_name = "FORMAT")]
+    log_format: Option<String>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Bring the rowcall schema of the database up to date
+    Migrate(migrate::Migrate),
+    /// Run the dispatcher
+    Serve(serve::Serve),
+}
+
+/// Runs what was asked for.
+pub fn run(cli: Cli) -> anyhow::Result<()> {
+    let mut sources = Sources::from_process(cli.config);
+    let flags =
+        [("database.url", cli.database_url), ("log.level", cli.log_level), ("log.format", cli.log_format)];
+    for (key, value) in flags {
+        if let Some(value) = value {
+            sources = sources.with_flag(key, value);
+        }
+    }
+    let settings = load(&sources)?;
+    start_log(&settings.log)?;
+    let runtime = tokio::runtime::Runtime::new().context("cannot start")?;
+    runtime.block_on(async {
+        match cli.command {
+            Command::Migrate(migrate) => migrate.run(&settings).await,
+            Command::Serve(serve) => serve.run(settings).await,
+        }
+    })
+}
+
+/// Logs go to standard error: standard output belongs to what a command prints.
+fn start_log(settings: &LogSettings) -> anyhow::Result<()> {
+    let filter: EnvFilter = settings
+        .level
+        .parse()
+        .with_context(|| format!("log.level: {:?} is not a level or filter", settings.level))?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match settings.format {
+        LogFormat::Human => log.with_target(false).with_ansi(std::io::stderr().is_terminal()).init(),
+        LogFormat::Json => log.json().flatten_event(true).init(),
+    }
+    Ok(())
+}
+
+/// A connection for commands that need one.
+async fn connect(settings: &Settings) -> anyhow::Result<tokio_postgres::Client> {
+    let (client, connection) = rowcall::database::Database::new(&settings.database)?.connect().await?;
+    tokio::spawn(connection);
+    Ok(client)
+}

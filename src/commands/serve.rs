@@ -1,0 +1,47 @@
+//! `rowcall serve`
+
+use clap::Args;
+use rowcall::dispatcher::{Dispatcher, Mode};
+use rowcall::runners;
+use rowcall::settings::Settings;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// Any number of dispatchers may run against one database. SIGTERM or Ctrl-C drains: no new jobs are claimed, and
+/// running tasks may end within dispatcher.shutdown_grace or are left to the next dispatcher; a second signal ends
+/// at once.
+#[derive(Args)]
+pub struct Serve {
+    /// Run what is due, wait for its end, and exit (for cron and for tests)
+    #[arg(long)]
+    drain: bool,
+}
+
+impl Serve {
+    /// Runs until told to stop.
+    pub async fn run(&self, settings: Settings) -> anyhow::Result<()> {
+        // Before anything starts, so that an early signal is not lost.
+        let mut signals = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
+        let mode = if self.drain { Mode::Drain } else { Mode::Serve };
+        let dispatcher = Dispatcher::start(settings, mode, runners::enabled).await?;
+        let draining = dispatcher.draining();
+        tokio::select! {
+            () = draining.cancelled() => {}
+            () = any(&mut signals) => {
+                tracing::info!("draining: no new jobs are claimed");
+                dispatcher.drain();
+            }
+        }
+        tokio::select! {
+            finished = dispatcher.finish() => finished?,
+            () = any(&mut signals) => tracing::warn!("ended at once; what runs is left to the next dispatcher"),
+        }
+        Ok(())
+    }
+}
+
+async fn any([first, second]: &mut [Signal; 2]) {
+    tokio::select! {
+        _ = first.recv() => {}
+        _ = second.recv() => {}
+    }
+}

@@ -1,0 +1,153 @@
+//! Statements on `rowcall.attempts` while they are open.
+
+use std::time::Duration;
+
+use deadpool_postgres::GenericClient;
+use serde_json::Value;
+
+use super::DatabaseError;
+use crate::parameters::Deadlines;
+
+/// An attempt about to be written down, before any runner hears of it.
+#[derive(Debug, Clone)]
+#[allow(missing_docs)]
+pub struct NewAttempt {
+    pub id: i64,
+    pub job_id: i64,
+    pub task: String,
+    pub source_table: u32,
+    pub row_key: Value,
+    pub number: i32,
+    pub runner: String,
+    pub launch_key: String,
+    pub token_hash: Vec<u8>,
+    pub request: Value,
+    pub deadlines: Deadlines,
+}
+
+/// Writes a batch of attempts.
+pub async fn create_attempts(
+    client: &impl GenericClient,
+    dispatcher_id: i64,
+    attempts: &[NewAttempt],
+) -> Result<(), DatabaseError> {
+    if attempts.is_empty() {
+        return Ok(());
+    }
+    fn column<'a, T>(attempts: &'a [NewAttempt], field: impl Fn(&'a NewAttempt) -> T) -> Vec<T> {
+        attempts.iter().map(field).collect()
+    }
+    let statement = client.prepare_cached(include_str!("../../sql/queries/attempts_create.sql")).await?;
+    client
+        .execute(
+            &statement,
+            &[
+                &dispatcher_id,
+                &column(attempts, |a| a.id),
+                &column(attempts, |a| a.job_id),
+                &column(attempts, |a| a.task.as_str()),
+                &column(attempts, |a| a.source_table),
+                &column(attempts, |a| &a.row_key),
+                &column(attempts, |a| a.number),
+                &column(attempts, |a| a.runner.as_str()),
+                &column(attempts, |a| a.launch_key.as_str()),
+                &column(attempts, |a| a.token_hash.as_slice()),
+                &column(attempts, |a| &a.request),
+                &column(attempts, |a| a.deadlines.timeout),
+                &column(attempts, |a| a.deadlines.launch),
+                &column(attempts, |a| a.deadlines.heartbeat),
+            ],
+        )
+        .await?;
+    Ok(())
+}
+
+/// Attempts that their runner has taken, with its name for them.
+pub async fn mark_launched(
+    client: &impl GenericClient,
+    launched: &[(i64, String)],
+) -> Result<(), DatabaseError> {
+    let (ids, external): (Vec<i64>, Vec<&str>) = launched.iter().map(|(id, e)| (*id, e.as_str())).unzip();
+    let statement = client.prepare_cached(include_str!("../../sql/queries/attempts_launched.sql")).await?;
+    client.execute(&statement, &[&ids, &external]).await?;
+    Ok(())
+}
+
+/// An attempt that must be stopped, and why.
+#[derive(Debug, Clone)]
+pub struct Overdue {
+    /// The attempt.
+    pub id: i64,
+    /// For a person.
+    pub reason: String,
+}
+
+/// This dispatcher's attempts that must be stopped now.
+pub async fn overdue_attempts(
+    client: &impl GenericClient,
+    dispatcher_id: i64,
+    report_grace: Duration,
+) -> Result<Vec<Overdue>, DatabaseError> {
+    let statement = client.prepare_cached(include_str!("../../sql/queries/attempts_overdue.sql")).await?;
+    Ok(client
+        .query(&statement, &[&dispatcher_id, &report_grace.as_secs_f64()])
+        .await?
+        .iter()
+        .map(|row| Overdue { id: row.get("id"), reason: row.get("reason") })
+        .collect())
+}
+
+/// An attempt taken over from a dispatcher that is gone.
+#[derive(Debug, Clone)]
+#[allow(missing_docs)]
+pub struct Rescued {
+    pub id: i64,
+    pub job_id: i64,
+    pub task: String,
+    pub number: i32,
+    pub runner: String,
+    pub launch_key: String,
+    pub request: Value,
+    pub external_id: Option<String>,
+    /// Whether a runner is known to have taken it.
+    pub launched: bool,
+}
+
+/// Takes over the open attempts of dispatchers that are gone.
+pub async fn rescue_attempts(
+    client: &impl GenericClient,
+    dispatcher_id: i64,
+    host: &str,
+    dead_after: Duration,
+    lost_after: Duration,
+    free_runners: &[String],
+    host_bound_runners: &[String],
+) -> Result<Vec<Rescued>, DatabaseError> {
+    let statement = client.prepare_cached(include_str!("../../sql/queries/attempts_rescue.sql")).await?;
+    Ok(client
+        .query(
+            &statement,
+            &[
+                &dispatcher_id,
+                &host,
+                &dead_after.as_secs_f64(),
+                &lost_after.as_secs_f64(),
+                &free_runners,
+                &host_bound_runners,
+            ],
+        )
+        .await?
+        .iter()
+        .map(|row| Rescued {
+            id: row.get("id"),
+            job_id: row.get("job_id"),
+            task: row.get("task"),
+            number: row.get("number"),
+            runner: row.get("runner"),
+            launch_key: row.get("launch_key"),
+            request: row.get("request"),
+            external_id: row.get("external_id"),
+            launched: row.get("launched"),
+        })
+        .collect())
+}

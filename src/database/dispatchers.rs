@@ -1,0 +1,41 @@
+//! The daemon's own row in `rowcall.dispatchers`.
+
+use deadpool_postgres::GenericClient;
+
+use super::DatabaseError;
+
+/// A dispatcher that has just begun.
+#[derive(Debug, Clone, Copy)]
+pub struct Registration {
+    /// Its number.
+    pub id: i64,
+    /// Blocked jobs that get another try because it came.
+    pub released: i64,
+}
+
+/// Begins.
+pub async fn register_dispatcher(
+    client: &impl GenericClient,
+    host: &str,
+    runners: &[String],
+) -> Result<Registration, DatabaseError> {
+    let row = client
+        .query_one(
+            include_str!("../../sql/queries/dispatcher_register.sql"),
+            &[&host, &(std::process::id() as i32), &env!("CARGO_PKG_VERSION"), &runners],
+        )
+        .await?;
+    Ok(Registration { id: row.get("id"), released: row.get("released") })
+}
+
+/// Touches the row; false if others have been told that this dispatcher is gone.
+pub async fn dispatcher_seen(client: &impl GenericClient, id: i64) -> Result<bool, DatabaseError> {
+    let statement = client.prepare_cached(include_str!("../../sql/queries/dispatcher_seen.sql")).await?;
+    Ok(client.execute(&statement, &[&id]).await? == 1)
+}
+
+/// Ends on purpose: what still runs may be adopted at once.
+pub async fn dispatcher_stopped(client: &impl GenericClient, id: i64) -> Result<(), DatabaseError> {
+    client.execute(include_str!("../../sql/queries/dispatcher_stopped.sql"), &[&id]).await?;
+    Ok(())
+}

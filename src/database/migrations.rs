@@ -1,0 +1,289 @@
+//! `rowcall migrate`: migrations once and in order, functions whenever they changed, all in one transaction
+//! under an advisory lock, so that two at once are safe and a failure leaves everything as it was.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+
+use anyhow::{Context as _, bail};
+use include_dir::{Dir, include_dir};
+use sha2::{Digest as _, Sha256};
+use tokio_postgres::{Client, Transaction};
+
+static MIGRATIONS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/sql/migrations");
+static FUNCTIONS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/sql/functions");
+
+/// One step of the schema and its way back.
+#[derive(Debug, Clone, Copy)]
+pub struct Migration {
+    /// 1, 2, 3, …
+    pub version: i32,
+    /// From the file's name.
+    pub name: &'static str,
+    /// The oldest schema version a daemon may have been built for to work with this one.
+    pub oldest_daemon: i32,
+    up: &'static str,
+    down: &'static str,
+}
+
+/// A migration and when it was applied, for `--status`.
+#[derive(Debug)]
+pub struct MigrationStatus {
+    /// Its number.
+    pub version: i32,
+    /// Its name.
+    pub name: String,
+    /// When it was applied, if it was.
+    pub applied: Option<String>,
+}
+
+/// All migrations of this program, in order.
+fn migrations() -> anyhow::Result<Vec<Migration>> {
+    let mut found = Vec::new();
+    for file in MIGRATIONS.files() {
+        let path = file.path().to_str().unwrap_or_default();
+        let Some(stem) = path.strip_suffix(".sql").filter(|stem| !stem.ends_with(".down")) else { continue };
+        let (number, name) = stem
+            .strip_prefix('V')
+            .and_then(|s| s.split_once("__"))
+            .with_context(|| format!("migration {path} is not named V0001__name.sql"))?;
+        let text =
+            |file: Option<&'static include_dir::File<'_>>| file.and_then(include_dir::File::contents_utf8);
+        let up = text(Some(file)).with_context(|| format!("migration {path} is not UTF-8"))?;
+        let down = text(MIGRATIONS.get_file(format!("{stem}.down.sql")))
+            .with_context(|| format!("migration {path} has no way back ({stem}.down.sql)"))?;
+        let oldest_daemon = up
+            .lines()
+            .find_map(|line| line.strip_prefix("-- oldest-daemon: "))
+            .with_context(|| format!("migration {path} does not name its oldest-daemon"))?;
+        found.push(Migration {
+            version: number.parse()?,
+            name,
+            oldest_daemon: oldest_daemon.trim().parse()?,
+            up,
+            down,
+        });
+    }
+    found.sort_by_key(|m| m.version);
+    Ok(found)
+}
+
+fn checksum(text: &str) -> String {
+    Sha256::digest(text).iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+/// What a migration run would do, or did.
+#[derive(Debug, Default)]
+pub struct Plan {
+    migrations: Vec<Migration>,
+    functions: Vec<(String, &'static str)>,
+}
+
+impl Plan {
+    /// Whether there is nothing to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.migrations.is_empty() && self.functions.is_empty()
+    }
+
+    /// One line per step, for people.
+    #[must_use]
+    pub fn summary(&self) -> Vec<String> {
+        let mut lines: Vec<_> =
+            self.migrations.iter().map(|m| format!("migration {} {}", m.version, m.name)).collect();
+        if !self.functions.is_empty() {
+            let names: Vec<_> = self.functions.iter().map(|(name, _)| name.as_str()).collect();
+            lines.push(format!("functions {}", names.join(", ")));
+        }
+        lines
+    }
+
+    /// The whole SQL, as `psql` would take it.
+    #[must_use]
+    pub fn sql(&self) -> String {
+        let mut sql = String::from("begin;\n");
+        sql.push_str(include_str!("../../sql/queries/migrations_lock.sql"));
+        sql.push_str(";\n");
+        sql.push_str(include_str!("../../sql/queries/migrations_prepare.sql"));
+        for m in &self.migrations {
+            let _ = write!(sql, "\n-- migration {} {}\n{}", m.version, m.name, m.up);
+            let _ = writeln!(
+                sql,
+                "insert into rowcall.migrations (version, name, oldest_daemon) values ({}, '{}', {});",
+                m.version, m.name, m.oldest_daemon
+            );
+        }
+        for (name, text) in &self.functions {
+            let _ = writeln!(
+                sql,
+                "\n-- function {name}\n{text}insert into rowcall.functions (name, checksum) values ('{name}', '{}') \
+                 on conflict (name) do update set checksum = excluded.checksum, applied = now();",
+                checksum(text)
+            );
+        }
+        if !self.functions.is_empty() {
+            sql.push('\n');
+            sql.push_str(include_str!("../../sql/queries/triggers_renew.sql"));
+            sql.push_str(";\n");
+        }
+        sql.push_str("commit;\n");
+        sql
+    }
+}
+
+/// What is missing in this database.
+pub async fn plan(client: &mut Client) -> anyhow::Result<Plan> {
+    if !client.query_one(include_str!("../../sql/queries/schema_exists.sql"), &[]).await?.get::<_, bool>(0) {
+        return make_plan(&[], &HashMap::new());
+    }
+    let transaction = client.transaction().await?;
+    read_plan(&transaction).await
+}
+
+async fn read_plan(transaction: &Transaction<'_>) -> anyhow::Result<Plan> {
+    let applied: Vec<i32> = transaction
+        .query(include_str!("../../sql/queries/migrations_applied.sql"), &[])
+        .await?
+        .iter()
+        .map(|row| row.get("version"))
+        .collect();
+    let functions = transaction
+        .query(include_str!("../../sql/queries/functions_applied.sql"), &[])
+        .await?
+        .iter()
+        .map(|row| (row.get("name"), row.get("checksum")))
+        .collect();
+    make_plan(&applied, &functions)
+}
+
+fn make_plan(applied: &[i32], functions: &HashMap<String, String>) -> anyhow::Result<Plan> {
+    let known = migrations()?;
+    if let Some(newest) = applied.iter().max()
+        && known.last().is_none_or(|last| last.version < *newest)
+    {
+        bail!(
+            "the rowcall schema is at version {newest}, which this rowcall does not know: use the rowcall that \
+             made it, or one that is newer"
+        );
+    }
+    let migrations = known.into_iter().filter(|m| !applied.contains(&m.version)).collect();
+    let mut changed = Vec::new();
+    for file in FUNCTIONS.files() {
+        let name = file.path().file_stem().and_then(|s| s.to_str()).unwrap_or_default().to_owned();
+        let text = file.contents_utf8().with_context(|| format!("function {name} is not UTF-8"))?;
+        if functions.get(&name) != Some(&checksum(text)) {
+            changed.push((name, text));
+        }
+    }
+    changed.sort();
+    Ok(Plan { migrations, functions: changed })
+}
+
+/// Brings the schema up to date and says what was done.
+pub async fn migrate(client: &mut Client) -> anyhow::Result<Plan> {
+    let transaction = client.transaction().await?;
+    transaction.execute(include_str!("../../sql/queries/migrations_lock.sql"), &[]).await?;
+    transaction.batch_execute(include_str!("../../sql/queries/migrations_prepare.sql")).await?;
+    let plan = read_plan(&transaction).await?;
+    for m in &plan.migrations {
+        transaction
+            .batch_execute(m.up)
+            .await
+            .with_context(|| format!("migration {} {} failed", m.version, m.name))?;
+        transaction
+            .execute(
+                include_str!("../../sql/queries/migration_record.sql"),
+                &[&m.version, &m.name, &m.oldest_daemon],
+            )
+            .await?;
+    }
+    for (name, text) in &plan.functions {
+        transaction.batch_execute(text).await.with_context(|| format!("function {name} failed"))?;
+        transaction
+            .execute(include_str!("../../sql/queries/function_record.sql"), &[name, &checksum(text)])
+            .await?;
+    }
+    if !plan.functions.is_empty() {
+        transaction.execute(include_str!("../../sql/queries/triggers_renew.sql"), &[]).await?;
+    }
+    transaction.commit().await?;
+    Ok(plan)
+}
+
+/// Goes back to a version: 0 takes everything away. Functions are left as they are, except that going to 0
+/// drops the schema they live in.
+pub async fn migrate_down(client: &mut Client, to: i32) -> anyhow::Result<Vec<Migration>> {
+    let transaction = client.transaction().await?;
+    if !transaction
+        .query_one(include_str!("../../sql/queries/schema_exists.sql"), &[])
+        .await?
+        .get::<_, bool>(0)
+    {
+        return Ok(Vec::new());
+    }
+    transaction.execute(include_str!("../../sql/queries/migrations_lock.sql"), &[]).await?;
+    let applied: Vec<i32> = transaction
+        .query(include_str!("../../sql/queries/migrations_applied.sql"), &[])
+        .await?
+        .iter()
+        .map(|row| row.get("version"))
+        .collect();
+    let known = migrations()?;
+    let mut undone = Vec::new();
+    for version in applied.into_iter().rev().filter(|v| *v > to) {
+        let m = known
+            .iter()
+            .find(|m| m.version == version)
+            .with_context(|| format!("this rowcall does not know the way back from version {version}"))?;
+        transaction
+            .batch_execute(m.down)
+            .await
+            .with_context(|| format!("the way back from migration {} {} failed", m.version, m.name))?;
+        transaction.execute(include_str!("../../sql/queries/migration_forget.sql"), &[&version]).await?;
+        undone.push(*m);
+    }
+    if to == 0 {
+        transaction.batch_execute("drop schema rowcall cascade").await?;
+    }
+    transaction.commit().await?;
+    Ok(undone)
+}
+
+/// Every migration this program knows or the database has, and whether it is applied.
+pub async fn migration_status(client: &Client) -> anyhow::Result<Vec<MigrationStatus>> {
+    let mut applied = Vec::new();
+    if client.query_one(include_str!("../../sql/queries/schema_exists.sql"), &[]).await?.get::<_, bool>(0) {
+        for row in client.query(include_str!("../../sql/queries/migrations_applied.sql"), &[]).await? {
+            applied.push(MigrationStatus {
+                version: row.get("version"),
+                name: row.get("name"),
+                applied: Some(row.get("applied")),
+            });
+        }
+    }
+    for m in migrations()? {
+        if !applied.iter().any(|a| a.version == m.version) {
+            applied.push(MigrationStatus { version: m.version, name: m.name.to_owned(), applied: None });
+        }
+    }
+    applied.sort_by_key(|m| m.version);
+    Ok(applied)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn migrations_are_numbered_without_gaps_up_to_the_schema_version() {
+        let versions: Vec<_> = migrations().unwrap().iter().map(|m| m.version).collect();
+        assert_eq!(versions, (1..=super::super::SCHEMA_VERSION).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn no_migration_asks_for_a_daemon_newer_than_itself() {
+        assert!(migrations().unwrap().iter().all(|m| m.oldest_daemon <= m.version));
+    }
+}

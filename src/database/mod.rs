@@ -1,0 +1,30 @@
+//! Everything that talks to Postgres: connections, migrations, and the daemon's statements.
+//!
+//! A statement lives in its own file under `sql/queries` and is run by one function here.
+
+mod attempts;
+mod connect;
+mod dispatchers;
+mod jobs;
+mod migrations;
+mod notifications;
+mod schema;
+mod settling;
+mod source_rows;
+mod tasks;
+
+pub use attempts::{
+    NewAttempt, Overdue, Rescued, create_attempts, mark_launched, overdue_attempts, rescue_attempts,
+};
+pub use connect::{Database, DatabaseError, parse_url};
+pub use dispatchers::{Registration, dispatcher_seen, dispatcher_stopped, register_dispatcher};
+pub use jobs::{Claimed, block, claim, defer, janitor, mark_obsolete, promote_waiting, running_counts};
+pub use migrations::{Migration, MigrationStatus, Plan, migrate, migrate_down, migration_status, plan};
+pub use notifications::{Notifications, Subscription, notify};
+pub use schema::{Guard, SCHEMA_VERSION, SchemaError, check_schema, guard};
+pub use settling::{
+    Ended, Finished, Open, Retried, finish_jobs, lock_for_settling, retry_jobs, settle_attempts,
+    settled_elsewhere,
+};
+pub use source_rows::{RowWriting, SourceRow, Written, source_rows, write_back};
+pub use tasks::{instance, load_parameters};

@@ -1,0 +1,80 @@
+//! Whether this program and the schema in the database understand each other.
+
+use deadpool_postgres::GenericClient;
+use thiserror::Error;
+
+use super::DatabaseError;
+
+/// The newest migration this program knows; what it was built to work with.
+pub const SCHEMA_VERSION: i32 = 1;
+
+/// Why a daemon must not touch this database.
+#[derive(Debug, Error)]
+pub enum SchemaError {
+    /// There is no schema.
+    #[error("this database has no rowcall schema: run `rowcall migrate` first")]
+    Missing,
+    /// The schema is behind.
+    #[error(
+        "the rowcall schema is at version {found}; this rowcall needs {SCHEMA_VERSION}: run `rowcall migrate`"
+    )]
+    TooOld {
+        /// Version in the database.
+        found: i32,
+    },
+    /// The schema is ahead, and says that this program is too old for it.
+    #[error(
+        "the rowcall schema is at version {found} and needs a rowcall that knows version {oldest_daemon} or \
+         later; this one knows {SCHEMA_VERSION}: upgrade rowcall, or go back with `rowcall migrate --down-to`"
+    )]
+    TooNew {
+        /// Version in the database.
+        found: i32,
+        /// What it asks of daemons.
+        oldest_daemon: i32,
+    },
+    /// It could not be found out.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+}
+
+/// What is looked at before each claim.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Guard {
+    /// Changes whenever the parameters do.
+    pub parameters_stamp: String,
+}
+
+/// Refuses a schema older or newer than this program can work with, or none.
+pub async fn check_schema(client: &impl GenericClient) -> Result<(), SchemaError> {
+    let exists = client
+        .query_one(include_str!("../../sql/queries/schema_exists.sql"), &[])
+        .await
+        .map_err(DatabaseError::from)?;
+    if !exists.get::<_, bool>(0) {
+        return Err(SchemaError::Missing);
+    }
+    guard(client).await.map(drop)
+}
+
+/// The same for a schema that is known to exist, together with what else a claim must know. A newer schema is
+/// fine as long as its migrations left in place all that this program uses; each says so (`oldest-daemon`).
+pub async fn guard(client: &impl GenericClient) -> Result<Guard, SchemaError> {
+    let row = async {
+        let statement = client.prepare_cached(include_str!("../../sql/queries/guard.sql")).await?;
+        client.query_one(&statement, &[]).await
+    }
+    .await
+    .map_err(DatabaseError::from)?;
+    let (Some(found), Some(oldest_daemon)) = (row.get::<_, Option<i32>>(0), row.get::<_, Option<i32>>(1))
+    else {
+        return Err(SchemaError::Missing);
+    };
+    if found < SCHEMA_VERSION {
+        return Err(SchemaError::TooOld { found });
+    }
+    if oldest_daemon > SCHEMA_VERSION {
+        return Err(SchemaError::TooNew { found, oldest_daemon });
+    }
+    Ok(Guard { parameters_stamp: row.get("parameters_stamp") })
+}

@@ -1,0 +1,162 @@
+//! Statements that end attempts and jobs.
+
+use std::time::Duration;
+
+use deadpool_postgres::GenericClient;
+use serde_json::Value;
+
+use super::DatabaseError;
+use crate::job::{Outcome, Report};
+
+/// What the database knows of an attempt about to be settled; its job is locked.
+#[derive(Debug, Clone)]
+#[allow(missing_docs)]
+pub struct Open {
+    pub id: i64,
+    pub job_id: i64,
+    pub number: i32,
+    pub report: Option<Report>,
+    pub result: Option<Value>,
+    pub row_written: bool,
+    pub stop: Option<(Outcome, String)>,
+    pub request: Value,
+    pub row_key: Value,
+    pub source_table: u32,
+    pub again: bool,
+    pub moved_to: Option<String>,
+    pub failures: i32,
+    pub runner_failures: i32,
+}
+
+/// Locks what can be locked without waiting; the rest must come back later.
+pub async fn lock_for_settling(client: &impl GenericClient, ids: &[i64]) -> Result<Vec<Open>, DatabaseError> {
+    let statement = client.prepare_cached(include_str!("../../sql/queries/settle_lock.sql")).await?;
+    Ok(client
+        .query(&statement, &[&ids])
+        .await?
+        .iter()
+        .map(|row| {
+            let message: Option<String> = row.get("message");
+            let report = row.get::<_, Option<&str>>("report").map(|report| match report {
+                "succeeded" => Report::Succeeded,
+                "snoozed" => Report::Snoozed {
+                    delay: row
+                        .get::<_, Option<f64>>("snooze")
+                        .and_then(|s| Duration::try_from_secs_f64(s).ok())
+                        .unwrap_or_default(),
+                    reason: message.clone(),
+                },
+                _ => Report::Failed {
+                    message: message.clone().unwrap_or_default(),
+                    retry: row.get::<_, Option<bool>>("retry").unwrap_or(true),
+                },
+            });
+            let stop = row.get::<_, Option<String>>("stop_requested").map(|reason| {
+                match row.get::<_, Option<&str>>("stop_outcome") {
+                    Some("TIMED_OUT") => (Outcome::TimedOut, reason),
+                    Some("RUNNER_FAILED") => (Outcome::RunnerFailed, reason),
+                    _ => (Outcome::Cancelled, reason),
+                }
+            });
+            Open {
+                id: row.get("id"),
+                job_id: row.get("job_id"),
+                number: row.get("number"),
+                report,
+                result: row.get("result"),
+                row_written: row.get("row_written"),
+                stop,
+                request: row.get("request"),
+                row_key: row.get("row_key"),
+                source_table: row.get("source_table"),
+                again: row.get("again"),
+                moved_to: row.get("moved_to"),
+                failures: row.get("failures"),
+                runner_failures: row.get("runner_failures"),
+            }
+        })
+        .collect())
+}
+
+/// Which of these attempts can never be settled by us: their job is over, or has another attempt by now.
+pub async fn settled_elsewhere(client: &impl GenericClient, ids: &[i64]) -> Result<Vec<i64>, DatabaseError> {
+    let statement = client.prepare_cached(include_str!("../../sql/queries/settled_elsewhere.sql")).await?;
+    Ok(client.query(&statement, &[&ids]).await?.iter().map(|row| row.get(0)).collect())
+}
+
+/// The end of one attempt.
+#[derive(Debug, Clone)]
+#[allow(missing_docs)]
+pub struct Ended {
+    pub id: i64,
+    pub outcome: Outcome,
+    pub exit_code: Option<i32>,
+    pub reason: Option<String>,
+    pub output: Option<String>,
+}
+
+/// Writes the ends of a batch of attempts.
+pub async fn settle_attempts(client: &impl GenericClient, ended: &[Ended]) -> Result<(), DatabaseError> {
+    let ids: Vec<i64> = ended.iter().map(|e| e.id).collect();
+    let outcomes: Vec<&str> = ended.iter().map(|e| e.outcome.as_str()).collect();
+    let codes: Vec<Option<i32>> = ended.iter().map(|e| e.exit_code).collect();
+    let reasons: Vec<Option<&str>> = ended.iter().map(|e| e.reason.as_deref()).collect();
+    let outputs: Vec<Option<&str>> = ended.iter().map(|e| e.output.as_deref()).collect();
+    let statement = client.prepare_cached(include_str!("../../sql/queries/settle_attempts.sql")).await?;
+    client.execute(&statement, &[&ids, &outcomes, &codes, &reasons, &outputs]).await?;
+    Ok(())
+}
+
+/// A job that is over.
+#[derive(Debug, Clone)]
+#[allow(missing_docs)]
+pub struct Finished {
+    pub job_id: i64,
+    pub attempt_id: i64,
+    pub outcome: Outcome,
+    pub message: Option<String>,
+    pub write_back: Option<String>,
+}
+
+/// Moves jobs into the history; a row that asked again gets its new job.
+pub async fn finish_jobs(client: &impl GenericClient, finished: &[Finished]) -> Result<(), DatabaseError> {
+    if finished.is_empty() {
+        return Ok(());
+    }
+    let jobs: Vec<i64> = finished.iter().map(|f| f.job_id).collect();
+    let attempts: Vec<i64> = finished.iter().map(|f| f.attempt_id).collect();
+    let outcomes: Vec<&str> = finished.iter().map(|f| f.outcome.as_str()).collect();
+    let messages: Vec<Option<&str>> = finished.iter().map(|f| f.message.as_deref()).collect();
+    let write_backs: Vec<Option<&str>> = finished.iter().map(|f| f.write_back.as_deref()).collect();
+    let statement = client.prepare_cached(include_str!("../../sql/queries/settle_finish.sql")).await?;
+    client.execute(&statement, &[&jobs, &attempts, &outcomes, &messages, &write_backs]).await?;
+    Ok(())
+}
+
+/// A job that will be tried again.
+#[derive(Debug, Clone)]
+#[allow(missing_docs)]
+pub struct Retried {
+    pub job_id: i64,
+    pub attempt_id: i64,
+    pub delay: Duration,
+    pub failures: i32,
+    pub runner_failures: i32,
+    pub reason: Option<String>,
+}
+
+/// Sends jobs back to wait.
+pub async fn retry_jobs(client: &impl GenericClient, retried: &[Retried]) -> Result<(), DatabaseError> {
+    if retried.is_empty() {
+        return Ok(());
+    }
+    let jobs: Vec<i64> = retried.iter().map(|r| r.job_id).collect();
+    let attempts: Vec<i64> = retried.iter().map(|r| r.attempt_id).collect();
+    let delays: Vec<f64> = retried.iter().map(|r| r.delay.as_secs_f64()).collect();
+    let failures: Vec<i32> = retried.iter().map(|r| r.failures).collect();
+    let runner_failures: Vec<i32> = retried.iter().map(|r| r.runner_failures).collect();
+    let reasons: Vec<Option<&str>> = retried.iter().map(|r| r.reason.as_deref()).collect();
+    let statement = client.prepare_cached(include_str!("../../sql/queries/settle_retry.sql")).await?;
+    client.execute(&statement, &[&jobs, &attempts, &delays, &failures, &runner_failures, &reasons]).await?;
+    Ok(())
+}

@@ -1,0 +1,109 @@
+//! Reading and writing rows of source tables, set by set.
+
+use deadpool_postgres::GenericClient;
+use serde_json::Value;
+
+use super::DatabaseError;
+
+/// A row that a job stands for.
+#[derive(Debug, Clone)]
+pub struct SourceRow {
+    /// Its primary key.
+    pub key: Value,
+    /// Its status now.
+    pub status: Option<String>,
+    /// All of it, for templates.
+    pub data: Value,
+}
+
+/// The rows with these keys; missing ones are gone. The error is the table's own (dropped, no right to read).
+pub async fn source_rows(
+    client: &impl GenericClient,
+    source_table: u32,
+    keys: &[Value],
+) -> Result<Result<Vec<SourceRow>, String>, DatabaseError> {
+    let statement = client.prepare_cached(include_str!("../../sql/queries/source_rows.sql")).await?;
+    let mut found = Vec::with_capacity(keys.len());
+    for row in client.query(&statement, &[&source_table, &keys]).await? {
+        if let Some(error) = row.get::<_, Option<String>>("error") {
+            return Ok(Err(error));
+        }
+        found.push(SourceRow {
+            key: row.get("row_key"),
+            status: row.get("status"),
+            data: row.get("row_data"),
+        });
+    }
+    Ok(Ok(found))
+}
+
+/// One row to write.
+#[derive(Debug, Clone)]
+pub struct RowWriting {
+    /// Its primary key.
+    pub key: Value,
+    /// Statuses in which it may be written.
+    pub expected: Vec<String>,
+    /// The new status; none leaves it.
+    pub status: Option<String>,
+    /// Merged into the result column; none leaves it.
+    pub merge: Option<Value>,
+}
+
+/// What became of a write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Written {
+    /// It is in the row.
+    Written,
+    /// The row has another status by now; left as it is.
+    Moved,
+    /// There is no such row any more.
+    Deleted,
+    /// Somebody holds the row; try again later.
+    Locked,
+    /// The table refused the write, or is not watched any more.
+    Failed(String),
+}
+
+impl Written {
+    /// The word kept in `rowcall.history.write_back`; none for a plain success.
+    #[must_use]
+    pub fn remark(&self) -> Option<String> {
+        match self {
+            Self::Written => None,
+            Self::Moved => Some("moved".to_owned()),
+            Self::Deleted => Some("deleted".to_owned()),
+            Self::Locked => Some("locked".to_owned()),
+            Self::Failed(error) => Some(format!("failed: {error}")),
+        }
+    }
+}
+
+/// Writes rows of one table, each by compare-and-set; answers in the order asked.
+pub async fn write_back(
+    client: &impl GenericClient,
+    source_table: u32,
+    result_column: Option<&str>,
+    rows: &[RowWriting],
+) -> Result<Vec<Written>, DatabaseError> {
+    let keys: Vec<&Value> = rows.iter().map(|r| &r.key).collect();
+    let expected: Vec<Value> = rows.iter().map(|r| Value::from(r.expected.clone())).collect();
+    let statuses: Vec<Option<&str>> = rows.iter().map(|r| r.status.as_deref()).collect();
+    let merges: Vec<Option<&Value>> = rows.iter().map(|r| r.merge.as_ref()).collect();
+    let statement = client.prepare_cached(include_str!("../../sql/queries/write_back.sql")).await?;
+    let answer = client
+        .query(&statement, &[&source_table, &result_column, &keys, &expected, &statuses, &merges])
+        .await?;
+    let mut written = vec![Written::Locked; rows.len()];
+    for row in answer {
+        let place = row.get::<_, i32>("place") as usize - 1;
+        written[place] = match row.get::<_, &str>("state") {
+            "written" => Written::Written,
+            "moved" => Written::Moved,
+            "deleted" => Written::Deleted,
+            "failed" => Written::Failed(row.get::<_, Option<String>>("error").unwrap_or_default()),
+            _ => Written::Locked,
+        };
+    }
+    Ok(written)
+}

@@ -1,0 +1,57 @@
+//! Reading `rowcall.parameters` and the installation's secret.
+
+use deadpool_postgres::GenericClient;
+
+use super::DatabaseError;
+use crate::job::{Completion, Policy};
+use crate::parameters::{Deadlines, Task, WriteBackColumns};
+
+/// The installation's id, and the secret that tokens are derived from; the latter is never shown.
+pub async fn instance(client: &impl GenericClient) -> Result<(String, Vec<u8>), DatabaseError> {
+    let row = client.query_one(include_str!("../../sql/queries/instance.sql"), &[]).await?;
+    Ok((row.get(0), row.get(1)))
+}
+
+/// Every task, highest priority first.
+pub async fn load_parameters(client: &impl GenericClient) -> Result<Vec<Task>, DatabaseError> {
+    let statement = client.prepare_cached(include_str!("../../sql/queries/parameters.sql")).await?;
+    let rows = client.query(&statement, &[]).await?;
+    Ok(rows
+        .iter()
+        .map(|row| Task {
+            name: row.get("name"),
+            enabled: row.get("enabled"),
+            source_table: row.get("source_table"),
+            on_status: row.get("on_status"),
+            channel: row.get("channel"),
+            runner: row.get("runner"),
+            target: row.get("target"),
+            settings: row.get("settings"),
+            command: row.get("command"),
+            environment: row.get("environment"),
+            values: row.get("values"),
+            policy: Policy {
+                max_attempts: row.get("max_attempts"),
+                backoff: row.get("backoff"),
+                backoff_max: row.get("backoff_max"),
+                completion: match row.get::<_, &str>("completion") {
+                    "report" => Completion::Report,
+                    _ => Completion::Exit,
+                },
+            },
+            deadlines: Deadlines {
+                timeout: row.get("timeout"),
+                launch: row.get("launch_timeout"),
+                heartbeat: row.get("heartbeat_timeout"),
+            },
+            max_running: row.get("max_running"),
+            priority: row.get("priority"),
+            write_back: WriteBackColumns {
+                running: row.get("status_running"),
+                succeeded: row.get("status_succeeded"),
+                failed: row.get("status_failed"),
+                result_column: row.get("result_column"),
+            },
+        })
+        .collect())
+}

@@ -1,0 +1,94 @@
+//! Hands attempts to their runners, a bounded number at a time, and writes down what the runners call them.
+
+use std::sync::Arc;
+
+use tokio::sync::{Semaphore, mpsc};
+
+use super::pace::Trouble;
+use super::shared::Handle;
+use crate::database::mark_launched;
+use crate::job::End;
+use crate::runners::{Attempt, LaunchError};
+
+/// Launches what comes in until the channel closes.
+pub async fn run(
+    shared: Handle,
+    mut attempts: mpsc::Receiver<Vec<Attempt>>,
+    launched: mpsc::UnboundedSender<(i64, String)>,
+) {
+    let slots = Arc::new(Semaphore::new(shared.settings.dispatcher.launch_concurrency));
+    loop {
+        let batch = tokio::select! {
+            () = shared.stopping.cancelled() => return,
+            batch = attempts.recv() => batch,
+        };
+        let Some(batch) = batch else { return };
+        for attempt in batch {
+            // Never closed.
+            let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
+            let (shared, launched) = (Arc::clone(&shared), launched.clone());
+            tokio::spawn(async move {
+                launch(&shared, &attempt, &launched).await;
+                drop(slot);
+            });
+        }
+    }
+}
+
+/// Launches one attempt, repeating it with the same key while its outcome is in doubt.
+async fn launch(shared: &Handle, attempt: &Attempt, launched: &mpsc::UnboundedSender<(i64, String)>) {
+    let Some(runner) = shared.runners.get(&attempt.request.runner) else {
+        let reason = format!("this dispatcher does not offer the runner {}", attempt.request.runner);
+        let _ = shared.ends.send((attempt.id, End::not_started(reason, true)));
+        return;
+    };
+    let contract = shared.contract(attempt);
+    let mut doubt = Trouble::new("a launch");
+    // Ends with success, with refusal, or when the watcher has given up on it (launch_timeout).
+    while shared.following.contains(attempt.id) && !shared.stopping.is_cancelled() {
+        match runner.launch(attempt, &contract).await {
+            Ok(external_id) => {
+                tracing::info!(
+                    job = attempt.job_id,
+                    attempt = attempt.number,
+                    task = attempt.task,
+                    external_id,
+                    "launched"
+                );
+                shared.following.launched(attempt.id, &external_id);
+                let _ = launched.send((attempt.id, external_id));
+                return;
+            }
+            Err(LaunchError::Refused { reason, retryable }) => {
+                let _ = shared.ends.send((attempt.id, End::not_started(reason, retryable)));
+                return;
+            }
+            Err(error @ LaunchError::Ambiguous(_)) => tokio::time::sleep(doubt.wait(&error)).await,
+        }
+    }
+}
+
+/// Writes down launches, as many at a time as have come together.
+pub async fn record(shared: Handle, mut launched: mpsc::UnboundedReceiver<(i64, String)>) {
+    let mut batch = Vec::new();
+    let mut trouble = Trouble::new("recording launches");
+    while launched.recv_many(&mut batch, shared.settings.dispatcher.batch).await > 0 {
+        loop {
+            let done = match shared.database.get().await {
+                Ok(client) => mark_launched(&client, &batch).await,
+                Err(error) => Err(error),
+            };
+            match done {
+                Ok(()) => break trouble.over(),
+                Err(error) => {
+                    let wait = trouble.wait(&error);
+                    tokio::select! {
+                        () = shared.stopping.cancelled() => return,
+                        () = tokio::time::sleep(wait) => {}
+                    }
+                }
+            }
+        }
+        batch.clear();
+    }
+}

@@ -1,0 +1,105 @@
+//! Hears wake-ups. What it hears carries nothing: the claimer looks for itself.
+//!
+//! LISTEN can die in silence (a proxy that swallows it, a half-open connection), so it is proven end to end:
+//! a notification to ourselves, sent over another connection, must arrive. While that works polling may be
+//! rare; while it does not, polling is frequent.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::pace::{Trouble, jittered};
+use super::shared::{Handle, Shared};
+use crate::database::{DatabaseError, Notifications, Subscription, notify};
+
+/// Edits of parameters; anything else that dispatchers should look at.
+const CONTROL: [&str; 2] = ["rowcall_parameters", "rowcall_control"];
+
+/// How long a notification to ourselves may take.
+const PROBE_LIMIT: Duration = Duration::from_secs(5);
+
+/// Listens, and connects again whenever that ends.
+pub async fn run(shared: Handle) {
+    let mut trouble = Trouble::new("listening");
+    loop {
+        let ended = tokio::select! {
+            () = shared.stopping.cancelled() => return,
+            ended = listen(&shared, &mut trouble) => ended,
+        };
+        shared.listening.store(false, Ordering::Relaxed);
+        // What was missed meanwhile is found by looking.
+        shared.wake.notify_one();
+        let wait = match ended {
+            Ok(reason) => trouble.wait(&reason),
+            Err(error) => trouble.wait(&error),
+        };
+        tokio::select! {
+            () = shared.stopping.cancelled() => return,
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+}
+
+/// Listens until the connection ends or a probe fails; says which.
+async fn listen(shared: &Shared, trouble: &mut Trouble) -> Result<&'static str, DatabaseError> {
+    let (mut subscription, notifications) = Subscription::open(&shared.database).await?;
+    let probe = format!("rowcall_probe_{}", shared.id);
+    let mut known = channels(shared, &probe);
+    subscription.listen(&known).await?;
+    loop {
+        if !probe_arrives(shared, &notifications, &probe).await? {
+            return Ok("a notification to ourselves did not arrive (a transaction pooler?)");
+        }
+        trouble.over();
+        if !shared.listening.swap(true, Ordering::Relaxed) {
+            // Listening now: whatever was committed before is found by this look.
+            shared.wake.notify_one();
+        }
+        let probe_again = tokio::time::sleep(jittered(shared.settings.dispatcher.probe_interval));
+        tokio::pin!(probe_again);
+        loop {
+            let heard = tokio::select! {
+                () = &mut probe_again => break,
+                heard = notifications.next() => heard,
+                () = shared.parameters.changed() => Some(BTreeSet::new()),
+            };
+            let Some(heard) = heard else { return Ok("the connection ended") };
+            let wanted = channels(shared, &probe);
+            if wanted != known {
+                subscription.listen(&wanted).await?;
+                known = wanted;
+            }
+            if heard.iter().any(|channel| *channel != probe) || heard.is_empty() {
+                shared.wake.notify_one();
+            }
+        }
+    }
+}
+
+/// Where the triggers of all tasks announce their jobs.
+fn channels(shared: &Shared, probe: &str) -> BTreeSet<String> {
+    let tasks = shared.parameters.tasks();
+    let statuses = tasks.iter().map(|task| task.channel.clone());
+    statuses.chain(CONTROL.map(str::to_owned)).chain([probe.to_owned()]).collect()
+}
+
+/// Sends ourselves a notification over another connection and waits for it.
+async fn probe_arrives(
+    shared: &Shared,
+    notifications: &Notifications,
+    probe: &str,
+) -> Result<bool, DatabaseError> {
+    notify(&shared.database.get().await?, probe).await?;
+    let arrives = async {
+        while let Some(heard) = notifications.next().await {
+            if heard.iter().any(|channel| channel != probe) {
+                shared.wake.notify_one();
+            }
+            if heard.contains(probe) {
+                return true;
+            }
+        }
+        false
+    };
+    Ok(tokio::time::timeout(PROBE_LIMIT, arrives).await.unwrap_or(false))
+}

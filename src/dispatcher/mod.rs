@@ -1,0 +1,22 @@
+//! The daemon. One loop per file, in the order a job meets them: the listener wakes the claimer; the claimer
+//! takes jobs and prepares their attempts; the launcher hands them to runners; the watcher follows them; the
+//! settler ends them. The rescuer adopts what dead dispatchers left, the janitor tidies.
+//!
+//! The loops share [`Shared`] and nothing else. Each stops on its cancellation token; each can be killed at
+//! any statement, because what it was about to do stands in the database.
+
+mod claimer;
+mod following;
+mod janitor;
+mod launcher;
+mod listener;
+mod pace;
+mod prepare;
+mod rescuer;
+mod settler;
+mod shared;
+mod start;
+mod token;
+mod watcher;
+
+pub use start::{Dispatcher, DispatcherError, Mode};

@@ -1,0 +1,47 @@
+//! How loops wait: never in step with each other, longer while the database is away.
+
+use std::time::Duration;
+
+use rand::RngExt as _;
+
+/// The longest wait between two tries while something is broken.
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// Three quarters to five quarters of an interval.
+pub fn jittered(interval: Duration) -> Duration {
+    interval.mul_f64(rand::rng().random_range(0.75..1.25))
+}
+
+/// Full-jitter backoff for a loop whose work fails, with one log line when it begins and one when it is over.
+#[derive(Debug)]
+pub struct Trouble {
+    what: &'static str,
+    failures: u32,
+}
+
+impl Trouble {
+    /// For the loop that does `what`.
+    pub fn new(what: &'static str) -> Self {
+        Self { what, failures: 0 }
+    }
+
+    /// It worked.
+    pub fn over(&mut self) {
+        if self.failures > 0 {
+            tracing::info!(after_failures = self.failures, "{} works again", self.what);
+            self.failures = 0;
+        }
+    }
+
+    /// It failed: logs the first time, and says how long to wait.
+    pub fn wait(&mut self, error: &dyn std::fmt::Display) -> Duration {
+        if self.failures == 0 {
+            tracing::warn!(%error, "{} failed; trying again until it works", self.what);
+        } else {
+            tracing::debug!(%error, failures = self.failures, "{} failed again", self.what);
+        }
+        let ceiling = Duration::from_millis(100).saturating_mul(1 << self.failures.min(10)).min(LONGEST);
+        self.failures += 1;
+        ceiling.mul_f64(rand::rng().random_range(0.1..1.0))
+    }
+}

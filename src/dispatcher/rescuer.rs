@@ -1,0 +1,80 @@
+//! Proves that this dispatcher lives, and adopts what dead ones left: what their runners took is followed
+//! from here on; what may not have been taken is launched again with the same key, which finds the first
+//! launch if there was one.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::DispatcherError;
+use super::pace::{Trouble, jittered};
+use super::shared::{Handle, Shared};
+use crate::database::{DatabaseError, dispatcher_seen, rescue_attempts};
+use crate::runners::{Attempt, Request};
+
+/// Looks at once, then with every heartbeat.
+pub async fn run(shared: Handle, launch: mpsc::Sender<Vec<Attempt>>) {
+    let mut trouble = Trouble::new("rescuing");
+    loop {
+        let wait = match beat(&shared, &launch).await {
+            Ok(true) => {
+                trouble.over();
+                jittered(shared.settings.dispatcher.heartbeat_interval)
+            }
+            Ok(false) => return shared.give_up(DispatcherError::Superseded),
+            Err(error) => trouble.wait(&error),
+        };
+        tokio::select! {
+            () = shared.stopping.cancelled() => return,
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+}
+
+async fn beat(shared: &Shared, launch: &mpsc::Sender<Vec<Attempt>>) -> Result<bool, DatabaseError> {
+    let client = shared.database.get().await?;
+    if !dispatcher_seen(&client, shared.id).await? {
+        return Ok(false);
+    }
+    if shared.draining.is_cancelled() {
+        return Ok(true);
+    }
+    let (free, bound) = shared.runners.names();
+    let d = &shared.settings.dispatcher;
+    let rescued =
+        rescue_attempts(&client, shared.id, &shared.host, d.dead_after, d.lost_after, &free, &bound).await?;
+    let mut relaunch = Vec::new();
+    for rescued in rescued {
+        let Ok(request) = serde_json::from_value::<Request>(rescued.request) else {
+            tracing::error!(
+                attempt = rescued.id,
+                "its frozen request cannot be read; left for a newer dispatcher"
+            );
+            continue;
+        };
+        tracing::info!(
+            job = rescued.job_id,
+            attempt = rescued.number,
+            task = rescued.task,
+            launched = rescued.launched,
+            "adopted from a dispatcher that is gone"
+        );
+        let attempt = Attempt {
+            id: rescued.id,
+            job_id: rescued.job_id,
+            number: rescued.number,
+            task: rescued.task,
+            launch_key: rescued.launch_key,
+            request: Arc::new(request),
+            external_id: rescued.external_id,
+        };
+        shared.following.add([(attempt.clone(), rescued.launched)]);
+        if !rescued.launched {
+            relaunch.push(attempt);
+        }
+    }
+    if !relaunch.is_empty() {
+        let _ = launch.send(relaunch).await;
+    }
+    Ok(true)
+}

@@ -1,0 +1,245 @@
+//! Ends attempts: decides what an end means, writes it into the row, and settles the job, a batch at a time.
+//!
+//! It waits for nobody. A job or a row that somebody's transaction holds is left for a later round, so that a
+//! long transaction stalls only what it touches.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use super::pace::{Trouble, jittered};
+use super::prepare::grouped;
+use super::shared::{Handle, Shared};
+use crate::database::{
+    DatabaseError, Ended, Finished, Open, Retried, RowWriting, Written, finish_jobs, lock_for_settling,
+    retry_jobs, settle_attempts, settled_elsewhere, write_back,
+};
+use crate::job::{End, Facts, Next, Outcome, Report, RowWrite, Settlement, settle};
+use crate::runners::Request;
+
+/// How long what somebody holds is left alone.
+const HELD: Duration = Duration::from_millis(250);
+
+/// Settles what comes in until the channel closes or everything stops.
+pub async fn run(shared: Handle, mut ends: mpsc::UnboundedReceiver<(i64, End)>) {
+    let mut waiting: HashMap<i64, End> = HashMap::new();
+    let mut incoming = Vec::new();
+    let mut trouble = Trouble::new("settling");
+    let mut pause = None;
+    loop {
+        let limit = shared.settings.dispatcher.batch;
+        tokio::select! {
+            () = shared.stopping.cancelled() => return,
+            n = ends.recv_many(&mut incoming, limit) => if n == 0 { return },
+            () = tokio::time::sleep(pause.unwrap_or(Duration::MAX)), if pause.is_some() => {}
+        }
+        for (id, end) in incoming.drain(..) {
+            if shared.following.contains(id) {
+                waiting.entry(id).or_insert(end);
+            }
+        }
+        let ids: Vec<i64> = waiting.keys().copied().take(limit).collect();
+        let settled = match settle_batch(&shared, &ids, &waiting).await {
+            Err(error) if ids.len() > 1 => {
+                // One of them spoils it for all; alone, each shows what it is worth.
+                tracing::debug!(%error, batch = ids.len(), "settling one by one");
+                let mut settled = Vec::new();
+                let mut last = Ok(());
+                for id in ids {
+                    match settle_batch(&shared, &[id], &waiting).await {
+                        Ok(done) => settled.extend(done),
+                        Err(error) => last = Err(error),
+                    }
+                }
+                if settled.is_empty() { last.map(|()| settled) } else { Ok(settled) }
+            }
+            other => other,
+        };
+        match settled {
+            Ok(settled) => {
+                trouble.over();
+                for id in settled {
+                    waiting.remove(&id);
+                    if let Some(attempt) = shared.following.remove(id)
+                        && let Some(runner) = shared.runners.get(&attempt.request.runner)
+                    {
+                        runner.forget(&attempt).await;
+                    }
+                }
+                shared.wake.notify_one();
+                pause = (!waiting.is_empty()).then(|| jittered(HELD));
+            }
+            Err(error) => pause = Some(trouble.wait(&error)),
+        }
+    }
+}
+
+/// Settles what can be settled now; returns the attempts that need nothing more.
+async fn settle_batch(
+    shared: &Shared,
+    ids: &[i64],
+    ends: &HashMap<i64, End>,
+) -> Result<Vec<i64>, DatabaseError> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut client = shared.database.get().await?;
+    let transaction = client.transaction().await?;
+    let open = lock_for_settling(&transaction, ids).await?;
+    let mut done = Vec::new();
+    if open.len() < ids.len() {
+        done = settled_elsewhere(&transaction, ids).await?;
+    }
+
+    let mut decided = Vec::with_capacity(open.len());
+    for open in open {
+        let Some(end) = ends.get(&open.id) else { continue };
+        let Ok(request) = serde_json::from_value::<Request>(open.request.clone()) else {
+            tracing::error!(
+                attempt = open.id,
+                "its frozen request cannot be read; left for a newer dispatcher"
+            );
+            continue;
+        };
+        let settlement = decide(shared, &open, end, &request);
+        decided.push(Decided { open, request, settlement, written: None });
+    }
+    write_rows(&transaction, &mut decided).await?;
+
+    let (mut attempts, mut finished, mut retried) = (Vec::new(), Vec::new(), Vec::new());
+    for Decided { open, settlement, written, .. } in decided {
+        if written == Some(Written::Locked) {
+            continue;
+        }
+        let end = ends.get(&open.id);
+        done.push(open.id);
+        log(&open, &settlement, written.as_ref());
+        attempts.push(Ended {
+            id: open.id,
+            outcome: settlement.outcome,
+            exit_code: end.and_then(|e| e.exit_code),
+            reason: settlement.message.clone(),
+            output: end.and_then(|e| e.output.clone()),
+        });
+        match settlement.next {
+            Next::Finish => finished.push(Finished {
+                job_id: open.job_id,
+                attempt_id: open.id,
+                outcome: settlement.outcome,
+                message: settlement.message,
+                write_back: written.and_then(|w| w.remark()),
+            }),
+            Next::Retry(delay) => retried.push(Retried {
+                job_id: open.job_id,
+                attempt_id: open.id,
+                delay,
+                failures: settlement.failures,
+                runner_failures: settlement.runner_failures,
+                reason: settlement.message,
+            }),
+        }
+    }
+    if !attempts.is_empty() {
+        settle_attempts(&transaction, &attempts).await?;
+        finish_jobs(&transaction, &finished).await?;
+        retry_jobs(&transaction, &retried).await?;
+    }
+    transaction.commit().await?;
+    Ok(done)
+}
+
+struct Decided {
+    open: Open,
+    request: Request,
+    settlement: Settlement,
+    written: Option<Written>,
+}
+
+fn decide(shared: &Shared, open: &Open, end: &End, request: &Request) -> Settlement {
+    let facts = Facts {
+        end,
+        report: open.report.as_ref(),
+        stop: open.stop.as_ref().map(|(outcome, reason)| (*outcome, reason.as_str())),
+        moved_to: open.moved_to.as_deref(),
+        again: open.again,
+        status_succeeded: request.write_back.status_succeeded.as_deref(),
+        status_failed: request.write_back.status_failed.as_deref(),
+        policy: &request.policy,
+        failures: open.failures,
+        runner_failures: open.runner_failures,
+        max_runner_failures: shared.settings.dispatcher.max_runner_failures,
+    };
+    settle(&facts, rand::random())
+}
+
+/// Writes status, result and message into the rows that the decisions name.
+async fn write_rows(
+    client: &impl deadpool_postgres::GenericClient,
+    decided: &mut [Decided],
+) -> Result<(), DatabaseError> {
+    let writing: Vec<usize> = (0..decided.len())
+        .filter(|i| {
+            let d = &decided[*i];
+            match d.settlement.row {
+                RowWrite::None => false,
+                // The task wrote it when it reported.
+                RowWrite::Succeeded => !d.open.row_written,
+                RowWrite::Failed => true,
+            }
+        })
+        .collect();
+    let target =
+        |i: &usize| (decided[*i].open.source_table, decided[*i].request.write_back.result_column.clone());
+    for ((source_table, result_column), places) in grouped(writing, target) {
+        let rows: Vec<RowWriting> = places.iter().map(|i| row_writing(&decided[*i])).collect();
+        let written = write_back(client, source_table, result_column.as_deref(), &rows).await?;
+        for (i, written) in places.into_iter().zip(written) {
+            decided[i].written = Some(written);
+        }
+    }
+    Ok(())
+}
+
+fn row_writing(decided: &Decided) -> RowWriting {
+    let write_back = &decided.request.write_back;
+    let (status, merge) = match decided.settlement.row {
+        RowWrite::Failed => (
+            &write_back.status_failed,
+            json!({
+                "message": decided.settlement.message,
+                "outcome": decided.settlement.outcome.as_str(),
+            }),
+        ),
+        _ => (
+            &write_back.status_succeeded,
+            match (&decided.open.report, &decided.open.result) {
+                (Some(Report::Succeeded), Some(result)) => json!({ "result": result }),
+                _ => json!({}),
+            },
+        ),
+    };
+    RowWriting {
+        key: decided.open.row_key.clone(),
+        expected: write_back.expected.clone(),
+        status: status.clone(),
+        merge: Some(merge).filter(|_| write_back.result_column.is_some()),
+    }
+}
+
+fn log(open: &Open, settlement: &Settlement, written: Option<&Written>) {
+    let row_key: &Value = &open.row_key;
+    let (job, attempt, outcome) = (open.job_id, open.number, settlement.outcome.as_str());
+    let reason = settlement.message.as_deref().unwrap_or_default();
+    if let Some(Written::Failed(error)) = written {
+        tracing::warn!(job, attempt, outcome, %row_key, error, "settled, but the row could not be written");
+    } else if let Next::Retry(delay) = settlement.next {
+        let again_in = format!("{:.1}s", delay.as_secs_f64());
+        tracing::info!(job, attempt, outcome, %row_key, reason, again_in, "attempt ended");
+    } else if settlement.outcome == Outcome::Succeeded {
+        tracing::info!(job, attempt, outcome, %row_key, "settled");
+    } else {
+        tracing::warn!(job, attempt, outcome, %row_key, reason, "settled");
+    }
+}

@@ -1,0 +1,310 @@
+//! What an attempt's end means for its job and its row.
+//!
+//! Several witnesses may speak: the task's report, the row (moved by a bare UPDATE), a stop we ordered, the
+//! runner. They are heard in that order, because that is the order of who knows the work best: a task that
+//! reported success and then crashed in its clean-up has succeeded; one that exits 0 because it was told to
+//! stop has not.
+
+use std::time::Duration;
+
+use super::{Completion, End, How, Outcome, Policy, Report, delay};
+
+/// Everything known when an attempt is settled.
+#[derive(Debug, Clone)]
+pub struct Facts<'a> {
+    /// What the runner saw.
+    pub end: &'a End,
+    /// What the task said.
+    pub report: Option<&'a Report>,
+    /// A stop that was ordered: what it means and why.
+    pub stop: Option<(Outcome, &'a str)>,
+    /// The status somebody else gave the row meanwhile.
+    pub moved_to: Option<&'a str>,
+    /// The row asked again meanwhile.
+    pub again: bool,
+    /// The status that means success, if the parameters name one.
+    pub status_succeeded: Option<&'a str>,
+    /// The status that means failure, if the parameters name one.
+    pub status_failed: Option<&'a str>,
+    /// How hard to try.
+    pub policy: &'a Policy,
+    /// Failures of this job before this attempt that count.
+    pub failures: i32,
+    /// Failures of this job before this attempt that do not.
+    pub runner_failures: i32,
+    /// Where those end all the same.
+    pub max_runner_failures: i32,
+}
+
+/// The decision.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settlement {
+    /// The end of the attempt.
+    pub outcome: Outcome,
+    /// Why, for a person; none needed for a plain success.
+    pub message: Option<String>,
+    /// What becomes of the job.
+    pub next: Next,
+    /// What becomes of the row.
+    pub row: RowWrite,
+    /// The job's counters from here on.
+    pub failures: i32,
+    /// The same for failures that do not count.
+    pub runner_failures: i32,
+}
+
+/// What becomes of the job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// It is over.
+    Finish,
+    /// It is tried again after this.
+    Retry(Duration),
+}
+
+/// What is written into the row, if its status still allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowWrite {
+    /// Nothing.
+    None,
+    /// `status_succeeded` and the result.
+    Succeeded,
+    /// `status_failed` and the message.
+    Failed,
+}
+
+/// Decides. `random` (0 to 1) spreads retries.
+#[must_use]
+pub fn settle(facts: &Facts<'_>, random: f64) -> Settlement {
+    let verdict = judge(facts);
+    let Facts { policy, mut failures, mut runner_failures, .. } = *facts;
+    let mut message = verdict.message;
+
+    let next = match verdict.outcome {
+        Outcome::Succeeded | Outcome::Cancelled => Next::Finish,
+        Outcome::Snoozed => match facts.report {
+            Some(Report::Snoozed { delay, .. }) => Next::Retry(*delay),
+            _ => Next::Finish,
+        },
+        Outcome::TaskFailed | Outcome::TimedOut => {
+            failures += 1;
+            if verdict.retry && failures < policy.max_attempts {
+                Next::Retry(delay(policy.backoff, policy.backoff_max, failures, random))
+            } else {
+                if failures > 1 {
+                    message = message.map(|m| format!("{m} (attempt {failures} of {})", policy.max_attempts));
+                }
+                Next::Finish
+            }
+        }
+        Outcome::RunnerFailed | Outcome::Lost => {
+            runner_failures += 1;
+            if verdict.retry && runner_failures < facts.max_runner_failures {
+                Next::Retry(delay(policy.backoff, policy.backoff_max, runner_failures, random))
+            } else {
+                Next::Finish
+            }
+        }
+    };
+    // A newer wish takes the place of a retry, and the row already says so.
+    let next = if facts.again { Next::Finish } else { next };
+    let row = match (next, verdict.outcome) {
+        _ if facts.again => RowWrite::None,
+        (Next::Retry(_), _) => RowWrite::None,
+        (Next::Finish, Outcome::Succeeded) => RowWrite::Succeeded,
+        (Next::Finish, _) => RowWrite::Failed,
+    };
+    Settlement { outcome: verdict.outcome, message, next, row, failures, runner_failures }
+}
+
+struct Verdict {
+    outcome: Outcome,
+    message: Option<String>,
+    retry: bool,
+}
+
+fn verdict(outcome: Outcome, message: impl Into<String>, retry: bool) -> Verdict {
+    Verdict { outcome, message: Some(message.into()), retry }
+}
+
+fn judge(facts: &Facts<'_>) -> Verdict {
+    let moved_to = |status: Option<&str>| status.is_some() && facts.moved_to == status;
+    match facts.report {
+        Some(Report::Succeeded) => return succeeded(facts.end),
+        Some(Report::Failed { message, retry }) => return verdict(Outcome::TaskFailed, message, *retry),
+        Some(Report::Snoozed { reason, .. }) => {
+            return Verdict { outcome: Outcome::Snoozed, message: reason.clone(), retry: true };
+        }
+        None => {}
+    }
+    if moved_to(facts.status_succeeded) {
+        return succeeded(facts.end);
+    }
+    if moved_to(facts.status_failed) {
+        return verdict(Outcome::TaskFailed, "the task set the row's status to failed", false);
+    }
+    if let Some((outcome, reason)) = facts.stop {
+        return verdict(outcome, reason, outcome != Outcome::Cancelled);
+    }
+    let reason = facts.end.reason.clone();
+    match facts.end.how {
+        How::Exited => match (facts.end.exit_code, facts.policy.completion) {
+            (Some(0), Completion::Exit) => {
+                Verdict { outcome: Outcome::Succeeded, message: None, retry: false }
+            }
+            (Some(0), Completion::Report) => {
+                verdict(Outcome::TaskFailed, "exited with code 0 without reporting a result", true)
+            }
+            _ => verdict(Outcome::TaskFailed, explain_exit(facts.end), true),
+        },
+        How::NotStarted { retryable } => {
+            verdict(Outcome::RunnerFailed, reason.unwrap_or_else(|| "could not be started".into()), retryable)
+        }
+        How::Lost => verdict(Outcome::Lost, reason.unwrap_or_else(|| "gone without a trace".into()), true),
+    }
+}
+
+/// A success, whatever the program did afterwards; that is kept as a remark.
+fn succeeded(end: &End) -> Verdict {
+    let remark = (end.exit_code != Some(0)).then(|| format!("succeeded, then {}", explain_exit(end)));
+    Verdict { outcome: Outcome::Succeeded, message: remark, retry: false }
+}
+
+/// `exit code 3: <last line it printed>`, in whatever parts are known.
+fn explain_exit(end: &End) -> String {
+    let what = match (&end.reason, end.exit_code) {
+        (Some(reason), _) => reason.clone(),
+        (None, Some(code)) => format!("exit code {code}"),
+        (None, None) => "ended without an exit code".to_owned(),
+    };
+    let last_line =
+        end.output.as_deref().and_then(|o| o.lines().rev().map(str::trim).find(|l| !l.is_empty()));
+    match last_line {
+        Some(line) => format!("{what}: {}", line.chars().take(500).collect::<String>()),
+        None => what,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POLICY: Policy =
+        Policy { max_attempts: 3, backoff: 10.0, backoff_max: 600.0, completion: Completion::Exit };
+
+    fn facts(end: &End) -> Facts<'_> {
+        Facts {
+            end,
+            report: None,
+            stop: None,
+            moved_to: None,
+            again: false,
+            status_succeeded: Some("PROCESSED"),
+            status_failed: Some("ERROR"),
+            policy: &POLICY,
+            failures: 0,
+            runner_failures: 0,
+            max_runner_failures: 10,
+        }
+    }
+
+    fn decide(facts: &Facts<'_>) -> (Outcome, Next, RowWrite) {
+        let s = settle(facts, 0.0);
+        (s.outcome, s.next, s.row)
+    }
+
+    #[test]
+    fn exit_0_without_report_is_success_only_where_exit_decides() {
+        let end = End::exited(0);
+        assert_eq!(decide(&facts(&end)), (Outcome::Succeeded, Next::Finish, RowWrite::Succeeded));
+        let strict = Policy { completion: Completion::Report, ..POLICY };
+        assert_eq!(settle(&Facts { policy: &strict, ..facts(&end) }, 0.0).outcome, Outcome::TaskFailed);
+    }
+
+    #[test]
+    fn a_reported_success_stands_whatever_the_exit_code() {
+        let end = End::exited(1);
+        let s = settle(&Facts { report: Some(&Report::Succeeded), ..facts(&end) }, 0.0);
+        assert_eq!((s.outcome, s.row), (Outcome::Succeeded, RowWrite::Succeeded));
+        assert_eq!(s.message.as_deref(), Some("succeeded, then exit code 1"));
+    }
+
+    #[test]
+    fn failures_are_retried_until_attempts_are_spent() {
+        let end = End::exited(3);
+        assert_eq!(
+            decide(&facts(&end)),
+            (Outcome::TaskFailed, Next::Retry(Duration::from_secs(10)), RowWrite::None)
+        );
+        let last = Facts { failures: 2, ..facts(&end) };
+        assert_eq!(decide(&last), (Outcome::TaskFailed, Next::Finish, RowWrite::Failed));
+        assert_eq!(settle(&last, 0.0).message.as_deref(), Some("exit code 3 (attempt 3 of 3)"));
+    }
+
+    #[test]
+    fn a_task_may_refuse_its_retry() {
+        let end = End::exited(1);
+        let report = Report::Failed { message: "no such file".into(), retry: false };
+        let s = settle(&Facts { report: Some(&report), ..facts(&end) }, 0.0);
+        assert_eq!((s.outcome, s.next, s.row), (Outcome::TaskFailed, Next::Finish, RowWrite::Failed));
+        assert_eq!(s.message.as_deref(), Some("no such file"));
+    }
+
+    #[test]
+    fn runner_trouble_spends_no_attempt_but_not_for_ever() {
+        let end = End::not_started("no capacity", true);
+        let s = settle(&Facts { failures: 2, ..facts(&end) }, 0.0);
+        assert_eq!(
+            (s.outcome, s.failures, s.runner_failures, s.row),
+            (Outcome::RunnerFailed, 2, 1, RowWrite::None)
+        );
+        assert!(matches!(s.next, Next::Retry(_)));
+        let last = Facts { runner_failures: 9, ..facts(&end) };
+        assert_eq!(decide(&last), (Outcome::RunnerFailed, Next::Finish, RowWrite::Failed));
+        let hopeless = End::not_started("no such image", false);
+        assert_eq!(decide(&facts(&hopeless)), (Outcome::RunnerFailed, Next::Finish, RowWrite::Failed));
+    }
+
+    #[test]
+    fn a_stop_outweighs_the_exit_code_it_caused() {
+        let end = End::exited(0);
+        let timed_out = Facts { stop: Some((Outcome::TimedOut, "ran too long")), ..facts(&end) };
+        assert_eq!(decide(&timed_out).0, Outcome::TimedOut);
+        assert!(matches!(decide(&timed_out).1, Next::Retry(_)));
+        let cancelled = Facts { stop: Some((Outcome::Cancelled, "by hand")), ..facts(&end) };
+        assert_eq!(decide(&cancelled), (Outcome::Cancelled, Next::Finish, RowWrite::Failed));
+    }
+
+    #[test]
+    fn a_bare_update_of_the_row_counts_as_a_report() {
+        let end = End::exited(1);
+        assert_eq!(decide(&Facts { moved_to: Some("PROCESSED"), ..facts(&end) }).0, Outcome::Succeeded);
+        let end = End::exited(0);
+        let failed = Facts { moved_to: Some("ERROR"), ..facts(&end) };
+        assert_eq!(decide(&failed), (Outcome::TaskFailed, Next::Finish, RowWrite::Failed));
+        assert_eq!(decide(&Facts { moved_to: Some("DELETED"), ..facts(&end) }).0, Outcome::Succeeded);
+    }
+
+    #[test]
+    fn a_row_that_asked_again_is_neither_retried_nor_written() {
+        let end = End::exited(3);
+        assert_eq!(
+            decide(&Facts { again: true, ..facts(&end) }),
+            (Outcome::TaskFailed, Next::Finish, RowWrite::None)
+        );
+    }
+
+    #[test]
+    fn a_snooze_spends_nothing() {
+        let end = End::exited(0);
+        let report = Report::Snoozed { delay: Duration::from_secs(60), reason: None };
+        let s = settle(&Facts { report: Some(&report), failures: 1, ..facts(&end) }, 0.0);
+        assert_eq!((s.next, s.failures), (Next::Retry(Duration::from_secs(60)), 1));
+    }
+
+    #[test]
+    fn a_failure_is_explained_by_the_last_line_printed() {
+        let end = End { output: Some("start\ncannot open x.csv\n\n".into()), ..End::exited(2) };
+        assert_eq!(settle(&facts(&end), 0.0).message.as_deref(), Some("exit code 2: cannot open x.csv"));
+    }
+}

@@ -1,0 +1,48 @@
+//! The parameters in memory: read again whenever a claim finds that somebody edited them.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use deadpool_postgres::GenericClient;
+use tokio::sync::Notify;
+
+use super::Task;
+use crate::database::{DatabaseError, load_parameters};
+
+/// A shared view of all tasks. Readers get a whole, unchanging list.
+#[derive(Debug, Clone, Default)]
+pub struct Cache {
+    read: Arc<RwLock<Read>>,
+    /// Told after a new reading; the listener follows the tasks' channels.
+    changed: Arc<Notify>,
+}
+
+#[derive(Debug, Default)]
+struct Read {
+    tasks: Arc<Vec<Task>>,
+    /// The stamp under which they were read; see `sql/queries/guard.sql`.
+    stamp: String,
+}
+
+impl Cache {
+    /// The tasks as they were last read, highest priority first.
+    #[must_use]
+    pub fn tasks(&self) -> Arc<Vec<Task>> {
+        Arc::clone(&self.read.read().unwrap_or_else(PoisonError::into_inner).tasks)
+    }
+
+    /// The tasks as of this stamp, read anew if it is another than the last time. True if they were.
+    pub async fn refresh(&self, client: &impl GenericClient, stamp: &str) -> Result<bool, DatabaseError> {
+        if self.read.read().unwrap_or_else(PoisonError::into_inner).stamp == stamp {
+            return Ok(false);
+        }
+        let tasks = Arc::new(load_parameters(client).await?);
+        *self.read.write().unwrap_or_else(PoisonError::into_inner) = Read { tasks, stamp: stamp.to_owned() };
+        self.changed.notify_one();
+        Ok(true)
+    }
+
+    /// Waits until the tasks were read anew.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
+    }
+}

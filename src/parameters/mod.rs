@@ -1,0 +1,69 @@
+//! `rowcall.parameters` in the daemon: what a row says, kept in memory, rendered per job.
+
+mod cache;
+mod render;
+
+use serde_json::Value;
+
+use crate::job::Policy;
+
+pub use cache::Cache;
+pub use render::{JobContext, render};
+
+/// One row of `rowcall.parameters`, its settings merged over the defaults of its runner.
+#[derive(Debug, Clone)]
+pub struct Task {
+    /// The key.
+    pub name: String,
+    /// Whether new claims are allowed.
+    pub enabled: bool,
+    /// The source table, as an OID.
+    pub source_table: u32,
+    /// The status that asks for this task.
+    pub on_status: String,
+    /// Where the trigger announces that status.
+    pub channel: String,
+    /// Name of the runner.
+    pub runner: String,
+    /// What the runner shall run; its own form.
+    pub target: String,
+    /// The runner's own settings.
+    pub settings: Value,
+    /// Templates of the arguments.
+    pub command: Vec<String>,
+    /// Templates of environment variables, as an object.
+    pub environment: Value,
+    /// Free values for templates and for the task.
+    pub values: Value,
+    /// How hard to try.
+    pub policy: Policy,
+    /// How long to wait for what.
+    pub deadlines: Deadlines,
+    /// Jobs of this task that may run at once, everywhere.
+    pub max_running: Option<i32>,
+    /// Higher is claimed first.
+    pub priority: i16,
+    /// Where status and result go.
+    pub write_back: WriteBackColumns,
+}
+
+/// Deadlines of an attempt, in seconds; the database's clock measures them.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Deadlines {
+    /// From launch to end.
+    pub timeout: f64,
+    /// From claim to launch.
+    pub launch: f64,
+    /// Between two heartbeats, once the task has begun to send them.
+    pub heartbeat: Option<f64>,
+}
+
+/// The "write back" columns of a parameters row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct WriteBackColumns {
+    pub running: Option<String>,
+    pub succeeded: Option<String>,
+    pub failed: Option<String>,
+    pub result_column: Option<String>,
+}

@@ -1,0 +1,179 @@
+//! From a parameters row and a source row to the request that is frozen into the attempt.
+
+use std::collections::BTreeMap;
+
+use minijinja::value::Serde;
+use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, context};
+use serde_json::Value;
+
+use super::Task;
+use crate::runners::{Request, WriteBack};
+
+/// What templates see of the job, as `job`.
+#[derive(Debug, Clone, Copy)]
+#[allow(missing_docs)]
+pub struct JobContext<'a> {
+    pub id: i64,
+    pub attempt: i32,
+    pub row_key: &'a Value,
+    pub on_status: &'a str,
+}
+
+/// Renders command and environment. The error names the column, the place and the reason; it becomes the
+/// reason of a blocked job.
+pub fn render(task: &Task, job: JobContext<'_>, row: &Value) -> Result<Request, String> {
+    let engine = engine();
+    let context = context! {
+        row => minijinja::Value::from(Serde(row)),
+        job => context! {
+            id => job.id,
+            task => task.name.as_str(),
+            attempt => job.attempt,
+            row_key => minijinja::Value::from(Serde(job.row_key)),
+            on_status => job.on_status,
+        },
+        values => minijinja::Value::from(Serde(&task.values)),
+    };
+    let render = |place: String, template: &str| -> Result<String, String> {
+        let text = engine
+            .render_str(template, &context)
+            .map_err(|e| format!("parameters.{place}: {}", explain(&e, template)))?;
+        if text.contains('\0') {
+            return Err(format!("parameters.{place}: the rendered text contains a NUL character"));
+        }
+        Ok(text)
+    };
+
+    let mut command = Vec::with_capacity(task.command.len());
+    for (i, template) in task.command.iter().enumerate() {
+        command.push(render(format!("command[{}]", i + 1), template)?);
+    }
+    let mut environment = BTreeMap::new();
+    for (name, template) in task.environment.as_object().into_iter().flatten() {
+        let template = template.as_str().unwrap_or_default();
+        environment.insert(name.clone(), render(format!("environment.{name}"), template)?);
+    }
+    let expected = task.write_back.running.as_ref().map_or(job.on_status, String::as_str);
+    Ok(Request {
+        runner: task.runner.clone(),
+        target: task.target.clone(),
+        settings: task.settings.clone(),
+        command,
+        environment,
+        values: task.values.clone(),
+        policy: task.policy.clone(),
+        write_back: WriteBack {
+            result_column: task.write_back.result_column.clone(),
+            expected: vec![expected.to_owned()],
+            status_succeeded: task.write_back.succeeded.clone(),
+            status_failed: task.write_back.failed.clone(),
+        },
+    })
+}
+
+/// Strict: a name that does not exist is an error, and so is a null that would be printed as "none" and then
+/// be taken for a file's name.
+fn engine() -> Environment<'static> {
+    let mut engine = Environment::new();
+    engine.set_undefined_behavior(UndefinedBehavior::Strict);
+    engine.set_formatter(|out, state, value| {
+        if value.is_none() {
+            return Err(Error::new(
+                ErrorKind::InvalidOperation,
+                "the value is null (write {{ value or 'text' }} if that is meant)",
+            ));
+        }
+        minijinja::escape_formatter(out, state, value)
+    });
+    engine
+}
+
+fn explain(error: &Error, template: &str) -> String {
+    let kind = match error.kind() {
+        ErrorKind::UndefinedError => "a name in it does not exist for this row".to_owned(),
+        _ => error.detail().map_or_else(|| error.kind().to_string(), str::to_owned),
+    };
+    let place = error.range().and_then(|r| template.get(r)).filter(|t| !t.is_empty() && *t != template);
+    match place {
+        Some(place) => format!("{template}: {kind}: {place}"),
+        None => format!("{template}: {kind}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::{Completion, Policy};
+    use crate::parameters::{Deadlines, WriteBackColumns};
+    use serde_json::json;
+
+    fn task(command: &[&str], environment: Value) -> Task {
+        Task {
+            name: "loader".into(),
+            enabled: true,
+            source_table: 1,
+            on_status: "REGISTERED".into(),
+            channel: "rowcall_registered".into(),
+            runner: "process".into(),
+            target: "/bin/true".into(),
+            settings: json!({}),
+            command: command.iter().map(|s| (*s).to_owned()).collect(),
+            environment,
+            values: json!({"bucket": "b1"}),
+            policy: Policy { max_attempts: 3, backoff: 1.0, backoff_max: 1.0, completion: Completion::Exit },
+            deadlines: Deadlines { timeout: 1.0, launch: 1.0, heartbeat: None },
+            max_running: None,
+            priority: 0,
+            write_back: WriteBackColumns {
+                running: Some("PROCESSING".into()),
+                succeeded: None,
+                failed: None,
+                result_column: None,
+            },
+        }
+    }
+
+    fn rendered(task: &Task) -> Result<Request, String> {
+        let row = json!({"id": 7, "attributes": {"path": "a b.csv", "note": null, "tags": ["x", "y"]}});
+        let job = JobContext { id: 1, attempt: 2, row_key: &json!({"id": 7}), on_status: "REGISTERED" };
+        render(task, job, &row)
+    }
+
+    #[test]
+    fn templates_see_row_job_and_values() {
+        let task = task(
+            &["{{ row.attributes.path }}", "{{ job.row_key.id }}/{{ job.attempt }}", "plain $HOME"],
+            json!({"BUCKET": "{{ values.bucket }}", "TAGS": "{{ row.attributes.tags | tojson }}"}),
+        );
+        let request = rendered(&task).unwrap();
+        assert_eq!(request.command, ["a b.csv", "7/2", "plain $HOME"]);
+        assert_eq!(request.environment["BUCKET"], "b1");
+        assert_eq!(request.environment["TAGS"], r#"["x", "y"]"#);
+        assert_eq!(request.write_back.expected, ["PROCESSING"]);
+    }
+
+    #[test]
+    fn an_unknown_name_is_an_error_that_names_column_and_place() {
+        let error = rendered(&task(&["x", "{{ row.attributes.pth }}"], json!({}))).unwrap_err();
+        assert!(error.starts_with("parameters.command[2]: "), "{error}");
+        assert!(error.contains("row.attributes.pth"), "{error}");
+        let error = rendered(&task(&[], json!({"A": "{{ nothing }}"}))).unwrap_err();
+        assert!(error.starts_with("parameters.environment.A: "), "{error}");
+    }
+
+    #[test]
+    fn a_null_is_not_printed_as_a_word() {
+        let error = rendered(&task(&["{{ row.attributes.note }}"], json!({}))).unwrap_err();
+        assert!(error.contains("null"), "{error}");
+        assert_eq!(
+            rendered(&task(&["{{ row.attributes.note or 'none given' }}"], json!({}))).unwrap().command,
+            ["none given"]
+        );
+    }
+
+    #[test]
+    fn a_broken_template_says_where() {
+        let error = rendered(&task(&["{{ row.x"], json!({}))).unwrap_err();
+        assert!(error.contains("parameters.command[1]"), "{error}");
+    }
+}

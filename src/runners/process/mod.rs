@@ -1,0 +1,203 @@
+//! Attempts as processes of this machine.
+//!
+//! The daemon does not run the program itself: a supervisor does (`supervise`), in a process group of its
+//! own, and leaves the end in the attempt's directory. So a daemon that is killed or replaced loses nothing:
+//! its successor on the same machine adopts what still runs and reads what has ended. Only a supervisor that
+//! is itself killed leaves no end; then what it left running is killed and the attempt declared lost.
+
+mod allow;
+mod attempt_dir;
+mod leftovers;
+pub mod supervise;
+
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use async_trait::async_trait;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+
+use super::{Attempt, Ends, LaunchError, Observation, Request, Runner};
+use crate::job::End;
+use crate::settings::ProcessSettings;
+use attempt_dir::{AttemptDir, Life};
+
+/// A supervisor that has not begun by then never will.
+const BEGIN_GRACE: Duration = Duration::from_secs(10);
+
+/// Runs programs from an allow-list. Its attempts can be seen on this machine only.
+#[derive(Debug)]
+pub struct ProcessRunner {
+    settings: ProcessSettings,
+    /// The `rowcall` binary, which is also the supervisor.
+    supervisor: PathBuf,
+    ends: Ends,
+}
+
+impl ProcessRunner {
+    /// Checks the state directory, so that a daemon which could not follow its processes does not begin.
+    pub fn new(settings: &ProcessSettings, ends: Ends) -> anyhow::Result<Self> {
+        let supervisor = std::env::current_exe().context("cannot find this program's own file")?;
+        Self::with_supervisor(settings, ends, supervisor)
+    }
+
+    /// The same with the supervising binary named; for programs other than `rowcall` that use this library.
+    pub fn with_supervisor(
+        settings: &ProcessSettings,
+        ends: Ends,
+        supervisor: PathBuf,
+    ) -> anyhow::Result<Self> {
+        let state_dir = &settings.state_dir;
+        AttemptDir::new(state_dir, ".probe")
+            .create()
+            .and_then(|()| AttemptDir::new(state_dir, ".probe").remove())
+            .with_context(|| {
+                format!(
+                    "runners.process.state_dir {}: name a directory this user may write",
+                    state_dir.display()
+                )
+            })?;
+        Ok(Self { settings: settings.clone(), supervisor, ends })
+    }
+
+    fn dir(&self, attempt: &Attempt) -> AttemptDir {
+        AttemptDir::new(&self.settings.state_dir, &attempt.launch_key)
+    }
+
+    fn working_directory(&self, dir: &AttemptDir) -> PathBuf {
+        if self.settings.working_directory.as_os_str().is_empty() {
+            dir.work()
+        } else {
+            self.settings.working_directory.clone()
+        }
+    }
+}
+
+/// Reads what became of an attempt from its directory.
+fn look(attempt: &Attempt, dir: &AttemptDir) -> Observation {
+    if let Some(end) = dir.end() {
+        return Observation::Ended(end);
+    }
+    match dir.life() {
+        Ok(Life::Supervised) => Observation::Running,
+        // Written between our two looks, perhaps.
+        Ok(Life::Ended) => match dir.end() {
+            Some(end) => Observation::Ended(end),
+            None => {
+                let killed = leftovers::kill_group(dir.child(), attempt);
+                let also = if killed > 0 { " and was stopped" } else { "" };
+                Observation::Ended(End::lost(format!("its supervisor was killed; what it ran is lost{also}")))
+            }
+        },
+        Ok(Life::NotBegun) => {
+            let age =
+                std::fs::metadata(dir.path()).and_then(|m| m.modified()).ok().and_then(|t| t.elapsed().ok());
+            if age.is_some_and(|age| age > BEGIN_GRACE) {
+                Observation::Ended(End::not_started("its supervisor did not begin", true))
+            } else {
+                Observation::Running
+            }
+        }
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Observation::Ended(End::lost(
+            "this machine knows nothing of it (another machine, or its state was removed)",
+        )),
+        Err(e) => Observation::Unknown(format!("{}: {e}", dir.path().display())),
+    }
+}
+
+#[async_trait]
+impl Runner for ProcessRunner {
+    fn name(&self) -> &'static str {
+        "process"
+    }
+
+    fn capacity(&self) -> usize {
+        match self.settings.max_running {
+            0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            limit => limit,
+        }
+    }
+
+    fn bound_to_host(&self) -> bool {
+        true
+    }
+
+    fn check(&self, request: &Request) -> Result<(), String> {
+        if let Some(key) = request.settings.as_object().and_then(|s| s.keys().next()) {
+            return Err(format!("settings.{key}: the process runner takes no settings"));
+        }
+        allow::check_program(&request.target, &self.settings.programs)
+    }
+
+    async fn launch(&self, attempt: &Attempt, contract: &[(String, String)]) -> Result<String, LaunchError> {
+        let refused = |what: String| LaunchError::Refused { reason: what, retryable: true };
+        let dir = self.dir(attempt);
+        dir.create().map_err(|e| refused(format!("cannot make {}: {e}", dir.path().display())))?;
+
+        let passed = self
+            .settings
+            .pass_environment
+            .iter()
+            .filter_map(|name| Some((name.clone(), std::env::var(name).ok()?)));
+        let mut child = tokio::process::Command::new(&self.supervisor)
+            .args(supervise::arguments(&dir, &self.working_directory(&dir), self.settings.output_limit))
+            .arg(&attempt.request.target)
+            .args(&attempt.request.command)
+            .env_clear()
+            .envs(passed)
+            .envs(&attempt.request.environment)
+            .envs(contract.iter().map(|(name, value)| (name, value)))
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(|e| refused(format!("cannot start a process: {e}")))?;
+        let external_id = format!("pid {}", child.id().unwrap_or_default());
+
+        let (ends, attempt) = (self.ends.clone(), attempt.clone());
+        tokio::spawn(async move {
+            // How the supervisor itself ended says nothing; what it left behind does.
+            let _ = child.wait().await;
+            if let Observation::Ended(end) = look(&attempt, &dir) {
+                // Nobody listens any more when the daemon is on its way out; the directory stays.
+                let _ = ends.send((attempt.id, end));
+            }
+        });
+        Ok(external_id)
+    }
+
+    async fn observe(&self, attempts: &[Attempt]) -> Vec<Observation> {
+        attempts.iter().map(|attempt| look(attempt, &self.dir(attempt))).collect()
+    }
+
+    async fn stop(&self, attempt: &Attempt, _reason: &str) -> Result<(), String> {
+        let dir = self.dir(attempt);
+        let signal = |signal: Signal, dir: &AttemptDir| match (dir.life(), dir.child()) {
+            // The supervisor lives, so the group it began is still the one it noted.
+            (Ok(Life::Supervised), Some(group)) => {
+                killpg(Pid::from_raw(group), signal).map_err(|e| e.to_string())
+            }
+            _ => Ok(()),
+        };
+        signal(Signal::SIGTERM, &dir)?;
+        let grace = self.settings.stop_grace;
+        tokio::spawn(async move {
+            tokio::time::sleep(grace).await;
+            // Gone already is what we want.
+            let _ = signal(Signal::SIGKILL, &dir);
+        });
+        Ok(())
+    }
+
+    async fn forget(&self, attempt: &Attempt) {
+        let dir = self.dir(attempt);
+        if let Err(error) = dir.remove()
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(attempt = attempt.id, %error, "cannot remove an attempt's directory");
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! `rowcall supervise`: the small process between the daemon and a task's program.
+//!
+//! It begins the program at most once per launch key, keeps the tail of its output, and writes down its end,
+//! whether or not the daemon still lives. It runs before anything else of `rowcall` is set up, and uses plain
+//! threads, because it is started for every attempt.
+
+use std::ffi::OsString;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+
+use super::attempt_dir::{AttemptDir, EndFile};
+use crate::task::{Tail, drain, mask};
+
+/// The first argument that makes `rowcall` a supervisor.
+pub const SUBCOMMAND: &str = "supervise";
+
+/// How long output may trickle in after the program has ended (from children it left behind).
+const OUTPUT_GRACE: Duration = Duration::from_millis(500);
+
+/// The arguments of a supervisor, as the runner passes them.
+pub fn arguments(dir: &AttemptDir, work: &std::path::Path, output_limit: usize) -> Vec<OsString> {
+    vec![SUBCOMMAND.into(), dir.path().into(), work.into(), output_limit.to_string().into()]
+}
+
+/// Runs as a supervisor with the arguments after [`SUBCOMMAND`].
+pub fn run(mut args: impl Iterator<Item = OsString>) -> anyhow::Result<()> {
+    let mut next = || args.next().context("supervise is started by the process runner, not by hand");
+    let dir = AttemptDir::at(PathBuf::from(next()?));
+    let work = PathBuf::from(next()?);
+    let output_limit = next()?.to_str().and_then(|s| s.parse().ok()).context("output limit")?;
+    let program = next()?;
+
+    let Some(_lock) = dir.lock()? else { return Ok(()) };
+    if !dir.mark_started()? {
+        return Ok(());
+    }
+    let spawned = Command::new(&program)
+        .args(args)
+        .current_dir(&work)
+        .process_group(0)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let end = match spawned {
+        Ok(child) => {
+            dir.write_child(child.id())?;
+            follow(child, output_limit)?
+        }
+        Err(e) => EndFile {
+            exit_code: None,
+            signal: None,
+            not_started: Some(format!("cannot start {} in {}: {e}", program.display(), work.display())),
+            output: String::new(),
+        },
+    };
+    dir.write_end(&end)?;
+    Ok(())
+}
+
+fn follow(mut child: Child, output_limit: usize) -> anyhow::Result<EndFile> {
+    let group = Pid::from_raw(i32::try_from(child.id())?);
+    let tail = Arc::new(Mutex::new(Tail::new(output_limit)));
+    let streams: [Option<Box<dyn std::io::Read + Send>>; 2] =
+        [child.stdout.take().map(|s| Box::new(s) as _), child.stderr.take().map(|s| Box::new(s) as _)];
+    let readers: Vec<_> = streams
+        .into_iter()
+        .flatten()
+        .map(|stream| {
+            let tail = Arc::clone(&tail);
+            std::thread::spawn(move || {
+                drain(stream, |bytes| tail.lock().unwrap_or_else(PoisonError::into_inner).push(bytes));
+            })
+        })
+        .collect();
+
+    let status = child.wait()?;
+    // What the program left running ends with it, as it would in a container.
+    let _ = killpg(group, Signal::SIGKILL);
+    let deadline = Instant::now() + OUTPUT_GRACE;
+    while readers.iter().any(|r| !r.is_finished()) && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let output = tail.lock().unwrap_or_else(PoisonError::into_inner).text();
+    let secrets = ["ROWCALL_TOKEN", "ROWCALL_DATABASE_URL"].map(|name| std::env::var(name).ok());
+    Ok(EndFile {
+        exit_code: status.code(),
+        signal: status.signal(),
+        not_started: None,
+        output: mask(output, &secrets),
+    })
+}

@@ -1,0 +1,322 @@
+//! Puts the layers together and says plainly what is wrong with them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use config::{Config, File, FileFormat, Map, Source, Value, ValueKind};
+use thiserror::Error;
+
+use super::Settings;
+
+const DEFAULTS: &str = include_str!("../../config/rowcall.toml");
+const PREFIX: &str = "ROWCALL_";
+
+/// Variables with our prefix that are not settings: where the file is, and what tasks are given (a daemon
+/// may well be started from within a task).
+const NOT_SETTINGS: [&str; 7] = [
+    "ROWCALL_CONFIG",
+    "ROWCALL_JOB",
+    "ROWCALL_ATTEMPT",
+    "ROWCALL_TOKEN",
+    "ROWCALL_DATABASE_URL",
+    "ROWCALL_RESULT_FILE",
+    "ROWCALL_TEST_DATABASE_URL",
+];
+
+/// Where settings come from besides the defaults.
+#[derive(Debug, Default, Clone)]
+pub struct Sources {
+    /// A file of the operator's.
+    pub file: Option<PathBuf>,
+    /// The process environment.
+    pub environment: BTreeMap<String, String>,
+    /// Flags, as dotted keys: they win over everything.
+    pub flags: Vec<(String, String)>,
+}
+
+impl Sources {
+    /// The environment of this process, with a settings file from a flag or from `ROWCALL_CONFIG`.
+    #[must_use]
+    pub fn from_process(file: Option<PathBuf>) -> Self {
+        let environment: BTreeMap<_, _> = std::env::vars_os()
+            .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
+            .collect();
+        let file = file.or_else(|| environment.get("ROWCALL_CONFIG").map(PathBuf::from));
+        Self { file, environment, flags: Vec::new() }
+    }
+
+    /// The same with one more flag.
+    #[must_use]
+    pub fn with_flag(mut self, key: &str, value: impl Into<String>) -> Self {
+        self.flags.push((key.to_owned(), value.into()));
+        self
+    }
+}
+
+/// Why settings could not be used. The text names the key and where it came from.
+#[derive(Debug, Error)]
+pub enum SettingsError {
+    /// A file that cannot be read or is not TOML.
+    #[error("settings file {path}: {reason}")]
+    File {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A key that does not exist.
+    #[error("{origin}: there is no setting {key}{hint}")]
+    UnknownKey {
+        /// The file or variable.
+        origin: String,
+        /// The key as given.
+        key: String,
+        /// A likely meant key, if one is near.
+        hint: String,
+    },
+    /// A value of the wrong form.
+    #[error("{0}")]
+    Value(String),
+}
+
+/// Reads all layers.
+pub fn load(sources: &Sources) -> Result<Settings, SettingsError> {
+    let defaults = layer(DEFAULTS, "config/rowcall.toml")?;
+    let known = leaf_keys(&defaults);
+    let mut builder = Config::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml));
+
+    if let Some(path) = &sources.file {
+        let shown = path.display().to_string();
+        let text = std::fs::read_to_string(path)
+            .map_err(|e| SettingsError::File { path: shown.clone(), reason: e.to_string() })?;
+        for key in leaf_keys(&layer(&text, &shown)?) {
+            check_key(&key, &known, &shown)?;
+        }
+        builder = builder.add_source(File::from(path.as_path()).format(FileFormat::Toml));
+    }
+    for (key, value, origin) in environment_values(sources, &known)? {
+        builder = set(builder, &key, &value, &defaults, &origin)?;
+    }
+    for (key, value) in &sources.flags {
+        builder = set(builder, key, value, &defaults, "flag")?;
+    }
+
+    let settings: Settings =
+        builder.build().and_then(Config::try_deserialize).map_err(|e| SettingsError::Value(e.to_string()))?;
+    check(&settings)?;
+    Ok(settings)
+}
+
+/// One file's tables, as the `config` crate sees them.
+fn layer(text: &str, origin: &str) -> Result<Map<String, Value>, SettingsError> {
+    File::from_str(text, FileFormat::Toml)
+        .collect()
+        .map_err(|e| SettingsError::File { path: origin.to_owned(), reason: e.to_string() })
+}
+
+/// Dotted names of everything that is not itself a table.
+fn leaf_keys(tables: &Map<String, Value>) -> BTreeSet<String> {
+    fn walk(prefix: &str, value: &Value, keys: &mut BTreeSet<String>) {
+        match &value.kind {
+            ValueKind::Table(table) => {
+                for (name, value) in table {
+                    walk(&format!("{prefix}.{name}"), value, keys);
+                }
+            }
+            _ => {
+                keys.insert(prefix.to_owned());
+            }
+        }
+    }
+    let mut keys = BTreeSet::new();
+    for (name, value) in tables {
+        walk(name, value, &mut keys);
+    }
+    keys
+}
+
+fn check_key(key: &str, known: &BTreeSet<String>, origin: &str) -> Result<(), SettingsError> {
+    if known.contains(key) {
+        return Ok(());
+    }
+    let nearest = known
+        .iter()
+        .map(|candidate| (strsim::jaro_winkler(candidate, key), candidate))
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0));
+    Err(SettingsError::UnknownKey {
+        origin: origin.to_owned(),
+        key: key.to_owned(),
+        hint: nearest.map_or_else(
+            || "; config/rowcall.toml lists them all".to_owned(),
+            |(_, candidate)| format!("; did you mean {candidate}?"),
+        ),
+    })
+}
+
+fn environment_values(
+    sources: &Sources,
+    known: &BTreeSet<String>,
+) -> Result<Vec<(String, String, String)>, SettingsError> {
+    let mut values = Vec::new();
+    if let Some(url) = sources.environment.get("DATABASE_URL") {
+        values.push(("database.url".to_owned(), url.clone(), "environment variable DATABASE_URL".to_owned()));
+    }
+    for (name, value) in &sources.environment {
+        let Some(rest) = name.strip_prefix(PREFIX) else { continue };
+        if NOT_SETTINGS.contains(&name.as_str()) {
+            continue;
+        }
+        let key = rest.to_lowercase().replace("__", ".");
+        let origin = format!("environment variable {name}");
+        check_key(&key, known, &origin)?;
+        values.push((key, value.clone(), origin));
+    }
+    Ok(values)
+}
+
+type Builder = config::ConfigBuilder<config::builder::DefaultState>;
+
+/// Sets one value given as text, in the form its default has: lists are written with commas.
+fn set(
+    builder: Builder,
+    key: &str,
+    text: &str,
+    defaults: &Map<String, Value>,
+    origin: &str,
+) -> Result<Builder, SettingsError> {
+    let mut default = None;
+    let mut tables = defaults;
+    for part in key.split('.') {
+        default = tables.get(part);
+        if let Some(ValueKind::Table(inner)) = default.map(|v| &v.kind) {
+            tables = inner;
+        }
+    }
+    // A value that may be a secret is not repeated in the error.
+    let wrong = |form: &str| SettingsError::Value(format!("{origin}: {key} must be {form}"));
+    let kind = match default.map(|v| &v.kind) {
+        Some(ValueKind::Boolean(_)) => ValueKind::Boolean(text.parse().map_err(|_| wrong("true or false"))?),
+        Some(ValueKind::I64(_)) => ValueKind::I64(text.parse().map_err(|_| wrong("a whole number"))?),
+        Some(ValueKind::Array(_)) => ValueKind::Array(
+            text.split(',').map(str::trim).filter(|s| !s.is_empty()).map(Value::from).collect(),
+        ),
+        _ => ValueKind::String(text.to_owned()),
+    };
+    builder
+        .set_override(key, Value::new(Some(&origin.to_owned()), kind))
+        .map_err(|e| SettingsError::Value(e.to_string()))
+}
+
+/// What types cannot say.
+fn check(settings: &Settings) -> Result<(), SettingsError> {
+    let d = &settings.dispatcher;
+    let positive = [
+        ("database.pool_size", settings.database.pool_size),
+        ("dispatcher.batch", d.batch),
+        ("dispatcher.launch_concurrency", d.launch_concurrency),
+        ("runners.process.output_limit", settings.runners.process.output_limit),
+    ];
+    if let Some((key, _)) = positive.iter().find(|(_, value)| *value == 0) {
+        return Err(SettingsError::Value(format!("{key} must be at least 1")));
+    }
+    let intervals = [
+        ("dispatcher.poll_interval", d.poll_interval),
+        ("dispatcher.poll_interval_without_listen", d.poll_interval_without_listen),
+        ("dispatcher.probe_interval", d.probe_interval),
+        ("dispatcher.watch_interval", d.watch_interval),
+        ("dispatcher.heartbeat_interval", d.heartbeat_interval),
+        ("dispatcher.janitor_interval", d.janitor_interval),
+    ];
+    if let Some((key, _)) = intervals.iter().find(|(_, value)| value.as_millis() < 10) {
+        return Err(SettingsError::Value(format!("{key} must be at least 10ms")));
+    }
+    if d.dead_after < 2 * d.heartbeat_interval {
+        return Err(SettingsError::Value(
+            "dispatcher.dead_after must be at least twice dispatcher.heartbeat_interval".to_owned(),
+        ));
+    }
+    if d.max_runner_failures < 1 {
+        return Err(SettingsError::Value("dispatcher.max_runner_failures must be at least 1".to_owned()));
+    }
+    if let Some(program) = settings.runners.process.programs.iter().find(|p| !p.starts_with('/')) {
+        return Err(SettingsError::Value(format!(
+            "runners.process.programs: {program:?} must be a full path"
+        )));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sources(file: &str, environment: &[(&str, &str)]) -> (tempfile::NamedTempFile, Sources) {
+        let path = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(path.path(), file).unwrap();
+        let sources = Sources {
+            file: Some(path.path().to_owned()),
+            environment: environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+            flags: Vec::new(),
+        };
+        (path, sources)
+    }
+
+    fn error(file: &str, environment: &[(&str, &str)]) -> String {
+        let (_path, sources) = sources(file, environment);
+        load(&sources).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn documented_defaults_are_complete() {
+        let settings = load(&Sources::default()).unwrap();
+        assert_eq!(settings.dispatcher.batch, 500);
+        assert!(!settings.runners.process.enabled);
+    }
+
+    #[test]
+    fn environment_wins_over_file_and_flag_over_environment() {
+        let (_path, sources) = sources(
+            "[dispatcher]\nbatch = 7\nhost = 'file'\n",
+            &[("ROWCALL_DISPATCHER__BATCH", "8"), ("DATABASE_URL", "postgresql://db")],
+        );
+        let settings = load(&sources.with_flag("dispatcher.batch", "9")).unwrap();
+        assert_eq!(settings.dispatcher.batch, 9);
+        assert_eq!(settings.dispatcher.host, "file");
+        assert_eq!(settings.database.url, "postgresql://db");
+    }
+
+    #[test]
+    fn lists_come_from_the_environment_with_commas() {
+        let (_path, sources) = sources("", &[("ROWCALL_RUNNERS__PROCESS__PROGRAMS", "/a/b, /opt/tasks/")]);
+        assert_eq!(load(&sources).unwrap().runners.process.programs, ["/a/b", "/opt/tasks/"]);
+    }
+
+    #[test]
+    fn a_wrong_key_is_named_with_what_was_meant() {
+        let text = error("[dispatcher]\npol_interval = '1s'\n", &[]);
+        assert!(text.contains("dispatcher.pol_interval"), "{text}");
+        assert!(text.contains("did you mean dispatcher.poll_interval"), "{text}");
+        let text = error("", &[("ROWCALL_DISPATCHER__BATCHES", "1")]);
+        assert!(text.contains("ROWCALL_DISPATCHER__BATCHES"), "{text}");
+        assert!(text.contains("did you mean dispatcher.batch"), "{text}");
+    }
+
+    #[test]
+    fn a_wrong_value_is_named_with_its_key() {
+        let text = error("[dispatcher]\npoll_interval = 'soon'\n", &[]);
+        assert!(text.contains("dispatcher.poll_interval"), "{text}");
+        let text = error("", &[("ROWCALL_DISPATCHER__BATCH", "many")]);
+        assert!(text.contains("dispatcher.batch must be a whole number"), "{text}");
+        let text = error("[log]\nformat = 'xml'\n", &[]);
+        assert!(text.contains("xml") && text.contains("human"), "{text}");
+        let text = error("[dispatcher]\nbatch = 0\n", &[]);
+        assert!(text.contains("dispatcher.batch must be at least 1"), "{text}");
+    }
+
+    #[test]
+    fn a_secret_is_in_no_debug_output() {
+        let (_path, sources) = sources("", &[("DATABASE_URL", "postgresql://u:hunter2@db")]);
+        assert!(!format!("{:?}", load(&sources).unwrap()).contains("hunter2"));
+    }
+}

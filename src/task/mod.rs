@@ -1,0 +1,8 @@
+//! The task's side: what runs beside a program, in a container or next to it.
+
+pub mod exec;
+mod reporter;
+mod tail;
+
+pub use reporter::{ReportError, Reporter};
+pub use tail::{Tail, drain, mask};

@@ -1,0 +1,146 @@
+//! The task functions over a connection that may come and go.
+
+use std::time::{Duration, Instant};
+
+use rand::RngExt as _;
+use serde_json::Value;
+use thiserror::Error;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, Config, NoTls};
+
+/// How long one call may take before the connection is given up: behind a cut cable nothing answers.
+const CALL_LIMIT: Duration = Duration::from_secs(30);
+
+/// Why a call was not done.
+#[derive(Debug, Error)]
+pub enum ReportError {
+    /// The database says that this executor must leave: the attempt is over, or another's.
+    #[error("{0}")]
+    Leave(String),
+    /// The task has reported by itself already.
+    #[error("{0}")]
+    AlreadyReported(String),
+    /// The call itself is wrong (a result that is too large, a row that cannot be written).
+    #[error("{0}")]
+    Refused(String),
+    /// The database could not be reached within the limit.
+    #[error("the database could not be reached for {limit:?}: {reason}")]
+    Unreachable {
+        /// How long it was tried.
+        limit: Duration,
+        /// The last error.
+        reason: String,
+    },
+}
+
+/// Speaks for one attempt.
+pub struct Reporter {
+    config: Config,
+    token: String,
+    client: Option<Client>,
+}
+
+impl Reporter {
+    /// For the attempt with this token. Connects when first needed.
+    #[must_use]
+    pub fn new(mut config: Config, token: String) -> Self {
+        config.connect_timeout(Duration::from_secs(10)).application_name("rowcall-task");
+        Self { config, token, client: None }
+    }
+
+    /// `task_start`, as an executor that may have to ask twice.
+    pub async fn start(&mut self, executor: &str, limit: Duration) -> Result<(), ReportError> {
+        self.call("select rowcall.task_start($1, $2)", &[&executor], limit).await
+    }
+
+    /// `task_progress`
+    pub async fn heartbeat(&mut self, limit: Duration) -> Result<(), ReportError> {
+        self.call("select rowcall.task_progress($1)", &[], limit).await
+    }
+
+    /// `task_succeed`
+    pub async fn succeed(&mut self, result: Option<&Value>, limit: Duration) -> Result<(), ReportError> {
+        self.call("select rowcall.task_succeed($1, $2)", &[&result], limit).await
+    }
+
+    /// `task_fail`, to be tried again
+    pub async fn fail(&mut self, message: &str, detail: &Value, limit: Duration) -> Result<(), ReportError> {
+        self.call("select rowcall.task_fail($1, $2, $3)", &[&message, detail], limit).await
+    }
+
+    /// Calls until there is an answer or the limit is over. Every task function may be called twice: the first
+    /// answer may have been lost on its way.
+    async fn call(
+        &mut self,
+        sql: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+        limit: Duration,
+    ) -> Result<(), ReportError> {
+        let deadline = Instant::now() + limit;
+        let mut ceiling = Duration::from_millis(200);
+        loop {
+            let reason = match tokio::time::timeout(CALL_LIMIT, self.call_once(sql, parameters)).await {
+                Ok(Ok(())) => return Ok(()),
+                Ok(Err(error)) => match classify(&error) {
+                    Some(verdict) => return Err(verdict),
+                    None => describe(&error),
+                },
+                Err(_) => format!("no answer within {CALL_LIMIT:?}"),
+            };
+            self.client = None;
+            let wait = ceiling.mul_f64(rand::rng().random_range(0.3..1.0));
+            if Instant::now() + wait >= deadline {
+                return Err(ReportError::Unreachable { limit, reason });
+            }
+            tokio::time::sleep(wait).await;
+            ceiling = (ceiling * 2).min(Duration::from_secs(10));
+        }
+    }
+
+    async fn call_once(
+        &mut self,
+        sql: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<(), tokio_postgres::Error> {
+        if self.client.as_ref().is_none_or(Client::is_closed) {
+            let (client, connection) = self.config.connect(NoTls).await?;
+            tokio::spawn(connection);
+            self.client = Some(client);
+        }
+        let Some(client) = &self.client else { return Ok(()) };
+        let mut all: Vec<&(dyn ToSql + Sync)> = vec![&self.token];
+        all.extend(parameters);
+        client.query(sql, &all).await.map(drop)
+    }
+}
+
+impl std::fmt::Debug for Reporter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reporter").finish_non_exhaustive()
+    }
+}
+
+/// What the database's word means; `None` if it had none (or none for us) and asking again may help.
+fn classify(error: &tokio_postgres::Error) -> Option<ReportError> {
+    let db = error.as_db_error()?;
+    let text = match db.hint() {
+        Some(hint) => format!("{}. {hint}", db.message()),
+        None => db.message().to_owned(),
+    };
+    match db.code().code() {
+        "RC001" | "RC002" | "RC003" => Some(ReportError::Leave(text)),
+        "RC004" => Some(ReportError::AlreadyReported(text)),
+        // Class 08: connection; 25006: a standby; 40: serialization, deadlock; 53: resources; 55P03: lock; 57: the
+        // server is shutting down or starting.
+        code if ["08", "40", "53", "57"].iter().any(|class| code.starts_with(class)) => None,
+        "25006" | "55P03" => None,
+        _ => Some(ReportError::Refused(text)),
+    }
+}
+
+fn describe(error: &tokio_postgres::Error) -> String {
+    match error.as_db_error() {
+        Some(db) => db.message().to_owned(),
+        None => std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string),
+    }
+}
