@@ -1,0 +1,5 @@
+//! All integration tests in one program: one module per promise, a fresh database per test, all in parallel.
+
+mod support;
+
+mod triggers;

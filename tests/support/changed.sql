@@ -1,0 +1,15 @@
+-- Tells waiting tests that something changed.
+create function public.test_changed() returns trigger language plpgsql as $$
+begin
+    perform pg_notify('test_changed', '');
+    return null;
+end
+$$;
+create trigger test_changed after insert or update or delete on rowcall.jobs
+    for each statement execute function public.test_changed();
+create trigger test_changed after insert or update or delete on rowcall.attempts
+    for each statement execute function public.test_changed();
+create trigger test_changed after insert on rowcall.history
+    for each statement execute function public.test_changed();
+create trigger test_changed after insert or update or delete on rowcall.files
+    for each statement execute function public.test_changed();

@@ -1,0 +1,113 @@
+//! A dispatcher in this process.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rowcall::dispatcher::{Dispatcher, Mode};
+use rowcall::job::End;
+use rowcall::runners::process::ProcessRunner;
+use rowcall::runners::{Ends, Runners};
+use rowcall::settings::{Settings, Sources, load};
+use tokio::sync::mpsc;
+
+use super::TestDatabase;
+use super::fake_runner::{FakeRunner, Launched, World};
+
+/// Settings for a test: defaults, but quick.
+pub fn settings(url: &str) -> Settings {
+    let flags = [
+        ("database.url", url),
+        ("dispatcher.watch_interval", "50ms"),
+        ("dispatcher.heartbeat_interval", "200ms"),
+        ("dispatcher.dead_after", "1s"),
+        ("dispatcher.lost_after", "2s"),
+        ("dispatcher.report_grace", "300ms"),
+        ("dispatcher.janitor_interval", "200ms"),
+        ("dispatcher.shutdown_grace", "200ms"),
+        ("tasks.database_url", url),
+    ];
+    let sources =
+        flags.iter().fold(Sources::default(), |sources, (key, value)| sources.with_flag(key, *value));
+    load(&sources).unwrap()
+}
+
+/// The same with the process runner enabled.
+pub fn process_settings(url: &str, state_dir: &Path) -> Settings {
+    let mut settings = settings(url);
+    let process = &mut settings.runners.process;
+    process.enabled = true;
+    process.programs = vec!["/bin/".into(), "/usr/bin/".into(), binaries()];
+    process.state_dir = state_dir.to_owned();
+    process.max_running = 8;
+    process.stop_grace = Duration::from_millis(300);
+    settings
+}
+
+fn binaries() -> String {
+    let dir = Path::new(env!("CARGO_BIN_EXE_rowcall")).parent().unwrap();
+    format!("{}/", dir.display())
+}
+
+/// A dispatcher with the fake runner, and what the test does with it.
+pub struct Running {
+    pub dispatcher: Dispatcher,
+    pub world: Arc<World>,
+    launched: mpsc::UnboundedReceiver<Launched>,
+}
+
+impl Running {
+    /// Starts one with quick settings.
+    pub async fn start(database: &TestDatabase) -> Self {
+        Self::with(settings(&database.url), Arc::default()).await
+    }
+
+    /// Starts one with these settings in this world.
+    pub async fn with(settings: Settings, world: Arc<World>) -> Self {
+        let (sender, launched) = mpsc::unbounded_channel();
+        let theirs = Arc::clone(&world);
+        let make = move |_: &Settings, ends: &Ends| {
+            let runner = FakeRunner { world: theirs, capacity: 20_000, ends: ends.clone(), launched: sender };
+            Ok(Runners::default().with(Arc::new(runner)))
+        };
+        let dispatcher = Dispatcher::start(settings, Mode::Serve, make).await.unwrap();
+        Self { dispatcher, world, launched }
+    }
+
+    /// The next launch.
+    pub async fn launch(&mut self) -> Launched {
+        tokio::time::timeout(Duration::from_secs(30), self.launched.recv())
+            .await
+            .expect("nothing was launched")
+            .expect("the dispatcher is gone")
+    }
+
+    /// Whether a launch is there already.
+    pub fn launched_more(&mut self) -> bool {
+        self.launched.try_recv().is_ok()
+    }
+
+    /// Ends an attempt.
+    pub fn end(&self, launched: &Launched, end: End) {
+        self.world.end(&launched.attempt, end);
+    }
+
+    /// Ends the dispatcher in good order.
+    pub async fn stop(self) {
+        self.dispatcher.drain();
+        self.dispatcher.finish().await.unwrap();
+    }
+}
+
+/// A dispatcher with the process runner, supervised by the real binary.
+pub async fn start_process(settings: Settings, mode: Mode) -> Dispatcher {
+    let make = |settings: &Settings, ends: &Ends| {
+        let runner = ProcessRunner::with_supervisor(
+            &settings.runners.process,
+            ends.clone(),
+            PathBuf::from(env!("CARGO_BIN_EXE_rowcall")),
+        )?;
+        Ok(Runners::default().with(Arc::new(runner)))
+    };
+    Dispatcher::start(settings, mode, make).await.unwrap()
+}

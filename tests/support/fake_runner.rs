@@ -1,0 +1,116 @@
+//! A runner whose attempts live in memory and end when the test says so. It takes the name `docker`, which is a
+//! word the schema knows and no runner of ours offers yet.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use rowcall::job::End;
+use rowcall::runners::{Attempt, Ends, LaunchError, Observation, Request, Runner};
+use tokio::sync::mpsc;
+
+/// A launch as the test sees it.
+#[derive(Debug, Clone)]
+pub struct Launched {
+    pub attempt: Attempt,
+    pub token: String,
+}
+
+type Answer = Box<dyn Fn(&Attempt) -> Result<(), LaunchError> + Send + Sync>;
+
+/// Shared between the test and any number of dispatchers, as a container engine would be.
+#[derive(Default)]
+pub struct World {
+    ended: Mutex<HashMap<String, Option<End>>>,
+    pub launches: Mutex<Vec<String>>,
+    pub stops: Mutex<Vec<(i64, String)>>,
+    answer: Mutex<Option<Answer>>,
+}
+
+/// One dispatcher's door to the world.
+pub struct FakeRunner {
+    pub world: Arc<World>,
+    pub capacity: usize,
+    pub ends: Ends,
+    pub launched: mpsc::UnboundedSender<Launched>,
+}
+
+impl World {
+    /// Decides what the next launches are answered with.
+    pub fn answer(&self, answer: impl Fn(&Attempt) -> Result<(), LaunchError> + Send + Sync + 'static) {
+        *self.answer.lock().unwrap() = Some(Box::new(answer));
+    }
+
+    /// Ends an attempt; dispatchers see it at their next look.
+    pub fn end(&self, attempt: &Attempt, end: End) {
+        self.ended.lock().unwrap().insert(attempt.launch_key.clone(), Some(end));
+    }
+
+    /// How many different launches there were.
+    pub fn distinct_launches(&self) -> usize {
+        self.ended.lock().unwrap().len()
+    }
+}
+
+#[async_trait]
+impl Runner for FakeRunner {
+    fn name(&self) -> &'static str {
+        "docker"
+    }
+
+    fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    fn bound_to_host(&self) -> bool {
+        false
+    }
+
+    fn check(&self, request: &Request) -> Result<(), String> {
+        if request.target == "forbidden" {
+            return Err("target forbidden is not among the images this dispatcher may run".to_owned());
+        }
+        Ok(())
+    }
+
+    async fn launch(&self, attempt: &Attempt, contract: &[(String, String)]) -> Result<String, LaunchError> {
+        self.world.launches.lock().unwrap().push(attempt.launch_key.clone());
+        if let Some(answer) = &*self.world.answer.lock().unwrap() {
+            answer(attempt)?;
+        }
+        let first = {
+            let mut ended = self.world.ended.lock().unwrap();
+            let first = !ended.contains_key(&attempt.launch_key);
+            ended.entry(attempt.launch_key.clone()).or_insert(None);
+            first
+        };
+        if first {
+            let token = contract.iter().find(|(name, _)| name == "ROWCALL_TOKEN").unwrap().1.clone();
+            let _ = self.launched.send(Launched { attempt: attempt.clone(), token });
+        }
+        Ok(format!("fake {}", attempt.launch_key))
+    }
+
+    async fn observe(&self, attempts: &[Attempt]) -> Vec<Observation> {
+        let ended = self.world.ended.lock().unwrap();
+        attempts
+            .iter()
+            .map(|attempt| match ended.get(&attempt.launch_key) {
+                Some(Some(end)) => Observation::Ended(end.clone()),
+                Some(None) => Observation::Running,
+                None => Observation::Ended(End::lost("the fake world knows nothing of it")),
+            })
+            .collect()
+    }
+
+    async fn stop(&self, attempt: &Attempt, reason: &str) -> Result<(), String> {
+        self.world.stops.lock().unwrap().push((attempt.id, reason.to_owned()));
+        let mut end = End::exited(143);
+        end.reason = Some("killed by signal 15 SIGTERM".to_owned());
+        self.world.end(attempt, end.clone());
+        let _ = self.ends.send((attempt.id, end));
+        Ok(())
+    }
+
+    async fn forget(&self, _attempt: &Attempt) {}
+}
