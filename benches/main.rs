@@ -1,1 +1,73 @@
-fn main() {}
+//! `./dev bench`: what Rowcall costs and how fast it is, each figure beside a yardstick of the same run, because
+//! absolute times say more about the machine than about us.
+
+#[path = "../tests/support/server.rs"]
+mod server;
+
+mod latency;
+mod null_runner;
+mod throughput;
+mod writer_cost;
+
+use rowcall::database::migrate;
+use rowcall::settings::{Settings, Sources, load};
+use tokio_postgres::{Client, NoTls};
+
+/// A migrated database of its own on the benchmark's server.
+pub struct Bench {
+    pub url: String,
+    pub client: Client,
+}
+
+impl Bench {
+    async fn new(server: &server::Server, name: &str) -> anyhow::Result<Self> {
+        connect(&server.url("postgres")).await?.batch_execute(&format!("create database {name}")).await?;
+        let url = server.url(name);
+        let mut client = connect(&url).await?;
+        migrate(&mut client).await?;
+        Ok(Self { url, client })
+    }
+
+    /// Default settings, as a user has them.
+    pub fn settings(&self) -> anyhow::Result<Settings> {
+        Ok(load(&Sources::default().with_flag("database.url", self.url.as_str()))?)
+    }
+}
+
+/// A connection.
+pub async fn connect(url: &str) -> anyhow::Result<Client> {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
+    tokio::spawn(connection);
+    Ok(client)
+}
+
+/// The value below which this share of the sorted values lies.
+pub fn percentile(sorted: &[f64], share: f64) -> f64 {
+    let last = sorted.len().saturating_sub(1);
+    sorted.get((last as f64 * share).round() as usize).copied().unwrap_or(f64::NAN)
+}
+
+/// The middle one.
+pub fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    percentile(&values, 0.5)
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    // cargo passes flags meant for its own harness; any other word selects benchmarks by name.
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    let runs = |name: &str| wanted.is_empty() || wanted.iter().any(|w| name.contains(w.as_str()));
+    let server = server::Server::start(&[("shared_buffers", "512MB"), ("max_wal_size", "4GB")])
+        .map_err(anyhow::Error::msg)?;
+    if runs("latency") {
+        latency::run(Bench::new(&server, "latency").await?).await?;
+    }
+    if runs("throughput") {
+        throughput::run(Bench::new(&server, "throughput").await?).await?;
+    }
+    if runs("writer_cost") {
+        writer_cost::run(Bench::new(&server, "writer_cost").await?).await?;
+    }
+    Ok(())
+}

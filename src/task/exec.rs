@@ -67,6 +67,7 @@ pub async fn run(options: Options) -> i32 {
         Err(error) => return complain(EXIT_USAGE, format_args!("ROWCALL_DATABASE_URL: {error}")),
     };
     let secrets = [Some(token.clone()), Some(url)];
+    let for_psql = libpq_variables(&config);
     let mut reporter = Reporter::new(config, token);
     let executor = format!("rowcall-task {:032x}", rand::random::<u128>());
     match reporter.start(&executor, options.start_limit).await {
@@ -76,7 +77,7 @@ pub async fn run(options: Options) -> i32 {
         }
         Err(error) => return complain(EXIT_REFUSED, format_args!("the program was not started: {error}")),
     }
-    let (reporter, end) = execute(&options, reporter).await;
+    let (reporter, end) = execute(&options, reporter, for_psql).await;
     report(&options, reporter, end, &secrets).await
 }
 
@@ -90,7 +91,32 @@ struct ProgramEnd {
     over: Option<String>,
 }
 
-async fn execute(options: &Options, mut reporter: Reporter) -> (Reporter, ProgramEnd) {
+/// The database in libpq's own variables, so that `psql` and most drivers reach it without a connection string
+/// on their command line, where every user of the machine could read the password. What is set already stays.
+fn libpq_variables(config: &tokio_postgres::Config) -> Vec<(&'static str, String)> {
+    use tokio_postgres::config::Host;
+    let host = config.get_hosts().first().map(|host| match host {
+        Host::Tcp(name) => name.clone(),
+        Host::Unix(path) => path.display().to_string(),
+    });
+    let values = [
+        ("PGHOST", host),
+        ("PGPORT", config.get_ports().first().map(ToString::to_string)),
+        ("PGUSER", config.get_user().map(str::to_owned)),
+        ("PGPASSWORD", config.get_password().map(|p| String::from_utf8_lossy(p).into_owned())),
+        ("PGDATABASE", config.get_dbname().map(str::to_owned)),
+    ];
+    if values.iter().any(|(name, _)| std::env::var_os(name).is_some()) {
+        return Vec::new();
+    }
+    values.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+}
+
+async fn execute(
+    options: &Options,
+    mut reporter: Reporter,
+    for_psql: Vec<(&'static str, String)>,
+) -> (Reporter, ProgramEnd) {
     let output = Arc::new(Mutex::new(Tail::new(options.output_limit)));
     let stdout = Arc::new(Mutex::new(Tail::new(RESULT_LIMIT)));
     let mut end = ProgramEnd {
@@ -102,6 +128,7 @@ async fn execute(options: &Options, mut reporter: Reporter) -> (Reporter, Progra
     };
     let spawned = Command::new(&options.command[0])
         .args(&options.command[1..])
+        .envs(for_psql)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
