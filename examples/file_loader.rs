@@ -19,16 +19,17 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::{Seek as _, Write as _};
+use std::io::{self, BufReader, Read, Seek as _, Write as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use csv::{ErrorKind, Reader, ReaderBuilder, StringRecord};
+use csv::{ErrorKind, Position, Reader, ReaderBuilder, StringRecord};
 use postgres::{Client, NoTls};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 #[derive(Deserialize)]
+#[serde(expecting = "an object such as {\"path\": \"airports.csv\"}")]
 struct Attributes {
     path: String,
     table: Option<String>,
@@ -72,7 +73,7 @@ fn wrong(message: impl Into<String>) -> Failure {
 }
 
 /// Files may arrive late and disks may come back.
-fn unreadable(what: &str, path: &str, error: &std::io::Error) -> Failure {
+fn unreadable(what: &str, path: &str, error: &io::Error) -> Failure {
     let reason = error.to_string();
     let reason = reason.split(" (os error").next().unwrap_or_default();
     Failure { message: format!("cannot {what} {path}: {reason}"), retry: true, over: false }
@@ -87,7 +88,10 @@ impl From<postgres::Error> for Failure {
         // COPY says in its context which line and column it did not like.
         let place = db.where_().and_then(|w| w.lines().next()).filter(|w| w.starts_with("COPY "));
         Self {
-            message: place.map_or(db.message().to_owned(), |place| format!("{} ({place})", db.message())),
+            message: place.map_or(db.message().to_owned(), |place| {
+                // It counts what we send, and that is not the lines of the file.
+                format!("{} ({})", db.message(), place.replacen(", line ", ", record ", 1))
+            }),
             // Values, constraints, dependent views, names, rights, limits: as wrong the next time.
             retry: !["22", "23", "2B", "3F", "42", "54"].iter().any(|class| code.starts_with(class)),
             over: ["RC001", "RC002", "RC003"].contains(&code),
@@ -148,8 +152,7 @@ fn run() -> Result<(), Failure> {
 fn load(attributes: &Attributes, attempt: &mut Attempt, url: &str) -> Result<(), Failure> {
     let begin = Instant::now();
     let path = &attributes.path;
-    let file = File::open(path).map_err(|error| unreadable("open", path, &error))?;
-    let size = file.metadata().map_err(|error| unreadable("read", path, &error))?.len() as f64;
+    let source = Source::open(path, attributes.delimiter)?;
     let stem = Path::new(path).file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
     let name = attributes.table.as_deref().unwrap_or(stem);
     if name.is_empty() || name.len() > MAX_NAME {
@@ -157,14 +160,16 @@ fn load(attributes: &Attributes, attempt: &mut Attempt, url: &str) -> Result<(),
     }
     let table = format!("{}.{}", quoted(&attributes.schema), quoted(name));
 
-    let mut reader = read(&file, attributes)?;
-    let header = reader.headers().map_err(|error| explain(path, &error))?.clone();
-    if header.is_empty() {
-        return Err(wrong(format!("{path} is empty: it has not even a header")));
-    }
+    let header = source.header()?;
     let names: Vec<String> = column_names(&header).iter().map(|name| quoted(name)).collect();
-    let kinds =
-        column_kinds(reader, header.len(), path, |byte| attempt.progress(byte / size / 2.0, "reading"))?;
+    // Whatever is wrong with the file is found here, before anything is loaded.
+    let mut kinds = vec![Kind::Empty; header.len()];
+    source.for_each(|record, done| {
+        for (kind, value) in kinds.iter_mut().zip(record).filter(|(kind, _)| **kind != Kind::Text) {
+            *kind = Kind::of(value).max(*kind);
+        }
+        attempt.progress(done / 2.0, "reading")
+    })?;
 
     let mut client = Client::connect(url, NoTls)?;
     let mut transaction = client.transaction()?;
@@ -179,18 +184,15 @@ fn load(attributes: &Attributes, attempt: &mut Attempt, url: &str) -> Result<(),
     transaction.batch_execute(&format!("create table {or_not}{table} ({})", columns.join(", ")))?;
 
     let mut copy = transaction.copy_in(&format!("copy {table} ({}) from stdin", names.join(", ")))?;
-    let mut reader = read(&file, attributes)?;
-    let (mut record, mut line) = (StringRecord::new(), String::new());
-    while reader.read_record(&mut record).map_err(|error| explain(path, &error))? {
-        copy_line(&record, &mut line);
-        if let Err(error) = copy.write_all(line.as_bytes()) {
-            return Err(match error.downcast::<postgres::Error>() {
-                Ok(error) => error.into(),
-                Err(error) => unreadable("load", path, &error),
-            });
-        }
-        attempt.progress(0.5 + reader.position().byte() as f64 / size / 2.0, "loading")?;
-    }
+    let mut line = String::new();
+    source.for_each(|record, done| {
+        copy_line(record, &mut line);
+        copy.write_all(line.as_bytes()).map_err(|error| match error.downcast::<postgres::Error>() {
+            Ok(error) => error.into(),
+            Err(error) => unreadable("load", path, &error),
+        })?;
+        attempt.progress(0.5 + done / 2.0, "loading")
+    })?;
     let record_count = copy.finish()?;
 
     // In the transaction of the load: both are done or neither, whoever dies when.
@@ -202,26 +204,94 @@ fn load(attributes: &Attributes, attempt: &mut Attempt, url: &str) -> Result<(),
     Ok(())
 }
 
-/// Reads the file from its beginning. It stays the same file if another one gets its name meanwhile.
-fn read<'a>(mut file: &'a File, attributes: &Attributes) -> Result<Reader<&'a File>, Failure> {
-    let delimiter =
-        u8::try_from(attributes.delimiter).ok().filter(|d| d.is_ascii() && !b"\"\r\n".contains(d));
-    let Some(delimiter) = delimiter else {
-        return Err(wrong(format!("attributes.delimiter: {:?} cannot be one", attributes.delimiter)));
-    };
-    file.rewind().map_err(|error| unreadable("read", &attributes.path, &error))?;
-    Ok(ReaderBuilder::new().delimiter(delimiter).buffer_capacity(1 << 16).from_reader(file))
+/// Follows the file's last byte. It shows where a quote was never closed, for then it is in a field.
+const END: &str = "\n\0";
+
+/// The file, open: it stays the same file if another one gets its name meanwhile.
+struct Source<'a> {
+    path: &'a str,
+    file: File,
+    size: f64,
+    delimiter: u8,
 }
 
-fn explain(path: &str, error: &csv::Error) -> Failure {
-    let line = error.position().map_or(0, csv::Position::line);
-    match error.kind() {
-        ErrorKind::Io(error) => unreadable("read", path, error),
-        ErrorKind::Utf8 { .. } => wrong(format!("{path}, line {line}: this is not UTF-8")),
-        ErrorKind::UnequalLengths { expected_len, len, .. } => {
-            wrong(format!("{path}, line {line}: {len} fields, where the header has {expected_len}"))
+impl<'a> Source<'a> {
+    fn open(path: &'a str, delimiter: char) -> Result<Self, Failure> {
+        let Some(delimiter) =
+            u8::try_from(delimiter).ok().filter(|d| d.is_ascii() && !b"\"\r\n\0".contains(d))
+        else {
+            return Err(wrong(format!("attributes.delimiter: {delimiter:?} cannot be one")));
+        };
+        let file = File::open(path).map_err(|error| unreadable("open", path, &error))?;
+        let size = file.metadata().map_err(|error| unreadable("read", path, &error))?.len() as f64;
+        Ok(Self { path, file, size, delimiter })
+    }
+
+    fn reader(&self) -> Result<Reader<impl Read>, Failure> {
+        (&self.file).rewind().map_err(|error| unreadable("read", self.path, &error))?;
+        let mut builder = ReaderBuilder::new();
+        builder.delimiter(self.delimiter).flexible(true).buffer_capacity(1 << 16);
+        Ok(builder.from_reader((&self.file).chain(END.as_bytes())))
+    }
+
+    fn header(&self) -> Result<StringRecord, Failure> {
+        let mut reader = self.reader()?;
+        let header = reader.headers().map_err(|error| self.explain(&error))?;
+        if header.is_empty() || *header == *["\0"].as_slice() {
+            return Err(wrong(format!("{} is empty: it has not even a header", self.path)));
         }
-        _ => wrong(format!("{path}: {error}")),
+        self.check(header, header.len())?;
+        Ok(header.clone())
+    }
+
+    /// Hands over the records after the header, and how much of the file is read.
+    fn for_each(
+        &self,
+        mut each: impl FnMut(&StringRecord, f64) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let mut reader = self.reader()?;
+        let columns = reader.headers().map_err(|error| self.explain(&error))?.len();
+        let mut next = |record: &mut _| reader.read_record(record).map_err(|error| self.explain(&error));
+        let mut record = StringRecord::new();
+        while next(&mut record)? {
+            if record == *["\0"].as_slice() && !next(&mut StringRecord::new())? {
+                break;
+            }
+            self.check(&record, columns)?;
+            each(&record, record.position().map_or(0.0, |position| position.byte() as f64 / self.size))?;
+        }
+        Ok(())
+    }
+
+    fn check(&self, record: &StringRecord, columns: usize) -> Result<(), Failure> {
+        let problem = if record.as_slice().ends_with(END) {
+            "a quote is opened and never closed".to_owned()
+        } else if record.as_slice().contains('\0') {
+            "a NUL character, which Postgres cannot store".to_owned()
+        } else if record.len() != columns {
+            format!("{} field(s), where the header has {columns}", record.len())
+        } else {
+            return Ok(());
+        };
+        Err(wrong(format!("{}, line {}: {problem}", self.path, self.line(record.position()))))
+    }
+
+    fn explain(&self, error: &csv::Error) -> Failure {
+        match error.kind() {
+            ErrorKind::Io(error) => unreadable("read", self.path, error),
+            ErrorKind::Utf8 { pos, .. } => {
+                wrong(format!("{}, line {}: this is not UTF-8", self.path, self.line(pos.as_ref())))
+            }
+            _ => wrong(format!("{}: {error}", self.path)),
+        }
+    }
+
+    /// The line of a record. Its position is where the one before ended, maybe some line ends earlier.
+    fn line(&self, position: Option<&Position>) -> usize {
+        let begin = position.map_or(0, |position| position.byte() as usize);
+        let Ok(()) = (&self.file).rewind() else { return 0 };
+        let bytes = BufReader::new(&self.file).bytes().map_while(Result::ok).enumerate();
+        1 + bytes.take_while(|(i, b)| *i < begin || b"\r\n".contains(b)).filter(|(_, b)| *b == b'\n').count()
     }
 }
 
@@ -287,28 +357,6 @@ impl Kind {
             Self::Empty | Self::Text => "text",
         }
     }
-}
-
-/// Reads all there is, and so finds whatever is wrong with the file before anything is loaded.
-fn column_kinds(
-    mut reader: Reader<&File>,
-    columns: usize,
-    path: &str,
-    mut progress: impl FnMut(f64) -> Result<(), Failure>,
-) -> Result<Vec<Kind>, Failure> {
-    let mut kinds = vec![Kind::Empty; columns];
-    let mut record = StringRecord::new();
-    while reader.read_record(&mut record).map_err(|error| explain(path, &error))? {
-        if record.as_slice().contains('\0') {
-            let line = record.position().map_or(0, csv::Position::line);
-            return Err(wrong(format!("{path}, line {line}: a NUL character, which Postgres cannot store")));
-        }
-        for (kind, value) in kinds.iter_mut().zip(&record).filter(|(kind, _)| **kind != Kind::Text) {
-            *kind = (*kind).max(Kind::of(value));
-        }
-        progress(reader.position().byte() as f64)?;
-    }
-    Ok(kinds)
 }
 
 /// One line of COPY's text format: nothing in a value can be taken for anything else.
