@@ -18,6 +18,7 @@
 //! The file is read twice, to choose the types and to load, and never held in memory.
 
 use std::collections::HashSet;
+use std::error::Error as _;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek as _, Write as _};
 use std::path::Path;
@@ -82,7 +83,8 @@ fn unreadable(what: &str, path: &str, error: &io::Error) -> Failure {
 impl From<postgres::Error> for Failure {
     fn from(error: postgres::Error) -> Self {
         let Some(db) = error.as_db_error() else {
-            return Self { message: format!("database: {error}"), retry: true, over: false };
+            let reason = error.source().map_or(String::new(), |source| format!(": {source}"));
+            return Self { message: format!("database: {error}{reason}"), retry: true, over: false };
         };
         let code = db.code().code();
         // COPY says in its context which line and column it did not like.
@@ -127,8 +129,11 @@ fn main() {
 }
 
 fn run() -> Result<(), Failure> {
-    let variable =
-        |name| std::env::var(name).map_err(|_| wrong(format!("{name} is not set; the dispatcher sets it")));
+    let variable = |name| {
+        let problem =
+            "is not set; the dispatcher sets it (the URL if its setting tasks.database_url is filled)";
+        std::env::var(name).map_err(|_| wrong(format!("{name} {problem}")))
+    };
     let (token, url) = (variable("ROWCALL_TOKEN")?, variable("ROWCALL_DATABASE_URL")?);
     let mut client = Client::connect(&url, NoTls)?;
     // Without a name for ourselves we may ask only once, which we do.
@@ -144,7 +149,10 @@ fn run() -> Result<(), Failure> {
     {
         let Attempt { client, token, .. } = &mut attempt;
         let (message, retry) = (&failure.message, failure.retry);
-        client.execute("select rowcall.task_fail($1, $2, retry => $3)", &[token, message, &retry])?;
+        let told = client.execute("select rowcall.task_fail($1, $2, retry => $3)", &[token, message, &retry]);
+        if let Err(error) = told {
+            eprintln!("file_loader: the failure was not reported: {}", Failure::from(error).message);
+        }
     }
     loaded
 }
