@@ -18,7 +18,12 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 /// What a DBA does once: a role for tasks with the rights they need, and two rows of parameters. Returns the
 /// connection string for tasks.
-pub async fn prepare(client: &Client, url: &str, programs: &Path, directory: &Path) -> anyhow::Result<String> {
+pub async fn prepare(
+    client: &Client,
+    url: &str,
+    programs: &Path,
+    directory: &Path,
+) -> anyhow::Result<String> {
     let password: String = (0..32).map(|_| rand::random_range('a'..='z')).collect();
     client
         .batch_execute(&format!(

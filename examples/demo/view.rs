@@ -53,7 +53,10 @@ impl Progress {
             }
             self.shown.insert(id, known.to_owned());
             let task = task.unwrap_or("");
-            println!("{:>7.2} s  row {id}  {status:<18}  {task:<14}  {text}", self.begun.elapsed().as_secs_f64());
+            println!(
+                "{:>7.2} s  row {id}  {status:<18}  {task:<14}  {text}",
+                self.begun.elapsed().as_secs_f64()
+            );
         }
         Ok(())
     }
