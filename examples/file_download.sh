@@ -12,7 +12,7 @@ fail() {
 }
 
 [ $# -eq 5 ] || [ $# -eq 6 ] || fail "usage: $0 TABLE COLUMN VALUE json|csv OUTPUT_FILE [SCHEMA]"
-: "${ROWCALL_DATABASE_URL:?is not set; rowcall passes its setting tasks.database_url}"
+: "${PGHOST:?is not set; rowcall-task exec sets it from the setting tasks.database_url}"
 case $4 in
     json) json=true ;;
     csv) json=false ;;
@@ -37,7 +37,7 @@ trap 'exit 143' HUP INT TERM
 export part PGCLIENTENCODING=UTF8
 result=$(psql --no-psqlrc --quiet --no-align -v ON_ERROR_STOP=1 -v VERBOSITY=terse -v FETCH_COUNT=1000 \
     -v schema="${6:-public}" -v table="$1" -v column="$2" -v value="$3" -v json="$json" \
-    -v name="$5" "$ROWCALL_DATABASE_URL" <<'SQL'
+    -v name="$5" <<'SQL'
 \o | cat > "$part" || rm -f "$part"
 \if :json
     \pset tuples_only on

@@ -29,9 +29,10 @@ impl Daemon {
         let settings = directory.join("rowcall.toml");
         let text = format!(
             "[tasks]\ndatabase_url = {task_url:?}\n\n\
-             [runners.process]\nenabled = true\nprograms = [{:?}, {:?}]\nstate_dir = {:?}\nworking_directory = {root:?}\n",
+             [runners.process]\nenabled = true\nprograms = [{:?}, {:?}, {:?}]\nstate_dir = {:?}\nworking_directory = {root:?}\n",
             programs.join("examples/file_loader"),
             programs.join("rowcall-task"),
+            root.join("examples/file_download.sh"),
             directory.join("state"),
         );
         std::fs::write(&settings, text)?;

@@ -43,10 +43,11 @@ pub async fn prepare(
         .context("parameters of file_loader")?;
     let exec = programs.join("rowcall-task").display().to_string();
     let output = format!("{}/{{{{ row.attributes.name }}}}", directory.display());
+    let script = std::env::current_dir()?.join("examples/file_download.sh").display().to_string();
     let command = [
         "exec",
         "--",
-        "examples/file_download.sh",
+        &script,
         "{{ row.attributes.table }}",
         "state",
         "{{ row.attributes.state }}",

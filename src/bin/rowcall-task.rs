@@ -37,6 +37,9 @@ struct Exec {
     /// Bytes of output kept for the report of a failure
     #[arg(long, value_name = "BYTES", default_value = "65536")]
     output_limit: usize,
+    /// Exit codes that mean that trying again is pointless, such as 2,65: the job ends at once
+    #[arg(long, value_name = "CODES", value_delimiter = ',')]
+    no_retry: Vec<i32>,
     /// The program and its arguments
     #[arg(last = true, required = true, value_name = "PROGRAM")]
     command: Vec<String>,
@@ -49,6 +52,7 @@ fn main() {
         start_limit: args.start_limit,
         report_limit: args.report_limit,
         output_limit: args.output_limit,
+        no_retry: args.no_retry,
         command: args.command,
     };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {

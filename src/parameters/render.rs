@@ -93,11 +93,16 @@ fn explain(error: &Error, template: &str) -> String {
         ErrorKind::UndefinedError => "a name in it does not exist for this row".to_owned(),
         _ => error.detail().map_or_else(|| error.kind().to_string(), str::to_owned),
     };
-    let place = error.range().and_then(|r| template.get(r)).filter(|t| !t.is_empty() && *t != template);
-    match place {
-        Some(place) => format!("{template}: {kind}: {place}"),
-        None => format!("{template}: {kind}"),
-    }
+    let place = error.range().and_then(|range| expression_around(template, range.start)).unwrap_or(template);
+    format!("{place}: {kind}")
+}
+
+/// The `{{ … }}` or `{% … %}` in which a place lies: what its author would look for.
+fn expression_around(template: &str, place: usize) -> Option<&str> {
+    let begin = template.get(..=place).map_or_else(|| template.rfind('{'), |before| before.rfind('{'))?;
+    let begin = template.get(..begin)?.rfind('{').filter(|outer| outer + 1 == begin).unwrap_or(begin);
+    let length = template.get(begin..)?.find("}")? + 2;
+    template.get(begin..(begin + length).min(template.len()))
 }
 
 #[cfg(test)]
@@ -156,7 +161,9 @@ mod tests {
     fn an_unknown_name_is_an_error_that_names_column_and_place() {
         let error = rendered(&task(&["x", "{{ row.attributes.pth }}"], json!({}))).unwrap_err();
         assert!(error.starts_with("parameters.command[2]: "), "{error}");
-        assert!(error.contains("row.attributes.pth"), "{error}");
+        assert!(error.contains("{{ row.attributes.pth }}:"), "{error}");
+        let error = rendered(&task(&["a {{ row.id }} b {{ row.attributes.pth }} c"], json!({}))).unwrap_err();
+        assert!(error.contains(": {{ row.attributes.pth }}: a name"), "{error}");
         let error = rendered(&task(&[], json!({"A": "{{ nothing }}"}))).unwrap_err();
         assert!(error.starts_with("parameters.environment.A: "), "{error}");
     }

@@ -48,6 +48,8 @@ pub struct Options {
     pub report_limit: Duration,
     /// Bytes of output kept for the report of a failure.
     pub output_limit: usize,
+    /// Exit codes after which trying again is pointless.
+    pub no_retry: Vec<i32>,
     /// The program and its arguments.
     pub command: Vec<String>,
 }
@@ -278,13 +280,15 @@ async fn report(
         let last_line = output.lines().rev().map(str::trim).find(|line| !line.is_empty());
         let message = last_line.map_or(end.what.clone(), |line| format!("{}: {line}", end.what));
         let detail = json!({ "exit_code": end.exit_code, "output": output });
-        reporter.fail(&message, &detail, options.report_limit).await
+        reporter
+            .fail(&message, &detail, !options.no_retry.contains(&end.exit_code), options.report_limit)
+            .await
     };
     if let (Err(ReportError::Refused(reason)), 0) = (&outcome, end.exit_code) {
         // The work is done but its result was not taken: that is a failure with a reason, not silence.
         let message = format!("the result was refused: {reason}");
         complain(1, &message);
-        outcome = reporter.fail(&message, &Value::Null, options.report_limit).await;
+        outcome = reporter.fail(&message, &Value::Null, true, options.report_limit).await;
         if outcome.is_ok() {
             return 1;
         }

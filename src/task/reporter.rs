@@ -63,9 +63,15 @@ impl Reporter {
         self.call("select rowcall.task_succeed($1, $2)", &[&result], limit).await
     }
 
-    /// `task_fail`, to be tried again
-    pub async fn fail(&mut self, message: &str, detail: &Value, limit: Duration) -> Result<(), ReportError> {
-        self.call("select rowcall.task_fail($1, $2, $3)", &[&message, detail], limit).await
+    /// `task_fail`
+    pub async fn fail(
+        &mut self,
+        message: &str,
+        detail: &Value,
+        retry: bool,
+        limit: Duration,
+    ) -> Result<(), ReportError> {
+        self.call("select rowcall.task_fail($1, $2, $3, $4)", &[&message, detail, &retry], limit).await
     }
 
     /// Calls until there is an answer or the limit is over. Every task function may be called twice: the first

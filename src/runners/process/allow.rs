@@ -3,25 +3,42 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+/// The program that runs another: allowing it must not allow whatever comes after its `--`.
+const EXEC: &str = "rowcall-task";
+
+/// Refuses a request for a program outside the list, naming the rule. What `rowcall-task exec` is to run must be
+/// on the list like any other.
+pub fn check_command(target: &str, command: &[String], allowed: &[String]) -> Result<(), String> {
+    check_program(target, allowed)?;
+    let resolved = std::fs::canonicalize(target).unwrap_or_default();
+    if resolved.file_name().is_some_and(|name| name == EXEC) {
+        let program = command.iter().skip_while(|argument| *argument != "--").nth(1);
+        let program =
+            program.ok_or("command: rowcall-task needs exec, --, and the full path of a program")?;
+        check_program(program, allowed)?;
+    }
+    Ok(())
+}
+
 /// Refuses a program outside the list, or one that is not there, naming the rule.
-pub fn check_program(target: &str, allowed: &[String]) -> Result<(), String> {
+fn check_program(target: &str, allowed: &[String]) -> Result<(), String> {
     if !target.starts_with('/') {
-        return Err(format!("target {target:?} must be the full path of a program"));
+        return Err(format!("{target:?} must be the full path of a program"));
     }
     // Resolved first, so that neither ".." nor a link leads out of an allowed directory.
-    let resolved = std::fs::canonicalize(target).map_err(|e| format!("target {target}: {e}"))?;
+    let resolved = std::fs::canonicalize(target).map_err(|e| format!("{target}: {e}"))?;
     let permitted = allowed.iter().any(|rule| {
         let path = std::fs::canonicalize(rule).unwrap_or_else(|_| Path::new(rule).to_owned());
         if rule.ends_with('/') { resolved.starts_with(path) } else { resolved == path }
     });
     if !permitted {
         return Err(format!(
-            "target {target} is not among the programs this dispatcher may run (setting runners.process.programs)"
+            "{target} is not among the programs this dispatcher may run (setting runners.process.programs)"
         ));
     }
-    let metadata = std::fs::metadata(&resolved).map_err(|e| format!("target {target}: {e}"))?;
+    let metadata = std::fs::metadata(&resolved).map_err(|e| format!("{target}: {e}"))?;
     if !metadata.is_file() || metadata.permissions().mode() & 0o111 == 0 {
-        return Err(format!("target {target} is not an executable file"));
+        return Err(format!("{target} is not an executable file"));
     }
     Ok(())
 }
@@ -52,6 +69,24 @@ mod tests {
         assert!(check_program(link.to_str().unwrap(), &rule).is_err());
         let dotted = format!("{}/../../bin/sh", dir.path().display());
         assert!(check_program(&dotted, &rule).is_err());
+    }
+
+    #[test]
+    fn what_exec_runs_must_be_listed_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let exec = dir.path().join("rowcall-task");
+        std::fs::copy("/bin/true", &exec).unwrap();
+        let exec = exec.to_str().unwrap();
+        let allowed = [exec.to_owned(), "/bin/sh".to_owned()];
+        let check = |command: &[&str]| {
+            let command: Vec<String> = command.iter().map(|s| (*s).to_owned()).collect();
+            check_command(exec, &command, &allowed)
+        };
+        assert_eq!(check(&["exec", "--", "/bin/sh", "-c", "true"]), Ok(()));
+        assert!(check(&["exec", "--", "/bin/cat"]).unwrap_err().contains("/bin/cat is not among"));
+        assert!(check(&["exec"]).unwrap_err().contains("full path"));
+        // The second "--" is the program's own.
+        assert!(check(&["exec", "--", "/bin/cat", "--", "/bin/sh"]).is_err());
     }
 
     #[test]

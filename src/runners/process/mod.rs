@@ -128,7 +128,7 @@ impl Runner for ProcessRunner {
         if let Some(key) = request.settings.as_object().and_then(|s| s.keys().next()) {
             return Err(format!("settings.{key}: the process runner takes no settings"));
         }
-        allow::check_program(&request.target, &self.settings.programs)
+        allow::check_command(&request.target, &request.command, &self.settings.programs)
     }
 
     async fn launch(&self, attempt: &Attempt, contract: &[(String, String)]) -> Result<String, LaunchError> {
