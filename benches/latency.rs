@@ -26,9 +26,9 @@ pub async fn run(bench: Bench) -> anyhow::Result<()> {
     let settings = bench.settings()?;
     let (mut subscription, heard) = Subscription::open(&Database::new(&settings.database)?).await?;
     subscription.listen(&["bench_bare".to_owned()].into()).await?;
-    let (launched, mut launches) = mpsc::unbounded_channel();
+    let (started_at, mut launches) = mpsc::unbounded_channel();
     let dispatcher = Dispatcher::start(settings, Mode::Serve, |_, ends| {
-        Ok(Runners::default().with(Arc::new(NullRunner { ends: ends.clone(), launched })))
+        Ok(Runners::default().with(Arc::new(NullRunner { ends: ends.clone(), launched: started_at })))
     })
     .await?;
     let insert = bench.client.prepare("insert into rowcall.files default values").await?;

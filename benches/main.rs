@@ -15,7 +15,9 @@ use tokio_postgres::{Client, NoTls};
 
 /// A migrated database of its own on the benchmark's server.
 pub struct Bench {
+    /// Its connection string.
     pub url: String,
+    /// A connection to it.
     pub client: Client,
 }
 
@@ -42,12 +44,14 @@ pub async fn connect(url: &str) -> anyhow::Result<Client> {
 }
 
 /// The value below which this share of the sorted values lies.
+#[must_use]
 pub fn percentile(sorted: &[f64], share: f64) -> f64 {
     let last = sorted.len().saturating_sub(1);
     sorted.get((last as f64 * share).round() as usize).copied().unwrap_or(f64::NAN)
 }
 
 /// The middle one.
+#[must_use]
 pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     percentile(&values, 0.5)

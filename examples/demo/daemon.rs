@@ -29,11 +29,12 @@ impl Daemon {
         let settings = directory.join("rowcall.toml");
         let text = format!(
             "[tasks]\ndatabase_url = {task_url:?}\n\n\
-             [runners.process]\nenabled = true\nprograms = [{:?}, {:?}, {:?}]\nstate_dir = {:?}\nworking_directory = {root:?}\n",
-            programs.join("examples/file_loader"),
-            programs.join("rowcall-task"),
-            root.join("examples/file_download.sh"),
-            directory.join("state"),
+             [runners.process]\nenabled = true\nprograms = [{:?}, {:?}, {:?}]\nstate_dir = {:?}\nworking_directory = {:?}\n",
+            text(&programs.join("examples/file_loader")),
+            text(&programs.join("rowcall-task")),
+            text(&root.join("examples/file_download.sh")),
+            text(&directory.join("state")),
+            text(&root),
         );
         std::fs::write(&settings, text)?;
         let log = directory.join("serve.log");
@@ -60,6 +61,11 @@ impl Daemon {
     pub fn keep(mut self) -> u32 {
         self.process.take().map(|process| process.id()).unwrap_or_default()
     }
+}
+
+/// TOML's strings and Rust's agree on what paths are made of.
+fn text(path: &Path) -> String {
+    path.display().to_string()
 }
 
 impl Drop for Daemon {

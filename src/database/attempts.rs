@@ -34,9 +34,6 @@ pub async fn create_attempts(
     if attempts.is_empty() {
         return Ok(());
     }
-    fn column<'a, T>(attempts: &'a [NewAttempt], field: impl Fn(&'a NewAttempt) -> T) -> Vec<T> {
-        attempts.iter().map(field).collect()
-    }
     let statement = client.prepare_cached(include_str!("../../sql/queries/attempts_create.sql")).await?;
     client
         .execute(
@@ -60,6 +57,11 @@ pub async fn create_attempts(
         )
         .await?;
     Ok(())
+}
+
+/// One column of a batch.
+fn column<'a, T>(attempts: &'a [NewAttempt], field: impl Fn(&'a NewAttempt) -> T) -> Vec<T> {
+    attempts.iter().map(field).collect()
 }
 
 /// Attempts that their runner has taken, with its name for them.

@@ -41,7 +41,10 @@ fn migrations() -> anyhow::Result<Vec<Migration>> {
     let mut found = Vec::new();
     for file in MIGRATIONS.files() {
         let path = file.path().to_str().unwrap_or_default();
-        let Some(stem) = path.strip_suffix(".sql").filter(|stem| !stem.ends_with(".down")) else { continue };
+        let Some(stem) = path.strip_suffix(".sql") else { continue };
+        if stem.strip_suffix(".down").is_some() {
+            continue;
+        }
         let (number, name) = stem
             .strip_prefix('V')
             .and_then(|s| s.split_once("__"))

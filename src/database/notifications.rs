@@ -5,6 +5,7 @@
 //! at once: a notification carries nothing but "look".
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -85,10 +86,10 @@ impl Subscription {
     pub async fn listen(&mut self, wanted: &BTreeSet<String>) -> Result<(), DatabaseError> {
         let mut statements = String::new();
         for channel in wanted.difference(&self.channels) {
-            statements += &format!("listen {};", quoted(channel));
+            let _ = write!(statements, "listen {};", quoted(channel));
         }
         for channel in self.channels.difference(wanted) {
-            statements += &format!("unlisten {};", quoted(channel));
+            let _ = write!(statements, "unlisten {};", quoted(channel));
         }
         if !statements.is_empty() {
             self.client.batch_execute(&statements).await?;

@@ -101,7 +101,7 @@ fn explain(error: &Error, template: &str) -> String {
 fn expression_around(template: &str, place: usize) -> Option<&str> {
     let begin = template.get(..=place).map_or_else(|| template.rfind('{'), |before| before.rfind('{'))?;
     let begin = template.get(..begin)?.rfind('{').filter(|outer| outer + 1 == begin).unwrap_or(begin);
-    let length = template.get(begin..)?.find("}")? + 2;
+    let length = template.get(begin..)?.find('}')? + 2;
     template.get(begin..(begin + length).min(template.len()))
 }
 

@@ -176,7 +176,7 @@ async fn execute(
             if let Some(number) = status.signal() {
                 let name = Signal::try_from(number).map_or("", Signal::as_str);
                 end.exit_code = 128 + number;
-                end.what = format!("stopped by signal {number} {name}").trim_end().to_owned();
+                end.what = format!("stopped by signal {}", format!("{number} {name}").trim_end());
             } else {
                 end.exit_code = status.code().unwrap_or(1);
                 end.what = format!("exit code {}", end.exit_code);

@@ -6,6 +6,7 @@
 //! A watchdog on a pipe ends the server when this program is gone, however it went: a killed test run must
 //! leave no server behind.
 
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;
@@ -54,7 +55,7 @@ impl Server {
         let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).map_err(text)?.port();
         let mut options = format!("-c listen_addresses=127.0.0.1 -c port={port} -k {}", directory.display());
         for (name, value) in settings {
-            options += &format!(" -c {name}={value}");
+            let _ = write!(options, " -c {name}={value}");
         }
         let log = directory.join("log");
         succeed(
@@ -125,6 +126,7 @@ fn watchdog(data: &Path, directory: &Path) -> std::io::Result<Child> {
         .spawn()
 }
 
+#[allow(clippy::needless_pass_by_value)] // for map_err
 fn text(error: std::io::Error) -> String {
     format!("cannot start a private PostgreSQL server: {error}")
 }

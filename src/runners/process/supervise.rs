@@ -25,6 +25,7 @@ pub const SUBCOMMAND: &str = "supervise";
 const OUTPUT_GRACE: Duration = Duration::from_millis(500);
 
 /// The arguments of a supervisor, as the runner passes them.
+#[must_use]
 pub fn arguments(dir: &AttemptDir, work: &std::path::Path, output_limit: usize) -> Vec<OsString> {
     vec![SUBCOMMAND.into(), dir.path().into(), work.into(), output_limit.to_string().into()]
 }
