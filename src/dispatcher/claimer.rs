@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use deadpool_postgres::GenericClient;
 use tokio::sync::mpsc;
 
 use super::pace::{Trouble, jittered};
 use super::prepare::prepare;
 use super::shared::{Handle, Shared};
 use super::{DispatcherError, Mode};
-use crate::database::{DatabaseError, SchemaError, claim, guard, promote_waiting, running_counts};
+use crate::database::{Claimed, DatabaseError, SchemaError, claim, guard, promote_waiting, running_counts};
 use crate::parameters::Task;
 use crate::runners::Attempt;
 
@@ -49,44 +50,53 @@ pub async fn run(shared: Handle, mode: Mode, launch: mpsc::Sender<Vec<Attempt>>)
     }
 }
 
-/// Claims until a round comes back short or there is no more room. Returns when the next waiting job is due.
+/// Claims until there is nothing to claim or no more room. Returns when the next waiting job is due.
 async fn round(
     shared: &Shared,
     launch: &mpsc::Sender<Vec<Attempt>>,
 ) -> Result<Option<Duration>, SchemaError> {
-    let client = shared.database.get().await?;
-    let mut next_due = promote_waiting(&client).await?.1;
-    drop(client);
+    if !shared.runners.iter().any(|runner| any_task(shared, runner.name())) {
+        // Nothing to claim would be found, and so no new task be noticed.
+        let client = shared.database.get().await?;
+        let guarded = guard(&client).await?;
+        shared.parameters.refresh(&client, &guarded.parameters_stamp).await?;
+    }
     loop {
-        let mut claimed_any = false;
-        for runner in shared.runners.iter() {
-            // Tasks with a cap are claimed apart, so that the others need not wait for the lock that makes
-            // caps exact.
-            for capped in [false, true] {
-                let room = runner.capacity().saturating_sub(shared.following.count(runner.name()));
-                let limit = room.min(shared.settings.dispatcher.batch);
-                if limit == 0 {
-                    continue;
-                }
-                let attempts = claim_batch(shared, runner.name(), capped, limit).await?;
-                if let Some(attempts) = attempts {
-                    claimed_any = true;
-                    if !attempts.is_empty() {
-                        tracing::debug!(attempts = attempts.len(), runner = runner.name(), "claimed");
-                        shared.following.add(attempts.iter().map(|a| (a.clone(), false)));
-                        // The launcher outlives the claimer; what it could not take is adopted by others.
-                        let _ = launch.send(attempts).await;
-                    }
-                }
+        while claim_all(shared, launch).await? && !shared.draining.is_cancelled() {}
+        // Only now, so that a job that has just come in need not wait for it.
+        let (promoted, next_due) = promote_waiting(&shared.database.get().await?).await?;
+        if promoted == 0 || shared.draining.is_cancelled() {
+            return Ok(next_due);
+        }
+    }
+}
+
+fn any_task(shared: &Shared, runner: &str) -> bool {
+    shared.parameters.tasks().iter().any(|task| task.enabled && task.runner == runner)
+}
+
+/// One claim for each runner that has room. True if any found something.
+async fn claim_all(shared: &Shared, launch: &mpsc::Sender<Vec<Attempt>>) -> Result<bool, SchemaError> {
+    let mut found = false;
+    for runner in shared.runners.iter() {
+        // Tasks with a cap are claimed apart, so that the others need not wait for the lock that makes caps exact.
+        for capped in [false, true] {
+            let room = runner.capacity().saturating_sub(shared.following.count(runner.name()));
+            let limit = room.min(shared.settings.dispatcher.batch);
+            if limit == 0 {
+                continue;
+            }
+            let Some(attempts) = claim_batch(shared, runner.name(), capped, limit).await? else { continue };
+            found = true;
+            if !attempts.is_empty() {
+                tracing::debug!(attempts = attempts.len(), runner = runner.name(), "claimed");
+                shared.following.add(attempts.iter().map(|a| (a.clone(), false)));
+                // The launcher outlives the claimer; what it could not take is adopted by others.
+                let _ = launch.send(attempts).await;
             }
         }
-        if !claimed_any || shared.draining.is_cancelled() {
-            break;
-        }
-        // Preparing may have put jobs aside for a moment.
-        next_due = promote_waiting(&shared.database.get().await?).await?.1;
     }
-    Ok(next_due)
+    Ok(found)
 }
 
 /// One claim in one transaction. `None` if there was nothing to claim.
@@ -96,31 +106,50 @@ async fn claim_batch(
     capped: bool,
     limit: usize,
 ) -> Result<Option<Vec<Attempt>>, SchemaError> {
-    let mine = |task: &Task| task.enabled && task.runner == runner && task.max_running.is_some() == capped;
     let mut client = shared.database.get().await?;
-    let guarded = guard(&client).await?;
-    shared.parameters.refresh(&client, &guarded.parameters_stamp).await?;
-    let tasks = shared.parameters.tasks();
-    let tasks: Vec<&Task> = tasks.iter().filter(|task| mine(task)).collect();
-    if tasks.is_empty() {
-        return Ok(None);
+    loop {
+        let tasks = shared.parameters.tasks();
+        let tasks: Vec<&Task> = tasks
+            .iter()
+            .filter(|task| task.enabled && task.runner == runner && task.max_running.is_some() == capped)
+            .collect();
+        if tasks.is_empty() {
+            return Ok(None);
+        }
+        let transaction = client.transaction().await.map_err(DatabaseError::from)?;
+        // Sent together, answered together: one way to the server and back.
+        let (guarded, claimed) =
+            tokio::join!(guard(&transaction), claim_jobs(&transaction, &tasks, capped, limit));
+        let guarded = guarded?;
+        if shared.parameters.are_as_of(&guarded.parameters_stamp) {
+            let claimed = claimed?;
+            if claimed.is_empty() {
+                return Ok(None);
+            }
+            let attempts = prepare(shared, &transaction, claimed).await?;
+            transaction.commit().await.map_err(DatabaseError::from)?;
+            return Ok(Some(attempts));
+        }
+        // Somebody edited the parameters: nothing was claimed, and the next try goes by the new ones.
+        transaction.rollback().await.map_err(DatabaseError::from)?;
+        shared.parameters.refresh(&client, &guarded.parameters_stamp).await?;
     }
-    let names: Vec<&str> = tasks.iter().map(|task| task.name.as_str()).collect();
+}
 
-    let transaction = client.transaction().await.map_err(DatabaseError::from)?;
+async fn claim_jobs(
+    client: &impl GenericClient,
+    tasks: &[&Task],
+    capped: bool,
+    limit: usize,
+) -> Result<Vec<Claimed>, DatabaseError> {
+    let names: Vec<&str> = tasks.iter().map(|task| task.name.as_str()).collect();
     let mut room = vec![limit as i64; tasks.len()];
     if capped {
-        let running = running_counts(&transaction, &names).await?;
-        for (room, task) in room.iter_mut().zip(&tasks) {
+        let running = running_counts(client, &names).await?;
+        for (room, task) in room.iter_mut().zip(tasks) {
             let cap = task.max_running.map_or(i64::MAX, i64::from);
             *room = (*room).min(cap - running.get(&task.name).copied().unwrap_or(0)).max(0);
         }
     }
-    let claimed = claim(&transaction, &names, &room, limit as i64).await?;
-    if claimed.is_empty() {
-        return Ok(None);
-    }
-    let attempts = prepare(shared, &transaction, claimed).await?;
-    transaction.commit().await.map_err(DatabaseError::from)?;
-    Ok(Some(attempts))
+    claim(client, &names, &room, limit as i64).await
 }

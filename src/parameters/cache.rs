@@ -30,9 +30,15 @@ impl Cache {
         Arc::clone(&self.read.read().unwrap_or_else(PoisonError::into_inner).tasks)
     }
 
+    /// Whether the tasks were read under this stamp.
+    #[must_use]
+    pub fn are_as_of(&self, stamp: &str) -> bool {
+        self.read.read().unwrap_or_else(PoisonError::into_inner).stamp == stamp
+    }
+
     /// The tasks as of this stamp, read anew if it is another than the last time. True if they were.
     pub async fn refresh(&self, client: &impl GenericClient, stamp: &str) -> Result<bool, DatabaseError> {
-        if self.read.read().unwrap_or_else(PoisonError::into_inner).stamp == stamp {
+        if self.are_as_of(stamp) {
             return Ok(false);
         }
         let tasks = Arc::new(load_parameters(client).await?);
