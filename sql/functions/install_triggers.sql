@@ -105,7 +105,7 @@ begin
                 if made > 0 then perform pg_notify('rowcall_control', ''); end if;
             end if;
             -- Where somebody else moved the row of a running job, its end must know.
-            if (select count(*) from (select from new_rows limit 2) as some) < 2 then
+            if (select count(*) from (select from new_rows limit 2) as few) < 2 then
                 if not exists (%3$s) then
                     return null;
                 end if;
