@@ -70,11 +70,12 @@ begin
 
     note_failure := format($sql$
             begin
-                execute %%L using sqlerrm;
+                cause := sqlerrm;
+                execute %%L using cause;
                 get diagnostics made = row_count;
                 if made > 0 then perform pg_notify('rowcall_control', ''); end if;
             exception when others then
-                raise warning 'rowcall: rows of %%%% may have missed their jobs: %%%%', tg_relid::regclass, sqlerrm
+                raise warning 'rowcall: rows of %%%% may have missed their jobs: %%%% (and: %%%%)', tg_relid::regclass, cause, sqlerrm
                     using hint = 'After the cause is gone: SELECT rowcall.rescan(table);';
             end;
             return null;$sql$);
@@ -83,7 +84,9 @@ begin
             select s.relation, %2$s, $1 from changed n, rowcall.source_tables s where s.id = %1$s$sql$, entry.id, key);
 
     execute format(head, insert_function, settings, format($sql$
-        declare made bigint;
+        declare
+            made bigint;
+            cause text;
         begin
             with changed as (select * from new_rows), %1$s into strict made;
             return null;
@@ -96,6 +99,7 @@ begin
     execute format(head, update_function, settings, format($sql$
         declare
             made bigint;
+            cause text;
             by_others boolean := coalesce(current_setting('rowcall.writing', true), '') <> 'on';
         begin
             -- A row that somebody mended is worth another look, whatever column the mending was in.
