@@ -1,5 +1,8 @@
 //! All integration tests in one program: one module per promise, a fresh database per test, all in parallel.
 
+mod ear;
 mod support;
 
+mod again;
+mod ancestors;
 mod triggers;

@@ -1,6 +1,6 @@
 -- Writes the two trigger functions of a source table and puts them on it and on its partitions. They are
 -- written out per table, with its key and status columns in them, because the statement is then planned once
--- and needs no dynamic SQL in the user's transaction.
+-- and needs no dynamic SQL for the common statement of one row.
 --
 -- Rules for that code: it runs inside a stranger's statement. It makes jobs, wakes the dispatcher, and
 -- nothing else; whatever goes wrong is noted in rowcall.missed_rows and never reaches the user.
@@ -10,99 +10,132 @@ set search_path = pg_catalog
 as $install$
 declare
     entry rowcall.source_tables := rowcall.source_of(source);
-    -- Dates and times in a key must not depend on the writer's time zone.
-    time_zone text := case when 'timestamp with time zone' = any (entry.key_types)
-                           or 'time with time zone' = any (entry.key_types) then 'set timezone = ''UTC''' else '' end;
+    key text := rowcall.key_sql(entry, 'n');
+    status text := quote_ident(entry.status_column);
+    -- The text of a key must not depend on the writer's settings. Common types do not need this, and save its cost.
+    settings text := case
+        when exists (
+            select from unnest(entry.key_types) as t
+            where t !~ '^(smallint|integer|bigint|numeric|text|uuid|date|boolean|character)\y')
+        then 'set timezone = ''UTC'' set intervalstyle = ''postgres'' set bytea_output = ''hex'' set extra_float_digits = 1'
+        else '' end;
     insert_function text := format('on_insert_%s', entry.id);
     update_function text := format('on_update_%s', entry.id);
     member regclass;
-    -- %1: id in the registry, %2: key of n, %3: status column
-    enqueue constant text := $sql$
-        with enqueued as (
-            insert into rowcall.jobs as j (task, source_table, row_key, on_status)
-            select p.name, s.relation, %2$s, p.on_status
-            from changed n
-            join rowcall.source_tables s on s.id = %1$s
-            join rowcall.parameters p on p.source_table = s.relation and p.on_status = n.%3$I::text
-            where p.condition is null or rowcall.condition_holds(to_jsonb(n), p.condition)
-            on conflict on constraint one_job_per_task_and_row do update
-            set again = j.state = 'running',
-                on_status = excluded.on_status,
-                state = case when j.state = 'running' then 'running' else 'pending' end,
-                due = case when j.state = 'running' then j.due else now() end,
-                failures = case when j.state = 'running' then j.failures else 0 end,
-                runner_failures = case when j.state = 'running' then j.runner_failures else 0 end,
-                reason = null
-            returning j.on_status
-        ), woken as (select distinct on_status from enqueued)
-        select count(pg_notify(rowcall.channel(on_status), '')) from woken into strict made
-    $sql$;
-    note_failure constant text := $sql$
-        begin
-            insert into rowcall.missed_rows (source_table, row_key, error)
-            select s.relation, %2$s, sqlerrm from new_rows n, rowcall.source_tables s where s.id = %1$s;
-            perform pg_notify('rowcall_control', '');
-        exception when others then
-            raise warning 'rowcall: rows of %% may have missed their jobs: %%', tg_relid::regclass, sqlerrm
-                using hint = 'After the cause is gone: SELECT rowcall.rescan(table);';
-        end;
-    $sql$;
+    changes text;
+    enqueue text;
+    note_moves text;
+    release text;
+    note text;
+    note_failure text;
+    head constant text := 'create or replace function rowcall.%I() returns trigger '
+        'language plpgsql security definer set search_path = pg_catalog, pg_temp %s as %L';
 begin
-    execute format($sql$
-        create or replace function rowcall.%4$I() returns trigger
-        language plpgsql security definer set search_path = pg_catalog, pg_temp %5$s
-        as $body$
-        declare made bigint;
-        begin
-            $sql$ || replace(enqueue, 'changed n', 'new_rows n') || $sql$;
-            return null;
-        exception when others then
-            $sql$ || note_failure || $sql$
-            return null;
-        end
-        $body$
-    $sql$, entry.id, rowcall.key_sql(entry, 'n'), entry.status_column, insert_function, time_zone);
+    -- The changed rows of an update: those with another status, and those with another key.
+    changes := format('select n.* from new_rows n left join old_rows o on %s where o.%2$s is distinct from n.%2$s',
+        (select string_agg(format('o.%I = n.%I', k, k), ' and ') from unnest(entry.key_columns) as k), status);
 
-    execute format($sql$
-        create or replace function rowcall.%4$I() returns trigger
-        language plpgsql security definer set search_path = pg_catalog, pg_temp %5$s
-        as $body$
-        declare made bigint;
+    enqueue := format($sql$
+            enqueued as (
+                insert into rowcall.jobs as j (task, source_table, row_key, on_status)
+                select p.name, s.relation, %2$s, p.on_status
+                from changed n
+                join rowcall.source_tables s on s.id = %1$s
+                join rowcall.parameters p on p.source_table = s.relation and p.on_status = n.%3$s::text
+                where p.condition is null or rowcall.condition_holds(to_jsonb(n.*), p.condition)
+                on conflict on constraint one_job_per_task_and_row do update
+                set again = j.state = 'running',
+                    on_status = excluded.on_status,
+                    state = case when j.state = 'running' then 'running' else 'pending' end,
+                    due = case when j.state = 'running' then j.due else now() end,
+                    failures = case when j.state = 'running' then j.failures else 0 end,
+                    runner_failures = case when j.state = 'running' then j.runner_failures else 0 end,
+                    reason = null
+                returning j.on_status
+            ), woken as (select distinct on_status from enqueued)
+            select count(pg_notify(rowcall.channel(on_status), '')) from woken$sql$,
+        entry.id, key, status);
+
+    note_moves := format($sql$
+            update rowcall.jobs j set moved_to = n.%3$s::text, moved_at = clock_timestamp(), again = false
+            from changed n, rowcall.source_tables s
+            where s.id = %1$s and j.source_table = s.relation and j.row_key = %2$s and j.state = 'running'$sql$,
+        entry.id, key, status);
+
+    release := format($sql$
+            update rowcall.jobs j set state = 'pending', reason = null
+            from new_rows n, rowcall.source_tables s
+            where s.id = %1$s and j.source_table = s.relation and j.row_key = %2$s and j.state = 'blocked'$sql$,
+        entry.id, key);
+
+    note_failure := format($sql$
+            begin
+                cause := sqlerrm;
+                execute %%L using cause;
+                get diagnostics made = row_count;
+                if made > 0 then perform pg_notify('rowcall_control', ''); end if;
+            exception when others then
+                raise warning 'rowcall: rows of %%%% may have missed their jobs: %%%% (and: %%%%)', tg_relid::regclass, cause, sqlerrm
+                    using hint = 'After the cause is gone: SELECT rowcall.rescan(table);';
+            end;
+            return null;$sql$);
+    note := format($sql$
+            insert into rowcall.missed_rows (source_table, row_key, error)
+            select s.relation, %2$s, $1 from changed n, rowcall.source_tables s where s.id = %1$s$sql$, entry.id, key);
+
+    execute format(head, insert_function, settings, format($sql$
+        declare
+            made bigint;
+            cause text;
+        begin
+            with changed as (select * from new_rows), %1$s into strict made;
+            return null;
+        exception when others then %2$s
+        end
+    $sql$, enqueue, format(note_failure, 'with changed as (select * from new_rows)' || note)));
+
+    -- The join of new and old rows must be planned for the rows at hand: a plan kept from a statement of one
+    -- row compares every row of a large one with every other. Hence the dynamic half.
+    execute format(head, update_function, settings, format($sql$
+        declare
+            made bigint;
+            cause text;
+            by_others boolean := coalesce(current_setting('rowcall.writing', true), '') <> 'on';
         begin
             -- A row that somebody mended is worth another look, whatever column the mending was in.
             if exists (select from rowcall.jobs j join rowcall.source_tables s on s.relation = j.source_table
-                       where s.id = %1$s and j.state = 'blocked') then
-                update rowcall.jobs j set state = 'pending', reason = null
-                from new_rows n, rowcall.source_tables s
-                where s.id = %1$s and j.source_table = s.relation and j.row_key = %2$s and j.state = 'blocked';
+                       where s.id = %1$s and j.state = 'blocked') then %2$s;
                 get diagnostics made = row_count;
                 if made > 0 then perform pg_notify('rowcall_control', ''); end if;
             end if;
-            if not exists (select from new_rows n left join old_rows o on %6$s
-                           where o.%3$I is distinct from n.%3$I) then
-                return null;
+            -- Where somebody else moved the row of a running job, its end must know.
+            if (select count(*) from (select from new_rows limit 2) as few) < 2 then
+                if not exists (%3$s) then
+                    return null;
+                end if;
+                if by_others then
+                    with changed as (%3$s) %4$s;
+                end if;
+                with changed as (%3$s), %5$s into strict made;
+            else
+                if by_others then
+                    execute %6$L;
+                end if;
+                execute %7$L into strict made;
             end if;
-            -- Somebody else moved the row of a running job: its end must know.
-            if coalesce(current_setting('rowcall.writing', true), '') <> 'on' then
-                update rowcall.jobs j set moved_to = n.%3$I::text, moved_at = clock_timestamp(), again = false
-                from new_rows n join old_rows o on %6$s, rowcall.source_tables s
-                where o.%3$I is distinct from n.%3$I
-                  and s.id = %1$s and j.source_table = s.relation and j.row_key = %2$s and j.state = 'running';
-            end if;
-            with changed as (
-                select n.* from new_rows n left join old_rows o on %6$s where o.%3$I is distinct from n.%3$I
-            ), $sql$ || substr(trim(both E' \n' from enqueue), 6) || $sql$;
             return null;
-        exception when others then
-            $sql$ || note_failure || $sql$
-            return null;
+        exception when others then %8$s
         end
-        $body$
-    $sql$, entry.id, rowcall.key_sql(entry, 'n'), entry.status_column, update_function, time_zone,
-        (select string_agg(format('o.%I = n.%I', k, k), ' and ') from unnest(entry.key_columns) as k));
+    $sql$, entry.id, release, changes, note_moves, enqueue,
+        format('with changed as (%s) %s', changes, note_moves),
+        format('with changed as (%s), %s', changes, enqueue),
+        format(note_failure, format('with changed as (%s) %s', changes, note))));
     execute format('revoke all on function rowcall.%I(), rowcall.%I() from public', insert_function, update_function);
 
-    for member in select source union select relid from pg_partition_tree(source) loop
+    for member in
+        select oid from pg_class
+        where relkind in ('r', 'p') and oid in (select source union select relid from pg_partition_tree(source))
+    loop
         if not exists (select from pg_trigger where tgrelid = member and tgname = 'rowcall_insert') then
             execute format('create trigger rowcall_insert after insert on %s referencing new table as new_rows '
                 'for each statement execute function rowcall.%I()', member, insert_function);

@@ -22,6 +22,11 @@ begin
                       hint = 'Name a jsonb column of the source table, or NULL to write only the status.';
         end if;
     end if;
+    -- String literals become S, so that what is left of a variable is $S.
+    if regexp_replace(new.condition::text, '"([^"\\]|\\.)*"', 'S', 'g') ~ '\$S' then
+        raise exception 'parameters.condition: variables are not known here: %', new.condition
+            using errcode = '23514', column = 'condition', hint = 'A condition sees the row, as $, and nothing else.';
+    end if;
     for value in select * from jsonb_each(new.environment) loop
         if value.key !~ '^[A-Za-z_][A-Za-z0-9_]*$' or jsonb_typeof(value.value) <> 'string' then
             raise exception 'parameters.environment: %: % is not a variable name with a string',

@@ -6,27 +6,33 @@ drop function if exists rowcall.rescan(regclass, jsonb[]);
 create function rowcall.rescan(source regclass, keys jsonb[] default null) returns bigint
 language plpgsql
 set search_path = pg_catalog
+-- As for the triggers: the text of a key must not depend on the caller's settings.
+set timezone = 'UTC' set intervalstyle = 'postgres' set bytea_output = 'hex' set extra_float_digits = 1
 as $$
 declare
     entry rowcall.source_tables := rowcall.source_of(source);
     key text := rowcall.key_sql(entry, 't');
     made bigint;
 begin
-    if 'timestamp with time zone' = any (entry.key_types) or 'time with time zone' = any (entry.key_types) then
-        perform set_config('timezone', 'UTC', true);
-    end if;
     execute format($sql$
         insert into rowcall.jobs as j (task, source_table, row_key, on_status)
         select p.name, p.source_table, %1$s, p.on_status
         from %2$s t
         join rowcall.parameters p on p.source_table = $1 and p.on_status = t.%3$I::text
-        where (p.condition is null or rowcall.condition_holds(to_jsonb(t), p.condition))
+        where (p.condition is null or rowcall.condition_holds(to_jsonb(t.*), p.condition))
           and case when $2 is null
               then not exists (select from rowcall.history h
                                where h.source_table = $1 and h.row_key = %1$s and h.task = p.name)
               else %1$s = any ($2) end
         on conflict on constraint one_job_per_task_and_row do update
-        set again = true where $2 is not null and j.state = 'running'
+        set again = j.state = 'running',
+            on_status = excluded.on_status,
+            state = case when j.state = 'running' then 'running' else 'pending' end,
+            due = case when j.state = 'running' then j.due else now() end,
+            failures = case when j.state = 'running' then j.failures else 0 end,
+            runner_failures = case when j.state = 'running' then j.runner_failures else 0 end,
+            reason = null
+        where $2 is not null
     $sql$, key, source, entry.status_column) using source, keys;
     get diagnostics made = row_count;
     if made > 0 then

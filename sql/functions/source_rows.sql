@@ -7,10 +7,12 @@ language plpgsql stable
 set search_path = pg_catalog
 as $$
 declare
-    entry rowcall.source_tables := rowcall.source_of(source);
+    entry rowcall.source_tables;
 begin
+    -- Not among the declarations: an error there would escape the handler below, and stop the whole claim.
+    entry := rowcall.source_of(source);
     return query execute format(
-        'select w.key, t.%I::text, to_jsonb(t), null::text from unnest($1) as w(key) join %s t on %s',
+        'select w.key, t.%I::text, to_jsonb(t.*), null::text from unnest($1) as w(key) join %s t on %s',
         entry.status_column, source, rowcall.key_match_sql(entry, 't', 'w.key')) using keys;
 exception when others then
     return query select null::jsonb, null::text, null::jsonb, sqlerrm;

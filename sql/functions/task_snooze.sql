@@ -7,9 +7,9 @@ as $$
 declare
     mine rowcall.attempts := rowcall.open_attempt(token);
 begin
-    if snooze is null or snooze < interval '0' then
+    if snooze is null or snooze not between interval '0' and interval '1 year' then
         raise exception 'rowcall.task_snooze: % is not a time to wait', coalesce(snooze::text, 'null')
-            using errcode = '22023', hint = 'The form is an interval such as ''10 minutes''.';
+            using errcode = '22023', hint = 'The form is an interval such as ''10 minutes'', at most a year.';
     end if;
     if mine.report = 'snoozed' then
         return;

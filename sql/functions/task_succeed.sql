@@ -25,6 +25,11 @@ begin
             using errcode = '54000', hint = 'Store large output elsewhere and return where it is.';
     end if;
 
+    if result::text ~ '[0-9]{155}[0-9]{154}' then
+        raise exception 'rowcall.task_succeed: the result holds a number that is too large for most readers of JSON'
+            using errcode = '22003', hint = 'Write it as a string.';
+    end if;
+
     -- The job's row first, as the settler does: whoever holds it is asking for the row again just now.
     select j.again into asked_again from rowcall.jobs j
     where j.attempt_id = mine.id for update skip locked;
@@ -35,7 +40,8 @@ begin
             mine.source_table, mine.request->'write_back'->>'result_column', array[mine.row_key],
             array[mine.request->'write_back'->'expected'],
             array[mine.request->'write_back'->>'status_succeeded'],
-            array[case when result is null then '{}' else jsonb_build_object('result', result) end]) w;
+            array[case when result is null then '{}' else jsonb_build_object('result', result) end],
+            immediate => false) w;
         if written = 'failed' then
             raise exception 'rowcall.task_succeed: the row could not be written: %', problem using errcode = 'RC005';
         end if;

@@ -23,13 +23,14 @@ begin
     from pg_index i
     cross join unnest(i.indkey::int2[]) with ordinality as k(attnum, position)
     join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
-    where i.indrelid = source and i.indisprimary;
+    where i.indrelid = source and i.indisprimary and k.position <= i.indnkeyatts; -- not the INCLUDE columns
     if keys is null then
         raise exception 'rowcall.watch: table % has no primary key', source
             using errcode = '42P10', hint = 'A job finds its row by the primary key: add one first.';
     end if;
 
-    select format_type(atttypid, atttypmod) into status_type
+    -- Without its length: a cast to varchar(8) cuts a longer status short, an assignment refuses it.
+    select format_type(atttypid, -1) into status_type
     from pg_attribute where attrelid = source and attname = status_column and attnum > 0 and not attisdropped;
     if not found then
         raise exception 'rowcall.watch: table % has no column %', source, quote_ident(status_column)
@@ -47,5 +48,6 @@ begin
         status_column = excluded.status_column, status_type = excluded.status_type,
         touch_column = excluded.touch_column;
     perform rowcall.install_triggers(source);
+    update rowcall.jobs set state = 'pending', reason = null where source_table = source and state = 'blocked';
 end
 $$;

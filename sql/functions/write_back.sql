@@ -1,19 +1,21 @@
 -- Writes status, result and message into rows of a source table, each only if its status is still one of
 -- those expected (compare-and-set). It never waits: a row that somebody else holds is reported and left.
--- Per row, in the order given: written | moved (another status by now) | deleted | locked | failed (with
--- the error). One row's error does not touch the others.
-drop function if exists rowcall.write_back(regclass, text, jsonb[], jsonb[], text[], jsonb[]);
+-- Per row: written | moved (another status by now) | deleted | locked | failed (with the error). One row's
+-- error does not touch the others.
+drop function if exists rowcall.write_back(regclass, text, jsonb[], jsonb[], text[], jsonb[], boolean);
 create function rowcall.write_back(
     source regclass,
     result_column text,      -- null: status only
     keys jsonb[],
     expected jsonb[],        -- per row, an array of statuses
     statuses text[],         -- null: leave the status
-    merges jsonb[]           -- merged into the result column, in place of an older message; null: leave it
+    merges jsonb[],          -- merged into the result column, in place of our older message; null: leave it
+    immediate boolean default true  -- deferred constraints are checked here, where their error has one row's name
 ) returns table (place int, state text, error text)
 language plpgsql
 set search_path = pg_catalog
 as $$
+#variable_conflict use_column
 declare
     entry rowcall.source_tables;
     statement text;
@@ -50,27 +52,41 @@ begin
         entry.status_column, source, rowcall.key_match_sql(entry, 't', 'w.key'),
         concat_ws(', ',
             format('%1$I = coalesce(w.status::%2$s, t.%1$I)', entry.status_column, entry.status_type),
+            -- A "message" without an "outcome" of ours is the user's own.
             case when result_column is not null then format(
                 '%1$I = case when w.merge is null then t.%1$I when jsonb_typeof(t.%1$I) = ''object'' '
-                'then (t.%1$I - ''{message,outcome}''::text[]) || w.merge '
+                'then t.%1$I - case when t.%1$I->>''outcome'' in '
+                '(''TASK_FAILED'', ''RUNNER_FAILED'', ''TIMED_OUT'', ''CANCELLED'', ''LOST'') '
+                'then ''{message,outcome}''::text[] else ''{}'' end || w.merge '
                 'else coalesce(nullif(t.%1$I, ''null''), ''{}'') || w.merge end', result_column) end,
             case when entry.touch_column is not null then format('%I = now()', entry.touch_column) end));
 
+    if immediate then
+        set constraints all immediate;
+    end if;
     -- Tells our own trigger that these changes are the job's, not somebody's who moves the row on.
     perform set_config('rowcall.writing', 'on', true);
+    -- Loops, not "return query": what that has returned stays returned when the statement's triggers fail.
     begin
-        return query execute statement using keys, expected, statuses, merges;
+        for place, state, error in execute statement using keys, expected, statuses, merges loop
+            return next;
+        end loop;
     exception when others then
         for i in 1 .. cardinality(keys) loop
             begin
-                return query execute 'select ' || i || ', r.state, r.error from (' || statement
-                    || ') r(place, state, error)'
-                    using keys[i:i], expected[i:i], statuses[i:i], merges[i:i];
+                for place, state, error in
+                    execute statement using keys[i:i], expected[i:i], statuses[i:i], merges[i:i]
+                loop
+                    place := i;
+                    return next;
+                end loop;
             exception
                 when lock_not_available or deadlock_detected or serialization_failure then
-                    return query select i, 'locked', sqlerrm;
+                    place := i; state := 'locked'; error := sqlerrm;
+                    return next;
                 when others then
-                    return query select i, 'failed', sqlerrm;
+                    place := i; state := 'failed'; error := sqlerrm;
+                    return next;
             end;
         end loop;
     end;

@@ -43,6 +43,7 @@ create table rowcall.runner_defaults (
         constraint runner_is_known check (runner in ('process', 'docker', 'ecs', 'lambda')),
     settings jsonb not null default '{}'
         constraint settings_is_an_object check (jsonb_typeof(settings) = 'object')
+        constraint settings_has_no_huge_number check (settings::text !~ '[0-9]{155}[0-9]{154}')
 );
 
 create table rowcall.parameters (
@@ -61,27 +62,35 @@ create table rowcall.parameters (
     target text not null
         constraint target_is_not_empty check (target <> ''),
     settings jsonb not null default '{}'
-        constraint settings_is_an_object check (jsonb_typeof(settings) = 'object'),
+        constraint settings_is_an_object check (jsonb_typeof(settings) = 'object')
+        -- Beyond a double, and few readers of JSON take it.
+        constraint settings_has_no_huge_number check (settings::text !~ '[0-9]{155}[0-9]{154}'),
     -- what with
     command text[] not null default '{}'
+        constraint command_is_a_plain_list check (command = '{}' or array_ndims(command) = 1)
         constraint command_has_no_null check (array_position(command, null) is null),
     environment jsonb not null default '{}'
         constraint environment_is_an_object check (jsonb_typeof(environment) = 'object'),
     "values" jsonb not null default '{}'
-        constraint values_is_an_object check (jsonb_typeof("values") = 'object'),
+        constraint values_is_an_object check (jsonb_typeof("values") = 'object')
+        constraint values_has_no_huge_number check ("values"::text !~ '[0-9]{155}[0-9]{154}'),
     -- how hard
     max_attempts int not null default 3
         constraint max_attempts_is_1_to_100 check (max_attempts between 1 and 100),
     backoff interval not null default '10 seconds'
         constraint backoff_is_positive check (backoff > interval '0'),
     backoff_max interval not null default '10 minutes'
-        constraint backoff_max_is_at_least_backoff check (backoff_max >= backoff),
+        constraint backoff_max_is_at_least_backoff check (backoff_max >= backoff)
+        constraint backoff_max_is_at_most_a_year check (backoff_max <= interval '1 year'),
     timeout interval not null default '1 hour'
-        constraint timeout_is_positive check (timeout > interval '0'),
+        constraint timeout_is_positive check (timeout > interval '0')
+        constraint timeout_is_at_most_a_year check (timeout <= interval '1 year'),
     heartbeat_timeout interval
-        constraint heartbeat_timeout_is_positive check (heartbeat_timeout > interval '0'),
+        constraint heartbeat_timeout_is_positive check (heartbeat_timeout > interval '0')
+        constraint heartbeat_timeout_is_at_most_a_year check (heartbeat_timeout <= interval '1 year'),
     launch_timeout interval not null default '10 minutes'
-        constraint launch_timeout_is_positive check (launch_timeout > interval '0'),
+        constraint launch_timeout_is_positive check (launch_timeout > interval '0')
+        constraint launch_timeout_is_at_most_a_year check (launch_timeout <= interval '1 year'),
     max_running int
         constraint max_running_is_positive check (max_running > 0),
     priority smallint not null default 0
@@ -219,7 +228,8 @@ create table rowcall.history (
     on_status text not null,
     outcome text not null
         constraint outcome_is_known check (outcome in
-            ('SUCCEEDED', 'TASK_FAILED', 'RUNNER_FAILED', 'TIMED_OUT', 'CANCELLED', 'LOST', 'OBSOLETE')),
+            -- SNOOZED: and the row asked again meanwhile, which made a new job.
+            ('SUCCEEDED', 'TASK_FAILED', 'RUNNER_FAILED', 'TIMED_OUT', 'CANCELLED', 'LOST', 'SNOOZED', 'OBSOLETE')),
     attempts int not null,
     message text,
     write_back text,

@@ -12,8 +12,8 @@ pub struct SourceRow {
     pub key: Value,
     /// Its status now.
     pub status: Option<String>,
-    /// All of it, for templates.
-    pub data: Value,
+    /// All of it, for templates; or why it cannot be read (a number that no double holds).
+    pub data: Result<Value, String>,
 }
 
 /// The rows with these keys; missing ones are gone. The error is the table's own (dropped, no right to read).
@@ -31,7 +31,9 @@ pub async fn source_rows(
         found.push(SourceRow {
             key: row.get("row_key"),
             status: row.get("status"),
-            data: row.get("row_data"),
+            data: row.try_get("row_data").map_err(|e| {
+                std::error::Error::source(&e).map_or_else(|| e.to_string(), ToString::to_string)
+            }),
         });
     }
     Ok(Ok(found))

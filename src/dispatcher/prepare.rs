@@ -94,7 +94,8 @@ fn sort(
     let context =
         JobContext { id: job.job_id, attempt: job.number, row_key: &job.row_key, on_status: &job.on_status };
     let runner = shared.runners.get(&task.runner);
-    let request = render(task, context, &row.data).and_then(|request| match runner {
+    let data = row.data.as_ref().map_err(|error| format!("the row cannot be read: {error}"));
+    let request = data.and_then(|data| render(task, context, data)).and_then(|request| match runner {
         Some(runner) => runner.check(&request).map(|()| request),
         None => Err(format!("this dispatcher does not offer the runner {}", task.runner)),
     });
