@@ -3,4 +3,5 @@
 mod support;
 
 mod conformance;
+mod process_runner;
 mod triggers;

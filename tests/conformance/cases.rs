@@ -39,7 +39,10 @@ pub(crate) use conformance;
 
 pub async fn exit_code_0_is_success<S: Subject>(case: Case<S>) {
     let told = case.run("echo done", &[], ONCE).await;
-    assert_eq!((told.outcome.as_str(), told.exit_code, told.output.as_str()), ("SUCCEEDED", Some(0), "done\n"));
+    assert_eq!(
+        (told.outcome.as_str(), told.exit_code, told.output.as_str()),
+        ("SUCCEEDED", Some(0), "done\n")
+    );
     assert_eq!(case.db.one::<String>("select status from rowcall.files").await, "PROCESSED");
 }
 
@@ -48,7 +51,8 @@ pub async fn another_exit_code_fails_with_the_last_line_printed<S: Subject>(case
     assert_eq!((told.outcome.as_str(), told.exit_code), ("TASK_FAILED", Some(3)));
     assert_eq!(told.reason, "exit code 3: no such bucket");
     assert_eq!(told.output, "first\n\nno such bucket \n\n");
-    let row = "select concat_ws(' ', status, attributes->>'outcome', attributes->>'message') from rowcall.files";
+    let row =
+        "select concat_ws(' ', status, attributes->>'outcome', attributes->>'message') from rowcall.files";
     assert_eq!(case.db.one::<String>(row).await, "ERROR TASK_FAILED exit code 3: no such bucket");
 }
 
@@ -74,7 +78,9 @@ pub async fn what_may_not_run_blocks_the_job_and_names_the_rule<S: Subject>(case
         let change = "update rowcall.parameters set target = $1";
         case.db.client.execute(change, &[&target]).await.unwrap();
         case.db.run("delete from rowcall.jobs; insert into rowcall.files default values").await;
-        case.db.until(&format!("select state = 'blocked' and reason like '%{rule}%' from rowcall.jobs")).await;
+        case.db
+            .until(&format!("select state = 'blocked' and reason like '%{rule}%' from rowcall.jobs"))
+            .await;
         let untouched = "select status from rowcall.files order by id desc limit 1";
         assert_eq!(case.db.one::<String>(untouched).await, "REGISTERED");
     }
@@ -87,7 +93,8 @@ pub async fn what_may_not_run_blocks_the_job_and_names_the_rule<S: Subject>(case
 }
 
 pub async fn long_output_is_bounded_and_keeps_its_end<S: Subject>(case: Case<S>) {
-    let script = "i=0; while [ $i -lt 5000 ]; do echo \"line $i of very many lines\"; i=$((i+1)); done; echo THE END";
+    let script =
+        "i=0; while [ $i -lt 5000 ]; do echo \"line $i of very many lines\"; i=$((i+1)); done; echo THE END";
     let told = case.run(script, &[], ONCE).await;
     assert!(told.output.ends_with("line 4999 of very many lines\nTHE END\n"), "{}", told.output);
     assert!((9_900..10_100).contains(&told.output.len()), "{} bytes", told.output.len());
@@ -103,10 +110,7 @@ pub async fn output_that_is_no_text_is_kept_as_text<S: Subject>(case: Case<S>) {
 pub async fn the_environment_is_the_contract_and_the_parameters_and_nothing_of_the_daemons<S: Subject>(
     case: Case<S>,
 ) {
-    let more = (
-        ", environment",
-        r#", '{"GREETING": "row {{ row.id }}", "LINES_": "a\nb", "EMPTY": ""}'"#,
-    );
+    let more = (", environment", r#", '{"GREETING": "row {{ row.id }}", "LINES_": "a\nb", "EMPTY": ""}'"#);
     let told = case.run("env -0", &[], more).await;
     let variables: std::collections::BTreeMap<&str, &str> =
         told.output.split('\u{fffd}').filter_map(|v| v.split_once('=')).collect();
@@ -125,8 +129,20 @@ pub async fn the_environment_is_the_contract_and_the_parameters_and_nothing_of_t
 }
 
 pub async fn arguments_arrive_as_they_are<S: Subject>(case: Case<S>) {
-    let arguments =
-        ["", " ", "a b", "'\"\\", "$HOME `id` $(id); * ?", "two\nlines", "line\n", "-n", "--", "ünï", "{}", "%s"];
+    let arguments = [
+        "",
+        " ",
+        "a b",
+        "'\"\\",
+        "$HOME `id` $(id); * ?",
+        "two\nlines",
+        "line\n",
+        "-n",
+        "--",
+        "ünï",
+        "{}",
+        "%s",
+    ];
     let told = case.run(r#"printf '<%s>' "$@""#, &arguments, ONCE).await;
     let expected: String = arguments.iter().map(|a| format!("<{a}>")).collect();
     assert_eq!(told.output, expected);
@@ -155,8 +171,10 @@ pub async fn a_cancelled_job_stops_its_program<S: Subject>(case: Case<S>) {
     let gone = held.closed();
     case.insert(&format!("exec > {}; echo up > {}; sleep 1000", held.path(), up.path()), &[], ONCE).await;
     up.read().await;
-    let cancelled: bool =
-        case.db.one("select rowcall.cancel(id, 'changed my mind') from rowcall.jobs where state = 'running'").await;
+    let cancelled: bool = case
+        .db
+        .one("select rowcall.cancel(id, 'changed my mind') from rowcall.jobs where state = 'running'")
+        .await;
     assert!(cancelled);
     let told = case.ended().await;
     assert_eq!((told.outcome.as_str(), told.reason.as_str()), ("CANCELLED", "changed my mind"));
@@ -177,9 +195,11 @@ pub async fn launching_twice_starts_one_program<S: Subject>(case: Case<S>) {
     let (runner, mut ends) = case.subject.runner();
     let gate = case.fifo("gate");
     let count = case.subject.place().join("count");
-    let attempt = case.attempt(&format!("echo started >> {}; read x < {}; exit 4", count.display(), gate.path()));
+    let attempt =
+        case.attempt(&format!("echo started >> {}; read x < {}; exit 4", count.display(), gate.path()));
     let contract = [("ROWCALL_TOKEN".to_owned(), "token".to_owned())];
-    let (first, second) = tokio::join!(runner.launch(&attempt, &contract), runner.launch(&attempt, &contract));
+    let (first, second) =
+        tokio::join!(runner.launch(&attempt, &contract), runner.launch(&attempt, &contract));
     assert!(first.is_ok() && second.is_ok(), "{first:?} {second:?}");
     assert_eq!(observed(&runner, &attempt).await, Observation::Running);
     gate.open().await;

@@ -97,7 +97,8 @@ impl Runner for FakeRunner {
             let token = contract.iter().find(|(name, _)| name == "ROWCALL_TOKEN").unwrap().1.clone();
             let _ = self.launched.send(Launched { attempt: attempt.clone(), token });
         }
-        let lost = self.world.lost_answers.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1));
+        let lost =
+            self.world.lost_answers.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1));
         if lost.is_ok() {
             return Err(LaunchError::Ambiguous("the answer was lost".to_owned()));
         }

@@ -17,7 +17,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 use super::attempt_dir::{AttemptDir, EndFile};
-use crate::task::{Tail, drain, mask};
+use crate::task::{Tail, drain};
 
 /// The first argument that makes `rowcall` a supervisor.
 pub const SUBCOMMAND: &str = "supervise";
@@ -92,12 +92,11 @@ fn follow(
     while !reader.is_finished() && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(1));
     }
-    let output = tail.lock().unwrap_or_else(PoisonError::into_inner).text();
     let secrets = ["ROWCALL_TOKEN", "ROWCALL_DATABASE_URL"].map(|name| std::env::var(name).ok());
     Ok(EndFile {
         exit_code: status.code(),
         signal: status.signal(),
         not_started: None,
-        output: mask(output, &secrets),
+        output: tail.lock().unwrap_or_else(PoisonError::into_inner).masked(&secrets),
     })
 }
