@@ -1,8 +1,10 @@
 //! All integration tests in one program: one module per promise, a fresh database per test, all in parallel.
 
-mod ear;
 mod support;
 
 mod again;
 mod ancestors;
+mod conformance;
+mod ear;
+mod process_runner;
 mod triggers;

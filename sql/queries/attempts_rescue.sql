@@ -1,11 +1,13 @@
 -- Takes over the open attempts of dispatchers that are gone. Those of a runner bound to its machine go to a
--- dispatcher on the same machine, and to anybody once that machine has been silent for long.
+-- dispatcher on the same machine, and to anybody once that machine has been silent for long. From elsewhere
+-- nothing may be launched again with the old key: there is no first launch to be found here.
 with gone as (
     select id, host, stopped is null and seen < now() - make_interval(secs => $4) as long_gone
     from rowcall.dispatchers
     where id <> $1 and (stopped is not null or seen < now() - make_interval(secs => $3))
 ), taken as (
-    select a.id from rowcall.attempts a join gone on gone.id = a.dispatcher_id
+    select a.id, a.runner = any ($6) and gone.host <> $2 as elsewhere
+    from rowcall.attempts a join gone on gone.id = a.dispatcher_id
     where a.ended is null
       and (a.runner = any ($5) or (a.runner = any ($6) and (gone.host = $2 or gone.long_gone)))
     order by a.id limit 1000
@@ -13,4 +15,4 @@ with gone as (
 )
 update rowcall.attempts a set dispatcher_id = $1 from taken where a.id = taken.id
 returning a.id, a.job_id, a.task, a.number, a.runner, a.launch_key, a.request, a.external_id,
-    a.launched is not null as launched
+    a.launched is not null or taken.elsewhere as launched

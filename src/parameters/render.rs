@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, context};
 use serde_json::Value;
@@ -76,6 +77,10 @@ pub fn render(task: &Task, job: JobContext<'_>, row: &Value) -> Result<Request, 
 fn engine() -> Environment<'static> {
     let mut engine = Environment::new();
     engine.set_undefined_behavior(UndefinedBehavior::Strict);
+    // What a template ends with belongs to the argument.
+    if let Ok(syntax) = SyntaxConfig::builder().keep_trailing_newline(true).build() {
+        engine.set_syntax(syntax);
+    }
     engine.set_formatter(|out, state, value| {
         if value.is_none() {
             return Err(Error::new(

@@ -17,7 +17,7 @@ use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 
-use super::{ReportError, Reporter, Tail, mask};
+use super::{ReportError, Reporter, Tail};
 use crate::database::parse_url;
 
 /// The command line or the environment is wrong (`EX_USAGE`).
@@ -88,7 +88,7 @@ struct ProgramEnd {
     exit_code: i32,
     what: String,
     stdout: Tail,
-    output: String,
+    output: Tail,
     /// The database said that the attempt is over.
     over: Option<String>,
 }
@@ -125,7 +125,7 @@ async fn execute(
         exit_code: EXIT_NOT_FOUND,
         what: String::new(),
         stdout: Tail::new(0),
-        output: String::new(),
+        output: Tail::new(0),
         over: None,
     };
     let spawned = Command::new(&options.command[0])
@@ -184,7 +184,7 @@ async fn execute(
         }
         Err(error) => end.what = format!("the program's end could not be seen: {error}"),
     }
-    end.output = output.lock().unwrap_or_else(PoisonError::into_inner).text();
+    std::mem::swap(&mut end.output, &mut output.lock().unwrap_or_else(PoisonError::into_inner));
     std::mem::swap(&mut end.stdout, &mut stdout.lock().unwrap_or_else(PoisonError::into_inner));
     (reporter, end)
 }
@@ -276,7 +276,7 @@ async fn report(
         let result = result_line(&end.stdout.text());
         reporter.succeed(result.as_ref(), options.report_limit).await
     } else {
-        let output = mask(end.output, secrets);
+        let output = end.output.masked(secrets);
         let last_line = output.lines().rev().map(str::trim).find(|line| !line.is_empty());
         let message = last_line.map_or(end.what.clone(), |line| format!("{}: {line}", end.what));
         let detail = json!({ "exit_code": end.exit_code, "output": output });

@@ -5,4 +5,4 @@ mod reporter;
 mod tail;
 
 pub use reporter::{ReportError, Reporter};
-pub use tail::{Tail, drain, mask};
+pub use tail::{Tail, drain};

@@ -3,6 +3,9 @@
 use std::collections::VecDeque;
 use std::io::Read;
 
+/// What stands in the place of a secret.
+const MASK: &str = "[masked]";
+
 /// Keeps at most `limit` bytes, the latest.
 #[derive(Debug)]
 pub struct Tail {
@@ -30,8 +33,24 @@ impl Tail {
     /// As text Postgres can store: invalid UTF-8 and NUL become U+FFFD, and a cut is marked.
     #[must_use]
     pub fn text(&self) -> String {
+        self.masked(&[])
+    }
+
+    /// The same without secrets, and without what the cut left of one.
+    #[must_use]
+    pub fn masked(&self, secrets: &[Option<String>]) -> String {
         let (a, b) = self.bytes.as_slices();
-        let text = String::from_utf8_lossy(&[a, b].concat()).replace('\0', "\u{fffd}");
+        let mut text = String::from_utf8_lossy(&[a, b].concat()).replace('\0', "\u{fffd}");
+        if self.dropped > 0 {
+            let cut = |secret: &String| {
+                let suffixes = secret.char_indices().skip(1).map(|(i, _)| &secret[i..]);
+                suffixes.filter(|suffix| text.starts_with(suffix)).map(str::len).next()
+            };
+            if let Some(length) = secrets.iter().flatten().filter_map(cut).max() {
+                text.replace_range(..length, MASK);
+            }
+        }
+        let text = mask(text, secrets);
         if self.dropped == 0 {
             text
         } else {
@@ -50,13 +69,12 @@ pub fn drain(mut stream: impl Read, mut each: impl FnMut(&[u8])) {
 }
 
 /// Replaces secrets that a program printed.
-#[must_use]
-pub fn mask(text: String, secrets: &[Option<String>]) -> String {
+fn mask(text: String, secrets: &[Option<String>]) -> String {
     secrets
         .iter()
         .flatten()
         .filter(|secret| secret.len() >= 8)
-        .fold(text, |text, secret| text.replace(secret.as_str(), "[masked]"))
+        .fold(text, |text, secret| text.replace(secret.as_str(), MASK))
 }
 
 #[cfg(test)]
@@ -85,5 +103,12 @@ mod tests {
     fn masks_secrets() {
         let secrets = [Some("s3cr3t-token".to_owned()), None, Some(String::new())];
         assert_eq!(mask("x s3cr3t-token y".into(), &secrets), "x [masked] y");
+    }
+    #[test]
+    fn masks_what_a_cut_left_of_a_secret() {
+        let secrets = [Some("s3cr3t-token".to_owned())];
+        let mut tail = Tail::new(8);
+        tail.push(b"s3cr3t-token yz");
+        assert_eq!(tail.masked(&secrets), "[7 bytes before this were dropped]\n[masked] yz");
     }
 }

@@ -82,6 +82,11 @@ impl Running {
             .expect("the dispatcher is gone")
     }
 
+    /// Tells every dispatcher to look for jobs.
+    pub async fn wake(&self, database: &TestDatabase) {
+        database.run("select pg_notify('rowcall_control', '')").await;
+    }
+
     /// Whether a launch is there already.
     pub fn launched_more(&mut self) -> bool {
         self.launched.try_recv().is_ok()

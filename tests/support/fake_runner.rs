@@ -2,12 +2,13 @@
 //! word the schema knows and no runner of ours offers yet.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use rowcall::job::End;
 use rowcall::runners::{Attempt, Ends, LaunchError, Observation, Request, Runner};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 /// A launch as the test sees it.
 #[derive(Debug, Clone)]
@@ -25,6 +26,10 @@ pub struct World {
     pub launches: Mutex<Vec<String>>,
     pub stops: Mutex<Vec<(i64, String)>>,
     answer: Mutex<Option<Answer>>,
+    /// So many launches start their task, but their answer gets lost on the way back.
+    pub lost_answers: AtomicUsize,
+    /// Launches wait here, before anything runs.
+    pub gate: Mutex<Option<Arc<Semaphore>>>,
 }
 
 /// One dispatcher's door to the world.
@@ -78,6 +83,10 @@ impl Runner for FakeRunner {
         if let Some(answer) = &*self.world.answer.lock().unwrap() {
             answer(attempt)?;
         }
+        let gate = self.world.gate.lock().unwrap().clone();
+        if let Some(gate) = gate {
+            gate.acquire().await.unwrap().forget();
+        }
         let first = {
             let mut ended = self.world.ended.lock().unwrap();
             let first = !ended.contains_key(&attempt.launch_key);
@@ -87,6 +96,11 @@ impl Runner for FakeRunner {
         if first {
             let token = contract.iter().find(|(name, _)| name == "ROWCALL_TOKEN").unwrap().1.clone();
             let _ = self.launched.send(Launched { attempt: attempt.clone(), token });
+        }
+        let lost =
+            self.world.lost_answers.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1));
+        if lost.is_ok() {
+            return Err(LaunchError::Ambiguous("the answer was lost".to_owned()));
         }
         Ok(format!("fake {}", attempt.launch_key))
     }

@@ -3,8 +3,12 @@
 mod database;
 mod dispatching;
 mod fake_runner;
+mod fifo;
+mod programs;
 mod server;
 
 pub use database::TestDatabase;
 pub use dispatching::{Running, process_settings, settings, start_process};
-pub use fake_runner::Launched;
+pub use fake_runner::{Launched, World};
+pub use fifo::Fifo;
+pub use programs::{log_to, rowcall, rowcall_task};

@@ -94,7 +94,8 @@ fn look(attempt: &Attempt, dir: &AttemptDir) -> Observation {
         Ok(Life::NotBegun) => {
             let age =
                 std::fs::metadata(dir.path()).and_then(|m| m.modified()).ok().and_then(|t| t.elapsed().ok());
-            if age.is_some_and(|age| age > BEGIN_GRACE) {
+            // Marked as started by us, so that a supervisor which is only very late leaves again.
+            if age.is_some_and(|age| age > BEGIN_GRACE) && dir.mark_started().is_ok_and(|first| first) {
                 Observation::Ended(End::not_started("its supervisor did not begin", true))
             } else {
                 Observation::Running
@@ -194,6 +195,10 @@ impl Runner for ProcessRunner {
 
     async fn forget(&self, attempt: &Attempt) {
         let dir = self.dir(attempt);
+        // Settled without having ended: once the directory is gone, nobody could find the program any more.
+        if let (true, Ok(Life::Supervised), Some(group)) = (dir.path().exists(), dir.life(), dir.child()) {
+            let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+        }
         if let Err(error) = dir.remove()
             && error.kind() != std::io::ErrorKind::NotFound
         {

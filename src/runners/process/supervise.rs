@@ -5,6 +5,7 @@
 //! threads, because it is started for every attempt.
 
 use std::ffi::OsString;
+use std::io::PipeReader;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -16,7 +17,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 use super::attempt_dir::{AttemptDir, EndFile};
-use crate::task::{Tail, drain, mask};
+use crate::task::{Tail, drain};
 
 /// The first argument that makes `rowcall` a supervisor.
 pub const SUBCOMMAND: &str = "supervise";
@@ -42,19 +43,18 @@ pub fn run(mut args: impl Iterator<Item = OsString>) -> anyhow::Result<()> {
     if !dir.mark_started()? {
         return Ok(());
     }
+    // One pipe for both streams, so that lines stay in the order in which they were printed.
+    let (output, input) = std::io::pipe()?;
     let spawned = Command::new(&program)
         .args(args)
         .current_dir(&work)
         .process_group(0)
         .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
+        .stdout(input.try_clone()?)
+        .stderr(input)
         .spawn();
     let end = match spawned {
-        Ok(child) => {
-            dir.write_child(child.id())?;
-            follow(child, output_limit)?
-        }
+        Ok(child) => follow(&dir, child, output, output_limit)?,
         Err(e) => EndFile {
             exit_code: None,
             signal: None,
@@ -66,35 +66,38 @@ pub fn run(mut args: impl Iterator<Item = OsString>) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn follow(mut child: Child, output_limit: usize) -> anyhow::Result<EndFile> {
+fn follow(
+    dir: &AttemptDir,
+    mut child: Child,
+    output: PipeReader,
+    output_limit: usize,
+) -> anyhow::Result<EndFile> {
     let group = Pid::from_raw(i32::try_from(child.id())?);
+    if let Err(error) = dir.write_child(child.id()) {
+        // The attempt was given up meanwhile: what nobody can find must not run.
+        let _ = killpg(group, Signal::SIGKILL);
+        return Err(error.into());
+    }
     let tail = Arc::new(Mutex::new(Tail::new(output_limit)));
-    let streams: [Option<Box<dyn std::io::Read + Send>>; 2] =
-        [child.stdout.take().map(|s| Box::new(s) as _), child.stderr.take().map(|s| Box::new(s) as _)];
-    let readers: Vec<_> = streams
-        .into_iter()
-        .flatten()
-        .map(|stream| {
-            let tail = Arc::clone(&tail);
-            std::thread::spawn(move || {
-                drain(stream, |bytes| tail.lock().unwrap_or_else(PoisonError::into_inner).push(bytes));
-            })
+    let reader = {
+        let tail = Arc::clone(&tail);
+        std::thread::spawn(move || {
+            drain(output, |bytes| tail.lock().unwrap_or_else(PoisonError::into_inner).push(bytes));
         })
-        .collect();
+    };
 
     let status = child.wait()?;
     // What the program left running ends with it, as it would in a container.
     let _ = killpg(group, Signal::SIGKILL);
     let deadline = Instant::now() + OUTPUT_GRACE;
-    while readers.iter().any(|r| !r.is_finished()) && Instant::now() < deadline {
+    while !reader.is_finished() && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(1));
     }
-    let output = tail.lock().unwrap_or_else(PoisonError::into_inner).text();
     let secrets = ["ROWCALL_TOKEN", "ROWCALL_DATABASE_URL"].map(|name| std::env::var(name).ok());
     Ok(EndFile {
         exit_code: status.code(),
         signal: status.signal(),
         not_started: None,
-        output: mask(output, &secrets),
+        output: tail.lock().unwrap_or_else(PoisonError::into_inner).masked(&secrets),
     })
 }

@@ -1,0 +1,203 @@
+//! What a row's author may rely on wherever a task runs: one suite, passed by every runner.
+//!
+//! A runner joins by implementing [`Subject`] and naming itself in one line at the end.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use rowcall::dispatcher::{Dispatcher, Mode};
+use rowcall::job::{Completion, End, Policy};
+use rowcall::runners::process::ProcessRunner;
+use rowcall::runners::{Attempt, Observation, Request, Runner, WriteBack};
+use rowcall::settings::Settings;
+use tokio::sync::mpsc;
+
+use crate::support::{Fifo, TestDatabase, process_settings, start_process};
+
+/// Longer than anything here takes on a busy machine.
+const LIMIT: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// A runner under test, and a place that the test and the task's programs both see.
+pub trait Subject: Sized {
+    /// The word in `parameters.runner`.
+    const NAME: &'static str;
+    fn new() -> Self;
+    fn place(&self) -> &Path;
+    /// Target and command that run a shell script with arguments.
+    fn script(&self, script: &str, arguments: &[&str]) -> (String, Vec<String>);
+    /// Targets that must not run, with words of the rule that each breaks.
+    fn forbidden(&self) -> Vec<(String, &'static str)>;
+    /// Settings with which the runner is enabled, a stop grace of 300 ms and 10,000 bytes of output.
+    fn settings(&self, url: &str) -> Settings;
+    async fn dispatcher(&self, settings: Settings) -> Dispatcher;
+    /// The runner alone.
+    fn runner(&self) -> (Arc<dyn Runner>, mpsc::UnboundedReceiver<(i64, End)>);
+    /// Whether anything is kept for an attempt.
+    fn remembers(&self, attempt: &Attempt) -> bool;
+}
+
+pub struct Process(tempfile::TempDir);
+
+impl Subject for Process {
+    const NAME: &'static str = "process";
+
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn place(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn script(&self, script: &str, arguments: &[&str]) -> (String, Vec<String>) {
+        let command = ["-c", script, "sh"].iter().chain(arguments).map(ToString::to_string).collect();
+        ("/bin/sh".to_owned(), command)
+    }
+
+    fn forbidden(&self) -> Vec<(String, &'static str)> {
+        let outside = self.0.path().join("program");
+        std::fs::copy("/bin/true", &outside).unwrap();
+        vec![
+            (outside.to_str().unwrap().to_owned(), "runners.process.programs"),
+            ("/bin/no-such-program".to_owned(), "No such file"),
+            ("sh".to_owned(), "full path"),
+            ("/usr/bin/../../etc/passwd".to_owned(), "runners.process.programs"),
+        ]
+    }
+
+    fn settings(&self, url: &str) -> Settings {
+        let mut settings = process_settings(url, &self.0.path().join("state"));
+        settings.runners.process.output_limit = 10_000;
+        settings
+    }
+
+    async fn dispatcher(&self, settings: Settings) -> Dispatcher {
+        start_process(settings, Mode::Serve).await
+    }
+
+    fn runner(&self) -> (Arc<dyn Runner>, mpsc::UnboundedReceiver<(i64, End)>) {
+        let (ends, ended) = mpsc::unbounded_channel();
+        let settings = self.settings("postgresql://nowhere").runners.process;
+        let runner = ProcessRunner::with_supervisor(&settings, ends, env!("CARGO_BIN_EXE_rowcall").into());
+        (Arc::new(runner.unwrap()), ended)
+    }
+
+    fn remembers(&self, attempt: &Attempt) -> bool {
+        self.0.path().join("state").join(&attempt.launch_key).exists()
+    }
+}
+
+/// A subject with a database, a dispatcher, and one row.
+pub struct Case<S> {
+    pub subject: S,
+    pub db: TestDatabase,
+}
+
+/// An attempt as the database tells it.
+#[derive(Debug)]
+pub struct Told {
+    pub outcome: String,
+    pub exit_code: Option<i32>,
+    pub reason: String,
+    pub output: String,
+}
+
+impl<S: Subject> Case<S> {
+    pub async fn new() -> Self {
+        Self { subject: S::new(), db: TestDatabase::new().await }
+    }
+
+    /// A dispatcher on this case's database.
+    pub async fn dispatcher(&self) -> Dispatcher {
+        self.subject.dispatcher(self.subject.settings(&self.db.url)).await
+    }
+
+    /// A task that runs a script once, and a row that asks for it. `more`: further columns of the parameters.
+    pub async fn insert(&self, script: &str, arguments: &[&str], more: (&str, &str)) {
+        let (target, command) = self.subject.script(script, arguments);
+        self.parameters(&target, &command, more).await;
+        self.db.run("insert into rowcall.files default values").await;
+    }
+
+    pub async fn parameters(&self, target: &str, command: &[String], (columns, values): (&str, &str)) {
+        let sql = format!(
+            "insert into rowcall.parameters (name, on_status, max_attempts, runner, target, command{columns}) \
+             values ('task', 'REGISTERED', 1, $1, $2, $3{values})"
+        );
+        self.db.client.execute(&sql, &[&S::NAME, &target, &command]).await.unwrap();
+    }
+
+    /// Waits for the job's end; the last attempt.
+    pub async fn ended(&self) -> Told {
+        self.db.until("exists (select from rowcall.history)").await;
+        let sql = "select outcome, exit_code, coalesce(reason, '') as reason, coalesce(output, '') as output \
+             from rowcall.attempts order by id desc limit 1";
+        let row = self.db.client.query_one(sql, &[]).await.unwrap();
+        Told {
+            outcome: row.get("outcome"),
+            exit_code: row.get("exit_code"),
+            reason: row.get("reason"),
+            output: row.get("output"),
+        }
+    }
+
+    /// The whole way for one script.
+    pub async fn run(&self, script: &str, arguments: &[&str], more: (&str, &str)) -> Told {
+        let dispatcher = self.dispatcher().await;
+        self.insert(script, arguments, more).await;
+        let told = self.ended().await;
+        dispatcher.drain();
+        dispatcher.finish().await.unwrap();
+        told
+    }
+
+    pub fn fifo(&self, name: &str) -> Fifo {
+        Fifo::new(self.subject.place(), name)
+    }
+
+    /// An attempt as a dispatcher would hand it over.
+    pub fn attempt(&self, script: &str) -> Attempt {
+        static NUMBER: AtomicI64 = AtomicI64::new(1);
+        let id = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let (target, command) = self.subject.script(script, &[]);
+        let request = Request {
+            runner: S::NAME.to_owned(),
+            target,
+            settings: serde_json::json!({}),
+            command,
+            environment: [("PATH".to_owned(), "/usr/bin:/bin".to_owned())].into(),
+            values: serde_json::json!({}),
+            policy: Policy { max_attempts: 1, backoff: 1.0, backoff_max: 1.0, completion: Completion::Exit },
+            write_back: WriteBack {
+                result_column: None,
+                expected: Vec::new(),
+                status_succeeded: None,
+                status_failed: None,
+            },
+        };
+        Attempt {
+            id,
+            job_id: id,
+            number: 1,
+            task: "task".to_owned(),
+            launch_key: format!("rowcall-test-{}-{id}", std::process::id()),
+            request: Arc::new(request),
+            external_id: None,
+        }
+    }
+}
+
+pub async fn heard(ends: &mut mpsc::UnboundedReceiver<(i64, End)>) -> (i64, End) {
+    tokio::time::timeout(LIMIT, ends.recv()).await.expect("no end was announced").unwrap()
+}
+
+pub async fn observed(runner: &Arc<dyn Runner>, attempt: &Attempt) -> Observation {
+    runner.observe(std::slice::from_ref(attempt)).await.remove(0)
+}
+
+mod cases;
+
+mod process {
+    super::cases::conformance!(super::Process);
+}
