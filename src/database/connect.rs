@@ -22,6 +22,14 @@ pub enum DatabaseError {
     Statement(#[from] tokio_postgres::Error),
 }
 
+impl DatabaseError {
+    /// Whether Postgres answered, and so the statement is at fault and not the way to the server.
+    #[must_use]
+    pub fn is_an_answer(&self) -> bool {
+        matches!(self, Self::Statement(error) if error.as_db_error().is_some())
+    }
+}
+
 /// Postgres' own message, with its code, detail and hint, instead of the driver's "db error".
 fn explain(error: &tokio_postgres::Error) -> String {
     match error.as_db_error() {

@@ -42,7 +42,7 @@ pub async fn run(shared: Handle, mut ends: mpsc::UnboundedReceiver<(i64, End)>) 
         }
         let ids: Vec<i64> = waiting.keys().copied().take(limit).collect();
         let settled = match settle_batch(&shared, &ids, &waiting).await {
-            Err(error) if ids.len() > 1 => {
+            Err(error) if ids.len() > 1 && error.is_an_answer() => {
                 // One of them spoils it for all; alone, each shows what it is worth.
                 tracing::debug!(%error, batch = ids.len(), "settling one by one");
                 let mut settled = Vec::new();

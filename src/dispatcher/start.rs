@@ -155,10 +155,13 @@ impl Dispatcher {
         }
         shared.stopping.cancel();
         self.loops.wait().await;
-        if let Some(error) = shared.fatal.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        let fatal = shared.fatal.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // Also after a failure: the sooner others adopt what runs, the better.
+        let said = async { dispatcher_stopped(&shared.database.get().await?, shared.id).await }.await;
+        if let Some(error) = fatal {
             return Err(error);
         }
-        dispatcher_stopped(&shared.database.get().await?, shared.id).await?;
+        said?;
         tracing::info!(dispatcher = shared.id, "stopped");
         Ok(())
     }
