@@ -28,6 +28,13 @@ pub async fn run(shared: Handle, mode: Mode, launch: mpsc::Sender<Vec<Attempt>>)
         let wait = match round {
             Ok(next_due) => {
                 trouble.over();
+                if mode == Mode::Drain && !shared.rescued.is_cancelled() {
+                    // What a dead dispatcher left is due, too.
+                    tokio::select! {
+                        () = shared.draining.cancelled() => return,
+                        () = shared.rescued.cancelled() => continue,
+                    }
+                }
                 if mode == Mode::Drain && shared.following.is_empty() {
                     shared.draining.cancel();
                     return;

@@ -4,11 +4,12 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use rowcall::job::End;
 use rowcall::runners::{Attempt, Ends, LaunchError, Observation, Request, Runner};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 
 /// A launch as the test sees it.
 #[derive(Debug, Clone)]
@@ -25,6 +26,7 @@ pub struct World {
     ended: Mutex<HashMap<String, Option<End>>>,
     pub launches: Mutex<Vec<String>>,
     pub stops: Mutex<Vec<(i64, String)>>,
+    stopped: Notify,
     answer: Mutex<Option<Answer>>,
     /// So many launches start their task, but their answer gets lost on the way back.
     pub lost_answers: AtomicUsize,
@@ -49,6 +51,22 @@ impl World {
     /// Ends an attempt; dispatchers see it at their next look.
     pub fn end(&self, attempt: &Attempt, end: End) {
         self.ended.lock().unwrap().insert(attempt.launch_key.clone(), Some(end));
+    }
+
+    /// Waits until an attempt has been stopped.
+    pub async fn stopped(&self, id: i64) {
+        let waiting = async {
+            loop {
+                let stopped = self.stopped.notified();
+                tokio::pin!(stopped);
+                stopped.as_mut().enable();
+                if self.stops.lock().unwrap().iter().any(|(stopped, _)| *stopped == id) {
+                    return;
+                }
+                stopped.await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), waiting).await.expect("it was not stopped");
     }
 
     /// How many different launches there were.
@@ -119,6 +137,7 @@ impl Runner for FakeRunner {
 
     async fn stop(&self, attempt: &Attempt, reason: &str) -> Result<(), String> {
         self.world.stops.lock().unwrap().push((attempt.id, reason.to_owned()));
+        self.world.stopped.notify_waiters();
         let mut end = End::exited(143);
         end.reason = Some("killed by signal 15 SIGTERM".to_owned());
         self.world.end(attempt, end.clone());
