@@ -7,4 +7,5 @@ mod ancestors;
 mod conformance;
 mod ear;
 mod process_runner;
+mod sleeping;
 mod triggers;

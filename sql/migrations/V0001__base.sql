@@ -218,6 +218,9 @@ create index attempts_ended on rowcall.attempts (ended);
 create unique index attempts_token on rowcall.attempts (token_hash) where ended is null;
 create index attempts_open on rowcall.attempts (dispatcher_id) where ended is null;
 
+-- Nothing but a name to lock, and a view because a view is never vacuumed; see rowcall.wake().
+create view rowcall.sleepers as select 'locked in SHARE mode by every dispatcher that sleeps'::text as purpose;
+
 -- Settled jobs, one partition per day, dropped whole. The default partition takes what comes while no
 -- dispatcher makes partitions, so that settling never fails for want of one.
 create table rowcall.history (
