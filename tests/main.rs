@@ -5,4 +5,7 @@ mod support;
 
 mod again;
 mod ancestors;
+mod neighbours;
+mod sources;
 mod triggers;
+mod watching;
