@@ -5,7 +5,10 @@ mod support;
 
 mod again;
 mod ancestors;
+mod migrations;
 mod neighbours;
+mod parameters;
 mod sources;
+mod task_functions;
 mod triggers;
 mod watching;

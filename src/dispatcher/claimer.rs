@@ -90,6 +90,9 @@ async fn round(
 }
 
 /// One claim in one transaction. `None` if there was nothing to claim.
+///
+/// Schema and parameters are looked at after the claim: whatever committed together with a claimed job, or
+/// before it, is then seen. Looked at before, a job could run by parameters that its own transaction replaced.
 async fn claim_batch(
     shared: &Shared,
     runner: &str,
@@ -98,12 +101,11 @@ async fn claim_batch(
 ) -> Result<Option<Vec<Attempt>>, SchemaError> {
     let mine = |task: &Task| task.enabled && task.runner == runner && task.max_running.is_some() == capped;
     let mut client = shared.database.get().await?;
-    let guarded = guard(&client).await?;
-    shared.parameters.refresh(&client, &guarded.parameters_stamp).await?;
     let tasks = shared.parameters.tasks();
     let tasks: Vec<&Task> = tasks.iter().filter(|task| mine(task)).collect();
     if tasks.is_empty() {
-        return Ok(None);
+        let guarded = guard(&client).await?;
+        return Ok(shared.parameters.refresh(&client, &guarded.parameters_stamp).await?.then(Vec::new));
     }
     let names: Vec<&str> = tasks.iter().map(|task| task.name.as_str()).collect();
 
@@ -117,6 +119,11 @@ async fn claim_batch(
         }
     }
     let claimed = claim(&transaction, &names, &room, limit as i64).await?;
+    let guarded = guard(&transaction).await?;
+    if shared.parameters.refresh(&transaction, &guarded.parameters_stamp).await? {
+        // Rolled back; the next try is by the new ones.
+        return Ok(Some(Vec::new()));
+    }
     if claimed.is_empty() {
         return Ok(None);
     }
