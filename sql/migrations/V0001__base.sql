@@ -68,7 +68,7 @@ create table rowcall.parameters (
     -- what with
     command text[] not null default '{}'
         constraint command_is_a_plain_list check (command = '{}' or array_ndims(command) = 1)
-        constraint command_has_no_null check (array_position(command, null) is null),
+        constraint command_has_no_null check (array_ndims(command) > 1 or array_position(command, null) is null),
     environment jsonb not null default '{}'
         constraint environment_is_an_object check (jsonb_typeof(environment) = 'object'),
     "values" jsonb not null default '{}'

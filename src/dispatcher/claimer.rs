@@ -180,6 +180,9 @@ async fn claim_all(shared: &Shared, launch: &mpsc::Sender<Vec<Attempt>>) -> Resu
 }
 
 /// One claim in one transaction: how many jobs were taken, and the attempts of those that can be launched.
+///
+/// Schema and parameters are looked at after the claim: whatever committed together with a claimed job, or
+/// before it, is then seen. Looked at before, a job could run by parameters that its own transaction replaced.
 async fn claim_batch(
     shared: &Shared,
     runner: &str,
@@ -197,12 +200,9 @@ async fn claim_batch(
             return Ok((0, Vec::new()));
         }
         let transaction = client.transaction().await.map_err(DatabaseError::from)?;
-        // Sent together, answered together: one way to the server and back.
-        let (guarded, claimed) =
-            tokio::join!(guard(&transaction), claim_jobs(&transaction, &tasks, capped, limit));
-        let guarded = guarded?;
+        let claimed = claim_jobs(&transaction, &tasks, capped, limit).await?;
+        let guarded = guard(&transaction).await?;
         if shared.parameters.are_as_of(&guarded.parameters_stamp) {
-            let claimed = claimed?;
             if claimed.is_empty() {
                 return Ok((0, Vec::new()));
             }
