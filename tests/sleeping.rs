@@ -19,7 +19,8 @@ fn deaf_to_time(db: &TestDatabase) -> Settings {
 }
 
 const ASLEEP: &str = "select exists (select from pg_locks
-    where relation = 'rowcall.sleepers'::regclass and mode = 'ShareLock' and granted)";
+    where database = (select oid from pg_database where datname = current_database())
+    and relation = 'rowcall.sleepers'::regclass and mode = 'ShareLock' and granted)";
 
 /// Waits until the dispatcher sleeps. Nothing of ours tells of that, so this looks.
 async fn asleep(db: &TestDatabase) {
@@ -118,7 +119,8 @@ async fn a_sleeper_whose_lock_is_cut_off_lies_down_again() {
         let cut: i64 = db
             .one(
                 "select count(pg_terminate_backend(pid)) from pg_locks
-                 where relation = 'rowcall.sleepers'::regclass and mode = 'ShareLock'",
+                 where database = (select oid from pg_database where datname = current_database())
+    and relation = 'rowcall.sleepers'::regclass and mode = 'ShareLock'",
             )
             .await;
         assert_eq!(cut, 1);
@@ -136,7 +138,8 @@ async fn sleep_holds_back_no_vacuum() {
     let pinned: i64 = db
         .one(
             "select count(*) from pg_stat_activity join pg_locks using (pid)
-             where relation = 'rowcall.sleepers'::regclass and mode = 'ShareLock'
+             where database = (select oid from pg_database where datname = current_database())
+    and relation = 'rowcall.sleepers'::regclass and mode = 'ShareLock'
                and (backend_xmin is not null or backend_xid is not null)",
         )
         .await;
