@@ -1,7 +1,13 @@
 //! What `rowcall.watch` costs those who write: the same INSERT on a table with and without it.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rowcall::dispatcher::{Dispatcher, Mode};
+use rowcall::runners::Runners;
+use tokio::sync::mpsc;
+
+use super::null_runner::NullRunner;
 use super::{Bench, connect, median};
 
 const ROUNDS: usize = 5;
@@ -21,23 +27,44 @@ pub async fn run(bench: Bench) -> anyhow::Result<()> {
     println!(
         "INSERT with rowcall.watch against without, rate as a ratio, median of {ROUNDS} interleaved rounds"
     );
-    println!("  {:<40} {:>12} {:>12}", "", "no task", "a task");
+    println!("  {:<40} {:>10} {:>10} {:>18}", "", "no task", "a task", "dispatcher working");
     let cases = [
         ("1 row, 1 client", 1, "('NEW', '{\"a\": 1}')"),
         ("1 row, 8 clients", 8, "('NEW', '{\"a\": 1}')"),
         ("10,000 rows in one statement, 1 client", 1, ""),
     ];
     for (what, clients, values) in cases {
-        let (mut unrouted, mut routed) = (Vec::new(), Vec::new());
+        let (mut unrouted, mut routed, mut working) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
             let bare = rate(&bench, "bare", clients, values).await?;
             unrouted.push(rate(&bench, "unrouted", clients, values).await? / bare);
             routed.push(rate(&bench, "routed", clients, values).await? / bare);
-            bench.client.batch_execute("truncate bare, unrouted, routed, rowcall.jobs; checkpoint").await?;
+            clean(&bench).await?;
+            // It shares the machine's cores with the writers, and its own work with their disk.
+            let (launched, _launches) = mpsc::unbounded_channel();
+            let dispatcher = Dispatcher::start(bench.settings()?, Mode::Serve, |_, ends| {
+                Ok(Runners::default().with(Arc::new(NullRunner { ends: ends.clone(), launched })))
+            })
+            .await?;
+            working.push(rate(&bench, "routed", clients, values).await? / bare);
+            dispatcher.drain();
+            dispatcher.finish().await?;
+            clean(&bench).await?;
         }
-        println!("  {what:<40} {:>12.2} {:>12.2}", median(unrouted), median(routed));
+        println!(
+            "  {what:<40} {:>10.2} {:>10.2} {:>18.2}",
+            median(unrouted),
+            median(routed),
+            median(working)
+        );
     }
     Ok(())
+}
+
+async fn clean(bench: &Bench) -> anyhow::Result<()> {
+    let tables = "truncate bare, unrouted, routed, rowcall.jobs, rowcall.attempts, rowcall.history";
+    bench.client.batch_execute(tables).await?;
+    Ok(bench.client.batch_execute("checkpoint").await?)
 }
 
 /// Statements per second over a second.

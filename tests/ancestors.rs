@@ -158,6 +158,7 @@ async fn a_large_update_is_one_step_and_one_wake_up() {
     .await;
     let (listener, ear) = Ear::open(&db).await;
     listener.batch_execute("listen rowcall_registered; listen marker").await.unwrap();
+    let _sleeper = db.asleep().await;
     db.run("update rowcall.files set status = 'REGISTERED'").await;
     db.run("notify marker").await;
     assert_eq!(ear.until("marker").await, ["rowcall_registered", "marker"]);

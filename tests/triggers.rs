@@ -195,6 +195,7 @@ async fn rows_that_nobody_routes_notify_nobody_and_routed_ones_cannot_be_prepare
         .await;
     db.task("loader", "REGISTERED", ("source_table, result_column", "'mine', null")).await;
     let name: String = db.one("select current_database()::text").await;
+    let _sleeper = db.asleep().await;
     // Postgres refuses to prepare a transaction that has notified: what a two-phase commit of ours would meet,
     // and the proof that the other one did not.
     db.run(&format!("begin; insert into mine values (1, 'OTHER'); prepare transaction '{name}'")).await;

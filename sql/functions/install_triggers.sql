@@ -24,6 +24,7 @@ declare
     member regclass;
     changes text;
     enqueue text;
+    routed text;
     note_moves text;
     release text;
     note text;
@@ -34,6 +35,10 @@ begin
     -- The changed rows of an update: those with another status, and those with another key.
     changes := format('select n.* from new_rows n left join old_rows o on %s where o.%2$s is distinct from n.%2$s',
         (select string_agg(format('o.%I = n.%I', k, k), ' and ') from unnest(entry.key_columns) as k), status);
+
+    -- Whether any of these rows has a task at all: much cheaper to ask than to start an INSERT for nothing.
+    routed := format('select from %%s n join rowcall.source_tables s on s.id = %s '
+        'join rowcall.parameters p on p.source_table = s.relation and p.on_status = n.%s::text', entry.id, status);
 
     enqueue := format($sql$
             enqueued as (
@@ -52,8 +57,8 @@ begin
                     runner_failures = case when j.state = 'running' then j.runner_failures else 0 end,
                     reason = null
                 returning j.on_status
-            ), woken as (select distinct on_status from enqueued)
-            select count(pg_notify(rowcall.channel(on_status), '')) from woken$sql$,
+            )
+            select array_agg(distinct rowcall.channel(on_status)) from enqueued$sql$,
         entry.id, key, status);
 
     note_moves := format($sql$
@@ -85,19 +90,23 @@ begin
 
     execute format(head, insert_function, settings, format($sql$
         declare
+            channels text[];
             made bigint;
             cause text;
         begin
-            with changed as (select * from new_rows), %1$s into strict made;
+            if not exists (%3$s) then return null; end if;
+            with changed as (select * from new_rows), %1$s into strict channels;
+            if channels is not null then perform rowcall.wake(channels); end if;
             return null;
         exception when others then %2$s
         end
-    $sql$, enqueue, format(note_failure, 'with changed as (select * from new_rows)' || note)));
+    $sql$, enqueue, format(note_failure, 'with changed as (select * from new_rows)' || note), format(routed, 'new_rows')));
 
     -- The join of new and old rows must be planned for the rows at hand: a plan kept from a statement of one
     -- row compares every row of a large one with every other. Hence the dynamic half.
     execute format(head, update_function, settings, format($sql$
         declare
+            channels text[];
             made bigint;
             cause text;
             by_others boolean := coalesce(current_setting('rowcall.writing', true), '') <> 'on';
@@ -116,20 +125,24 @@ begin
                 if by_others then
                     with changed as (%3$s) %4$s;
                 end if;
-                with changed as (%3$s), %5$s into strict made;
+                if exists (%9$s) then
+                    with changed as (%3$s), %5$s into strict channels;
+                end if;
             else
                 if by_others then
                     execute %6$L;
                 end if;
-                execute %7$L into strict made;
+                execute %7$L into strict channels;
             end if;
+            if channels is not null then perform rowcall.wake(channels); end if;
             return null;
         exception when others then %8$s
         end
     $sql$, entry.id, release, changes, note_moves, enqueue,
         format('with changed as (%s) %s', changes, note_moves),
         format('with changed as (%s), %s', changes, enqueue),
-        format(note_failure, format('with changed as (%s) %s', changes, note))));
+        format(note_failure, format('with changed as (%s) %s', changes, note)),
+        format(routed, 'new_rows')));
     execute format('revoke all on function rowcall.%I(), rowcall.%I() from public', insert_function, update_function);
 
     for member in

@@ -27,7 +27,10 @@ begin
         raise exception 'parameters.condition: variables are not known here: %', new.condition
             using errcode = '23514', column = 'condition', hint = 'A condition sees the row, as $, and nothing else.';
     end if;
-    for value in select * from jsonb_each(new.environment) loop
+    -- What is no object is left to the CHECK constraint.
+    for value in
+        select * from jsonb_each(case when jsonb_typeof(new.environment) = 'object' then new.environment else '{}' end)
+    loop
         if value.key !~ '^[A-Za-z_][A-Za-z0-9_]*$' or jsonb_typeof(value.value) <> 'string' then
             raise exception 'parameters.environment: %: % is not a variable name with a string',
                     to_json(value.key), value.value

@@ -49,5 +49,6 @@ begin
         touch_column = excluded.touch_column;
     perform rowcall.install_triggers(source);
     update rowcall.jobs set state = 'pending', reason = null where source_table = source and state = 'blocked';
+    perform pg_notify('rowcall_control', '');
 end
 $$;

@@ -68,7 +68,7 @@ create table rowcall.parameters (
     -- what with
     command text[] not null default '{}'
         constraint command_is_a_plain_list check (command = '{}' or array_ndims(command) = 1)
-        constraint command_has_no_null check (array_position(command, null) is null),
+        constraint command_has_no_null check (array_ndims(command) > 1 or array_position(command, null) is null),
     environment jsonb not null default '{}'
         constraint environment_is_an_object check (jsonb_typeof(environment) = 'object'),
     "values" jsonb not null default '{}'
@@ -217,6 +217,9 @@ create index attempts_job on rowcall.attempts (job_id);
 create index attempts_ended on rowcall.attempts (ended);
 create unique index attempts_token on rowcall.attempts (token_hash) where ended is null;
 create index attempts_open on rowcall.attempts (dispatcher_id) where ended is null;
+
+-- Nothing but a name to lock, and a view because a view is never vacuumed; see rowcall.wake().
+create view rowcall.sleepers as select 'locked in SHARE mode by every dispatcher that sleeps'::text as purpose;
 
 -- Settled jobs, one partition per day, dropped whole. The default partition takes what comes while no
 -- dispatcher makes partitions, so that settling never fails for want of one.

@@ -103,6 +103,16 @@ fn quoted(identifier: &str) -> String {
     format!("\"{}\"", identifier.replace('"', "\"\""))
 }
 
+/// Locks what writers look at, in a transaction that stays open; see `sql/functions/wake.sql`.
+pub async fn lie_down(client: &Client) -> Result<(), DatabaseError> {
+    Ok(client.batch_execute(include_str!("../../sql/queries/lie_down.sql")).await?)
+}
+
+/// Ends that transaction.
+pub async fn get_up(client: &Client) -> Result<(), DatabaseError> {
+    Ok(client.batch_execute("commit").await?)
+}
+
 /// Notifies a channel, with nothing in it.
 pub async fn notify(client: &impl GenericClient, channel: &str) -> Result<(), DatabaseError> {
     client.execute(include_str!("../../sql/queries/notify.sql"), &[&channel]).await?;

@@ -8,72 +8,151 @@ use tokio::sync::mpsc;
 use super::pace::{Trouble, jittered};
 use super::prepare::prepare;
 use super::shared::{Handle, Shared};
+use super::sleeper::Sleeper;
 use super::{DispatcherError, Mode};
 use crate::database::{Claimed, DatabaseError, SchemaError, claim, guard, promote_waiting, running_counts};
 use crate::parameters::Task;
-use crate::runners::Attempt;
+use crate::runners::{Attempt, Runner};
 
 /// A round that found nothing is repeated no sooner than this when the next job's time comes.
 const SOONEST: Duration = Duration::from_millis(5);
 
+/// A round that found so many jobs is followed by another after [`BUSY_LOOK`] instead of sleep: at such a rate
+/// (500 a second) looking is cheaper than being woken, for us and above all for those who would have to wake us.
+const BUSY: usize = 5;
+const BUSY_LOOK: Duration = Duration::from_millis(10);
+
+/// What a round came to.
+struct Round {
+    /// Jobs claimed.
+    found: usize,
+    /// When the next waiting job is due.
+    next_due: Option<Duration>,
+}
+
 /// Claims until told to stop; in drain mode, until nothing is due and nothing runs.
 pub async fn run(shared: Handle, mode: Mode, launch: mpsc::Sender<Vec<Attempt>>) {
     let mut trouble = Trouble::new("claiming");
+    let mut sleeper = Sleeper::default();
     loop {
-        let round = tokio::select! {
+        let turn = tokio::select! {
             biased;
             () = shared.draining.cancelled() => return,
-            round = round(&shared, &launch) => round,
+            turn = turn(&shared, mode, &launch, &mut sleeper) => turn,
         };
-        let wait = match round {
-            Ok(next_due) => {
-                trouble.over();
-                if mode == Mode::Drain && !shared.rescued.is_cancelled() {
-                    // What a dead dispatcher left is due, too.
-                    tokio::select! {
-                        () = shared.draining.cancelled() => return,
-                        () = shared.rescued.cancelled() => continue,
-                    }
+        match turn {
+            Ok(()) => trouble.over(),
+            Err(SchemaError::Database(error)) => {
+                let wait = trouble.wait(&error);
+                tokio::select! {
+                    () = shared.draining.cancelled() => return,
+                    () = tokio::time::sleep(wait) => {}
                 }
-                if mode == Mode::Drain && shared.following.is_empty() {
-                    shared.draining.cancel();
-                    return;
-                }
-                let poll = if shared.is_listening() {
-                    shared.settings.dispatcher.poll_interval
-                } else {
-                    shared.settings.dispatcher.poll_interval_without_listen
-                };
-                next_due.map_or_else(|| jittered(poll), |due| due.max(SOONEST).min(jittered(poll)))
             }
-            Err(SchemaError::Database(error)) => trouble.wait(&error),
             Err(error) => return shared.give_up(DispatcherError::Schema(error)),
-        };
-        tokio::select! {
-            () = shared.draining.cancelled() => return,
-            () = shared.wake.notified() => {}
-            () = tokio::time::sleep(wait) => {}
         }
     }
 }
 
-/// Claims until there is nothing to claim or no more room. Returns when the next waiting job is due.
-async fn round(
+/// One round and the wait after it.
+async fn turn(
+    shared: &Shared,
+    mode: Mode,
+    launch: &mpsc::Sender<Vec<Attempt>>,
+    sleeper: &mut Sleeper,
+) -> Result<(), SchemaError> {
+    let done = round(shared, launch).await?;
+    if mode == Mode::Drain && !shared.rescued.is_cancelled() {
+        // What a dispatcher that is gone left is due, too.
+        shared.rescued.cancelled().await;
+        return Ok(());
+    }
+    if mode == Mode::Drain && shared.following.is_empty() {
+        shared.draining.cancel();
+        return Ok(());
+    }
+    if done.found >= BUSY && has_room(shared) {
+        wait(shared, BUSY_LOOK).await;
+    } else if shared.is_listening() {
+        sleep(shared, launch, sleeper, done).await?;
+    } else {
+        wait(shared, until_next(&done, shared.settings.dispatcher.poll_interval_without_listen)).await;
+    }
+    Ok(())
+}
+
+/// Sleeps until woken, or until the next job's time or the poll floor has come.
+async fn sleep(
     shared: &Shared,
     launch: &mpsc::Sender<Vec<Attempt>>,
-) -> Result<Option<Duration>, SchemaError> {
+    sleeper: &mut Sleeper,
+    mut latest: Round,
+) -> Result<(), SchemaError> {
+    let poll = shared.settings.dispatcher.poll_interval;
+    {
+        let lying_down = sleeper.lie_down(&shared.database);
+        tokio::pin!(lying_down);
+        loop {
+            // It waits for the transactions of earlier writers, for hours perhaps. Later ones wake us already.
+            tokio::select! {
+                lain = &mut lying_down => break lain?,
+                () = wait(shared, until_next(&latest, poll)) => latest = round(shared, launch).await?,
+            }
+        }
+    }
+    // Those who were told that nobody sleeps have committed by now.
+    let last_look = round(shared, launch).await;
+    if let Ok(last_look) = &last_look
+        && last_look.found == 0
+        && shared.is_listening()
+    {
+        tokio::select! {
+            () = wait(shared, until_next(last_look, poll)) => {}
+            () = sleeper.disturbed() => {}
+        }
+    }
+    sleeper.get_up().await;
+    last_look.map(drop)
+}
+
+fn until_next(round: &Round, poll: Duration) -> Duration {
+    let poll = jittered(poll);
+    round.next_due.map_or(poll, |due| due.max(SOONEST).min(poll))
+}
+
+async fn wait(shared: &Shared, limit: Duration) {
+    tokio::select! {
+        () = shared.wake.notified() => {}
+        () = tokio::time::sleep(limit) => {}
+    }
+}
+
+fn has_room(shared: &Shared) -> bool {
+    shared.runners.iter().any(|runner| room(shared, runner.as_ref()) > 0)
+}
+
+/// Attempts that a runner may be given now.
+fn room(shared: &Shared, runner: &dyn Runner) -> usize {
+    runner.capacity().saturating_sub(shared.following.count(runner.name()))
+}
+
+/// Claims until there is nothing to claim or no more room.
+async fn round(shared: &Shared, launch: &mpsc::Sender<Vec<Attempt>>) -> Result<Round, SchemaError> {
     if !shared.runners.iter().any(|runner| any_task(shared, runner.name())) {
         // Nothing to claim would be found, and so no new task be noticed.
         let client = shared.database.get().await?;
         let guarded = guard(&client).await?;
         shared.parameters.refresh(&client, &guarded.parameters_stamp).await?;
     }
+    let mut found = 0;
     loop {
-        while claim_all(shared, launch).await? && !shared.draining.is_cancelled() {}
+        while let claimed @ 1.. = claim_all(shared, launch).await? {
+            found += claimed;
+        }
         // Only now, so that a job that has just come in need not wait for it.
         let (promoted, next_due) = promote_waiting(&shared.database.get().await?).await?;
-        if promoted == 0 || shared.draining.is_cancelled() {
-            return Ok(next_due);
+        if promoted == 0 {
+            return Ok(Round { found, next_due });
         }
     }
 }
@@ -82,19 +161,18 @@ fn any_task(shared: &Shared, runner: &str) -> bool {
     shared.parameters.tasks().iter().any(|task| task.enabled && task.runner == runner)
 }
 
-/// One claim for each runner that has room. True if any found something.
-async fn claim_all(shared: &Shared, launch: &mpsc::Sender<Vec<Attempt>>) -> Result<bool, SchemaError> {
-    let mut found = false;
+/// One claim for each runner that has room; returns how many jobs were found.
+async fn claim_all(shared: &Shared, launch: &mpsc::Sender<Vec<Attempt>>) -> Result<usize, SchemaError> {
+    let mut found = 0;
     for runner in shared.runners.iter() {
         // Tasks with a cap are claimed apart, so that the others need not wait for the lock that makes caps exact.
         for capped in [false, true] {
-            let room = runner.capacity().saturating_sub(shared.following.count(runner.name()));
-            let limit = room.min(shared.settings.dispatcher.batch);
+            let limit = room(shared, runner.as_ref()).min(shared.settings.dispatcher.batch);
             if limit == 0 {
                 continue;
             }
-            let Some(attempts) = claim_batch(shared, runner.name(), capped, limit).await? else { continue };
-            found = true;
+            let (claimed, attempts) = claim_batch(shared, runner.name(), capped, limit).await?;
+            found += claimed;
             if !attempts.is_empty() {
                 tracing::debug!(attempts = attempts.len(), runner = runner.name(), "claimed");
                 shared.following.add(attempts.iter().map(|a| (a.clone(), false)));
@@ -106,13 +184,16 @@ async fn claim_all(shared: &Shared, launch: &mpsc::Sender<Vec<Attempt>>) -> Resu
     Ok(found)
 }
 
-/// One claim in one transaction. `None` if there was nothing to claim.
+/// One claim in one transaction: how many jobs were taken, and the attempts of those that can be launched.
+///
+/// Schema and parameters are looked at after the claim: whatever committed together with a claimed job, or
+/// before it, is then seen. Looked at before, a job could run by parameters that its own transaction replaced.
 async fn claim_batch(
     shared: &Shared,
     runner: &str,
     capped: bool,
     limit: usize,
-) -> Result<Option<Vec<Attempt>>, SchemaError> {
+) -> Result<(usize, Vec<Attempt>), SchemaError> {
     let mut client = shared.database.get().await?;
     loop {
         let tasks = shared.parameters.tasks();
@@ -121,21 +202,19 @@ async fn claim_batch(
             .filter(|task| task.enabled && task.runner == runner && task.max_running.is_some() == capped)
             .collect();
         if tasks.is_empty() {
-            return Ok(None);
+            return Ok((0, Vec::new()));
         }
         let transaction = client.transaction().await.map_err(DatabaseError::from)?;
-        // Sent together, answered together: one way to the server and back.
-        let (guarded, claimed) =
-            tokio::join!(guard(&transaction), claim_jobs(&transaction, &tasks, capped, limit));
-        let guarded = guarded?;
+        let claimed = claim_jobs(&transaction, &tasks, capped, limit).await?;
+        let guarded = guard(&transaction).await?;
         if shared.parameters.are_as_of(&guarded.parameters_stamp) {
-            let claimed = claimed?;
             if claimed.is_empty() {
-                return Ok(None);
+                return Ok((0, Vec::new()));
             }
+            let taken = claimed.len();
             let attempts = prepare(shared, &transaction, claimed).await?;
             transaction.commit().await.map_err(DatabaseError::from)?;
-            return Ok(Some(attempts));
+            return Ok((taken, attempts));
         }
         // Somebody edited the parameters: nothing was claimed, and the next try goes by the new ones.
         transaction.rollback().await.map_err(DatabaseError::from)?;

@@ -15,6 +15,7 @@ mod prepare;
 mod rescuer;
 mod settler;
 mod shared;
+mod sleeper;
 mod start;
 mod token;
 mod watcher;

@@ -109,6 +109,13 @@ impl TestDatabase {
         connect(&self.url).await
     }
 
+    /// Somebody who sleeps as a dispatcher does, so that commits notify; ends with the connection.
+    pub async fn asleep(&self) -> Client {
+        let sleeper = self.connect().await;
+        sleeper.batch_execute("begin; lock table rowcall.sleepers in share mode").await.unwrap();
+        sleeper
+    }
+
     /// Runs statements.
     pub async fn run(&self, sql: &str) {
         if let Err(error) = self.client.batch_execute(sql).await {

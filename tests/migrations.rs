@@ -1,0 +1,169 @@
+//! The schema: applied once, by anybody who may create it, taken away without a trace.
+
+use crate::support::{Running, TestDatabase, settings};
+use rowcall::database::{Database, SchemaError, check_schema, migrate, migrate_down, migration_status, plan};
+use rowcall::dispatcher::DispatcherError;
+use rowcall::job::End;
+
+/// Everything in the schema and every trigger of ours, as one text.
+async fn objects(db: &TestDatabase) -> String {
+    db.one(
+        "select string_agg(o, E'\\n' order by o) from (
+            select format('%s %s', c.relkind, c.relname) from pg_class c where relnamespace = 'rowcall'::regnamespace
+            union all select format('column %s.%s %s %s', attrelid::regclass, attname, atttypid::regtype, attnotnull)
+                from pg_attribute join pg_class c on c.oid = attrelid
+                where relnamespace = 'rowcall'::regnamespace and attnum > 0
+            union all select format('%s %s', conrelid::regclass, pg_get_constraintdef(oid)) from pg_constraint
+                where connamespace = 'rowcall'::regnamespace
+            union all select pg_get_functiondef(oid) || proacl::text from pg_proc where pronamespace = 'rowcall'::regnamespace
+            union all select pg_get_triggerdef(oid) from pg_trigger where not tgisinternal and tgname <> 'test_changed'
+            union all select format('%s %s', name, checksum) from rowcall.functions
+            union all select format('%s %s %s', version, name, oldest_daemon) from rowcall.migrations
+        ) x(o)",
+    )
+    .await
+}
+
+#[tokio::test]
+async fn migrating_twice_does_nothing() {
+    let db = TestDatabase::empty().await;
+    let mut client = db.connect().await;
+    assert!(!migrate(&mut client).await.unwrap().is_empty());
+    let before = objects(&db).await;
+    assert!(migrate(&mut client).await.unwrap().is_empty());
+    assert!(plan(&mut client).await.unwrap().is_empty());
+    assert_eq!(objects(&db).await, before);
+    let status = migration_status(&client).await.unwrap();
+    assert!(status.iter().all(|m| m.applied.is_some()), "{status:?}");
+}
+
+#[tokio::test]
+async fn two_migrations_at_once_on_an_empty_database_both_succeed() {
+    let db = TestDatabase::empty().await;
+    let (mut a, mut b, mut c) = (db.connect().await, db.connect().await, db.connect().await);
+    let (a, b, c) = tokio::join!(migrate(&mut a), migrate(&mut b), migrate(&mut c));
+    let did = [a, b, c].into_iter().filter(|plan| !plan.as_ref().unwrap().is_empty()).count();
+    assert_eq!(did, 1, "one does the work, the others find it done");
+}
+
+#[tokio::test]
+async fn the_way_down_leaves_other_tables_as_they_were_and_the_way_up_works_again() {
+    let db = TestDatabase::new().await;
+    db.run("create schema shop; create table shop.orders (id int primary key, status text);
+            create table parts (id int primary key, status text) partition by range (id);
+            create table parts_1 partition of parts for values from (0) to (10);
+            create table gone (id int primary key, status text);
+            select rowcall.watch('shop.orders'), rowcall.watch('parts'), rowcall.watch('gone'); drop table gone;
+            insert into shop.orders values (1, 'REGISTERED'); insert into parts values (1, 'REGISTERED')").await;
+    let mut client = db.connect().await;
+    let undone = migrate_down(&mut client, 0).await.unwrap();
+    assert_eq!(undone.iter().map(|m| m.version).collect::<Vec<_>>(), [1]);
+    let left: i64 = db.one("select count(*) from pg_trigger where not tgisinternal").await;
+    assert_eq!((left, db.one::<bool>("select to_regnamespace('rowcall') is null").await), (0, true));
+    db.run("insert into shop.orders values (2, 'REGISTERED'); update parts set status = 'X'").await;
+    assert_eq!(db.one::<i64>("select count(*) from shop.orders").await, 2);
+    assert!(migrate_down(&mut client, 0).await.unwrap().is_empty());
+    assert!(!migrate(&mut client).await.unwrap().is_empty());
+    db.task("loader", "REGISTERED", ("", "")).await;
+    db.run("insert into rowcall.files default values; select rowcall.watch('shop.orders')").await;
+    assert_eq!(db.jobs("loader").await, 1);
+}
+
+#[tokio::test]
+async fn a_changed_function_is_applied_again_and_triggers_are_written_anew() {
+    let db = TestDatabase::new().await;
+    let before = objects(&db).await;
+    db.run("create or replace function rowcall.channel(status text) returns text language sql as $$ select 'old' $$;
+            create or replace function rowcall.on_insert_1() returns trigger language plpgsql as $$ begin return null; end $$;
+            update rowcall.functions set checksum = 'old' where name in ('channel', 'install_triggers')").await;
+    let plan = migrate(&mut db.connect().await).await.unwrap();
+    assert_eq!(plan.summary(), ["functions channel, install_triggers"]);
+    assert_eq!(objects(&db).await, before);
+}
+
+#[tokio::test]
+async fn the_printed_sql_does_what_migrate_does() {
+    let (printed, migrated) = (TestDatabase::empty().await, TestDatabase::empty().await);
+    let sql = plan(&mut printed.connect().await).await.unwrap().sql();
+    printed.run(&sql).await;
+    migrate(&mut migrated.connect().await).await.unwrap();
+    assert_eq!(objects(&printed).await, objects(&migrated).await);
+    assert!(migrate(&mut printed.connect().await).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_daemon_refuses_a_schema_older_or_newer_than_it_can_work_with() {
+    let db = TestDatabase::new().await;
+    let database = Database::new(&settings(&db.url).database).unwrap();
+    let client = database.get().await.unwrap();
+    check_schema(&client).await.unwrap();
+    db.run("insert into rowcall.migrations values (2, 'later', 1)").await;
+    check_schema(&client).await.expect("newer, but one that we can work with");
+    db.run("update rowcall.migrations set oldest_daemon = 2 where version = 2").await;
+    let error = check_schema(&client).await.unwrap_err().to_string();
+    assert!(
+        error.contains("at version 2") && error.contains("this one knows 1") && error.contains("upgrade"),
+        "{error}"
+    );
+    let error = migrate(&mut db.connect().await).await.unwrap_err().to_string();
+    assert!(error.contains("at version 2, which this rowcall does not know"), "{error}");
+    db.run("delete from rowcall.migrations where version = 2; update rowcall.migrations set version = 0")
+        .await;
+    let error = check_schema(&client).await.unwrap_err().to_string();
+    assert!(error.contains("at version 0; this rowcall needs 1: run `rowcall migrate`"), "{error}");
+    db.run("delete from rowcall.migrations").await;
+    assert!(matches!(check_schema(&client).await, Err(SchemaError::Missing)));
+    db.run("drop schema rowcall cascade").await;
+    assert!(matches!(check_schema(&client).await, Err(SchemaError::Missing)));
+}
+
+#[tokio::test]
+async fn a_running_dispatcher_stops_claiming_when_the_schema_leaves_it_behind() {
+    let db = TestDatabase::new().await;
+    db.task("loader", "REGISTERED", ("", "")).await;
+    let mut running = Running::start(&db).await;
+    db.run("insert into rowcall.files default values").await;
+    running.launch().await;
+    db.run("insert into rowcall.migrations values (2, 'later', 2); insert into rowcall.files default values")
+        .await;
+    running.dispatcher.draining().cancelled().await;
+    let error = running.dispatcher.finish().await.unwrap_err();
+    assert!(
+        matches!(error, DispatcherError::Schema(SchemaError::TooNew { found: 2, oldest_daemon: 2 })),
+        "{error}"
+    );
+    assert_eq!(db.one::<i64>("select count(*) from rowcall.jobs where state = 'pending'").await, 1);
+    assert_eq!(running.world.distinct_launches(), 1);
+}
+
+#[tokio::test]
+async fn a_role_that_may_only_create_in_the_database_can_migrate_and_serve() {
+    let db = TestDatabase::empty().await;
+    let name: String = db.one("select current_database()::text").await;
+    let role = format!("owner_of_{name}");
+    db.run(&format!("create role {role} login password 'secret'; grant create on database {name} to {role}"))
+        .await;
+    let (_, place) = db.url.split_once('@').unwrap();
+    let url = format!("postgresql://{role}:secret@{place}");
+    let (mut client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    migrate(&mut client).await.unwrap();
+    db.run(include_str!("support/changed.sql")).await;
+    let mut running = Running::with(settings(&url), std::sync::Arc::default()).await;
+    client
+        .batch_execute(
+            "insert into rowcall.parameters (name, on_status, runner, target) values ('loader', 'REGISTERED', 'docker', 'x');
+             create schema mine; create table mine.own (id int primary key, status text); select rowcall.watch('mine.own');
+             insert into rowcall.files default values",
+        )
+        .await
+        .unwrap();
+    let launched = running.launch().await;
+    client.query("select rowcall.task_succeed($1)", &[&launched.token]).await.unwrap();
+    running.end(&launched, End::exited(0));
+    db.until("select status = 'PROCESSED' from rowcall.files").await;
+    db.until("select count(*) > 1 from pg_class where relname ~ '^history_[0-9]'").await;
+    assert!(!migrate_down(&mut client, 0).await.unwrap().is_empty());
+    running.dispatcher.abandon();
+    db.run(&format!("drop owned by {role} cascade; drop role {role}")).await;
+}

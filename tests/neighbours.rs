@@ -1,0 +1,155 @@
+//! One bad row stops nobody: what a row, a table or a task does wrong stays its own.
+
+use crate::support::{Running, TestDatabase};
+use rowcall::job::End;
+
+/// Files whose table refuses some values, and a task that does not retry.
+async fn with_rule(rule: &str) -> (TestDatabase, Running) {
+    let db = TestDatabase::new().await;
+    db.run(rule).await;
+    db.task("loader", "REGISTERED", ("command, max_attempts", "'{\"{{ row.id }}\"}', 1")).await;
+    let running = Running::start(&db).await;
+    (db, running)
+}
+
+const REFUSE: &str = "create function public.refuse() returns trigger language plpgsql as
+    $$ begin raise exception 'no % for %', new.status, new.id; end $$;";
+
+#[tokio::test]
+async fn a_row_that_refuses_its_running_status_is_blocked_alone() {
+    for when in ["before update", "after update"] {
+        let rule = format!(
+            "{REFUSE} create trigger refuse {when} on rowcall.files for each row
+                            when (new.id = 2 and new.status = 'PROCESSING') execute function public.refuse()"
+        );
+        let (db, mut running) = with_rule(&rule).await;
+        db.run("insert into rowcall.files (id) values (1), (2), (3)").await;
+        let (first, second) = (running.launch().await, running.launch().await);
+        let mut launched = [first, second].map(|l| l.attempt.request.command.join(" "));
+        launched.sort();
+        assert_eq!(launched, ["1", "3"], "{when}");
+        db.until("select reason = 'status_running cannot be written: no PROCESSING for 2' from rowcall.jobs where state = 'blocked'").await;
+        let rows: String = db.one("select string_agg(status, ' ' order by id) from rowcall.files").await;
+        assert_eq!(rows, "PROCESSING REGISTERED PROCESSING");
+        running.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_row_that_refuses_its_end_is_told_and_the_others_are_written() {
+    let rule = format!(
+        "{REFUSE} create trigger refuse after update on rowcall.files for each row
+                        when (new.id = 2 and new.status = 'PROCESSED') execute function public.refuse()"
+    );
+    let (db, mut running) = with_rule(&rule).await;
+    db.run("insert into rowcall.files (id) values (1), (2), (3)").await;
+    let mut launched = [running.launch().await, running.launch().await, running.launch().await];
+    launched.sort_by_key(|l| l.attempt.request.command[0].clone());
+    let error = db.client.query("select rowcall.task_succeed($1)", &[&launched[1].token]).await.unwrap_err();
+    assert_eq!(error.code().unwrap().code(), "RC005");
+    for launched in &launched {
+        running.end(launched, End::exited(0));
+    }
+    db.until("select count(*) = 3 from rowcall.history").await;
+    let rows: String = db.one("select string_agg(status, ' ' order by id) from rowcall.files").await;
+    assert_eq!(rows, "PROCESSED PROCESSING PROCESSED");
+    assert_eq!(
+        db.one::<String>("select write_back from rowcall.history where write_back is not null").await,
+        "failed: no PROCESSED for 2"
+    );
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_deferred_constraint_is_met_by_its_own_row_only() {
+    let rule = "create table public.words (word text primary key);
+                insert into public.words values ('REGISTERED'), ('PROCESSING'), ('ERROR');
+                alter table rowcall.files add foreign key (status) references public.words deferrable initially deferred";
+    let (db, mut running) = with_rule(rule).await;
+    db.run("insert into rowcall.files (id) values (1), (2)").await;
+    let (first, second) = (running.launch().await, running.launch().await);
+    for launched in [first, second] {
+        let code = i32::from(launched.attempt.request.command[0] == "2");
+        running.end(&launched, End::exited(code));
+    }
+    db.until("select count(*) = 2 from rowcall.history").await;
+    let rows: String = db.one("select string_agg(status, ' ' order by id) from rowcall.files").await;
+    assert_eq!(rows, "PROCESSING ERROR", "PROCESSED is not among the words");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_status_that_is_too_long_for_its_column_is_refused_not_cut() {
+    let (db, mut running) = with_rule(
+        "alter table rowcall.files alter status type varchar(10); select rowcall.watch('rowcall.files')",
+    )
+    .await;
+    db.run("update rowcall.parameters set status_running = 'PROCESSING_NOW'; insert into rowcall.files (id) values (1)").await;
+    db.until("select state = 'blocked' and reason like '%value too long for type character varying(10)' from rowcall.jobs").await;
+    assert_eq!(db.one::<String>("select status from rowcall.files").await, "REGISTERED");
+    db.run("update rowcall.parameters set status_running = 'PROCESSING'").await;
+    running.launch().await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_as_json_is_blocked_alone() {
+    let (db, mut running) = with_rule("").await;
+    db.run(r#"insert into rowcall.files (id, attributes) values (1, '{"n": 1e400}'), (2, '{"n": 1e300}')"#)
+        .await;
+    assert_eq!(running.launch().await.attempt.request.command, ["2"]);
+    db.until("select reason like 'the row cannot be read: number out of range%' from rowcall.jobs where state = 'blocked'").await;
+    db.run("update rowcall.files set attributes = null where id = 1").await;
+    assert_eq!(running.launch().await.attempt.request.command, ["1"]);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_row_locked_by_somebody_waits_alone() {
+    let (db, mut running) = with_rule("").await;
+    db.run("update rowcall.parameters set enabled = false; insert into rowcall.files (id) values (1), (2)")
+        .await;
+    let holder = db.connect().await;
+    holder.batch_execute("begin; select from rowcall.files where id = 1 for update").await.unwrap();
+    db.run("update rowcall.parameters set enabled = true").await;
+    let second = running.launch().await;
+    assert_eq!(second.attempt.request.command, ["2"]);
+    running.end(&second, End::exited(0));
+    db.until("select status = 'PROCESSED' from rowcall.files where id = 2").await;
+    holder.batch_execute("commit").await.unwrap();
+    let first = running.launch().await;
+    assert_eq!(first.attempt.request.command, ["1"]);
+    // The same at the end of a run.
+    holder.batch_execute("begin; select from rowcall.files where id = 1 for update").await.unwrap();
+    running.end(&first, End::exited(0));
+    db.run("insert into rowcall.files (id) values (3)").await;
+    let third = running.launch().await;
+    running.end(&third, End::exited(0));
+    db.until("select status = 'PROCESSED' from rowcall.files where id = 3").await;
+    holder.batch_execute("commit").await.unwrap();
+    db.until("select status = 'PROCESSED' from rowcall.files where id = 1").await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_message_of_the_users_own_survives_and_ours_is_replaced() {
+    let (db, mut running) = with_rule("").await;
+    db.run(r#"insert into rowcall.files (id, attributes) values (1, '{"message": "hello"}')"#).await;
+    let launched = running.launch().await;
+    running.end(&launched, End::exited(0));
+    db.until("select status = 'PROCESSED' from rowcall.files").await;
+    assert_eq!(
+        db.one::<String>("select attributes::text from rowcall.files").await,
+        r#"{"message": "hello"}"#
+    );
+    db.run("update rowcall.files set attributes = '{\"a\": 1}', status = 'REGISTERED'").await;
+    let launched = running.launch().await;
+    running.end(&launched, End::exited(3));
+    db.until("select attributes->>'message' = 'exit code 3' from rowcall.files").await;
+    db.run("update rowcall.files set status = 'REGISTERED'").await;
+    let launched = running.launch().await;
+    running.end(&launched, End::exited(0));
+    db.until("select status = 'PROCESSED' from rowcall.files").await;
+    assert_eq!(db.one::<String>("select attributes::text from rowcall.files").await, r#"{"a": 1}"#);
+    running.stop().await;
+}

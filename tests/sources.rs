@@ -1,0 +1,220 @@
+//! Any table with a primary key can be a source: each shape of table, all the way there and back.
+
+use crate::support::{Running, TestDatabase};
+use rowcall::job::End;
+
+/// A source table made by `ddl`, and a task on its status REGISTERED that is called with the row's key.
+async fn source(ddl: &str, table: &str, status: &str, result_column: &str) -> (TestDatabase, Running) {
+    let db = TestDatabase::new().await;
+    db.run(ddl).await;
+    let literal: String = db.one_with("select quote_literal($1::text)", &[&table]).await;
+    db.run(&format!(
+        "select rowcall.watch({literal}, '{status}');
+         create trigger test_changed after insert or update or delete on {table}
+         for each statement execute function public.test_changed()"
+    ))
+    .await;
+    let values = format!("{literal}, {result_column}, '{{\"{{{{ job.row_key | tojson }}}}\"}}'");
+    db.task("load", "REGISTERED", ("source_table, result_column, command", &values)).await;
+    let running = Running::start(&db).await;
+    (db, running)
+}
+
+/// Runs the next job to its end and returns the key it was called with.
+async fn run_one(db: &TestDatabase, running: &mut Running) -> String {
+    let launched = running.launch().await;
+    let became: String =
+        db.one_with("select rowcall.task_succeed($1, '{\"rows\": 7}')", &[&launched.token]).await;
+    assert_eq!(became, "written");
+    running.end(&launched, End::exited(0));
+    db.until("select count(*) = 0 from rowcall.jobs where state = 'running'").await;
+    launched.attempt.request.command[0].clone()
+}
+
+#[tokio::test]
+async fn names_that_need_quoting_in_another_schema() {
+    let table = r#""My Schema"."Weird ""Table""""#;
+    let (db, mut running) = source(
+        &format!(r#"create schema "My Schema"; create table {table} ("Id ""1""" bigint primary key, "The $body$ State" text, "Out put" jsonb, "%s" int)"#),
+        table,
+        "The $body$ State",
+        "'Out put'",
+    )
+    .await;
+    db.run(&format!("insert into {table} values (1, 'OTHER'), (2, 'REGISTERED')")).await;
+    assert_eq!(run_one(&db, &mut running).await, r#"{"Id \"1\"": 2}"#);
+    db.run(&format!("update {table} set \"The $body$ State\" = 'REGISTERED' where \"Id \"\"1\"\"\" = 1"))
+        .await;
+    run_one(&db, &mut running).await;
+    let rows: String = db.one(&format!("select string_agg(t::text, ' ' order by t) from {table} t")).await;
+    assert_eq!(
+        rows,
+        r#"(1,PROCESSED,"{""result"": {""rows"": 7}}",) (2,PROCESSED,"{""result"": {""rows"": 7}}",)"#
+    );
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn columns_named_like_the_aliases_of_our_own_statements() {
+    let columns = "j text, n text, o text, p text, s text, t text, w text, key text, place int, made text, merge text, row_key text";
+    let ddl = format!("create table odd (id int primary key, status text, {columns})");
+    let (db, mut running) = source(&ddl, "odd", "status", "null").await;
+    db.run("update rowcall.parameters set command = '{\"{{ row.t }}{{ row.n }}\"}', condition = '$.id > 0'")
+        .await;
+    db.run("insert into odd (id, t, n) values (1, 'T', 'N'); update odd set status = 'REGISTERED'").await;
+    assert_eq!(run_one(&db, &mut running).await, "TN");
+    assert_eq!(db.one::<String>("select status from odd").await, "PROCESSED");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn composite_text_and_uuid_keys() {
+    let (db, mut running) = source(
+        "create table parts (owner uuid, status text, name text, attributes jsonb, primary key (owner, name))",
+        "parts",
+        "status",
+        "'attributes'",
+    )
+    .await;
+    db.run(
+        r#"insert into parts (owner, name, status) values
+           ('00000000-0000-0000-0000-000000000001', E'it''s\n"a" \\ ü', 'REGISTERED'),
+           ('00000000-0000-0000-0000-000000000002', E'it''s\n"a" \\ ü', 'OTHER')"#,
+    )
+    .await;
+    let key = run_one(&db, &mut running).await;
+    assert!(key.contains("00000000-0000-0000-0000-000000000001"), "{key}");
+    let rows: String = db.one("select string_agg(status, ' ' order by owner) from parts").await;
+    assert_eq!(rows, "PROCESSED OTHER");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn keys_whose_text_depends_on_settings_stay_the_same_for_every_writer() {
+    for kind in ["timestamptz", "timestamptz(3)", "bytea", "interval", "float8"] {
+        let ddl = format!("create table timed (at {kind}, status text, primary key (at))");
+        let (db, mut running) = source(&ddl, "timed", "status", "null").await;
+        db.run("update rowcall.parameters set enabled = false").await;
+        let value = match kind {
+            "bytea" => r"'\x00ff'",
+            "interval" => "'1 day 02:00'",
+            "float8" => "0.1::float8 + 0.2::float8",
+            _ => "'2026-03-29 01:30:00.123+00'",
+        };
+        db.run(&format!(
+            "set timezone = 'Asia/Kathmandu'; insert into timed values ({value}, 'REGISTERED');
+             set timezone = 'America/New_York'; set bytea_output = 'escape'; set intervalstyle = 'sql_standard'; set extra_float_digits = 0;
+             update timed set status = 'B'; update timed set status = 'REGISTERED';
+             select rowcall.rescan('timed')"
+        ))
+        .await;
+        assert_eq!(db.jobs("load").await, 1, "{kind}");
+        assert_eq!(db.one::<String>("show timezone").await, "America/New_York");
+        db.run("update rowcall.parameters set enabled = true").await;
+        run_one(&db, &mut running).await;
+        assert_eq!(db.one::<String>("select status from timed").await, "PROCESSED", "{kind}");
+        running.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn numeric_keys_beyond_what_json_readers_hold() {
+    let (db, mut running) =
+        source("create table big (id numeric primary key, status text)", "big", "status", "null").await;
+    db.run("insert into big values (123456789012345678901234567890.50, 'REGISTERED'), (7, 'OTHER')").await;
+    assert_eq!(run_one(&db, &mut running).await, r#"{"id": "123456789012345678901234567890.5"}"#);
+    db.run("update big set status = 'REGISTERED' where id = 7").await;
+    assert_eq!(run_one(&db, &mut running).await, r#"{"id": "7"}"#);
+    assert_eq!(db.one::<i64>("select count(*) from big where status = 'PROCESSED'").await, 2);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn included_columns_are_not_part_of_the_key() {
+    let ddl = "create table covered (id int, status text, primary key (id) include (status))";
+    let (db, mut running) = source(ddl, "covered", "status", "null").await;
+    db.run("insert into covered values (1, 'REGISTERED')").await;
+    assert_eq!(run_one(&db, &mut running).await, r#"{"id": 1}"#);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn an_enum_as_status_in_a_column_of_another_name() {
+    let (db, mut running) = source(
+        "create schema types; create type types.state as enum ('OTHER', 'REGISTERED', 'PROCESSING', 'PROCESSED');
+         create table orders (id int primary key, state types.state, attributes jsonb)",
+        "orders",
+        "state",
+        "'attributes'",
+    )
+    .await;
+    db.run("insert into orders values (1, 'OTHER'), (2, 'REGISTERED')").await;
+    run_one(&db, &mut running).await;
+    assert_eq!(
+        db.one::<String>("select string_agg(state::text, ' ' order by id) from orders").await,
+        "OTHER PROCESSED"
+    );
+    // ERROR is not a word of this type: the failure cannot be written, and that is said.
+    db.run(
+        "update rowcall.parameters set max_attempts = 1; update orders set state = 'REGISTERED' where id = 1",
+    )
+    .await;
+    let launched = running.launch().await;
+    running.end(&launched, End::exited(1));
+    db.until("select write_back like 'failed: invalid input value for enum types.state: \"ERROR\"' from rowcall.history where outcome = 'TASK_FAILED'").await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_table_without_result_column_and_last_update() {
+    let (db, mut running) =
+        source("create table bare (id int primary key, status text)", "bare", "status", "null").await;
+    db.run("insert into bare values (1, 'REGISTERED')").await;
+    run_one(&db, &mut running).await;
+    assert_eq!(db.one::<String>("select bare::text from bare").await, "(1,PROCESSED)");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn last_update_is_touched_by_every_write_back() {
+    let ddl =
+        "create table dated (id int primary key, status text, last_update timestamp default '2020-01-01')";
+    let (db, mut running) = source(ddl, "dated", "status", "null").await;
+    db.run("insert into dated values (1, 'REGISTERED')").await;
+    run_one(&db, &mut running).await;
+    assert!(db.one::<bool>("select last_update > now() - interval '1 day' from dated").await);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_partitioned_table_through_its_root_and_its_leaves() {
+    let (db, mut running) = source(
+        "create table events (id int, region text, status text, attributes jsonb, primary key (id, region)) partition by list (region);
+         create table events_a partition of events for values in ('a');
+         create table events_b (attributes jsonb, status text, region text not null, id int not null);
+         alter table events attach partition events_b for values in ('b')",
+        "events",
+        "status",
+        "'attributes'",
+    )
+    .await;
+    db.run("insert into events values (1, 'a', 'REGISTERED'), (2, 'b', 'OTHER')").await;
+    assert_eq!(run_one(&db, &mut running).await, r#"{"id": 1, "region": "a"}"#);
+    // To another partition, which gives it another key.
+    db.run("update events set region = 'a', status = 'REGISTERED' where id = 2").await;
+    assert_eq!(run_one(&db, &mut running).await, r#"{"id": 2, "region": "a"}"#);
+    db.run("insert into events_b (id, region, status) values (3, 'b', 'REGISTERED')").await;
+    assert_eq!(run_one(&db, &mut running).await, r#"{"id": 3, "region": "b"}"#);
+    db.run("update events_b set status = 'REGISTERED' where id = 3").await;
+    assert_eq!(run_one(&db, &mut running).await, r#"{"id": 3, "region": "b"}"#);
+    db.run("create table events_c partition of events for values in ('c'); select rowcall.watch('events')")
+        .await;
+    db.run("insert into events_c (id, region, status) values (4, 'c', 'REGISTERED')").await;
+    run_one(&db, &mut running).await;
+    let rows: String = db.one("select string_agg(id || status, ' ' order by id) from events").await;
+    assert_eq!(rows, "1PROCESSED 2PROCESSED 3PROCESSED 4PROCESSED");
+    assert_eq!(running.world.distinct_launches(), 5);
+    running.stop().await;
+    db.run("select rowcall.unwatch('events'); insert into events_a (id, region, status) values (9, 'a', 'REGISTERED')").await;
+    assert_eq!(db.jobs("load").await, 0);
+}

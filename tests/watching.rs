@@ -1,0 +1,129 @@
+//! `rowcall.watch` and `rowcall.unwatch`: what they refuse, and what they leave behind.
+
+use crate::support::{Running, TestDatabase};
+use rowcall::database::migrate;
+use rowcall::job::End;
+
+#[tokio::test]
+async fn watch_refuses_what_cannot_be_a_source_and_says_what_to_do() {
+    let db = TestDatabase::new().await;
+    db.run(
+        "create table keyless (status text); create table other (id int primary key, state text);
+            create view seen as select * from other; create materialized view kept as select * from other",
+    )
+    .await;
+    for (table, said) in [
+        ("keyless", "42P10 rowcall.watch: table public.keyless has no primary key"),
+        ("other", "42703 rowcall.watch: table public.other has no column status"),
+        ("seen", "42809 rowcall.watch: public.seen is not a table"),
+        ("kept", "42809 rowcall.watch: public.kept is not a table"),
+        ("nowhere", "42P01 relation \"nowhere\" does not exist"),
+    ] {
+        let refused = db.refused(&format!("select rowcall.watch('{table}')")).await;
+        assert!(refused.starts_with(said), "{refused}");
+    }
+    let refused = db.refused("select rowcall.unwatch('other')").await;
+    assert!(
+        refused.contains("public.other is not watched") && refused.contains("rowcall.watch('public.other')"),
+        "{refused}"
+    );
+    assert_eq!(db.one::<i64>("select count(*) from rowcall.source_tables").await, 1);
+}
+
+#[tokio::test]
+async fn watching_twice_is_safe_and_makes_no_second_job() {
+    let db = TestDatabase::new().await;
+    db.run("create table mine (id int primary key, status text); select rowcall.watch('mine'); select rowcall.watch('mine')").await;
+    db.task("load", "REGISTERED", ("source_table, result_column", "'mine', null")).await;
+    db.run("insert into mine values (1, 'REGISTERED')").await;
+    assert_eq!(db.jobs("load").await, 1);
+    // A new primary key and a new status column are taken up.
+    db.run("delete from rowcall.jobs; alter table mine drop constraint mine_pkey, add code text not null default 'x', add primary key (code, id);
+            alter table mine rename status to state; select rowcall.watch('mine', 'state'); insert into mine values (2, 'REGISTERED')").await;
+    assert_eq!(db.one::<String>("select row_key::text from rowcall.jobs").await, r#"{"id": 2, "code": "x"}"#);
+}
+
+#[tokio::test]
+async fn unwatch_stops_new_jobs_and_cancels_waiting_ones() {
+    let db = TestDatabase::new().await;
+    db.run("create table mine (id int primary key, status text); select rowcall.watch('mine')").await;
+    db.task("load", "REGISTERED", ("source_table, result_column", "'mine', null")).await;
+    db.task("loader", "REGISTERED", ("", "")).await;
+    db.run("insert into mine values (1, 'REGISTERED'), (2, 'REGISTERED'); insert into rowcall.files default values").await;
+    db.run("update rowcall.jobs set state = 'waiting' where row_key = '{\"id\": 2}'").await;
+    db.run("select rowcall.unwatch('mine'); insert into mine values (3, 'REGISTERED')").await;
+    assert_eq!((db.jobs("load").await, db.jobs("loader").await), (0, 1));
+    let ended: String = db
+        .one(
+            "select string_agg(distinct task || ' ' || outcome || ' ' || message, '; ') from rowcall.history",
+        )
+        .await;
+    assert_eq!(ended, "load CANCELLED the table is no longer watched");
+    assert_eq!(db.one::<i64>("select count(*) from pg_trigger where tgrelid = 'mine'::regclass").await, 0);
+    assert_eq!(
+        db.one::<i64>("select count(*) from pg_proc where proname ~ '^on_(insert|update)_'").await,
+        2,
+        "those of files"
+    );
+}
+
+#[tokio::test]
+async fn a_job_whose_table_is_unwatched_while_it_runs_ends_and_stops_nobody_else() {
+    for code in [0, 1] {
+        let db = TestDatabase::new().await;
+        db.run("create table mine (id int primary key, status text); select rowcall.watch('mine')").await;
+        db.task("load", "REGISTERED", ("source_table, result_column, backoff", "'mine', null, '1 ms'")).await;
+        db.task("loader", "REGISTERED", ("", "")).await;
+        let mut running = Running::start(&db).await;
+        db.run("insert into mine values (1, 'REGISTERED')").await;
+        let launched = running.launch().await;
+        db.run("select rowcall.unwatch('mine')").await;
+        running.end(&launched, End::exited(code));
+        if code == 0 {
+            db.until("select write_back = 'failed: the table is no longer watched' from rowcall.history")
+                .await;
+        } else {
+            db.until("select state = 'blocked' and reason like '%mine is not watched%' from rowcall.jobs")
+                .await;
+        }
+        db.run("insert into rowcall.files default values").await;
+        assert_eq!(running.launch().await.attempt.task, "loader");
+        assert_eq!(db.one::<String>("select status from mine").await, "PROCESSING");
+        if code == 1 {
+            db.run("select rowcall.watch('mine')").await;
+            assert_eq!(running.launch().await.attempt.task, "load");
+        }
+        running.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_table_dropped_while_its_job_runs_stops_nobody_else() {
+    let db = TestDatabase::new().await;
+    db.run("create table mine (id int primary key, status text); select rowcall.watch('mine')").await;
+    db.task("load", "REGISTERED", ("source_table, result_column, backoff", "'mine', null, '1 ms'")).await;
+    db.task("loader", "REGISTERED", ("", "")).await;
+    let mut running = Running::start(&db).await;
+    db.run("insert into mine values (1, 'REGISTERED'), (2, 'REGISTERED')").await;
+    let (first, second) = (running.launch().await, running.launch().await);
+    db.run("drop table mine").await;
+    running.end(&first, End::exited(0));
+    running.end(&second, End::exited(1));
+    db.until("select count(*) = 1 from rowcall.history where outcome = 'SUCCEEDED' and write_back like 'failed: %'").await;
+    db.until("select count(*) = 1 from rowcall.jobs where state = 'blocked' and reason like 'the row cannot be read: %'").await;
+    db.run("insert into rowcall.files default values").await;
+    assert_eq!(running.launch().await.attempt.task, "loader");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn files_once_unwatched_stays_so_after_a_migration() {
+    let db = TestDatabase::new().await;
+    db.task("loader", "REGISTERED", ("", "")).await;
+    db.run("select rowcall.unwatch('rowcall.files'); update rowcall.functions set checksum = 'old'").await;
+    assert!(!migrate(&mut db.connect().await).await.unwrap().is_empty());
+    db.run("insert into rowcall.files default values").await;
+    assert_eq!(db.jobs("loader").await, 0);
+    db.run("select rowcall.watch('rowcall.files'); insert into rowcall.files default values").await;
+    assert_eq!(db.jobs("loader").await, 1);
+}
