@@ -154,7 +154,7 @@ async fn what_is_launched_after_all_when_its_attempt_is_over_is_stopped() {
     let gate = Arc::new(Semaphore::new(0));
     *running.world.gate.lock().unwrap() = Some(Arc::clone(&gate));
     insert(&db).await;
-    db.until("exists (select from rowcall.attempts)").await;
+    running.world.asked().await;
     db.run("select rowcall.cancel(id, 'not needed') from rowcall.jobs").await;
     assert_eq!(row(&db).await, "ERROR CANCELLED not needed");
     // The runner was asked before, and answers now.

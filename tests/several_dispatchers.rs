@@ -97,7 +97,7 @@ async fn a_drain_does_not_wait_for_a_runner_that_does_not_answer() {
     *world.gate.lock().unwrap() = Some(Arc::new(Semaphore::new(0)));
     let running = Running::with(settings(&db.url), Arc::clone(&world)).await;
     insert(&db).await;
-    db.until("exists (select from rowcall.attempts)").await;
+    world.asked().await;
     tokio::time::timeout(LIMIT, running.stop()).await.expect("it still waits for the launch");
 
     *world.gate.lock().unwrap() = None;
@@ -174,6 +174,7 @@ async fn a_dispatcher_that_was_asleep_launches_nothing_that_others_have_taken_ov
     let first = Running::with(first, Arc::clone(&world)).await;
     db.run("insert into rowcall.files select from generate_series(1, 2)").await;
     db.until("select count(*) = 2 from rowcall.attempts").await;
+    world.asked().await;
     // Meanwhile others take over, run and settle both.
     *world.gate.lock().unwrap() = None;
     db.run(

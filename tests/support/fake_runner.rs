@@ -26,7 +26,7 @@ pub struct World {
     ended: Mutex<HashMap<String, Option<End>>>,
     pub launches: Mutex<Vec<String>>,
     pub stops: Mutex<Vec<(i64, String)>>,
-    stopped: Notify,
+    changed: Notify,
     answer: Mutex<Option<Answer>>,
     /// So many launches start their task, but their answer gets lost on the way back.
     pub lost_answers: AtomicUsize,
@@ -55,18 +55,27 @@ impl World {
 
     /// Waits until an attempt has been stopped.
     pub async fn stopped(&self, id: i64) {
+        self.until(|| self.stops.lock().unwrap().iter().any(|(stopped, _)| *stopped == id)).await;
+    }
+
+    /// Waits until somebody has asked for a launch, granted or not.
+    pub async fn asked(&self) {
+        self.until(|| !self.launches.lock().unwrap().is_empty()).await;
+    }
+
+    async fn until(&self, condition: impl Fn() -> bool) {
         let waiting = async {
             loop {
-                let stopped = self.stopped.notified();
-                tokio::pin!(stopped);
-                stopped.as_mut().enable();
-                if self.stops.lock().unwrap().iter().any(|(stopped, _)| *stopped == id) {
+                let changed = self.changed.notified();
+                tokio::pin!(changed);
+                changed.as_mut().enable();
+                if condition() {
                     return;
                 }
-                stopped.await;
+                changed.await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(30), waiting).await.expect("it was not stopped");
+        tokio::time::timeout(Duration::from_secs(30), waiting).await.expect("it did not happen");
     }
 
     /// How many different launches there were.
@@ -98,6 +107,7 @@ impl Runner for FakeRunner {
 
     async fn launch(&self, attempt: &Attempt, contract: &[(String, String)]) -> Result<String, LaunchError> {
         self.world.launches.lock().unwrap().push(attempt.launch_key.clone());
+        self.world.changed.notify_waiters();
         if let Some(answer) = &*self.world.answer.lock().unwrap() {
             answer(attempt)?;
         }
@@ -137,7 +147,7 @@ impl Runner for FakeRunner {
 
     async fn stop(&self, attempt: &Attempt, reason: &str) -> Result<(), String> {
         self.world.stops.lock().unwrap().push((attempt.id, reason.to_owned()));
-        self.world.stopped.notify_waiters();
+        self.world.changed.notify_waiters();
         let mut end = End::exited(143);
         end.reason = Some("killed by signal 15 SIGTERM".to_owned());
         self.world.end(attempt, end.clone());
