@@ -231,9 +231,10 @@ async fn a_working_directory_can_be_set() {
 #[tokio::test]
 async fn printed_secrets_are_masked() {
     let case = Processes::new().await;
-    let script = "echo $ROWCALL_TOKEN; echo at $ROWCALL_DATABASE_URL; echo token=$ROWCALL_TOKEN; exit 1";
+    let script = "echo $ROWCALL_TOKEN; echo at $ROWCALL_DATABASE_URL; p=${ROWCALL_DATABASE_URL%@*}; echo ${p##*:}; \
+                  echo token=$ROWCALL_TOKEN; exit 1";
     let told = case.run(script, &[], ONCE).await;
-    assert_eq!(told.output, "[masked]\nat [masked]\ntoken=[masked]\n");
+    assert_eq!(told.output, "[masked]\nat [masked]\n[masked]\ntoken=[masked]\n");
     let message: String = case.db.one("select attributes->>'message' from rowcall.files").await;
     assert_eq!(message, "exit code 1: token=[masked]");
 }

@@ -18,7 +18,8 @@ enum Command {
     /// Run a program as the executor of the attempt that ROWCALL_TOKEN names
     ///
     /// Exit code 0 reports success, and the last line on standard output is the result if it is a JSON object.
-    /// Any other exit code reports a failure with the last line printed. The program's exit code is passed on;
+    /// Any other exit code reports a failure with the last line printed; so does exit code 0 without a result after
+    /// a signal to stop. The program's exit code is passed on;
     /// 64, 69 and 77 are rowcall-task's own: wrong call, database out of reach, attempt over.
     Exec(Exec),
 }

@@ -5,8 +5,7 @@ use clap::Args;
 use rowcall::database;
 use rowcall::settings::Settings;
 
-/// Migrations are applied once and in order, functions whenever they changed, in one transaction; two migrations
-/// at the same time are safe. The role needs CREATE on the database the first time, and no superuser.
+/// What `rowcall migrate` is told.
 #[derive(Args)]
 pub struct Migrate {
     /// Print the SQL that would run, and change nothing

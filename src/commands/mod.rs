@@ -34,8 +34,15 @@ pub struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Bring the rowcall schema of the database up to date
+    ///
+    /// Migrations are applied once and in order, functions whenever they changed, in one transaction; two migrations
+    /// at the same time are safe. The role needs CREATE on the database the first time, and no superuser.
     Migrate(migrate::Migrate),
     /// Run the dispatcher
+    ///
+    /// Any number of dispatchers may run against one database. SIGTERM or Ctrl-C drains: no new jobs are claimed, and
+    /// running tasks may end within dispatcher.shutdown_grace or are left to the next dispatcher; a second signal ends
+    /// at once.
     Serve(serve::Serve),
 }
 

@@ -6,9 +6,7 @@ use rowcall::runners;
 use rowcall::settings::Settings;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Any number of dispatchers may run against one database. SIGTERM or Ctrl-C drains: no new jobs are claimed, and
-/// running tasks may end within dispatcher.shutdown_grace or are left to the next dispatcher; a second signal ends
-/// at once.
+/// What `rowcall serve` is told.
 #[derive(Args)]
 pub struct Serve {
     /// Run what is due, wait for its end, and exit (for cron and for tests)

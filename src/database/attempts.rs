@@ -115,6 +115,16 @@ pub struct Rescued {
     pub launched: bool,
 }
 
+/// Which of these attempts are not this dispatcher's any more.
+pub async fn taken_over(
+    client: &impl GenericClient,
+    dispatcher_id: i64,
+    ids: &[i64],
+) -> Result<Vec<i64>, DatabaseError> {
+    let statement = client.prepare_cached(include_str!("../../sql/queries/attempts_taken_over.sql")).await?;
+    Ok(client.query(&statement, &[&ids, &dispatcher_id]).await?.iter().map(|row| row.get(0)).collect())
+}
+
 /// Takes over the open attempts of dispatchers that are gone.
 pub async fn rescue_attempts(
     client: &impl GenericClient,

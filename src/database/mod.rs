@@ -15,6 +15,7 @@ mod tasks;
 
 pub use attempts::{
     NewAttempt, Overdue, Rescued, create_attempts, mark_launched, overdue_attempts, rescue_attempts,
+    taken_over,
 };
 pub use connect::{Database, DatabaseError, parse_url};
 pub use dispatchers::{Registration, dispatcher_seen, dispatcher_stopped, register_dispatcher};

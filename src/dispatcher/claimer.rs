@@ -64,6 +64,11 @@ async fn turn(
     sleeper: &mut Sleeper,
 ) -> Result<(), SchemaError> {
     let done = round(shared, launch).await?;
+    if mode == Mode::Drain && !shared.rescued.is_cancelled() {
+        // What a dispatcher that is gone left is due, too.
+        shared.rescued.cancelled().await;
+        return Ok(());
+    }
     if mode == Mode::Drain && shared.following.is_empty() {
         shared.draining.cancel();
         return Ok(());

@@ -65,10 +65,10 @@ impl Following {
     }
 
     /// Stops following it.
-    pub fn remove(&self, id: i64) -> Option<Attempt> {
+    pub fn remove(&self, id: i64) -> Option<Followed> {
         let removed = self.lock().remove(&id);
         self.left.notify_waiters();
-        removed.map(|followed| followed.attempt)
+        removed
     }
 
     /// How many there are with this runner.
@@ -79,6 +79,11 @@ impl Following {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.lock().is_empty()
+    }
+
+    /// Those that no runner has taken yet.
+    pub fn unlaunched(&self) -> Vec<i64> {
+        self.lock().values().filter(|f| !f.launched).map(|f| f.attempt.id).collect()
     }
 
     /// Those that a runner has taken.

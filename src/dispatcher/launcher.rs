@@ -6,7 +6,7 @@ use tokio::sync::{Semaphore, mpsc};
 
 use super::pace::Trouble;
 use super::shared::Handle;
-use crate::database::mark_launched;
+use crate::database::{mark_launched, settled_elsewhere};
 use crate::job::End;
 use crate::runners::{Attempt, LaunchError};
 
@@ -45,7 +45,14 @@ async fn launch(shared: &Handle, attempt: &Attempt, launched: &mpsc::UnboundedSe
     let contract = shared.contract(attempt);
     let mut doubt = Trouble::new("a launch");
     // Ends with success, with refusal, or when the watcher has given up on it (launch_timeout).
-    while shared.following.contains(attempt.id) && !shared.stopping.is_cancelled() {
+    loop {
+        tokio::select! {
+            () = shared.stopping.cancelled() => return,
+            () = shared.known_to_live() => {}
+        }
+        if !shared.following.contains(attempt.id) {
+            return;
+        }
         match runner.launch(attempt, &contract).await {
             Ok(external_id) => {
                 tracing::info!(
@@ -55,16 +62,42 @@ async fn launch(shared: &Handle, attempt: &Attempt, launched: &mpsc::UnboundedSe
                     external_id,
                     "launched"
                 );
-                shared.following.launched(attempt.id, &external_id);
-                let _ = launched.send((attempt.id, external_id));
+                if shared.following.launched(attempt.id, &external_id) {
+                    let _ = launched.send((attempt.id, external_id));
+                } else {
+                    stop_if_over(shared, attempt, external_id).await;
+                }
                 return;
             }
             Err(LaunchError::Refused { reason, retryable }) => {
                 let _ = shared.ends.send((attempt.id, End::not_started(reason, retryable)));
                 return;
             }
-            Err(error @ LaunchError::Ambiguous(_)) => tokio::time::sleep(doubt.wait(&error)).await,
+            Err(error @ LaunchError::Ambiguous(_)) => tokio::select! {
+                () = shared.stopping.cancelled() => return,
+                () = tokio::time::sleep(doubt.wait(&error)) => {}
+            },
         }
+    }
+}
+
+/// The runner took its time, and the attempt was cancelled or given up meanwhile: nobody would follow what runs
+/// now. If another dispatcher has taken the attempt over, it is that one's to follow.
+async fn stop_if_over(shared: &Handle, attempt: &Attempt, external_id: String) {
+    let over = match shared.database.get().await {
+        Ok(client) => settled_elsewhere(&client, &[attempt.id]).await,
+        Err(error) => Err(error),
+    };
+    let Some(runner) = shared.runners.get(&attempt.request.runner) else { return };
+    let attempt = Attempt { external_id: Some(external_id), ..attempt.clone() };
+    let stopped = match over {
+        Ok(over) if over.is_empty() => return,
+        Ok(_) => runner.stop(&attempt, "launched after its attempt was over").await,
+        Err(error) => Err(error.to_string()),
+    };
+    if let Err(error) = stopped {
+        let id = attempt.id;
+        tracing::warn!(attempt = id, error, "launched after its attempt was over, and cannot be stopped");
     }
 }
 
@@ -72,7 +105,16 @@ async fn launch(shared: &Handle, attempt: &Attempt, launched: &mpsc::UnboundedSe
 pub async fn record(shared: Handle, mut launched: mpsc::UnboundedReceiver<(i64, String)>) {
     let mut batch = Vec::new();
     let mut trouble = Trouble::new("recording launches");
-    while launched.recv_many(&mut batch, shared.settings.dispatcher.batch).await > 0 {
+    loop {
+        let received = tokio::select! {
+            biased;
+            received = launched.recv_many(&mut batch, shared.settings.dispatcher.batch) => received,
+            // A launch that hangs must not hold up the end; the next dispatcher repeats it with the same key.
+            () = shared.stopping.cancelled() => return,
+        };
+        if received == 0 {
+            return;
+        }
         loop {
             let done = match shared.database.get().await {
                 Ok(client) => mark_launched(&client, &batch).await,

@@ -3,13 +3,14 @@
 //! launch if there was one.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::sync::mpsc;
 
 use super::DispatcherError;
 use super::pace::{Trouble, jittered};
 use super::shared::{Handle, Shared};
-use crate::database::{DatabaseError, dispatcher_seen, rescue_attempts};
+use crate::database::{DatabaseError, dispatcher_seen, rescue_attempts, taken_over};
 use crate::runners::{Attempt, Request};
 
 /// Looks at once, then with every heartbeat.
@@ -19,6 +20,7 @@ pub async fn run(shared: Handle, launch: mpsc::Sender<Vec<Attempt>>) {
         let wait = match beat(&shared, &launch).await {
             Ok(true) => {
                 trouble.over();
+                shared.rescued.cancel();
                 jittered(shared.settings.dispatcher.heartbeat_interval)
             }
             Ok(false) => return shared.give_up(DispatcherError::Superseded),
@@ -33,9 +35,19 @@ pub async fn run(shared: Handle, launch: mpsc::Sender<Vec<Attempt>>) {
 
 async fn beat(shared: &Shared, launch: &mpsc::Sender<Vec<Attempt>>) -> Result<bool, DatabaseError> {
     let client = shared.database.get().await?;
+    let now = Instant::now();
     if !dispatcher_seen(&client, shared.id).await? {
         return Ok(false);
     }
+    // After a long silence (a machine that slept, a database out of reach) others may have run, settled and
+    // forgotten what waits here to be launched.
+    let unlaunched = shared.following.unlaunched();
+    if !unlaunched.is_empty() {
+        for id in taken_over(&client, shared.id, &unlaunched).await? {
+            shared.following.remove(id);
+        }
+    }
+    shared.seen.send_replace(now);
     if shared.draining.is_cancelled() {
         return Ok(true);
     }

@@ -3,12 +3,13 @@
 //! It waits for nobody. A job or a row that somebody's transaction holds is left for a later round, so that a
 //! long transaction stalls only what it touches.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
+use super::following::Followed;
 use super::pace::{Trouble, jittered};
 use super::prepare::grouped;
 use super::shared::{Handle, Shared};
@@ -16,7 +17,7 @@ use crate::database::{
     DatabaseError, Ended, Finished, Open, Retried, RowWriting, Written, finish_jobs, lock_for_settling,
     retry_jobs, settle_attempts, settled_elsewhere, write_back,
 };
-use crate::job::{End, Facts, Next, Outcome, Report, RowWrite, Settlement, settle};
+use crate::job::{End, Facts, How, Next, Outcome, Report, RowWrite, Settlement, settle};
 use crate::runners::Request;
 
 /// How long what somebody holds is left alone.
@@ -25,6 +26,9 @@ const HELD: Duration = Duration::from_millis(250);
 /// Settles what comes in until the channel closes or everything stops.
 pub async fn run(shared: Handle, mut ends: mpsc::UnboundedReceiver<(i64, End)>) {
     let mut waiting: HashMap<i64, End> = HashMap::new();
+    // In turn, so that what is held for long leaves room in the batches for the others. With whether each has
+    // been tried already.
+    let mut queue: VecDeque<(i64, bool)> = VecDeque::new();
     let mut incoming = Vec::new();
     let mut trouble = Trouble::new("settling");
     let mut pause = None;
@@ -36,44 +40,88 @@ pub async fn run(shared: Handle, mut ends: mpsc::UnboundedReceiver<(i64, End)>) 
             () = tokio::time::sleep(pause.unwrap_or(Duration::MAX)), if pause.is_some() => {}
         }
         for (id, end) in incoming.drain(..) {
-            if shared.following.contains(id) {
-                waiting.entry(id).or_insert(end);
+            if shared.following.contains(id) && !waiting.contains_key(&id) {
+                waiting.insert(id, storable(end));
+                queue.push_back((id, false));
             }
         }
-        let ids: Vec<i64> = waiting.keys().copied().take(limit).collect();
-        let settled = match settle_batch(&shared, &ids, &waiting).await {
-            Err(error) if ids.len() > 1 && error.is_an_answer() => {
-                // One of them spoils it for all; alone, each shows what it is worth.
-                tracing::debug!(%error, batch = ids.len(), "settling one by one");
-                let mut settled = Vec::new();
-                let mut last = Ok(());
-                for id in ids {
-                    match settle_batch(&shared, &[id], &waiting).await {
-                        Ok(done) => settled.extend(done),
-                        Err(error) => last = Err(error),
-                    }
-                }
-                if settled.is_empty() { last.map(|()| settled) } else { Ok(settled) }
-            }
-            other => other,
-        };
-        match settled {
+        let turn: Vec<(i64, bool)> = queue.drain(..limit.min(queue.len())).collect();
+        let ids: Vec<i64> = turn.iter().map(|(id, _)| *id).collect();
+        match settle_apart(&shared, &ids, &waiting).await {
             Ok(settled) => {
                 trouble.over();
                 for id in settled {
-                    waiting.remove(&id);
-                    if let Some(attempt) = shared.following.remove(id)
-                        && let Some(runner) = shared.runners.get(&attempt.request.runner)
-                    {
-                        runner.forget(&attempt).await;
+                    let end = waiting.remove(&id);
+                    if let Some(followed) = shared.following.remove(id) {
+                        leave(&shared, &followed, end.as_ref()).await;
                     }
                 }
                 shared.wake.notify_one();
-                pause = (!waiting.is_empty()).then(|| jittered(HELD));
+                queue.extend(ids.into_iter().filter(|id| waiting.contains_key(id)).map(|id| (id, true)));
+                pause = match queue.front() {
+                    None => None,
+                    Some(_) if queue.iter().any(|(_, tried)| !tried) => Some(Duration::ZERO),
+                    Some(_) => Some(jittered(HELD)),
+                };
             }
-            Err(error) => pause = Some(trouble.wait(&error)),
+            Err(error) => {
+                queue.extend(turn);
+                pause = Some(trouble.wait(&error));
+            }
         }
     }
+}
+
+/// Nothing of a settled attempt may stay.
+async fn leave(shared: &Shared, followed: &Followed, end: Option<&End>) {
+    let attempt = &followed.attempt;
+    let Some(runner) = shared.runners.get(&attempt.request.runner) else { return };
+    let given_up = end.is_some_and(|end| matches!(end.how, How::NotStarted { .. }));
+    if given_up
+        && followed.launched
+        && let Err(error) = runner.stop(attempt, "launched while it was given up").await
+    {
+        tracing::warn!(attempt = attempt.id, error, "launched while it was given up, and cannot be stopped");
+    }
+    runner.forget(attempt).await;
+}
+
+/// Settles a batch; if that fails, one by one: one of them may spoil it for all, and alone each shows what it
+/// is worth.
+async fn settle_apart(
+    shared: &Shared,
+    ids: &[i64],
+    ends: &HashMap<i64, End>,
+) -> Result<Vec<i64>, DatabaseError> {
+    let failed = match settle_batch(shared, ids, ends).await {
+        Err(error) if ids.len() > 1 && error.is_an_answer() => error,
+        other => return other,
+    };
+    tracing::debug!(error = %failed, batch = ids.len(), "settling one by one");
+    let (mut settled, mut last) = (Vec::new(), failed);
+    for id in ids {
+        match settle_batch(shared, &[*id], ends).await {
+            Ok(done) => settled.extend(done),
+            Err(error) => {
+                last = error;
+                // The database is away: each further try would take as long to fail.
+                if !last.is_an_answer() {
+                    break;
+                }
+            }
+        }
+    }
+    if settled.is_empty() { Err(last) } else { Ok(settled) }
+}
+
+/// Without the one character that Postgres cannot keep.
+fn storable(mut end: End) -> End {
+    for text in [&mut end.reason, &mut end.output].into_iter().flatten() {
+        if text.contains('\0') {
+            *text = text.replace('\0', "\u{fffd}");
+        }
+    }
+    end
 }
 
 /// Settles what can be settled now; returns the attempts that need nothing more.

@@ -2,8 +2,9 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::DispatcherError;
@@ -35,6 +36,11 @@ pub struct Shared {
     pub draining: CancellationToken,
     /// No more of anything.
     pub stopping: CancellationToken,
+    /// When the database last heard that this dispatcher lives. Past `dead_after` others may have taken over
+    /// what it has not launched yet, so it must not.
+    pub seen: watch::Sender<Instant>,
+    /// What dead dispatchers left has been looked for once.
+    pub rescued: CancellationToken,
     /// Why this dispatcher cannot go on.
     pub fatal: Mutex<Option<DispatcherError>>,
     /// From which tokens and launch keys are made.
@@ -70,6 +76,13 @@ impl Shared {
     /// Whether LISTEN is proven to work.
     pub fn is_listening(&self) -> bool {
         self.listening.load(Ordering::Relaxed)
+    }
+
+    /// Waits until the database has heard lately that this dispatcher lives.
+    pub async fn known_to_live(&self) {
+        let dead_after = self.settings.dispatcher.dead_after;
+        // The sender is ours: it cannot be gone.
+        let _ = self.seen.subscribe().wait_for(|seen| seen.elapsed() < dead_after).await;
     }
 
     /// Ends this dispatcher for a reason its operator must hear.

@@ -2,9 +2,10 @@
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use thiserror::Error;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -96,6 +97,8 @@ impl Dispatcher {
             listening: AtomicBool::new(false),
             draining: CancellationToken::new(),
             stopping: CancellationToken::new(),
+            seen: watch::Sender::new(Instant::now()),
+            rescued: CancellationToken::new(),
             fatal: Mutex::new(None),
             secret,
             instance: instance_id.chars().filter(char::is_ascii_hexdigit).take(8).collect(),

@@ -14,10 +14,10 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 
-use super::{ReportError, Reporter, Tail};
+use super::signals::{Signals, is_stop};
+use super::{ReportError, Reporter, Tail, password};
 use crate::database::parse_url;
 
 /// The command line or the environment is wrong (`EX_USAGE`).
@@ -68,18 +68,25 @@ pub async fn run(options: Options) -> i32 {
         Ok(config) => config,
         Err(error) => return complain(EXIT_USAGE, format_args!("ROWCALL_DATABASE_URL: {error}")),
     };
-    let secrets = [Some(token.clone()), Some(url)];
+    let secrets = [Some(token.clone()), Some(url.clone()), password(&url)];
     let for_psql = libpq_variables(&config);
     let mut reporter = Reporter::new(config, token);
     let executor = format!("rowcall-task {:032x}", rand::random::<u128>());
-    match reporter.start(&executor, options.start_limit).await {
+    let mut signals = Signals::listen();
+    let started = tokio::select! {
+        started = reporter.start(&executor, options.start_limit) => started,
+        signal = signals.next_stop() => {
+            return complain(128 + signal as i32, format_args!("the program was not started: {signal}"));
+        }
+    };
+    match started {
         Ok(()) => {}
         Err(error @ ReportError::Unreachable { .. }) => {
             return complain(EXIT_UNAVAILABLE, format_args!("the program was not started: {error}"));
         }
         Err(error) => return complain(EXIT_REFUSED, format_args!("the program was not started: {error}")),
     }
-    let (reporter, end) = execute(&options, reporter, for_psql).await;
+    let (reporter, end) = execute(&options, reporter, &mut signals, for_psql).await;
     report(&options, reporter, end, &secrets).await
 }
 
@@ -89,6 +96,8 @@ struct ProgramEnd {
     what: String,
     stdout: Tail,
     output: Tail,
+    /// Somebody asked it to end before it did.
+    told: Option<Signal>,
     /// The database said that the attempt is over.
     over: Option<String>,
 }
@@ -117,6 +126,7 @@ fn libpq_variables(config: &tokio_postgres::Config) -> Vec<(&'static str, String
 async fn execute(
     options: &Options,
     mut reporter: Reporter,
+    signals: &mut Signals,
     for_psql: Vec<(&'static str, String)>,
 ) -> (Reporter, ProgramEnd) {
     let output = Arc::new(Mutex::new(Tail::new(options.output_limit)));
@@ -126,6 +136,7 @@ async fn execute(
         what: String::new(),
         stdout: Tail::new(0),
         output: Tail::new(0),
+        told: None,
         over: None,
     };
     let spawned = Command::new(&options.command[0])
@@ -154,21 +165,31 @@ async fn execute(
         copies.push(pass_on(stream, tokio::io::stderr(), vec![Arc::clone(&output)]));
     }
     let pid = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
-    let forwarding = forward_signals(pid);
 
     let status = {
         let heartbeats = heartbeats(&mut reporter, options.heartbeat_interval);
         tokio::pin!(heartbeats);
-        tokio::select! {
-            status = child.wait() => status,
-            over = &mut heartbeats => {
-                complain(EXIT_REFUSED, format_args!("stopping the program: {over}"));
-                end.over = Some(over);
-                stop(&mut child, pid).await
+        loop {
+            tokio::select! {
+                // First, so that a signal which reached the program too is known when its end is judged.
+                biased;
+                signal = signals.next() => {
+                    if is_stop(signal) {
+                        end.told.get_or_insert(signal);
+                    }
+                    if let Some(pid) = pid {
+                        let _ = kill(pid, signal);
+                    }
+                }
+                status = child.wait() => break status,
+                over = &mut heartbeats => {
+                    complain(EXIT_REFUSED, format_args!("stopping the program: {over}"));
+                    end.over = Some(over);
+                    break stop(&mut child, pid).await;
+                }
             }
         }
     };
-    forwarding.abort();
     let _ = tokio::time::timeout(OUTPUT_GRACE, futures_util::future::join_all(copies)).await;
     match status {
         Ok(status) => {
@@ -219,30 +240,6 @@ async fn stop(child: &mut Child, pid: Option<Pid>) -> std::io::Result<std::proce
     }
 }
 
-/// Passes on what others ask of this process, so that the program can end as it wants to.
-fn forward_signals(pid: Option<Pid>) -> JoinHandle<()> {
-    let kinds = [
-        (SignalKind::terminate(), Signal::SIGTERM),
-        (SignalKind::interrupt(), Signal::SIGINT),
-        (SignalKind::hangup(), Signal::SIGHUP),
-        (SignalKind::quit(), Signal::SIGQUIT),
-        (SignalKind::user_defined1(), Signal::SIGUSR1),
-        (SignalKind::user_defined2(), Signal::SIGUSR2),
-    ];
-    // Registered before this function returns, so that no signal falls between.
-    let streams: Vec<_> =
-        kinds.into_iter().filter_map(|(kind, number)| Some((signal(kind).ok()?, number))).collect();
-    tokio::spawn(async move {
-        let Some(pid) = pid else { return };
-        let forwards = streams.into_iter().map(|(mut stream, number)| async move {
-            while stream.recv().await.is_some() {
-                let _ = kill(pid, number);
-            }
-        });
-        futures_util::future::join_all(forwards).await;
-    })
-}
-
 /// Copies a stream through, keeping tails of it.
 fn pass_on(
     mut from: impl AsyncRead + Unpin + Send + 'static,
@@ -272,8 +269,12 @@ async fn report(
     if let Some(over) = end.over {
         return complain(EXIT_REFUSED, over);
     }
-    let mut outcome = if end.exit_code == 0 {
-        let result = result_line(&end.stdout.text());
+    let result = result_line(&end.stdout.text());
+    let mut outcome = if let (0, Some(signal), None) = (end.exit_code, end.told, &result) {
+        // A program that ends well because it was told to has not done its work, unless it shows a result.
+        let message = format!("told to stop by {signal}, then exit code 0");
+        reporter.fail(&message, &Value::Null, true, options.report_limit).await
+    } else if end.exit_code == 0 {
         reporter.succeed(result.as_ref(), options.report_limit).await
     } else {
         let output = end.output.masked(secrets);

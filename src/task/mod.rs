@@ -2,7 +2,8 @@
 
 pub mod exec;
 mod reporter;
+mod signals;
 mod tail;
 
 pub use reporter::{ReportError, Reporter};
-pub use tail::{Tail, drain};
+pub use tail::{Tail, drain, password};

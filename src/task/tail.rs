@@ -68,6 +68,13 @@ pub fn drain(mut stream: impl Read, mut each: impl FnMut(&[u8])) {
     }
 }
 
+/// The password in a database URL; a program may print it alone.
+#[must_use]
+pub fn password(url: &str) -> Option<String> {
+    let config: tokio_postgres::Config = url.parse().ok()?;
+    Some(String::from_utf8_lossy(config.get_password()?).into_owned())
+}
+
 /// Replaces secrets that a program printed.
 fn mask(text: String, secrets: &[Option<String>]) -> String {
     secrets

@@ -59,7 +59,7 @@ pub async fn another_exit_code_fails_with_the_last_line_printed<S: Subject>(case
 pub async fn lines_of_output_and_errors_keep_their_order<S: Subject>(case: Case<S>) {
     let script = "for i in 1 2 3 4 5 6 7 8 9; do echo out $i; echo err $i >&2; done; exit 1";
     let told = case.run(script, &[], ONCE).await;
-    let expected: String = (1..=9).map(|i| format!("out {i}\nerr {i}\n")).collect();
+    let expected = (1..=9).fold(String::new(), |text, i| text + &format!("out {i}\nerr {i}\n"));
     assert_eq!(told.output, expected);
     assert_eq!(told.reason, "exit code 1: err 9");
 }
@@ -144,7 +144,7 @@ pub async fn arguments_arrive_as_they_are<S: Subject>(case: Case<S>) {
         "%s",
     ];
     let told = case.run(r#"printf '<%s>' "$@""#, &arguments, ONCE).await;
-    let expected: String = arguments.iter().map(|a| format!("<{a}>")).collect();
+    let expected = arguments.map(|a| format!("<{a}>")).concat();
     assert_eq!(told.output, expected);
 }
 

@@ -54,6 +54,7 @@ pub struct Running {
     pub dispatcher: Dispatcher,
     pub world: Arc<World>,
     launched: mpsc::UnboundedReceiver<Launched>,
+    ends: Ends,
 }
 
 impl Running {
@@ -66,12 +67,14 @@ impl Running {
     pub async fn with(settings: Settings, world: Arc<World>) -> Self {
         let (sender, launched) = mpsc::unbounded_channel();
         let theirs = Arc::clone(&world);
-        let make = move |_: &Settings, ends: &Ends| {
+        let mut given = None;
+        let make = |_: &Settings, ends: &Ends| {
+            given = Some(ends.clone());
             let runner = FakeRunner { world: theirs, capacity: 20_000, ends: ends.clone(), launched: sender };
             Ok(Runners::default().with(Arc::new(runner)))
         };
         let dispatcher = Dispatcher::start(settings, Mode::Serve, make).await.unwrap();
-        Self { dispatcher, world, launched }
+        Self { dispatcher, world, launched, ends: given.unwrap() }
     }
 
     /// The next launch.
@@ -90,6 +93,27 @@ impl Running {
     /// Whether a launch is there already.
     pub fn launched_more(&mut self) -> bool {
         self.launched.try_recv().is_ok()
+    }
+
+    /// Tells this dispatcher of an end, as a runner that notices one would.
+    pub fn announce(&self, launched: &Launched, end: End) {
+        self.ends.send((launched.attempt.id, end)).unwrap();
+    }
+
+    /// Waits until this dispatcher has shown twice more that it lives, so that once was after now.
+    pub async fn beats(&self, database: &TestDatabase) {
+        database
+            .run(
+                "drop trigger if exists test_changed on rowcall.dispatchers;
+                 create trigger test_changed after update on rowcall.dispatchers
+                 for each statement execute function public.test_changed()",
+            )
+            .await;
+        for _ in 0..2 {
+            let seen = format!("select seen from rowcall.dispatchers where id = {}", self.dispatcher.id());
+            let now: String = database.one("select clock_timestamp()::text").await;
+            database.until(&format!("select ({seen}) > '{now}'")).await;
+        }
     }
 
     /// Ends an attempt.

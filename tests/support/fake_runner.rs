@@ -4,11 +4,12 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use rowcall::job::End;
 use rowcall::runners::{Attempt, Ends, LaunchError, Observation, Request, Runner};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 
 /// A launch as the test sees it.
 #[derive(Debug, Clone)]
@@ -25,6 +26,7 @@ pub struct World {
     ended: Mutex<HashMap<String, Option<End>>>,
     pub launches: Mutex<Vec<String>>,
     pub stops: Mutex<Vec<(i64, String)>>,
+    changed: Notify,
     answer: Mutex<Option<Answer>>,
     /// So many launches start their task, but their answer gets lost on the way back.
     pub lost_answers: AtomicUsize,
@@ -49,6 +51,31 @@ impl World {
     /// Ends an attempt; dispatchers see it at their next look.
     pub fn end(&self, attempt: &Attempt, end: End) {
         self.ended.lock().unwrap().insert(attempt.launch_key.clone(), Some(end));
+    }
+
+    /// Waits until an attempt has been stopped.
+    pub async fn stopped(&self, id: i64) {
+        self.until(|| self.stops.lock().unwrap().iter().any(|(stopped, _)| *stopped == id)).await;
+    }
+
+    /// Waits until somebody has asked for a launch, granted or not.
+    pub async fn asked(&self) {
+        self.until(|| !self.launches.lock().unwrap().is_empty()).await;
+    }
+
+    async fn until(&self, condition: impl Fn() -> bool) {
+        let waiting = async {
+            loop {
+                let changed = self.changed.notified();
+                tokio::pin!(changed);
+                changed.as_mut().enable();
+                if condition() {
+                    return;
+                }
+                changed.await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), waiting).await.expect("it did not happen");
     }
 
     /// How many different launches there were.
@@ -80,6 +107,7 @@ impl Runner for FakeRunner {
 
     async fn launch(&self, attempt: &Attempt, contract: &[(String, String)]) -> Result<String, LaunchError> {
         self.world.launches.lock().unwrap().push(attempt.launch_key.clone());
+        self.world.changed.notify_waiters();
         if let Some(answer) = &*self.world.answer.lock().unwrap() {
             answer(attempt)?;
         }
@@ -119,6 +147,7 @@ impl Runner for FakeRunner {
 
     async fn stop(&self, attempt: &Attempt, reason: &str) -> Result<(), String> {
         self.world.stops.lock().unwrap().push((attempt.id, reason.to_owned()));
+        self.world.changed.notify_waiters();
         let mut end = End::exited(143);
         end.reason = Some("killed by signal 15 SIGTERM".to_owned());
         self.world.end(attempt, end.clone());

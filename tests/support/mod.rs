@@ -5,6 +5,7 @@ mod dispatching;
 mod fake_runner;
 mod fifo;
 mod programs;
+mod proxy;
 mod server;
 
 pub use database::TestDatabase;
@@ -12,3 +13,4 @@ pub use dispatching::{Running, process_settings, settings, start_process};
 pub use fake_runner::{Launched, World};
 pub use fifo::Fifo;
 pub use programs::{log_to, rowcall, rowcall_task};
+pub use proxy::Proxy;

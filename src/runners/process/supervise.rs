@@ -17,7 +17,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 use super::attempt_dir::{AttemptDir, EndFile};
-use crate::task::{Tail, drain};
+use crate::task::{Tail, drain, password};
 
 /// The first argument that makes `rowcall` a supervisor.
 pub const SUBCOMMAND: &str = "supervise";
@@ -93,7 +93,9 @@ fn follow(
     while !reader.is_finished() && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(1));
     }
-    let secrets = ["ROWCALL_TOKEN", "ROWCALL_DATABASE_URL"].map(|name| std::env::var(name).ok());
+    let [token, url] = ["ROWCALL_TOKEN", "ROWCALL_DATABASE_URL"].map(|name| std::env::var(name).ok());
+    let password = url.as_deref().and_then(password);
+    let secrets = [token, url, password];
     Ok(EndFile {
         exit_code: status.code(),
         signal: status.signal(),

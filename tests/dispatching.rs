@@ -1,0 +1,253 @@
+//! How hard a job is tried, and what ends it.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use rowcall::job::End;
+use rowcall::runners::LaunchError;
+use tokio::sync::Semaphore;
+
+use crate::support::{Launched, Running, TestDatabase, World, settings};
+
+async fn insert(db: &TestDatabase) {
+    db.run("insert into rowcall.files default values").await;
+}
+
+/// A task, a dispatcher, a row, and its first launch.
+async fn launched(more: (&str, &str)) -> (TestDatabase, Running, Launched) {
+    let db = TestDatabase::new().await;
+    db.task("task", "REGISTERED", more).await;
+    let mut running = Running::start(&db).await;
+    insert(&db).await;
+    let launched = running.launch().await;
+    (db, running, launched)
+}
+
+async fn report(db: &TestDatabase, call: &str, token: &str) {
+    db.client.execute(&format!("select rowcall.{call}"), &[&token]).await.unwrap();
+}
+
+/// Status, outcome and message of the one row.
+async fn row(db: &TestDatabase) -> String {
+    db.until("exists (select from rowcall.history)").await;
+    db.one("select concat_ws(' ', status, attributes->>'outcome', attributes->>'message') from rowcall.files")
+        .await
+}
+
+async fn attempts(db: &TestDatabase) -> String {
+    db.one("select string_agg(concat_ws(' ', number, outcome, reason), '; ' order by number) from rowcall.attempts")
+        .await
+}
+
+#[tokio::test]
+async fn retries_wait_twice_as_long_each_time_with_jitter_up_to_a_cap() {
+    let more = ("max_attempts, backoff, backoff_max", "5, '10 seconds', '35 seconds'");
+    let (db, mut running, mut launched) = launched(more).await;
+    let mut shares = Vec::new();
+    for (number, full) in [(1, 10.0), (2, 20.0), (3, 35.0), (4, 35.0)] {
+        assert_eq!(launched.attempt.number, number);
+        running.end(&launched, End::exited(1));
+        db.until("select state = 'waiting' from rowcall.jobs").await;
+        let wait = "select extract(epoch from j.due - a.ended)::float8 from rowcall.jobs j
+            join rowcall.attempts a on a.job_id = j.id order by a.number desc limit 1";
+        let wait: f64 = db.one(wait).await;
+        assert!((full / 2.0 - 0.5..=full + 0.5).contains(&wait), "attempt {number}: {wait} of {full} s");
+        shares.push(wait / full);
+        db.run("update rowcall.jobs set due = now()").await;
+        running.wake(&db).await;
+        launched = running.launch().await;
+    }
+    let spread = |a: &f64| (a - shares[0]).abs() > 0.001;
+    assert!(shares.iter().any(spread), "no jitter: {shares:?}");
+    running.end(&launched, End::exited(1));
+    assert_eq!(row(&db).await, "ERROR TASK_FAILED exit code 1 (attempt 5 of 5)");
+    assert_eq!(db.one::<i32>("select attempts from rowcall.history").await, 5);
+    assert!(!running.launched_more());
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_refusal_by_the_runner_spends_no_attempt() {
+    let db = TestDatabase::new().await;
+    db.task("task", "REGISTERED", ("max_attempts, backoff", "1, '1 millisecond'")).await;
+    let mut running = Running::start(&db).await;
+    running.world.answer(|attempt| match attempt.number {
+        1..=3 => Err(LaunchError::Refused { reason: "no capacity".to_owned(), retryable: true }),
+        _ => Ok(()),
+    });
+    insert(&db).await;
+    let launched = running.launch().await;
+    assert_eq!(launched.attempt.number, 4);
+    running.end(&launched, End::exited(0));
+    assert_eq!(row(&db).await, "PROCESSED");
+    let refused = "1 RUNNER_FAILED no capacity; 2 RUNNER_FAILED no capacity; 3 RUNNER_FAILED no capacity";
+    assert_eq!(attempts(&db).await, format!("{refused}; 4 SUCCEEDED"));
+    // A definite refusal gets a new key.
+    let keys = running.world.launches.lock().unwrap().clone();
+    assert_eq!(keys.iter().collect::<std::collections::BTreeSet<_>>().len(), 4);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn refusals_do_not_go_on_for_ever() {
+    let db = TestDatabase::new().await;
+    db.task("task", "REGISTERED", ("backoff", "'1 millisecond'")).await;
+    let mut settings = settings(&db.url);
+    settings.dispatcher.max_runner_failures = 3;
+    let running = Running::with(settings, Arc::default()).await;
+    running.world.answer(|_| Err(LaunchError::Refused { reason: "no capacity".to_owned(), retryable: true }));
+    insert(&db).await;
+    assert_eq!(row(&db).await, "ERROR RUNNER_FAILED no capacity");
+    assert_eq!(db.one::<i32>("select attempts from rowcall.history").await, 3);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_refusal_for_good_ends_the_job() {
+    let db = TestDatabase::new().await;
+    db.task("task", "REGISTERED", ("", "")).await;
+    let running = Running::start(&db).await;
+    running
+        .world
+        .answer(|_| Err(LaunchError::Refused { reason: "no such image".to_owned(), retryable: false }));
+    insert(&db).await;
+    assert_eq!(row(&db).await, "ERROR RUNNER_FAILED no such image");
+    assert_eq!(attempts(&db).await, "1 RUNNER_FAILED no such image");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_launch_whose_answer_was_lost_is_repeated_with_the_same_key() {
+    let db = TestDatabase::new().await;
+    db.task("task", "REGISTERED", ("", "")).await;
+    let mut running = Running::start(&db).await;
+    running.world.lost_answers.store(2, Ordering::Relaxed);
+    insert(&db).await;
+    let launched = running.launch().await;
+    db.until("select launched is not null from rowcall.attempts").await;
+    let key = &launched.attempt.launch_key;
+    assert_eq!(*running.world.launches.lock().unwrap(), [key.clone(), key.clone(), key.clone()]);
+    assert_eq!(running.world.distinct_launches(), 1);
+    running.end(&launched, End::exited(0));
+    assert_eq!(row(&db).await, "PROCESSED");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_not_launched_in_time_is_the_runners_failure() {
+    let db = TestDatabase::new().await;
+    db.task("task", "REGISTERED", ("launch_timeout, backoff, backoff_max", "'300 ms', '1 hour', '1 hour'"))
+        .await;
+    let running = Running::start(&db).await;
+    running.world.answer(|_| Err(LaunchError::Ambiguous("no answer".to_owned())));
+    insert(&db).await;
+    db.until("select state = 'waiting' and failures = 0 and runner_failures = 1 from rowcall.jobs").await;
+    assert_eq!(attempts(&db).await, "1 RUNNER_FAILED not launched within 00:00:00.3");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_launched_after_all_when_its_attempt_is_over_is_stopped() {
+    let db = TestDatabase::new().await;
+    db.task("task", "REGISTERED", ("", "")).await;
+    let mut running = Running::start(&db).await;
+    let gate = Arc::new(Semaphore::new(0));
+    *running.world.gate.lock().unwrap() = Some(Arc::clone(&gate));
+    insert(&db).await;
+    running.world.asked().await;
+    db.run("select rowcall.cancel(id, 'not needed') from rowcall.jobs").await;
+    assert_eq!(row(&db).await, "ERROR CANCELLED not needed");
+    // The runner was asked before, and answers now.
+    gate.add_permits(1);
+    let launched = running.launch().await;
+    running.world.stopped(launched.attempt.id).await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_timeout_is_tried_again_and_counts() {
+    let more = ("timeout, max_attempts, backoff", "'200 ms', 2, '1 ms'");
+    let (db, running, _) = launched(more).await;
+    assert_eq!(row(&db).await, "ERROR TIMED_OUT ran longer than its timeout of 00:00:00.2 (attempt 2 of 2)");
+    assert_eq!(running.world.stops.lock().unwrap().len(), 2);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_task_that_falls_silent_is_stopped() {
+    let (db, running, launched) = launched(("heartbeat_timeout, max_attempts", "'300 ms', 1")).await;
+    report(&db, "task_start($1)", &launched.token).await;
+    assert_eq!(row(&db).await, "ERROR TIMED_OUT no heartbeat for 00:00:00.3");
+    let stops = running.world.stops.lock().unwrap().clone();
+    assert_eq!(stops, [(launched.attempt.id, "no heartbeat for 00:00:00.3".to_owned())]);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_task_that_reported_and_does_not_leave_is_stopped_and_has_succeeded() {
+    let (db, running, launched) = launched(("", "")).await;
+    report(&db, "task_succeed($1)", &launched.token).await;
+    assert_eq!(row(&db).await, "PROCESSED");
+    let told: String = db.one("select concat_ws(' ', outcome, message) from rowcall.history").await;
+    assert_eq!(told, "SUCCEEDED succeeded, then killed by signal 15 SIGTERM");
+    assert_eq!(running.world.stops.lock().unwrap().len(), 1);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn exit_code_0_is_no_success_where_a_report_is_asked_for() {
+    let (db, running, launched) = launched(("completion, max_attempts", "'report', 1")).await;
+    running.end(&launched, End::exited(0));
+    assert_eq!(row(&db).await, "ERROR TASK_FAILED exited with code 0 without reporting a result");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_snoozed_task_comes_back_without_spending_an_attempt() {
+    let (db, mut running, first) = launched(("max_attempts", "1")).await;
+    report(&db, "task_snooze($1, '10 ms', 'not there yet')", &first.token).await;
+    running.end(&first, End::exited(0));
+    let second = running.launch().await;
+    running.end(&second, End::exited(0));
+    assert_eq!(row(&db).await, "PROCESSED");
+    assert_eq!(attempts(&db).await, "1 SNOOZED not there yet; 2 SUCCEEDED");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn an_end_with_words_that_postgres_cannot_keep_is_settled_all_the_same() {
+    let (db, running, launched) = launched(("max_attempts", "1")).await;
+    let mut end = End::exited(1);
+    end.reason = Some("out\0of memory".to_owned());
+    end.output = Some("\0".to_owned());
+    running.end(&launched, end);
+    assert!(row(&db).await.starts_with("ERROR TASK_FAILED out\u{fffd}of memory"));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn two_thousand_rows_through_two_dispatchers_are_launched_once_each() {
+    let db = TestDatabase::new().await;
+    db.task("task", "REGISTERED", ("", "")).await;
+    let world = Arc::new(World::default());
+    let (mut one, mut two) = tokio::join!(
+        Running::with(settings(&db.url), Arc::clone(&world)),
+        Running::with(settings(&db.url), Arc::clone(&world))
+    );
+    db.run("insert into rowcall.files select from generate_series(1, 2000)").await;
+    for _ in 0..2000 {
+        let launched = tokio::select! { l = one.launch() => l, l = two.launch() => l };
+        world.end(&launched.attempt, End::exited(0));
+    }
+    db.until("select count(*) = 2000 from rowcall.history").await;
+    let told =
+        "select concat_ws(' ', count(*), count(distinct row_key), min(outcome), max(outcome), max(attempts))
+        from rowcall.history";
+    assert_eq!(db.one::<String>(told).await, "2000 2000 SUCCEEDED SUCCEEDED 1");
+    assert_eq!((world.distinct_launches(), world.launches.lock().unwrap().len()), (2000, 2000));
+    assert_eq!(db.one::<i64>("select count(*) from rowcall.files where status = 'PROCESSED'").await, 2000);
+    let both: i64 = db.one("select count(distinct dispatcher_id) from rowcall.attempts").await;
+    assert_eq!(both, 2, "one of them did all the work");
+    one.stop().await;
+    two.stop().await;
+}

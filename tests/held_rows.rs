@@ -1,0 +1,145 @@
+//! One bad row stops nobody: what a transaction holds, or a rule refuses, stalls only itself.
+
+use std::sync::Arc;
+
+use rowcall::job::End;
+
+use crate::support::{Launched, Running, TestDatabase, settings};
+
+async fn insert(db: &TestDatabase, rows: i32) {
+    db.run(&format!("insert into rowcall.files select from generate_series(1, {rows})")).await;
+}
+
+/// The launches of so many rows, in the order of their rows.
+async fn launches(running: &mut Running, rows: usize) -> Vec<Launched> {
+    let mut launches = Vec::new();
+    for _ in 0..rows {
+        launches.push(running.launch().await);
+    }
+    launches.sort_by_key(|launched| launched.attempt.request.command[0].parse::<i64>().unwrap());
+    launches
+}
+
+async fn statuses(db: &TestDatabase) -> String {
+    db.one("select string_agg(status, ' ' order by id) from rowcall.files").await
+}
+
+#[tokio::test]
+async fn a_row_held_at_claim_time_runs_later_and_the_others_now() {
+    let db = TestDatabase::new().await;
+    db.task("task", "REGISTERED", ("command", "array['{{ row.id }}']")).await;
+    insert(&db, 3).await;
+    let other = db.connect().await;
+    other.batch_execute("begin; select from rowcall.files where id = 2 for update").await.unwrap();
+    let mut running = Running::start(&db).await;
+    for launched in launches(&mut running, 2).await {
+        running.end(&launched, End::exited(0));
+    }
+    db.until("select count(*) = 2 from rowcall.history").await;
+    assert_eq!(statuses(&db).await, "PROCESSED REGISTERED PROCESSED");
+    let waiting: String = db.one("select concat_ws(' ', attempts, reason) from rowcall.jobs").await;
+    assert!(waiting.is_empty() || waiting.starts_with('0'), "{waiting}");
+    other.batch_execute("commit").await.unwrap();
+    let last = running.launch().await;
+    assert_eq!(last.attempt.number, 1);
+    running.end(&last, End::exited(0));
+    db.until("select bool_and(status = 'PROCESSED') from rowcall.files").await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn rows_held_at_settle_time_are_settled_later_and_the_others_now() {
+    let db = TestDatabase::new().await;
+    db.task("task", "REGISTERED", ("command", "array['{{ row.id }}']")).await;
+    let mut few = settings(&db.url);
+    // As many are held as fit into a batch.
+    few.dispatcher.batch = 3;
+    let mut running = Running::with(few, Arc::default()).await;
+    insert(&db, 20).await;
+    let launches = launches(&mut running, 20).await;
+    let other = db.connect().await;
+    other.batch_execute("begin; select from rowcall.files where id <= 6 for update").await.unwrap();
+    for launched in &launches[..6] {
+        running.end(launched, End::exited(0));
+    }
+    running.end(&launches[6], End::exited(0));
+    db.until("select count(*) = 1 from rowcall.history").await;
+    for launched in &launches[7..] {
+        running.end(launched, End::exited(0));
+    }
+    db.until("select count(*) = 14 from rowcall.history").await;
+    assert_eq!(db.one::<i64>("select count(*) from rowcall.files where status = 'PROCESSED'").await, 14);
+    other.batch_execute("commit").await.unwrap();
+    db.until("select count(*) = 20 from rowcall.history").await;
+    db.until("select bool_and(status = 'PROCESSED') from rowcall.files").await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_row_being_set_back_while_its_end_is_settled_runs_once_more() {
+    let db = TestDatabase::new().await;
+    db.task("task", "REGISTERED", ("command", "array['{{ row.id }}']")).await;
+    let mut running = Running::start(&db).await;
+    insert(&db, 2).await;
+    let first = launches(&mut running, 2).await;
+    let other = db.connect().await;
+    other.batch_execute("begin; update rowcall.files set status = 'REGISTERED' where id = 1").await.unwrap();
+    for launched in &first {
+        running.end(launched, End::exited(0));
+    }
+    db.until("select count(*) = 1 from rowcall.history").await;
+    assert_eq!(statuses(&db).await, "PROCESSING PROCESSED");
+    other.batch_execute("commit").await.unwrap();
+    let again = running.launch().await;
+    assert_eq!((again.attempt.number, again.attempt.job_id != first[0].attempt.job_id), (1, true));
+    assert_eq!(statuses(&db).await, "PROCESSING PROCESSED");
+    running.end(&again, End::exited(0));
+    db.until("select count(*) = 3 from rowcall.history").await;
+    assert_eq!(statuses(&db).await, "PROCESSED PROCESSED");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_row_that_refuses_its_running_status_is_blocked_with_the_reason() {
+    let db = TestDatabase::new().await;
+    db.task("task", "REGISTERED", ("command", "array['{{ row.id }}']")).await;
+    db.run("alter table rowcall.files add constraint no_two_runs check (id <> 2 or status <> 'PROCESSING')")
+        .await;
+    let mut running = Running::start(&db).await;
+    insert(&db, 3).await;
+    for launched in launches(&mut running, 2).await {
+        running.end(&launched, End::exited(0));
+    }
+    db.until("select count(*) = 2 from rowcall.history").await;
+    assert_eq!(statuses(&db).await, "PROCESSED REGISTERED PROCESSED");
+    let blocked: String = db.one("select concat_ws(' ', state, attempts, reason) from rowcall.jobs").await;
+    assert!(blocked.starts_with("blocked 0 status_running cannot be written: "), "{blocked}");
+    assert!(blocked.contains("no_two_runs"), "{blocked}");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_row_that_refuses_its_end_ends_its_job_and_the_history_tells() {
+    let db = TestDatabase::new().await;
+    db.task("task", "REGISTERED", ("command", "array['{{ row.id }}']")).await;
+    db.run(
+        "create function never() returns trigger language plpgsql as $$ begin raise 'not this one'; end $$;
+         create trigger never before update on rowcall.files for each row
+         when (new.id = 2 and new.status = 'PROCESSED') execute function never()",
+    )
+    .await;
+    let mut running = Running::start(&db).await;
+    insert(&db, 3).await;
+    for launched in launches(&mut running, 3).await {
+        running.end(&launched, End::exited(0));
+    }
+    db.until("select count(*) = 3 from rowcall.history").await;
+    assert_eq!(statuses(&db).await, "PROCESSED PROCESSING PROCESSED");
+    let told: String = db
+        .one("select concat_ws(' ', outcome, write_back) from rowcall.history where row_key->>'id' = '2'")
+        .await;
+    assert!(told.starts_with("SUCCEEDED") && told.contains("not this one"), "{told}");
+    let others: i64 = db.one("select count(*) from rowcall.history where write_back is null").await;
+    assert_eq!(others, 2);
+    running.stop().await;
+}

@@ -1,0 +1,193 @@
+//! A dispatcher may die, be replaced, be cut off, or hang: others go on, and nothing runs twice.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rowcall::job::End;
+use tokio::sync::Semaphore;
+
+use crate::support::{Running, TestDatabase, World, settings};
+
+/// Longer than anything here takes, and shorter than an hour.
+const LIMIT: Duration = Duration::from_secs(20);
+const HOUR: Duration = Duration::from_secs(3600);
+
+async fn prepared() -> (TestDatabase, Arc<World>) {
+    let db = TestDatabase::new().await;
+    db.task("task", "REGISTERED", ("", "")).await;
+    (db, Arc::default())
+}
+
+async fn insert(db: &TestDatabase) {
+    db.run("insert into rowcall.files default values").await;
+}
+
+async fn succeeds(db: &TestDatabase, running: &mut Running) {
+    insert(db).await;
+    let launched = running.launch().await;
+    running.end(&launched, End::exited(0));
+    db.until("select bool_and(status = 'PROCESSED') from rowcall.files").await;
+}
+
+#[tokio::test]
+async fn jobs_run_by_polling_where_listen_is_off() {
+    let (db, world) = prepared().await;
+    let mut settings = settings(&db.url);
+    settings.dispatcher.listen = false;
+    settings.dispatcher.poll_interval_without_listen = Duration::from_millis(50);
+    let mut running = Running::with(settings, world).await;
+    succeeds(&db, &mut running).await;
+    let listening = "select count(*) from pg_stat_activity where datname = current_database()
+        and query ilike 'listen%rowcall_registered%'";
+    assert_eq!(db.one::<i64>(listening).await, 0);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_killed_listener_listens_again() {
+    let (db, world) = prepared().await;
+    let mut settings = settings(&db.url);
+    // Only a notification can explain a launch now.
+    settings.dispatcher.poll_interval = HOUR;
+    settings.dispatcher.poll_interval_without_listen = HOUR;
+    settings.dispatcher.heartbeat_interval = HOUR;
+    settings.dispatcher.dead_after = 2 * HOUR;
+    settings.dispatcher.janitor_interval = HOUR;
+    let mut running = Running::with(settings, world).await;
+    succeeds(&db, &mut running).await;
+    for _ in 0..2 {
+        let kill =
+            "select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = current_database()
+            and pid <> pg_backend_pid() and query ilike 'listen%rowcall_registered%'";
+        // Not before it listens.
+        let killed = async { while db.one::<i64>(kill).await == 0 {} };
+        tokio::time::timeout(LIMIT, killed).await.expect("nobody listens");
+        succeeds(&db, &mut running).await;
+    }
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_drained_dispatcher_leaves_what_runs_to_the_next() {
+    let (db, world) = prepared().await;
+    let mut first = Running::with(settings(&db.url), Arc::clone(&world)).await;
+    insert(&db).await;
+    let launched = first.launch().await;
+    db.until("select launched is not null from rowcall.attempts").await;
+    first.dispatcher.drain();
+    first.dispatcher.finish().await.unwrap();
+    insert(&db).await;
+    // Stopped in good order: nobody waits for dead_after.
+    let mut slow = settings(&db.url);
+    slow.dispatcher.dead_after = HOUR;
+    let mut next = Running::with(slow, Arc::clone(&world)).await;
+    let second = next.launch().await;
+    assert_ne!(second.attempt.id, launched.attempt.id);
+    world.end(&launched.attempt, End::exited(0));
+    world.end(&second.attempt, End::exited(0));
+    db.until("select count(*) = 2 from rowcall.history where outcome = 'SUCCEEDED' and attempts = 1").await;
+    assert_eq!(world.launches.lock().unwrap().len(), 2);
+    assert!(world.stops.lock().unwrap().is_empty());
+    next.stop().await;
+}
+
+#[tokio::test]
+async fn a_drain_does_not_wait_for_a_runner_that_does_not_answer() {
+    let (db, world) = prepared().await;
+    *world.gate.lock().unwrap() = Some(Arc::new(Semaphore::new(0)));
+    let running = Running::with(settings(&db.url), Arc::clone(&world)).await;
+    insert(&db).await;
+    world.asked().await;
+    tokio::time::timeout(LIMIT, running.stop()).await.expect("it still waits for the launch");
+
+    *world.gate.lock().unwrap() = None;
+    let mut next = Running::with(settings(&db.url), Arc::clone(&world)).await;
+    let launched = next.launch().await;
+    next.end(&launched, End::exited(0));
+    db.until("select count(*) = 1 from rowcall.history where attempts = 1").await;
+    next.stop().await;
+}
+
+#[tokio::test]
+async fn a_dead_dispatchers_attempts_are_adopted_after_dead_after() {
+    let (db, world) = prepared().await;
+    let mut first = Running::with(settings(&db.url), Arc::clone(&world)).await;
+    insert(&db).await;
+    let launched = first.launch().await;
+    db.until("select launched is not null from rowcall.attempts").await;
+    let dead = first.dispatcher.id();
+    first.dispatcher.abandon();
+    let next = Running::with(settings(&db.url), Arc::clone(&world)).await;
+    let id = next.dispatcher.id();
+    db.until(&format!("select dispatcher_id = {id} from rowcall.attempts")).await;
+    let silent: f64 = db
+        .one(&format!("select extract(epoch from clock_timestamp() - seen)::float8 from rowcall.dispatchers where id = {dead}"))
+        .await;
+    assert!(silent >= 1.0, "adopted after {silent} s");
+    next.end(&launched, End::exited(0));
+    db.until("select count(*) = 1 from rowcall.history where outcome = 'SUCCEEDED'").await;
+    assert_eq!(world.launches.lock().unwrap().len(), 1);
+    next.stop().await;
+}
+
+#[tokio::test]
+async fn the_late_end_seen_by_a_dispatcher_that_was_taken_for_dead_changes_nothing() {
+    let (db, world) = prepared().await;
+    let mut silent = settings(&db.url);
+    // Lives, but shows no sign of it, and looks at its attempts only when it is told to.
+    silent.dispatcher.heartbeat_interval = HOUR;
+    silent.dispatcher.dead_after = 2 * HOUR;
+    silent.dispatcher.watch_interval = HOUR;
+    let mut first = Running::with(silent, Arc::clone(&world)).await;
+    insert(&db).await;
+    let launched = first.launch().await;
+    db.until("select launched is not null from rowcall.attempts").await;
+    let mut next = Running::with(settings(&db.url), Arc::clone(&world)).await;
+    db.until(&format!("select dispatcher_id = {} from rowcall.attempts", next.dispatcher.id())).await;
+    next.end(&launched, End::exited(3));
+    db.until("select state = 'waiting' from rowcall.jobs").await;
+    // Now the first one hears of an end, and of another one than was settled.
+    first.announce(&launched, End::exited(0));
+    db.run("update rowcall.jobs set due = now()").await;
+    next.wake(&db).await;
+    let again = tokio::select! { l = next.launch() => l, l = first.launch() => l };
+    assert_eq!(again.attempt.number, 2);
+    world.end(&again.attempt, End::exited(0));
+    first.announce(&again, End::exited(0));
+    db.until("exists (select from rowcall.history)").await;
+    let outcomes: Vec<String> =
+        db.one("select array_agg(outcome order by number) from rowcall.attempts").await;
+    assert_eq!(outcomes, ["TASK_FAILED", "SUCCEEDED"]);
+    assert_eq!(db.one::<i64>("select count(*) from rowcall.history").await, 1);
+    next.stop().await;
+    first.stop().await;
+}
+
+#[tokio::test]
+async fn a_dispatcher_that_was_asleep_launches_nothing_that_others_have_taken_over() {
+    let (db, world) = prepared().await;
+    let gate = Arc::new(Semaphore::new(0));
+    let mut first = settings(&db.url);
+    // It can launch one at a time, and the runner keeps it waiting.
+    first.dispatcher.launch_concurrency = 1;
+    *world.gate.lock().unwrap() = Some(Arc::clone(&gate));
+    let first = Running::with(first, Arc::clone(&world)).await;
+    db.run("insert into rowcall.files select from generate_series(1, 2)").await;
+    db.until("select count(*) = 2 from rowcall.attempts").await;
+    world.asked().await;
+    // Meanwhile others take over, run and settle both.
+    *world.gate.lock().unwrap() = None;
+    db.run(
+        "insert into rowcall.dispatchers (host, pid, version, runners) values ('other', 1, '0', '{docker}');
+         update rowcall.attempts set dispatcher_id = (select max(id) from rowcall.dispatchers),
+             launched = now(), external_id = 'elsewhere'",
+    )
+    .await;
+    db.run("update rowcall.attempts set ended = now(), outcome = 'SUCCEEDED'; delete from rowcall.jobs")
+        .await;
+    first.beats(&db).await;
+    gate.add_permits(2);
+    first.stop().await;
+    // The one under way when it fell asleep, and not the other.
+    assert_eq!(world.launches.lock().unwrap().len(), 1);
+}
