@@ -186,7 +186,7 @@ pub async fn a_cancelled_job_stops_its_program<S: Subject>(case: Case<S>) {
 pub async fn what_a_program_leaves_running_ends_with_it<S: Subject>(case: Case<S>) {
     let held = case.fifo("held");
     let gone = held.closed();
-    let told = case.run(&format!("sleep 1000 > {} & exit 0", held.path()), &[], ONCE).await;
+    let told = case.run(&format!("exec 3> {}; sleep 1000 & exit 0", held.path()), &[], ONCE).await;
     assert_eq!(told.outcome, "SUCCEEDED");
     gone.await;
 }
