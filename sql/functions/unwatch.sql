@@ -17,7 +17,9 @@ begin
         execute format('drop trigger if exists rowcall_insert on %s', member);
         execute format('drop trigger if exists rowcall_update on %s', member);
     end loop;
-    execute format('    execute format('    delete from rowcall.source_tables where relation = source;
+    execute format('drop function if exists rowcall.on_insert_%s()', entry.id);
+    execute format('drop function if exists rowcall.on_update_%s()', entry.id);
+    delete from rowcall.source_tables where relation = source;
     with ended as (
         delete from rowcall.jobs j where j.source_table = source and j.state <> 'running' returning j.*
     )
