@@ -69,6 +69,7 @@ async fn a_wish_taken_back_while_the_job_runs_is_forgotten() {
     db.run("update rowcall.files set status = 'DELETED'").await;
     running.end(&launched, End::exited(0));
     db.until("select count(*) = 0 from rowcall.jobs").await;
+    assert_eq!(db.one::<String>("select string_agg(outcome, ' ') from rowcall.history").await, "SUCCEEDED");
     db.run("insert into rowcall.files (id) values (2)").await;
     running.launch().await;
     assert_eq!(running.world.distinct_launches(), 2);

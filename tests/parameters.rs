@@ -111,6 +111,7 @@ async fn a_disabled_task_keeps_its_jobs_until_it_is_enabled() {
     running.stop().await;
 }
 
+#[allow(clippy::many_single_char_names)] // one for each dispatcher
 #[tokio::test]
 async fn max_running_holds_across_dispatchers() {
     let db = TestDatabase::new().await;

@@ -1,5 +1,5 @@
--- Cancels a job: one that waits ends at once, a running one is stopped by its dispatcher. Returns whether
--- there was such a job. The row's status is left to whoever cancels.
+-- Cancels a job: one that waits ends at once, and its row is left as it is; a running one is stopped by its
+-- dispatcher, and its row gets status_failed with the reason. Returns whether there was such a job.
 create or replace function rowcall.cancel(job bigint, reason text default 'cancelled') returns boolean
 language plpgsql
 set search_path = pg_catalog

@@ -1,8 +1,7 @@
 -- Whether a parameters condition lets a row through. A filter ($ ? (@.status == "x")) holds when it finds
 -- something, a predicate ($.attributes.size > 10) when it is true; null and errors within the path are "no".
 -- The _tz form, because the plain one raises where a time with a zone meets one without.
-drop function if exists rowcall.condition_holds(jsonb, jsonpath);
-create function rowcall.condition_holds(row_data jsonb, condition jsonpath) returns boolean
+create or replace function rowcall.condition_holds(row_data jsonb, condition jsonpath) returns boolean
 language sql stable parallel safe
 set search_path = pg_catalog
 as $$

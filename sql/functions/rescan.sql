@@ -2,8 +2,7 @@
 -- With keys, exactly those rows (as the trigger would have). Without, every row that rests in a status with
 -- a task and has neither a job nor a past run of it; what ran before is not run again by a rescan.
 -- Returns the number of jobs made.
-drop function if exists rowcall.rescan(regclass, jsonb[]);
-create function rowcall.rescan(source regclass, keys jsonb[] default null) returns bigint
+create or replace function rowcall.rescan(source regclass, keys jsonb[] default null) returns bigint
 language plpgsql
 set search_path = pg_catalog
 -- As for the triggers: the text of a key must not depend on the caller's settings.

@@ -1,7 +1,6 @@
 -- The rows of a source table with the given keys, as jobs and templates see them. A key whose row is gone
 -- returns nothing; a table that cannot be read returns one row that says so.
-drop function if exists rowcall.source_rows(regclass, jsonb[]);
-create function rowcall.source_rows(source regclass, keys jsonb[])
+create or replace function rowcall.source_rows(source regclass, keys jsonb[])
 returns table (row_key jsonb, status text, row_data jsonb, error text)
 language plpgsql stable
 set search_path = pg_catalog

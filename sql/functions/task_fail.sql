@@ -1,7 +1,6 @@
 -- Ends the attempt as failed. With retry, the job is tried again while it has attempts left; without, it is
 -- over and the row gets its failed status and the message when the task has ended.
-drop function if exists rowcall.task_fail(text, text, jsonb, boolean);
-create function rowcall.task_fail(token text, message text, detail jsonb default null, retry boolean default true)
+create or replace function rowcall.task_fail(token text, message text, detail jsonb default null, retry boolean default true)
 returns void
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp

@@ -1,6 +1,5 @@
 -- A heartbeat, with progress where the task knows any: a fraction from 0 to 1 and a message.
-drop function if exists rowcall.task_progress(text, real, text);
-create function rowcall.task_progress(token text, fraction real default null, message text default null) returns void
+create or replace function rowcall.task_progress(token text, fraction real default null, message text default null) returns void
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$

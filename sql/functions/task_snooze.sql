@@ -1,6 +1,5 @@
 -- Not ready yet: ends the attempt without spending it; the job comes back after the interval.
-drop function if exists rowcall.task_snooze(text, interval, text);
-create function rowcall.task_snooze(token text, snooze interval, reason text default null) returns void
+create or replace function rowcall.task_snooze(token text, snooze interval, reason text default null) returns void
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$

@@ -1,7 +1,6 @@
 -- Admits the first executor of an attempt and hands it its work. Any later caller is told to leave; the
 -- same executor may ask again (its first answer may have been lost), which is why it can name itself.
-drop function if exists rowcall.task_start(text, text);
-create function rowcall.task_start(token text, executor text default null)
+create or replace function rowcall.task_start(token text, executor text default null)
 returns table (job_id bigint, attempt int, task text, source_table text, row_key jsonb, row_data jsonb, "values" jsonb)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp

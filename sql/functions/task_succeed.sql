@@ -1,8 +1,7 @@
 -- Ends the attempt as a success and writes status and result into the row, in the caller's transaction: a
 -- task that stores its output in the same transaction has both or neither. Returns what became of the row:
 -- written | moved | deleted | locked (somebody holds it; the dispatcher writes it when it is free).
-drop function if exists rowcall.task_succeed(text, jsonb);
-create function rowcall.task_succeed(token text, result jsonb default null) returns text
+create or replace function rowcall.task_succeed(token text, result jsonb default null) returns text
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
@@ -48,7 +47,7 @@ begin
     end if;
 
     update rowcall.attempts a
-    set report = 'succeeded', reported = clock_timestamp(), heartbeat = clock_timestamp(),
+    set report = 'succeeded', progress = case when a.progress is not null then 1 end, reported = clock_timestamp(), heartbeat = clock_timestamp(),
         result = task_succeed.result, row_written = (written <> 'locked')
     where a.id = mine.id;
     return written;

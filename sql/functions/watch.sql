@@ -1,7 +1,6 @@
 -- Makes a table a source table: registers it and installs its triggers. Repeating it is safe, and takes up
 -- a changed primary key and new partitions.
-drop function if exists rowcall.watch(regclass, text);
-create function rowcall.watch(source regclass, status_column text default 'status') returns void
+create or replace function rowcall.watch(source regclass, status_column text default 'status') returns void
 language plpgsql
 set search_path = pg_catalog
 as $$

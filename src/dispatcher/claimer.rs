@@ -10,7 +10,9 @@ use super::prepare::prepare;
 use super::shared::{Handle, Shared};
 use super::sleeper::Sleeper;
 use super::{DispatcherError, Mode};
-use crate::database::{Claimed, DatabaseError, SchemaError, claim, guard, promote_waiting, running_counts};
+use crate::database::{
+    Claimed, DatabaseError, SchemaError, claim, guard, lies_down, promote_waiting, running_counts,
+};
 use crate::parameters::Task;
 use crate::runners::{Attempt, Runner};
 
@@ -89,14 +91,21 @@ async fn sleep(
     mut latest: Round,
 ) -> Result<(), SchemaError> {
     let poll = shared.settings.dispatcher.poll_interval;
+    let pid = sleeper.prepare(&shared.database).await?;
     {
-        let lying_down = sleeper.lie_down(&shared.database);
+        // This waits for the transactions of writers who were told that nobody sleeps, for hours perhaps. Once the
+        // wish is in the queue, later writers wake us; one more look then finds what was committed just before.
+        let lying_down = sleeper.lie_down();
         tokio::pin!(lying_down);
+        let mut in_queue = false;
         loop {
-            // It waits for the transactions of earlier writers, for hours perhaps. Later ones wake us already.
+            let limit = if in_queue { until_next(&latest, poll) } else { SOONEST };
             tokio::select! {
                 lain = &mut lying_down => break lain?,
-                () = wait(shared, until_next(&latest, poll)) => latest = round(shared, launch).await?,
+                () = wait(shared, limit) => {
+                    in_queue = in_queue || lies_down(&shared.database.get().await?, pid).await?;
+                    latest = round(shared, launch).await?;
+                }
             }
         }
     }

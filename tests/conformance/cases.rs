@@ -121,8 +121,10 @@ pub async fn the_environment_is_the_contract_and_the_parameters_and_nothing_of_t
     assert_eq!((variables["GREETING"], variables["LINES_"], variables["EMPTY"]), ("row 1", "a\nb", ""));
     // This test is the daemon; cargo has given it plenty.
     let of_any_shell = ["PATH", "LANG", "LC_ALL", "TZ", "HOME", "PWD", "OLDPWD", "SHLVL", "_", "HOSTNAME"];
-    let of_the_daemon = std::env::vars().map(|(name, _)| name).filter(|name| !of_any_shell.contains(&name.as_str()));
-    let (leaked, kept): (Vec<_>, Vec<_>) = of_the_daemon.partition(|name| variables.contains_key(name.as_str()));
+    let of_the_daemon =
+        std::env::vars().map(|(name, _)| name).filter(|name| !of_any_shell.contains(&name.as_str()));
+    let (leaked, kept): (Vec<_>, Vec<_>) =
+        of_the_daemon.partition(|name| variables.contains_key(name.as_str()));
     assert!(!kept.is_empty(), "the daemon of this test has nothing to leak");
     assert!(leaked.is_empty(), "{leaked:?}");
 }
@@ -185,7 +187,7 @@ pub async fn a_cancelled_job_stops_its_program<S: Subject>(case: Case<S>) {
 pub async fn what_a_program_leaves_running_ends_with_it<S: Subject>(case: Case<S>) {
     let held = case.fifo("held");
     let gone = held.closed();
-    let told = case.run(&format!("exec 9> {}; sleep 1000 & exit 0", held.path()), &[], ONCE).await;
+    let told = case.run(&format!("exec 3> {}; sleep 1000 & exit 0", held.path()), &[], ONCE).await;
     assert_eq!(told.outcome, "SUCCEEDED");
     gone.await;
 }

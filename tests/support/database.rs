@@ -42,7 +42,7 @@ impl Cluster {
             }
         };
         if let Some(server) = &cluster.server {
-            cluster.base = server.url("").trim_end_matches('/').to_owned();
+            server.url("").trim_end_matches('/').clone_into(&mut cluster.base);
         }
         let admin = connect(&cluster.url("postgres")).await;
         admin.batch_execute("drop database if exists rowcall_template").await.unwrap();
@@ -149,9 +149,8 @@ impl TestDatabase {
                 self.changes.next().await.expect("the connection that hears of changes ended");
             }
         };
-        if tokio::time::timeout(LIMIT, waiting).await.is_err() {
-            panic!("never true: {condition}\n{}", self.picture().await);
-        }
+        let in_time = tokio::time::timeout(LIMIT, waiting).await.is_ok();
+        assert!(in_time, "never true: {condition}\n{}", self.picture().await);
     }
 
     /// Everything of interest, for a test that fails.

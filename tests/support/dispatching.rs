@@ -38,7 +38,7 @@ pub fn process_settings(url: &str, state_dir: &Path) -> Settings {
     let process = &mut settings.runners.process;
     process.enabled = true;
     process.programs = vec!["/bin/".into(), "/usr/bin/".into(), binaries()];
-    process.state_dir = state_dir.to_owned();
+    state_dir.clone_into(&mut process.state_dir);
     process.max_running = 8;
     process.stop_grace = Duration::from_millis(300);
     settings

@@ -1,0 +1,2 @@
+-- The server's number of this session.
+select pg_backend_pid()
