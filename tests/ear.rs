@@ -24,10 +24,10 @@ impl Ear {
             while let Some(Ok(message)) = poll_fn(|cx| connection.poll_message(cx)).await {
                 match message {
                     AsyncMessage::Notice(notice) => {
-                        heard.heard.lock().unwrap().0.push(notice.message().to_owned())
+                        heard.heard.lock().unwrap().0.push(notice.message().to_owned());
                     }
                     AsyncMessage::Notification(n) => {
-                        heard.heard.lock().unwrap().1.push(n.channel().to_owned())
+                        heard.heard.lock().unwrap().1.push(n.channel().to_owned());
                     }
                     _ => {}
                 }

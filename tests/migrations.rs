@@ -15,7 +15,7 @@ async fn objects(db: &TestDatabase) -> String {
                 where relnamespace = 'rowcall'::regnamespace and attnum > 0
             union all select format('%s %s', conrelid::regclass, pg_get_constraintdef(oid)) from pg_constraint
                 where connamespace = 'rowcall'::regnamespace
-            union all select pg_get_functiondef(oid) || proacl::text from pg_proc where pronamespace = 'rowcall'::regnamespace
+            union all select pg_get_functiondef(oid) || coalesce(proacl::text, '') from pg_proc where pronamespace = 'rowcall'::regnamespace
             union all select pg_get_triggerdef(oid) from pg_trigger where not tgisinternal and tgname <> 'test_changed'
             union all select format('%s %s', name, checksum) from rowcall.functions
             union all select format('%s %s %s', version, name, oldest_daemon) from rowcall.migrations
