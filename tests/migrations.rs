@@ -163,7 +163,7 @@ async fn a_role_that_may_only_create_in_the_database_can_migrate_and_serve() {
     running.end(&launched, End::exited(0));
     db.until("select status = 'PROCESSED' from rowcall.files").await;
     db.until("select count(*) > 1 from pg_class where relname ~ '^history_[0-9]'").await;
+    running.stop().await;
     assert!(!migrate_down(&mut client, 0).await.unwrap().is_empty());
-    running.dispatcher.abandon();
     db.run(&format!("drop owned by {role} cascade; drop role {role}")).await;
 }
