@@ -15,7 +15,7 @@ async fn objects(db: &TestDatabase) -> String {
                 where relnamespace = 'rowcall'::regnamespace and attnum > 0
             union all select format('%s %s', conrelid::regclass, pg_get_constraintdef(oid)) from pg_constraint
                 where connamespace = 'rowcall'::regnamespace
-            union all select pg_get_functiondef(oid) || proacl::text from pg_proc where pronamespace = 'rowcall'::regnamespace
+            union all select pg_get_functiondef(oid) || coalesce(proacl::text, '') from pg_proc where pronamespace = 'rowcall'::regnamespace
             union all select pg_get_triggerdef(oid) from pg_trigger where not tgisinternal and tgname <> 'test_changed'
             union all select format('%s %s', name, checksum) from rowcall.functions
             union all select format('%s %s %s', version, name, oldest_daemon) from rowcall.migrations
@@ -163,7 +163,7 @@ async fn a_role_that_may_only_create_in_the_database_can_migrate_and_serve() {
     running.end(&launched, End::exited(0));
     db.until("select status = 'PROCESSED' from rowcall.files").await;
     db.until("select count(*) > 1 from pg_class where relname ~ '^history_[0-9]'").await;
+    running.stop().await;
     assert!(!migrate_down(&mut client, 0).await.unwrap().is_empty());
-    running.dispatcher.abandon();
     db.run(&format!("drop owned by {role} cascade; drop role {role}")).await;
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use futures_util::future::select_all;
+
 use crate::support::{Running, TestDatabase, settings};
 use rowcall::job::End;
 
@@ -121,30 +123,21 @@ async fn max_running_holds_across_dispatchers() {
             create function public.count_running() returns trigger language plpgsql as
             $$ begin insert into public.highest select count(*) from rowcall.jobs where state = 'running'; return null; end $$;
             create trigger count_running after update on rowcall.jobs for each statement execute function public.count_running()").await;
-    let mut first = Running::start(&db).await;
-    let world = Arc::clone(&first.world);
-    let mut others = Vec::new();
-    for _ in 0..4 {
-        others.push(Running::with(settings(&db.url), Arc::clone(&world)).await);
+    let world = Arc::default();
+    let mut dispatchers = Vec::new();
+    for _ in 0..5 {
+        dispatchers.push(Running::with(settings(&db.url), Arc::clone(&world)).await);
     }
     db.run("insert into rowcall.files select from generate_series(1, 40)").await;
     for _ in 0..40 {
-        let (a, rest) = others.split_at_mut(2);
-        let (b, c) = a.split_at_mut(1);
-        let (d, e) = rest.split_at_mut(1);
-        let launched = tokio::select! {
-            launched = first.launch() => launched,
-            launched = b[0].launch() => launched,
-            launched = c[0].launch() => launched,
-            launched = d[0].launch() => launched,
-            launched = e[0].launch() => launched,
-        };
+        let next = dispatchers.iter_mut().map(|running| Box::pin(running.launch()));
+        let (launched, ..) = select_all(next).await;
         world.end(&launched.attempt, End::exited(0));
     }
     db.until("select count(*) = 40 from rowcall.files where status = 'PROCESSED'").await;
     assert_eq!(db.one::<i64>("select max(running) from public.highest").await, 3);
     assert_eq!(world.distinct_launches(), 40);
-    for running in others.into_iter().chain([first]) {
+    for running in dispatchers {
         running.stop().await;
     }
 }

@@ -10,7 +10,7 @@ async fn launched(more: (&str, &str)) -> (TestDatabase, Running, Launched) {
     let mut running = Running::start(&db).await;
     db.run("insert into rowcall.files (id) values (1)").await;
     let launched = running.launch().await;
-    // Written down a moment later, which would look like a change made by a refused call.
+    // Written down a moment later; that must not look like a change made by a refused call.
     db.until("select launched is not null from rowcall.attempts").await;
     (db, running, launched)
 }
@@ -82,10 +82,9 @@ async fn start_admits_one_executor_and_hands_it_its_work() {
 
 #[tokio::test]
 async fn an_executor_without_a_name_is_admitted_once() {
-    let (db, running, launched) = launched(("", "")).await;
+    let (db, _running, launched) = launched(("", "")).await;
     call(&db, &launched, "task_start($1)").await.unwrap();
     assert!(call(&db, &launched, "task_start($1)").await.unwrap_err().starts_with("RC003"));
-    running.stop().await;
 }
 
 #[tokio::test]
@@ -143,7 +142,6 @@ async fn success_is_written_at_once_and_in_the_callers_transaction() {
     assert_eq!(call(&db, &launched, "task_succeed($1, '{\"n\": 2}')").await.unwrap(), "written");
     let row = "select concat_ws(' ', status, attributes) from rowcall.files";
     assert_eq!(db.one::<String>(row).await, r#"PROCESSED {"result": {"n": 2}}"#);
-    // Again, perhaps with other words: harmless.
     assert_eq!(call(&db, &launched, "task_succeed($1, '{\"n\": 3}')").await.unwrap(), "written");
     for late in ["task_fail($1, 'no')", "task_snooze($1, '1 s')"] {
         assert!(call(&db, &launched, late).await.unwrap_err().starts_with("RC004"));

@@ -275,3 +275,17 @@ async fn a_large_update_after_a_small_one_in_the_same_session_stays_linear() {
     assert_eq!(db.one::<i64>("select count(*) from rowcall.missed_rows").await, 0);
     assert_eq!(db.jobs("loader").await, 30_000);
 }
+
+#[tokio::test]
+async fn writers_never_scan_the_queue() {
+    let db = TestDatabase::new().await;
+    loader(&db).await;
+    // An empty queue, and known to be: the moment in which a plan without index looks cheapest.
+    db.run("analyze rowcall.jobs; insert into rowcall.files (id, status) select i, 'OLD' from generate_series(1, 9) i").await;
+    for ids in ["1", "2, 3, 4"] {
+        db.run(&format!("begin; update rowcall.files set status = 'REGISTERED' where id in ({ids})")).await;
+        let scans = "select seq_scan from pg_stat_xact_all_tables where relid = 'rowcall.jobs'::regclass";
+        assert_eq!(db.one::<i64>(scans).await, 0, "{ids}");
+        db.run("commit").await;
+    }
+}

@@ -29,8 +29,9 @@ declare
     release text;
     note text;
     note_failure text;
-    head constant text := 'create or replace function rowcall.%I() returns trigger '
-        'language plpgsql security definer set search_path = pg_catalog, pg_temp %s as %L';
+    -- A session keeps its plans. One made while the queue was empty would scan the queue whole when it is long.
+    head constant text := 'create or replace function rowcall.%I() returns trigger language plpgsql '
+        'security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off %s as %L';
 begin
     -- The changed rows of an update: those with another status, and those with another key.
     changes := format('select n.* from new_rows n left join old_rows o on %s where o.%2$s is distinct from n.%2$s',

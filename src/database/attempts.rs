@@ -1,5 +1,6 @@
 //! Statements on `rowcall.attempts` while they are open.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use deadpool_postgres::GenericClient;
@@ -97,6 +98,15 @@ pub async fn overdue_attempts(
         .iter()
         .map(|row| Overdue { id: row.get("id"), reason: row.get("reason") })
         .collect())
+}
+
+/// Launch keys of a runner's open attempts, whoever follows them.
+pub async fn open_launch_keys(
+    client: &impl GenericClient,
+    runner: &str,
+) -> Result<HashSet<String>, DatabaseError> {
+    let rows = client.query(include_str!("../../sql/queries/open_launch_keys.sql"), &[&runner]).await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
 /// An attempt taken over from a dispatcher that is gone.

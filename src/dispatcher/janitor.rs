@@ -2,7 +2,7 @@
 
 use super::pace::{Trouble, jittered};
 use super::shared::{Handle, Shared};
-use crate::database::{DatabaseError, janitor};
+use crate::database::{DatabaseError, janitor, open_launch_keys};
 
 /// Tidies at once, then now and then.
 pub async fn run(shared: Handle) {
@@ -26,6 +26,9 @@ async fn tidy(shared: &Shared) -> Result<(), DatabaseError> {
     let client = shared.database.get().await?;
     let (missed, blocked, released) =
         janitor(&client, shared.settings.dispatcher.dead_after, shared.settings.history.keep).await?;
+    for runner in shared.runners.iter() {
+        runner.sweep(&open_launch_keys(&client, runner.name()).await?).await;
+    }
     if missed > 0 {
         tracing::warn!(rows = missed, "a trigger had missed rows; their jobs are made now");
     }

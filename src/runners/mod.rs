@@ -6,7 +6,7 @@
 
 pub mod process;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -128,6 +128,10 @@ pub trait Runner: Send + Sync {
 
     /// The end is in the database; whatever was kept for it can go.
     async fn forget(&self, attempt: &Attempt);
+
+    /// Forgets what nobody else did, because a dispatcher died at the wrong moment: whatever is old and has none
+    /// of these launch keys, those of all open attempts.
+    async fn sweep(&self, _open: &HashSet<String>) {}
 }
 
 /// The runners of a dispatcher, by name.

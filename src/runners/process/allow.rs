@@ -20,6 +20,34 @@ pub fn check_command(target: &str, command: &[String], allowed: &[String]) -> Re
     Ok(())
 }
 
+/// Variables with which a program can be made to run something else than itself.
+const HIJACKING: [&str; 13] = [
+    "BASH_ENV",
+    "ENV",
+    "GCONV_PATH",
+    "IFS",
+    "JAVA_TOOL_OPTIONS",
+    "NODE_OPTIONS",
+    "PATH",
+    "PERL5LIB",
+    "PERL5OPT",
+    "PYTHONPATH",
+    "PYTHONSTARTUP",
+    "RUBYLIB",
+    "RUBYOPT",
+];
+
+/// Refuses variables that would lead around the list of programs.
+pub fn check_environment<'a>(mut names: impl Iterator<Item = &'a String>) -> Result<(), String> {
+    match names.find(|name| name.starts_with("LD_") || HIJACKING.contains(&name.as_str())) {
+        Some(name) => Err(format!(
+            "environment.{name} could make an allowed program run another; set it for the daemon, and name it in \
+             runners.process.pass_environment"
+        )),
+        None => Ok(()),
+    }
+}
+
 /// Refuses a program outside the list, or one that is not there, naming the rule.
 fn check_program(target: &str, allowed: &[String]) -> Result<(), String> {
     if !target.starts_with('/') {
@@ -69,6 +97,14 @@ mod tests {
         assert!(check_program(link.to_str().unwrap(), &rule).is_err());
         let dotted = format!("{}/../../bin/sh", dir.path().display());
         assert!(check_program(&dotted, &rule).is_err());
+    }
+
+    #[test]
+    fn variables_that_lead_around_the_list_are_refused() {
+        let check = |name: &str| check_environment([name.to_owned()].iter());
+        assert_eq!(check("BUCKET"), Ok(()));
+        assert!(check("LD_PRELOAD").unwrap_err().contains("environment.LD_PRELOAD"));
+        assert!(check("BASH_ENV").unwrap_err().contains("pass_environment"));
     }
 
     #[test]

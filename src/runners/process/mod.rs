@@ -10,6 +10,7 @@ mod attempt_dir;
 mod leftovers;
 pub mod supervise;
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
@@ -26,6 +27,9 @@ use attempt_dir::{AttemptDir, Life};
 
 /// A supervisor that has not begun by then never will.
 const BEGIN_GRACE: Duration = Duration::from_secs(10);
+
+/// A directory that no open attempt owns is left alone for so long, in case its attempt is only about to be seen.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(3600);
 
 /// Runs programs from an allow-list. Its attempts can be seen on this machine only.
 #[derive(Debug)]
@@ -129,6 +133,7 @@ impl Runner for ProcessRunner {
         if let Some(key) = request.settings.as_object().and_then(|s| s.keys().next()) {
             return Err(format!("settings.{key}: the process runner takes no settings"));
         }
+        allow::check_environment(request.environment.keys())?;
         allow::check_command(&request.target, &request.command, &self.settings.programs)
     }
 
@@ -204,5 +209,57 @@ impl Runner for ProcessRunner {
         {
             tracing::warn!(attempt = attempt.id, %error, "cannot remove an attempt's directory");
         }
+    }
+
+    async fn sweep(&self, open: &HashSet<String>) {
+        let Ok(entries) = std::fs::read_dir(&self.settings.state_dir) else { return };
+        for entry in entries.flatten() {
+            let (name, dir) = (entry.file_name(), AttemptDir::at(entry.path()));
+            let old = entry.metadata().and_then(|m| m.modified()).ok().and_then(|t| t.elapsed().ok());
+            let ours = name.to_str().is_some_and(|name| name.starts_with("rowcall-") && !open.contains(name));
+            if ours
+                && old.is_some_and(|age| age > FORGOTTEN_AFTER)
+                && dir.life().is_ok_and(|life| life != Life::Supervised)
+                && dir.remove().is_ok()
+            {
+                tracing::info!(directory = %entry.path().display(), "removed what a dead dispatcher left");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::{Sources, load};
+    use std::time::SystemTime;
+
+    #[tokio::test]
+    async fn only_old_directories_without_an_open_attempt_are_swept() {
+        let state = tempfile::tempdir().unwrap();
+        let mut settings = load(&Sources::default()).unwrap().runners.process;
+        settings.state_dir = state.path().to_owned();
+        let (ends, _) = tokio::sync::mpsc::unbounded_channel();
+        let runner = ProcessRunner::new(&settings, ends).unwrap();
+        let long_ago = SystemTime::now() - 2 * FORGOTTEN_AFTER;
+        let make = |key: &str, modified: SystemTime| {
+            let dir = AttemptDir::new(state.path(), key);
+            dir.create().unwrap();
+            let lock = dir.lock().unwrap();
+            std::fs::File::open(dir.path()).unwrap().set_modified(modified).unwrap();
+            lock
+        };
+        let _ = make("rowcall-a-1", long_ago);
+        let _ = make("rowcall-a-2", long_ago);
+        let _ = make("rowcall-a-3", SystemTime::now());
+        let _ = make("somebody-elses", long_ago);
+        let _supervised = make("rowcall-a-4", long_ago);
+        runner.sweep(&HashSet::from(["rowcall-a-2".to_owned()])).await;
+        let mut left: Vec<_> = std::fs::read_dir(state.path())
+            .unwrap()
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .collect();
+        left.sort();
+        assert_eq!(left, ["rowcall-a-2", "rowcall-a-3", "rowcall-a-4", "somebody-elses"]);
     }
 }
