@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use deadpool_postgres::GenericClient;
 use serde_json::Value;
+use tokio_postgres::Client;
+use tokio_postgres::types::Type;
 
 use super::DatabaseError;
 use crate::parameters::Deadlines;
@@ -87,13 +89,15 @@ pub struct Overdue {
 
 /// This dispatcher's attempts that must be stopped now.
 pub async fn overdue_attempts(
-    client: &impl GenericClient,
+    client: &Client,
     dispatcher_id: i64,
     report_grace: Duration,
 ) -> Result<Vec<Overdue>, DatabaseError> {
-    let statement = client.prepare_cached(include_str!("../../sql/queries/attempts_overdue.sql")).await?;
     Ok(client
-        .query(&statement, &[&dispatcher_id, &report_grace.as_secs_f64()])
+        .query_typed(
+            include_str!("../../sql/queries/attempts_overdue.sql"),
+            &[(&dispatcher_id, Type::INT8), (&report_grace.as_secs_f64(), Type::FLOAT8)],
+        )
         .await?
         .iter()
         .map(|row| Overdue { id: row.get("id"), reason: row.get("reason") })

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use deadpool_postgres::GenericClient;
 use serde_json::Value;
+use tokio_postgres::Client;
 
 use super::DatabaseError;
 
@@ -27,6 +28,13 @@ pub struct Claimed {
     pub attempt_id: i64,
     /// Statuses in which the attempt before left the row.
     pub left_in: Option<Value>,
+}
+
+/// Keeps this transaction's statements from reading whole tables by a plan made when they were empty.
+pub async fn prefer_indexes(client: &impl GenericClient) -> Result<(), DatabaseError> {
+    let statement = client.prepare_cached(include_str!("../../sql/queries/prefer_indexes.sql")).await?;
+    client.execute(&statement, &[]).await?;
+    Ok(())
 }
 
 /// How many jobs of each task run now, counted under the lock that makes caps exact.
@@ -64,10 +72,10 @@ pub async fn claim(
         .collect())
 }
 
-/// Makes due jobs claimable: how many, and how long until the next one is due.
-pub async fn promote_waiting(client: &impl GenericClient) -> Result<(i64, Option<Duration>), DatabaseError> {
-    let statement = client.prepare_cached(include_str!("../../sql/queries/promote_waiting.sql")).await?;
-    let row = client.query_one(&statement, &[]).await?;
+/// Makes due jobs claimable: how many, and how long until the next one is due. Planned each time: see
+/// [`prefer_indexes`], which a statement without a transaction of its own cannot use.
+pub async fn promote_waiting(client: &Client) -> Result<(i64, Option<Duration>), DatabaseError> {
+    let row = client.query_typed_one(include_str!("../../sql/queries/promote_waiting.sql"), &[]).await?;
     let next: Option<f64> = row.get("next_in");
     Ok((row.get("promoted"), next.and_then(|s| Duration::try_from_secs_f64(s.max(0.0)).ok())))
 }

@@ -11,7 +11,8 @@ use super::shared::{Handle, Shared};
 use super::sleeper::Sleeper;
 use super::{DispatcherError, Mode};
 use crate::database::{
-    Claimed, DatabaseError, SchemaError, claim, guard, lies_down, promote_waiting, running_counts,
+    Claimed, DatabaseError, SchemaError, claim, guard, lies_down, prefer_indexes, promote_waiting,
+    running_counts,
 };
 use crate::parameters::Task;
 use crate::runners::{Attempt, Runner};
@@ -159,7 +160,9 @@ async fn round(shared: &Shared, launch: &mpsc::Sender<Vec<Attempt>>) -> Result<R
             found += claimed;
         }
         // Only now, so that a job that has just come in need not wait for it.
-        let (promoted, next_due) = promote_waiting(&shared.database.get().await?).await?;
+        let client = shared.database.get().await?;
+        let (promoted, next_due) = promote_waiting(&client).await?;
+        drop(client);
         if promoted == 0 {
             return Ok(Round { found, next_due });
         }
@@ -214,7 +217,9 @@ async fn claim_batch(
             return Ok((0, Vec::new()));
         }
         let transaction = client.transaction().await.map_err(DatabaseError::from)?;
-        let claimed = claim_jobs(&transaction, &tasks, capped, limit).await?;
+        // Sent together, done one after the other.
+        let ((), claimed) =
+            tokio::try_join!(prefer_indexes(&transaction), claim_jobs(&transaction, &tasks, capped, limit))?;
         let guarded = guard(&transaction).await?;
         if shared.parameters.are_as_of(&guarded.parameters_stamp) {
             if claimed.is_empty() {
