@@ -49,18 +49,11 @@ begin
                 join rowcall.source_tables s on s.id = %1$s
                 join rowcall.parameters p on p.source_table = s.relation and p.on_status = n.%3$s::text
                 where p.condition is null or rowcall.condition_holds(to_jsonb(n.*), p.condition)
-                on conflict on constraint one_job_per_task_and_row do update
-                set again = j.state = 'running',
-                    on_status = excluded.on_status,
-                    state = case when j.state = 'running' then 'running' else 'pending' end,
-                    due = case when j.state = 'running' then j.due else now() end,
-                    failures = case when j.state = 'running' then j.failures else 0 end,
-                    runner_failures = case when j.state = 'running' then j.runner_failures else 0 end,
-                    reason = null
+                %4$s
                 returning j.on_status
             )
             select array_agg(distinct rowcall.channel(on_status)) from enqueued$sql$,
-        entry.id, key, status);
+        entry.id, key, status, rowcall.ask_again_sql());
 
     note_moves := format($sql$
             update rowcall.jobs j set moved_to = n.%3$s::text, moved_at = clock_timestamp(), again = false

@@ -23,16 +23,9 @@ begin
               then not exists (select from rowcall.history h
                                where h.source_table = $1 and h.row_key = %1$s and h.task = p.name)
               else %1$s = any ($2) end
-        on conflict on constraint one_job_per_task_and_row do update
-        set again = j.state = 'running',
-            on_status = excluded.on_status,
-            state = case when j.state = 'running' then 'running' else 'pending' end,
-            due = case when j.state = 'running' then j.due else now() end,
-            failures = case when j.state = 'running' then j.failures else 0 end,
-            runner_failures = case when j.state = 'running' then j.runner_failures else 0 end,
-            reason = null
+        %4$s
         where $2 is not null
-    $sql$, key, source, entry.status_column) using source, keys;
+    $sql$, key, source, entry.status_column, rowcall.ask_again_sql()) using source, keys;
     get diagnostics made = row_count;
     if made > 0 then
         perform pg_notify('rowcall_control', '');
