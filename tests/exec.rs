@@ -198,7 +198,7 @@ async fn a_forwarded_stop_is_reported_as_such_even_if_the_program_ends_well() {
     ] {
         let attempt = Attempt::new(("", "")).await;
         let up = attempt.fifo("up");
-        let child = attempt.spawn(&[], &format!("{script}\necho > {}; sleep 1000 & wait; exit 1", up.path()));
+        let child = attempt.spawn(&[], &format!("{script}\necho > {}; sleep 20 & wait; exit 1", up.path()));
         up.read().await;
         kill(Pid::from_raw(child.id().unwrap() as i32), Signal::SIGTERM).unwrap();
         let done = child.wait_with_output().await.unwrap();

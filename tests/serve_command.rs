@@ -159,7 +159,17 @@ async fn help_tells_what_there_is() {
     let (code, out, _) = run(Command::new(env!("CARGO_BIN_EXE_rowcall-task")).args(["exec", "--help"])).await;
     assert!(code == Some(0) && out.contains("--heartbeat-interval") && out.contains("77"), "{out}");
     let (code, _, said) = run(&mut rowcall_task("token", "url", &[], &[])).await;
-    assert!(code == Some(2) && said.contains("PROGRAM"), "{said}");
+    assert!(code == Some(64) && said.contains("PROGRAM"), "{said}");
+}
+
+#[tokio::test]
+async fn a_log_level_that_is_none_is_refused() {
+    let serve = Serve::new().await;
+    let (code, _, said) = run(serve.command().args(["--log-level", "loud", "serve", "--drain"])).await;
+    assert!(code == Some(1) && said.contains("log.level") && said.contains("loud"), "{said}");
+    let (code, ..) =
+        run(serve.command().args(["--log-level", "warn,rowcall=debug", "serve", "--drain"])).await;
+    assert_eq!(code, Some(0));
 }
 
 #[tokio::test]

@@ -127,3 +127,31 @@ async fn files_once_unwatched_stays_so_after_a_migration() {
     db.run("select rowcall.watch('rowcall.files'); insert into rowcall.files default values").await;
     assert_eq!(db.jobs("loader").await, 1);
 }
+
+#[tokio::test]
+async fn only_the_owner_of_the_schema_watches_and_is_told_what_it_needs() {
+    let db = TestDatabase::new().await;
+    let role = format!("stranger_{}", db.one::<String>("select current_database()::text").await);
+    db.run(&format!(
+        "create role {role}; grant usage on schema rowcall to {role}; grant create on schema public to {role};
+         grant select on rowcall.source_tables to {role};
+         set role {role}; create table theirs (id int primary key, status text)"
+    ))
+    .await;
+    let refused = db.refused("select rowcall.watch('theirs')").await;
+    assert!(
+        refused.contains("42501") && refused.contains("GRANT SELECT, UPDATE, TRIGGER ON public.theirs"),
+        "{refused}"
+    );
+    db.run(&format!("reset role; drop table theirs; drop owned by {role}; drop role {role}")).await;
+}
+
+#[tokio::test]
+async fn rescan_makes_the_jobs_that_unwatching_cancelled_before_they_ran() {
+    let db = TestDatabase::new().await;
+    db.task("loader", "REGISTERED", ("", "")).await;
+    db.run("insert into rowcall.files default values; select rowcall.unwatch('rowcall.files')").await;
+    assert_eq!(db.jobs("loader").await, 0);
+    db.run("select rowcall.watch('rowcall.files')").await;
+    assert_eq!(db.one::<i64>("select rowcall.rescan('rowcall.files')").await, 1);
+}

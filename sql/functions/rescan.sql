@@ -21,7 +21,8 @@ begin
         where (p.condition is null or rowcall.condition_holds(to_jsonb(t.*), p.condition))
           and case when $2 is null
               then not exists (select from rowcall.history h
-                               where h.source_table = $1 and h.row_key = %1$s and h.task = p.name)
+                               where h.source_table = $1 and h.row_key = %1$s and h.task = p.name
+                                 and h.attempts > 0)
               else %1$s = any ($2) end
         %4$s
         where $2 is not null

@@ -14,11 +14,22 @@ begin
                          to_regproc(format('rowcall.on_update_%s', entry.id)))
         group by tgrelid
     loop
-        execute format('drop trigger if exists rowcall_insert on %s', member);
-        execute format('drop trigger if exists rowcall_update on %s', member);
+        begin
+            execute format('drop trigger if exists rowcall_insert on %s', member);
+            execute format('drop trigger if exists rowcall_update on %s', member);
+        exception when insufficient_privilege then
+            -- To drop a trigger takes more than to make one. Without its entry below it does nothing.
+            raise warning 'rowcall.unwatch: the triggers on % stay, idle: %', member, sqlerrm
+                using hint = format('Its owner can: DROP TRIGGER rowcall_insert ON %1$s; DROP TRIGGER rowcall_update ON %1$s;',
+                    member);
+        end;
     end loop;
-    execute format('drop function if exists rowcall.on_insert_%s()', entry.id);
-    execute format('drop function if exists rowcall.on_update_%s()', entry.id);
+    begin
+        execute format('drop function if exists rowcall.on_insert_%s()', entry.id);
+        execute format('drop function if exists rowcall.on_update_%s()', entry.id);
+    exception when dependent_objects_still_exist then
+        -- The triggers that stayed.
+    end;
     delete from rowcall.source_tables where relation = source;
     with ended as (
         delete from rowcall.jobs j where j.source_table = source and j.state <> 'running' returning j.*

@@ -10,7 +10,15 @@ declare
     types text[];
     status_type text;
     touch text;
+    owner name := (select pg_get_userbyid(nspowner) from pg_namespace where nspname = 'rowcall');
 begin
+    -- The triggers run as who makes them, and only their owner can renew them in an upgrade.
+    if current_user <> owner then
+        raise exception 'rowcall.watch: only % can watch a table, not %', owner, current_user
+            using errcode = '42501',
+                  hint = format('As the owner of the table: GRANT SELECT, UPDATE, TRIGGER ON %1$s TO %2$I; (and USAGE on its '
+                      'schema). Then, as %2$s: SELECT rowcall.watch(%1$L);', source, owner);
+    end if;
     if kind not in ('r', 'p') then
         raise exception 'rowcall.watch: % is not a table', source
             using errcode = '42809', hint = 'Only ordinary and partitioned tables can be watched.';

@@ -47,7 +47,10 @@ struct Exec {
 }
 
 fn main() {
-    let Cli { command: Command::Exec(args) } = Cli::parse();
+    let Cli { command: Command::Exec(args) } = Cli::try_parse().unwrap_or_else(|error| {
+        let _ = error.print();
+        std::process::exit(if error.use_stderr() { exec::EXIT_USAGE } else { 0 })
+    });
     let options = exec::Options {
         heartbeat_interval: args.heartbeat_interval,
         start_limit: args.start_limit,

@@ -6,7 +6,7 @@ mod serve;
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::{Parser, Subcommand};
 use rowcall::settings::{LogFormat, LogSettings, Settings, Sources, load};
 use tracing_subscriber::EnvFilter;
@@ -69,6 +69,17 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
 
 /// Logs go to standard error: standard output belongs to what a command prints.
 fn start_log(settings: &LogSettings) -> anyhow::Result<()> {
+    let level = settings.level.as_str();
+    let levels = ["off", "error", "warn", "info", "debug", "trace"];
+    // A filter takes any word for the name of a module, and would then log nothing at all.
+    if !level.contains('=')
+        && !level.split(',').all(|word| levels.contains(&word.trim().to_lowercase().as_str()))
+    {
+        bail!(
+            "log.level: {level:?} is neither one of {} nor a filter such as rowcall=debug",
+            levels.join(", ")
+        );
+    }
     let filter: EnvFilter = settings
         .level
         .parse()

@@ -56,7 +56,8 @@ impl From<deadpool_postgres::PoolError> for DatabaseError {
 
 /// Reads a connection string, saying what is wrong with it without repeating it.
 pub fn parse_url(url: &str) -> Result<Config, DatabaseError> {
-    const FORM: &str = "set DATABASE_URL or database.url to postgresql://user:password@host:port/dbname";
+    const FORM: &str =
+        "set DATABASE_URL or database.url to the form postgresql://user:password@host:port/dbname";
     if url.is_empty() {
         return Err(DatabaseError::Url(format!("no database is named: {FORM}")));
     }
@@ -66,6 +67,11 @@ pub fn parse_url(url: &str) -> Result<Config, DatabaseError> {
     })?;
     if config.get_hosts().is_empty() {
         return Err(DatabaseError::Url(format!("the database URL names no host; {FORM}")));
+    }
+    if config.get_ssl_mode() == tokio_postgres::config::SslMode::Require {
+        return Err(DatabaseError::Url(
+            "the database URL asks for sslmode=require, and this version of rowcall cannot encrypt connections".to_owned(),
+        ));
     }
     if config.get_application_name().is_none() {
         config.application_name("rowcall");

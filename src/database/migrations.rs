@@ -9,6 +9,8 @@ use include_dir::{Dir, include_dir};
 use sha2::{Digest as _, Sha256};
 use tokio_postgres::{Client, Transaction};
 
+use super::DatabaseError;
+
 static MIGRATIONS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/sql/migrations");
 static FUNCTIONS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/sql/functions");
 
@@ -188,12 +190,14 @@ fn make_plan(applied: &[i32], functions: &HashMap<String, String>) -> anyhow::Re
 pub async fn migrate(client: &mut Client) -> anyhow::Result<Plan> {
     let transaction = client.transaction().await?;
     transaction.execute(include_str!("../../sql/queries/migrations_lock.sql"), &[]).await?;
-    transaction.batch_execute(include_str!("../../sql/queries/migrations_prepare.sql")).await?;
+    let prepare = include_str!("../../sql/queries/migrations_prepare.sql");
+    transaction.batch_execute(prepare).await.map_err(DatabaseError::from)?;
     let plan = read_plan(&transaction).await?;
     for m in &plan.migrations {
         transaction
             .batch_execute(m.up)
             .await
+            .map_err(DatabaseError::from)
             .with_context(|| format!("migration {} {} failed", m.version, m.name))?;
         transaction
             .execute(
@@ -203,13 +207,15 @@ pub async fn migrate(client: &mut Client) -> anyhow::Result<Plan> {
             .await?;
     }
     for (name, text) in &plan.functions {
-        transaction.batch_execute(text).await.with_context(|| format!("function {name} failed"))?;
+        let done = transaction.batch_execute(text).await.map_err(DatabaseError::from);
+        done.with_context(|| format!("function {name} failed"))?;
         transaction
             .execute(include_str!("../../sql/queries/function_record.sql"), &[name, &checksum(text)])
             .await?;
     }
     if !plan.functions.is_empty() {
-        transaction.execute(include_str!("../../sql/queries/triggers_renew.sql"), &[]).await?;
+        let done = transaction.execute(include_str!("../../sql/queries/triggers_renew.sql"), &[]).await;
+        done.map_err(DatabaseError::from).context("the triggers of watched tables could not be renewed")?;
     }
     transaction.commit().await?;
     Ok(plan)
@@ -243,6 +249,7 @@ pub async fn migrate_down(client: &mut Client, to: i32) -> anyhow::Result<Vec<Mi
         transaction
             .batch_execute(m.down)
             .await
+            .map_err(DatabaseError::from)
             .with_context(|| format!("the way back from migration {} {} failed", m.version, m.name))?;
         transaction.execute(include_str!("../../sql/queries/migration_forget.sql"), &[&version]).await?;
         undone.push(*m);
