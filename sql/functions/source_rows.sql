@@ -1,5 +1,5 @@
 -- The rows of a source table with the given keys, as jobs and templates see them. A key whose row is gone
--- returns nothing; a table that cannot be read returns one row that says so.
+-- returns nothing; a table that cannot be read returns one row that says so ("locked" if it only takes time).
 create or replace function rowcall.source_rows(source regclass, keys jsonb[])
 returns table (row_key jsonb, status text, row_data jsonb, error text)
 language plpgsql stable
@@ -13,7 +13,10 @@ begin
     return query execute format(
         'select w.key, t.%I::text, to_jsonb(t.*), null::text from unnest($1) as w(key) join %s t on %s',
         entry.status_column, source, rowcall.key_match_sql(entry, 't', 'w.key')) using keys;
-exception when others then
-    return query select null::jsonb, null::text, null::jsonb, sqlerrm;
+exception
+    when lock_not_available then
+        return query select null::jsonb, null::text, null::jsonb, 'locked';
+    when others then
+        return query select null::jsonb, null::text, null::jsonb, sqlerrm;
 end
 $$;

@@ -31,7 +31,7 @@ begin
 
     -- The job's row first, as the settler does: whoever holds it is asking for the row again just now.
     select j.again into asked_again from rowcall.jobs j
-    where j.attempt_id = mine.id for update skip locked;
+    where j.id = mine.job_id and j.attempt_id = mine.id for update skip locked;
     if asked_again then
         written := 'moved';
     elsif found then

@@ -19,6 +19,8 @@ declare
     entry rowcall.source_tables;
     statement text;
     i int;
+    -- Where somebody has locked the table, or what its triggers need, each row would wait for the lock timeout.
+    waits_left int := 3;
 begin
     select * into entry from rowcall.source_tables where relation = source;
     if not found then
@@ -72,6 +74,11 @@ begin
         end loop;
     exception when others then
         for i in 1 .. cardinality(keys) loop
+            if waits_left = 0 then
+                place := i; state := 'locked'; error := null;
+                return next;
+                continue;
+            end if;
             begin
                 for place, state, error in
                     execute statement using keys[i:i], expected[i:i], statuses[i:i], merges[i:i]
@@ -81,6 +88,7 @@ begin
                 end loop;
             exception
                 when lock_not_available or deadlock_detected or serialization_failure then
+                    waits_left := waits_left - 1;
                     place := i; state := 'locked'; error := sqlerrm;
                     return next;
                 when others then

@@ -153,7 +153,7 @@ comment on column rowcall.jobs.runner_failures is 'Attempts that ended by no fau
 -- Claim order within a task; the claimer visits the tasks in order of their priority.
 create index jobs_pending on rowcall.jobs (task, due, id) where state = 'pending';
 create index jobs_waiting on rowcall.jobs (due) where state = 'waiting';
-create index jobs_blocked on rowcall.jobs (source_table) where state = 'blocked';
+create index jobs_blocked on rowcall.jobs (source_table, row_key) where state = 'blocked';
 create index jobs_running on rowcall.jobs (task) where state = 'running';
 
 create table rowcall.dispatchers (

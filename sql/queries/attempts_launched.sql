@@ -1,5 +1,16 @@
--- Attempts that their runner has taken.
-update rowcall.attempts a
-set launched = coalesce(a.launched, now()), external_id = l.external_id
-from unnest($1::bigint[], $2::text[]) as l(id, external_id)
-where a.id = l.id and a.ended is null
+-- Attempts that their runner has taken. Those that somebody holds just now (a task in its own transaction) are
+-- returned, to be written down later.
+with taken as (
+    select * from unnest($1::bigint[], $2::text[]) as l(id, external_id)
+), free as (
+    select a.id from rowcall.attempts a join taken on taken.id = a.id
+    where a.ended is null for update of a skip locked
+), written as (
+    update rowcall.attempts a
+    set launched = coalesce(a.launched, now()), external_id = taken.external_id
+    from taken join free using (id)
+    where a.id = taken.id
+    returning a.id
+)
+select a.id from rowcall.attempts a join taken on taken.id = a.id
+where a.ended is null and a.id not in (select id from written)

@@ -13,11 +13,17 @@ with mine as (
     from rowcall.attempts a
     join rowcall.jobs j on j.id = a.job_id and j.attempt_id = a.id
     where a.dispatcher_id = $1 and a.ended is null
+), markable as (
+    -- A task that hangs in a transaction of its own may hold its attempt: it is stopped all the same, and the mark
+    -- made when that has set the attempt free.
+    select a.id, m.overdue from rowcall.attempts a join mine m on m.id = a.id
+    where m.overdue is not null and m.done is null and a.stop_requested is null
+    for update of a skip locked
 ), marked as (
     update rowcall.attempts a set stop_requested = m.overdue,
         stop_outcome = case when a.launched is null then 'RUNNER_FAILED' else 'TIMED_OUT' end
-    from mine m
-    where a.id = m.id and m.overdue is not null and m.done is null and a.stop_requested is null
+    from markable m
+    where a.id = m.id
 )
 select id, coalesce(stop_requested, case when done is null then overdue end, 'it reported its end and did not leave') as reason
 from mine

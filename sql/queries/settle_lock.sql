@@ -5,6 +5,6 @@ select a.id, a.job_id, a.number, a.report, a.message, a.detail, a.result, a.retr
     a.request, a.row_key, a.source_table::oid as source_table,
     j.again, j.moved_to, j.failures, j.runner_failures
 from rowcall.attempts a
-join rowcall.jobs j on j.attempt_id = a.id
+join rowcall.jobs j on j.id = a.job_id and j.attempt_id = a.id
 where a.id = any ($1) and a.ended is null
 for update skip locked

@@ -67,15 +67,14 @@ fn column<'a, T>(attempts: &'a [NewAttempt], field: impl Fn(&'a NewAttempt) -> T
     attempts.iter().map(field).collect()
 }
 
-/// Attempts that their runner has taken, with its name for them.
+/// Attempts that their runner has taken, with its name for them. Returns those that somebody holds: to be told again.
 pub async fn mark_launched(
     client: &impl GenericClient,
     launched: &[(i64, String)],
-) -> Result<(), DatabaseError> {
+) -> Result<Vec<i64>, DatabaseError> {
     let (ids, external): (Vec<i64>, Vec<&str>) = launched.iter().map(|(id, e)| (*id, e.as_str())).unzip();
     let statement = client.prepare_cached(include_str!("../../sql/queries/attempts_launched.sql")).await?;
-    client.execute(&statement, &[&ids, &external]).await?;
-    Ok(())
+    Ok(client.query(&statement, &[&ids, &external]).await?.iter().map(|row| row.get(0)).collect())
 }
 
 /// An attempt that must be stopped, and why.

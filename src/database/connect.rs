@@ -92,7 +92,11 @@ impl Database {
         let mut config = parse_url(&settings.url)?;
         config.connect_timeout(settings.connect_timeout);
         // A peer that vanished without a word is noticed in about a minute, not in two hours.
-        config.keepalives_idle(Duration::from_secs(30));
+        config
+            .keepalives_idle(Duration::from_secs(30))
+            .keepalives_interval(Duration::from_secs(10))
+            .keepalives_retries(3)
+            .tcp_user_timeout(Duration::from_secs(60));
         let manager = Manager::from_config(
             config.clone(),
             NoTls,

@@ -30,9 +30,10 @@ pub struct Claimed {
     pub left_in: Option<Value>,
 }
 
-/// Keeps this transaction's statements from reading whole tables by a plan made when they were empty.
-pub async fn prefer_indexes(client: &impl GenericClient) -> Result<(), DatabaseError> {
-    let statement = client.prepare_cached(include_str!("../../sql/queries/prefer_indexes.sql")).await?;
+/// Keeps this transaction's statements from waiting long for anybody's lock, and from reading whole tables by a
+/// plan made when they were empty.
+pub async fn be_careful(client: &impl GenericClient) -> Result<(), DatabaseError> {
+    let statement = client.prepare_cached(include_str!("../../sql/queries/careful.sql")).await?;
     client.execute(&statement, &[]).await?;
     Ok(())
 }
@@ -73,7 +74,7 @@ pub async fn claim(
 }
 
 /// Makes due jobs claimable: how many, and how long until the next one is due. Planned each time: see
-/// [`prefer_indexes`], which a statement without a transaction of its own cannot use.
+/// [`be_careful`], which a statement without a transaction of its own cannot use.
 pub async fn promote_waiting(client: &Client) -> Result<(i64, Option<Duration>), DatabaseError> {
     let row = client.query_typed_one(include_str!("../../sql/queries/promote_waiting.sql"), &[]).await?;
     let next: Option<f64> = row.get("next_in");

@@ -20,7 +20,7 @@ pub use attempts::{
 pub use connect::{Database, DatabaseError, parse_url};
 pub use dispatchers::{Registration, dispatcher_seen, dispatcher_stopped, register_dispatcher};
 pub use jobs::{
-    Claimed, block, claim, defer, janitor, mark_obsolete, prefer_indexes, promote_waiting, running_counts,
+    Claimed, be_careful, block, claim, defer, janitor, mark_obsolete, promote_waiting, running_counts,
 };
 pub use migrations::{Migration, MigrationStatus, Plan, migrate, migrate_down, migration_status, plan};
 pub use notifications::{Notifications, Subscription, backend_pid, get_up, lie_down, lies_down, notify};

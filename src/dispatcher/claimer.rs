@@ -11,8 +11,7 @@ use super::shared::{Handle, Shared};
 use super::sleeper::Sleeper;
 use super::{DispatcherError, Mode};
 use crate::database::{
-    Claimed, DatabaseError, SchemaError, claim, guard, lies_down, prefer_indexes, promote_waiting,
-    running_counts,
+    Claimed, DatabaseError, SchemaError, be_careful, claim, guard, lies_down, promote_waiting, running_counts,
 };
 use crate::parameters::Task;
 use crate::runners::{Attempt, Runner};
@@ -95,12 +94,14 @@ async fn sleep(
     let pid = sleeper.prepare(&shared.database).await?;
     {
         // This waits for the transactions of writers who were told that nobody sleeps, for hours perhaps. Once the
-        // wish is in the queue, later writers wake us; one more look then finds what was committed just before.
+        // wish is in the queue, later writers wake us, and one more look finds what was committed just before. Of
+        // several writers still at work then, the last one's end wakes us; the others are found by looking.
+        let floor = shared.settings.dispatcher.poll_interval_without_listen;
         let lying_down = sleeper.lie_down();
         tokio::pin!(lying_down);
         let mut in_queue = false;
         loop {
-            let limit = if in_queue { until_next(&latest, poll) } else { SOONEST };
+            let limit = if in_queue { until_next(&latest, floor) } else { SOONEST };
             tokio::select! {
                 lain = &mut lying_down => break lain?,
                 () = wait(shared, limit) => {
@@ -148,7 +149,7 @@ fn room(shared: &Shared, runner: &dyn Runner) -> usize {
 
 /// Claims until there is nothing to claim or no more room.
 async fn round(shared: &Shared, launch: &mpsc::Sender<Vec<Attempt>>) -> Result<Round, SchemaError> {
-    if !shared.runners.iter().any(|runner| any_task(shared, runner.name())) {
+    if !shared.runners.iter().any(|r| any_task(shared, r.name()) && room(shared, r.as_ref()) > 0) {
         // Nothing to claim would be found, and so no new task be noticed.
         let client = shared.database.get().await?;
         let guarded = guard(&client).await?;
@@ -219,7 +220,7 @@ async fn claim_batch(
         let transaction = client.transaction().await.map_err(DatabaseError::from)?;
         // Sent together, done one after the other.
         let ((), claimed) =
-            tokio::try_join!(prefer_indexes(&transaction), claim_jobs(&transaction, &tasks, capped, limit))?;
+            tokio::try_join!(be_careful(&transaction), claim_jobs(&transaction, &tasks, capped, limit))?;
         let guarded = guard(&transaction).await?;
         if shared.parameters.are_as_of(&guarded.parameters_stamp) {
             if claimed.is_empty() {

@@ -86,6 +86,11 @@ impl Following {
         self.lock().values().filter(|f| !f.launched).map(|f| f.attempt.id).collect()
     }
 
+    /// All ids.
+    pub fn ids(&self) -> Vec<i64> {
+        self.lock().keys().copied().collect()
+    }
+
     /// Those that a runner has taken.
     pub fn launched_on(&self, runner: &str) -> Vec<Attempt> {
         self.lock()

@@ -1,14 +1,18 @@
 //! Hands attempts to their runners, a bounded number at a time, and writes down what the runners call them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc};
 
-use super::pace::Trouble;
+use super::pace::{Trouble, jittered};
 use super::shared::Handle;
 use crate::database::{mark_launched, settled_elsewhere};
 use crate::job::End;
 use crate::runners::{Attempt, LaunchError};
+
+/// How long an attempt that somebody holds is left alone.
+const HELD: Duration = Duration::from_millis(250);
 
 /// Launches what comes in until the channel closes.
 pub async fn run(
@@ -24,8 +28,12 @@ pub async fn run(
         };
         let Some(batch) = batch else { return };
         for attempt in batch {
+            let slot = tokio::select! {
+                () = shared.stopping.cancelled() => return,
+                slot = Arc::clone(&slots).acquire_owned() => slot,
+            };
             // Never closed.
-            let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
+            let Ok(slot) = slot else { return };
             let (shared, launched) = (Arc::clone(&shared), launched.clone());
             tokio::spawn(async move {
                 launch(&shared, &attempt, &launched).await;
@@ -103,34 +111,28 @@ async fn stop_if_over(shared: &Handle, attempt: &Attempt, external_id: String) {
 
 /// Writes down launches, as many at a time as have come together.
 pub async fn record(shared: Handle, mut launched: mpsc::UnboundedReceiver<(i64, String)>) {
-    let mut batch = Vec::new();
+    let mut batch: Vec<(i64, String)> = Vec::new();
     let mut trouble = Trouble::new("recording launches");
+    let mut pause = None;
     loop {
-        let received = tokio::select! {
+        tokio::select! {
             biased;
-            received = launched.recv_many(&mut batch, shared.settings.dispatcher.batch) => received,
+            received = launched.recv_many(&mut batch, shared.settings.dispatcher.batch) => if received == 0 { return },
+            () = tokio::time::sleep(pause.unwrap_or(Duration::MAX)), if pause.is_some() => {}
             // A launch that hangs must not hold up the end; the next dispatcher repeats it with the same key.
             () = shared.stopping.cancelled() => return,
+        }
+        let done = match shared.database.get().await {
+            Ok(client) => mark_launched(&client, &batch).await,
+            Err(error) => Err(error),
         };
-        if received == 0 {
-            return;
-        }
-        loop {
-            let done = match shared.database.get().await {
-                Ok(client) => mark_launched(&client, &batch).await,
-                Err(error) => Err(error),
-            };
-            match done {
-                Ok(()) => break trouble.over(),
-                Err(error) => {
-                    let wait = trouble.wait(&error);
-                    tokio::select! {
-                        () = shared.stopping.cancelled() => return,
-                        () = tokio::time::sleep(wait) => {}
-                    }
-                }
+        pause = match done {
+            Ok(held) => {
+                trouble.over();
+                batch.retain(|(id, _)| held.contains(id));
+                (!batch.is_empty()).then(|| jittered(HELD))
             }
-        }
-        batch.clear();
+            Err(error) => Some(trouble.wait(&error)),
+        };
     }
 }

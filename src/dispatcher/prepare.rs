@@ -22,6 +22,9 @@ use crate::runners::{Attempt, Request};
 /// How long a job whose row somebody holds is left alone.
 const ROW_HELD: Duration = Duration::from_millis(500);
 
+/// The word of `rowcall.source_rows` for a table that somebody has locked.
+const LOCKED: &str = "locked";
+
 /// What claimed jobs turned out to be.
 #[derive(Default)]
 struct Sorted {
@@ -44,6 +47,7 @@ pub async fn prepare(
     for (source_table, jobs) in grouped(claimed, |job| job.source_table) {
         let keys: Vec<Value> = jobs.iter().map(|job| job.row_key.clone()).collect();
         match source_rows(client, source_table, &keys).await? {
+            Err(error) if error == LOCKED => sorted.held.extend(jobs.into_iter().map(|job| job.job_id)),
             Err(error) => sorted
                 .blocked
                 .extend(jobs.into_iter().map(|job| (job.job_id, format!("the row cannot be read: {error}")))),
@@ -63,8 +67,8 @@ pub async fn prepare(
     block(client, &sorted.blocked).await?;
     mark_obsolete(client, &sorted.obsolete).await?;
     defer(client, &sorted.held, jittered(ROW_HELD)).await?;
-    for (job, reason) in &sorted.blocked {
-        tracing::warn!(job, reason, "job blocked");
+    for (reason, jobs) in grouped(sorted.blocked, |(_, reason)| reason.clone()) {
+        tracing::warn!(jobs = jobs.len(), first_job = jobs[0].0, reason, "blocked");
     }
     Ok(attempts)
 }

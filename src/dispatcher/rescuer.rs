@@ -8,9 +8,10 @@ use std::time::Instant;
 use tokio::sync::mpsc;
 
 use super::DispatcherError;
+use super::following::Followed;
 use super::pace::{Trouble, jittered};
 use super::shared::{Handle, Shared};
-use crate::database::{DatabaseError, dispatcher_seen, rescue_attempts, taken_over};
+use crate::database::{DatabaseError, dispatcher_seen, rescue_attempts, settled_elsewhere, taken_over};
 use crate::runners::{Attempt, Request};
 
 /// Looks at once, then with every heartbeat.
@@ -41,10 +42,19 @@ async fn beat(shared: &Shared, launch: &mpsc::Sender<Vec<Attempt>>) -> Result<bo
     }
     // After a long silence (a machine that slept, a database out of reach) others may have run, settled and
     // forgotten what waits here to be launched.
-    let unlaunched = shared.following.unlaunched();
-    if !unlaunched.is_empty() {
-        for id in taken_over(&client, shared.id, &unlaunched).await? {
-            shared.following.remove(id);
+    let silent = shared.seen.borrow().elapsed() > shared.settings.dispatcher.dead_after;
+    let doubtful = if silent { shared.following.ids() } else { shared.following.unlaunched() };
+    if !doubtful.is_empty() {
+        let over = if silent { settled_elsewhere(&client, &doubtful).await? } else { Vec::new() };
+        for id in taken_over(&client, shared.id, &doubtful).await? {
+            // What another dispatcher follows is its own; what is over must not run on with nobody to end it.
+            if let Some(Followed { attempt, .. }) = shared.following.remove(id)
+                && over.contains(&id)
+                && let Some(runner) = shared.runners.get(&attempt.request.runner)
+                && let Err(error) = runner.stop(&attempt, "its attempt was settled elsewhere").await
+            {
+                tracing::warn!(attempt = id, error, "cannot be stopped");
+            }
         }
     }
     shared.seen.send_replace(now);
@@ -86,7 +96,9 @@ async fn beat(shared: &Shared, launch: &mpsc::Sender<Vec<Attempt>>) -> Result<bo
         }
     }
     if !relaunch.is_empty() {
-        let _ = launch.send(relaunch).await;
+        // Not awaited here: what waits to be launched waits for our next heartbeat.
+        let launch = launch.clone();
+        tokio::spawn(async move { launch.send(relaunch).await });
     }
     Ok(true)
 }

@@ -14,8 +14,8 @@ use super::pace::{Trouble, jittered};
 use super::prepare::grouped;
 use super::shared::{Handle, Shared};
 use crate::database::{
-    DatabaseError, Ended, Finished, Open, Retried, RowWriting, Written, finish_jobs, lock_for_settling,
-    prefer_indexes, retry_jobs, settle_attempts, settled_elsewhere, write_back,
+    DatabaseError, Ended, Finished, Open, Retried, RowWriting, Written, be_careful, finish_jobs,
+    lock_for_settling, retry_jobs, settle_attempts, settled_elsewhere, write_back,
 };
 use crate::job::{End, Facts, How, Next, Outcome, Report, RowWrite, Settlement, settle};
 use crate::runners::Request;
@@ -135,7 +135,7 @@ async fn settle_batch(
     }
     let mut client = shared.database.get().await?;
     let transaction = client.transaction().await?;
-    let ((), open) = tokio::try_join!(prefer_indexes(&transaction), lock_for_settling(&transaction, ids))?;
+    let ((), open) = tokio::try_join!(be_careful(&transaction), lock_for_settling(&transaction, ids))?;
     let mut done = Vec::new();
     if open.len() < ids.len() {
         done = settled_elsewhere(&transaction, ids).await?;

@@ -72,11 +72,15 @@ pub fn render(task: &Task, job: JobContext<'_>, row: &Value) -> Result<Request, 
     })
 }
 
+/// Instructions that one template may take: far more than an argument needs, far less than anybody would notice.
+const FUEL: u64 = 100_000;
+
 /// Strict: a name that does not exist is an error, and so is a null that would be printed as "none" and then
 /// be taken for a file's name.
 fn engine() -> Environment<'static> {
     let mut engine = Environment::new();
     engine.set_undefined_behavior(UndefinedBehavior::Strict);
+    engine.set_fuel(Some(FUEL));
     // What a template ends with belongs to the argument.
     if let Ok(syntax) = SyntaxConfig::builder().keep_trailing_newline(true).build() {
         engine.set_syntax(syntax);

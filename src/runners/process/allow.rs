@@ -6,22 +6,37 @@ use std::path::Path;
 /// The program that runs another: allowing it must not allow whatever comes after its `--`.
 const EXEC: &str = "rowcall-task";
 
+/// Its supervisor runs what it is told to.
+const DAEMON: &str = "rowcall";
+
 /// Refuses a request for a program outside the list, naming the rule. What `rowcall-task exec` is to run must be
 /// on the list like any other.
 pub fn check_command(target: &str, command: &[String], allowed: &[String]) -> Result<(), String> {
     check_program(target, allowed)?;
     let resolved = std::fs::canonicalize(target).unwrap_or_default();
-    if resolved.file_name().is_some_and(|name| name == EXEC) {
-        let program = command.iter().skip_while(|argument| *argument != "--").nth(1);
-        let program =
-            program.ok_or("command: rowcall-task needs exec, --, and the full path of a program")?;
-        check_program(program, allowed)?;
+    match resolved.file_name().and_then(std::ffi::OsStr::to_str) {
+        Some(EXEC) => {
+            let mut rest = command.iter().skip_while(|argument| *argument != "--").skip(1);
+            let program =
+                rest.next().ok_or("command: rowcall-task needs exec, --, and the full path of a program")?;
+            check_command(program, &rest.cloned().collect::<Vec<_>>(), allowed)
+        }
+        Some(DAEMON) => Err(format!("{target} is the dispatcher itself, which could run anything")),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// Variables with which a program can be made to run something else than itself.
-const HIJACKING: [&str; 13] = [
+const HIJACKING: [&str; 22] = [
+    "DOTNET_STARTUP_HOOKS",
+    "HOME",
+    "JDK_JAVA_OPTIONS",
+    "OPENSSL_CONF",
+    "PERL5DB",
+    "PS4",
+    "PYTHONHOME",
+    "SHELLOPTS",
+    "_JAVA_OPTIONS",
     "BASH_ENV",
     "ENV",
     "GCONV_PATH",
@@ -121,6 +136,12 @@ mod tests {
         assert_eq!(check(&["exec", "--", "/bin/sh", "-c", "true"]), Ok(()));
         assert!(check(&["exec", "--", "/bin/cat"]).unwrap_err().contains("/bin/cat is not among"));
         assert!(check(&["exec"]).unwrap_err().contains("full path"));
+        assert!(check(&["exec", "--", exec, "exec", "--", "/bin/cat"]).is_err());
+        let daemon = dir.path().join("rowcall");
+        std::fs::copy("/bin/true", &daemon).unwrap();
+        let rule = [format!("{}/", dir.path().display())];
+        let error = check_command(daemon.to_str().unwrap(), &[], &rule).unwrap_err();
+        assert!(error.contains("could run anything"), "{error}");
         // The second "--" is the program's own.
         assert!(check(&["exec", "--", "/bin/cat", "--", "/bin/sh"]).is_err());
     }
