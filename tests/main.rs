@@ -10,6 +10,7 @@ mod dispatching;
 mod ear;
 mod exec;
 mod held_rows;
+mod locks;
 mod migrations;
 mod neighbours;
 mod parameters;

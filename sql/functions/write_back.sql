@@ -69,6 +69,8 @@ begin
     perform set_config('rowcall.writing', 'on', true);
     -- Loops, not "return query": what that has returned stays returned when the statement's triggers fail.
     begin
+        -- For the triggers of the table, which know nothing of our path. Not the caller's own: a task may be calling.
+        perform set_config('search_path', 'pg_catalog, public', true);
         for place, state, error in execute statement using keys, expected, statuses, merges loop
             return next;
         end loop;
@@ -80,6 +82,7 @@ begin
                 continue;
             end if;
             begin
+                perform set_config('search_path', 'pg_catalog, public', true);
                 for place, state, error in
                     execute statement using keys[i:i], expected[i:i], statuses[i:i], merges[i:i]
                 loop
@@ -97,6 +100,7 @@ begin
             end;
         end loop;
     end;
+    perform set_config('search_path', 'pg_catalog', true);
     perform set_config('rowcall.writing', '', true);
 end
 $$;

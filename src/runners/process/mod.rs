@@ -203,6 +203,12 @@ impl Runner for ProcessRunner {
         // Settled without having ended: once the directory is gone, nobody could find the program any more.
         if let (true, Ok(Life::Supervised), Some(group)) = (dir.path().exists(), dir.life(), dir.child()) {
             let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+            // Its supervisor writes down the end, which would get between us and an empty directory.
+            let mut patience = 100;
+            while patience > 0 && dir.life().is_ok_and(|life| life == Life::Supervised) {
+                patience -= 1;
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
         }
         if let Err(error) = dir.remove()
             && error.kind() != std::io::ErrorKind::NotFound

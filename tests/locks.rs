@@ -1,0 +1,125 @@
+//! Whoever holds a lock holds up its own jobs, and nobody else's.
+
+use std::sync::Arc;
+
+use rowcall::job::End;
+
+use crate::support::{Running, TestDatabase, settings};
+
+#[tokio::test]
+async fn a_task_that_hangs_holding_its_own_attempt_is_stopped_at_its_timeout() {
+    let db = TestDatabase::new().await;
+    db.task("loader", "REGISTERED", ("timeout, max_attempts", "'300 milliseconds', 1")).await;
+    let mut running = Running::start(&db).await;
+    db.run("insert into rowcall.files default values").await;
+    let launched = running.launch().await;
+    db.until("select launched is not null from rowcall.attempts").await;
+    let task = db.connect().await;
+    task.batch_execute("begin").await.unwrap();
+    task.query("select rowcall.task_progress($1)", &[&launched.token]).await.unwrap();
+    // Another one, past its deadline as well, behind it.
+    db.run("insert into rowcall.files default values").await;
+    running.launch().await;
+    db.until("select exists (select from rowcall.history where outcome = 'TIMED_OUT')").await;
+    let stops = running.world.stops.lock().unwrap().clone();
+    assert!(stops.iter().any(|(id, _)| *id == launched.attempt.id), "{stops:?}");
+    task.batch_execute("rollback").await.unwrap();
+    db.until("select count(*) = 2 from rowcall.history").await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_launch_is_noted_although_another_task_holds_its_attempt() {
+    let db = TestDatabase::new().await;
+    db.task("loader", "REGISTERED", ("", "")).await;
+    let mut running = Running::start(&db).await;
+    db.run("insert into rowcall.files default values").await;
+    let launched = running.launch().await;
+    let task = db.connect().await;
+    task.batch_execute("begin").await.unwrap();
+    task.query("select rowcall.task_start($1)", &[&launched.token]).await.unwrap();
+    db.run("insert into rowcall.files default values").await;
+    running.launch().await;
+    db.until(
+        "select exists (select from rowcall.attempts where launched is not null and row_key = '{\"id\": 2}')",
+    )
+    .await;
+    task.batch_execute("commit").await.unwrap();
+    db.until("select bool_and(launched is not null) from rowcall.attempts").await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_lock_that_a_users_trigger_waits_for_keeps_other_tables_running() {
+    let db = TestDatabase::new().await;
+    db.run(
+        "create table counters (n int); insert into counters values (0);
+         create table docs (id int primary key, status text);
+         create function count_docs() returns trigger language plpgsql as
+         $$ begin update counters set n = n + 1; return null; end $$;
+         create trigger count_docs after update on docs for each statement execute function count_docs();
+         select rowcall.watch('docs')",
+    )
+    .await;
+    db.task("book", "NEW", ("source_table, result_column", "'docs', null")).await;
+    db.task("loader", "REGISTERED", ("", "")).await;
+    let mut running = Running::start(&db).await;
+    let user = db.connect().await;
+    user.batch_execute("begin; update counters set n = 100").await.unwrap();
+    db.run("insert into docs values (1, 'NEW')").await;
+    db.run("insert into rowcall.files default values").await;
+    let launched = running.launch().await;
+    assert_eq!(launched.attempt.task, "loader");
+    running.end(&launched, End::exited(0));
+    db.until("select status = 'PROCESSED' from rowcall.files").await;
+    user.batch_execute("commit").await.unwrap();
+    db.until("select exists (select from rowcall.attempts where task = 'book')").await;
+    assert_eq!(running.launch().await.attempt.task, "book");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_locked_table_defers_its_jobs_and_blocks_none() {
+    let db = TestDatabase::new().await;
+    db.run("create table docs (id int primary key, status text); select rowcall.watch('docs')").await;
+    db.task("book", "NEW", ("source_table, result_column", "'docs', null")).await;
+    db.run("insert into docs values (1, 'NEW')").await;
+    let user = db.connect().await;
+    user.batch_execute("begin; lock table docs in access exclusive mode").await.unwrap();
+    let mut running = Running::start(&db).await;
+    db.until("select state = 'waiting' from rowcall.jobs").await;
+    user.batch_execute("commit").await.unwrap();
+    running.launch().await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_long_reader_of_the_history_keeps_settling_going() {
+    let db = TestDatabase::new().await;
+    db.task("loader", "REGISTERED", ("", "")).await;
+    db.run(
+        "create table rowcall.history_20200101 partition of rowcall.history
+         for values from ('2020-01-01 00:00+00') to ('2020-01-02 00:00+00')",
+    )
+    .await;
+    let reader = db.connect().await;
+    reader.batch_execute("begin; select count(*) from rowcall.history").await.unwrap();
+    // Its janitor wants to drop the old partition, again and again.
+    let mut running = Running::with(settings(&db.url), Arc::default()).await;
+    for id in 1..=3 {
+        db.run("insert into rowcall.files default values").await;
+        let launched = running.launch().await;
+        running.end(&launched, End::exited(0));
+        db.until(&format!("select status = 'PROCESSED' from rowcall.files where id = {id}")).await;
+    }
+    let gone = "select to_regclass('rowcall.history_20200101') is null";
+    assert!(!db.one::<bool>(gone).await);
+    reader.batch_execute("commit").await.unwrap();
+    let dropped = async {
+        while !db.one::<bool>(gone).await {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), dropped).await.expect("dropped in the end");
+    running.stop().await;
+}
