@@ -16,13 +16,7 @@ const INSERTS: usize = 300;
 const PAUSE: Duration = Duration::from_millis(20);
 
 pub async fn run(bench: Bench) -> anyhow::Result<()> {
-    bench
-        .client
-        .batch_execute(
-            "insert into rowcall.parameters (name, on_status, runner, target) \
-             values ('noop', 'REGISTERED', 'docker', 'null')",
-        )
-        .await?;
+    bench.route_files().await?;
     let settings = bench.settings()?;
     let (mut subscription, heard) = Subscription::open(&Database::new(&settings.database)?).await?;
     subscription.listen(&["bench_bare".to_owned()].into()).await?;

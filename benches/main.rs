@@ -30,6 +30,13 @@ impl Bench {
         Ok(Self { url, client })
     }
 
+    /// Routes new rows of `rowcall.files` to the null runner.
+    pub async fn route_files(&self) -> anyhow::Result<()> {
+        let insert = "insert into rowcall.parameters (name, on_status, runner, target)
+            values ('noop', 'REGISTERED', 'docker', 'null')";
+        Ok(self.client.batch_execute(insert).await?)
+    }
+
     /// Default settings, as a user has them.
     pub fn settings(&self) -> anyhow::Result<Settings> {
         Ok(load(&Sources::default().with_flag("database.url", self.url.as_str()))?)

@@ -15,13 +15,7 @@ const JOBS: i64 = 20_000;
 const ROUNDS: usize = 3;
 
 pub async fn run(bench: Bench) -> anyhow::Result<()> {
-    bench
-        .client
-        .batch_execute(
-            "insert into rowcall.parameters (name, on_status, runner, target) \
-             values ('noop', 'REGISTERED', 'docker', 'null')",
-        )
-        .await?;
+    bench.route_files().await?;
     let (mut rates, mut yardsticks) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         yardsticks.push(yardstick(&bench).await?);

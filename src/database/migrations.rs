@@ -255,7 +255,7 @@ pub async fn migrate_down(client: &mut Client, to: i32) -> anyhow::Result<Vec<Mi
         undone.push(*m);
     }
     if to == 0 {
-        transaction.batch_execute("drop schema rowcall cascade").await?;
+        transaction.batch_execute(include_str!("../../sql/queries/schema_drop.sql")).await?;
     }
     transaction.commit().await?;
     Ok(undone)

@@ -50,17 +50,17 @@ impl Reporter {
 
     /// `task_start`, as an executor that may have to ask twice.
     pub async fn start(&mut self, executor: &str, limit: Duration) -> Result<(), ReportError> {
-        self.call("select rowcall.task_start($1, $2)", &[&executor], limit).await
+        self.call(include_str!("../../sql/queries/task_start.sql"), &[&executor], limit).await
     }
 
     /// `task_progress`
     pub async fn heartbeat(&mut self, limit: Duration) -> Result<(), ReportError> {
-        self.call("select rowcall.task_progress($1)", &[], limit).await
+        self.call(include_str!("../../sql/queries/task_progress.sql"), &[], limit).await
     }
 
     /// `task_succeed`
     pub async fn succeed(&mut self, result: Option<&Value>, limit: Duration) -> Result<(), ReportError> {
-        self.call("select rowcall.task_succeed($1, $2)", &[&result], limit).await
+        self.call(include_str!("../../sql/queries/task_succeed.sql"), &[&result], limit).await
     }
 
     /// `task_fail`
@@ -71,7 +71,7 @@ impl Reporter {
         retry: bool,
         limit: Duration,
     ) -> Result<(), ReportError> {
-        self.call("select rowcall.task_fail($1, $2, $3, $4)", &[&message, detail, &retry], limit).await
+        self.call(include_str!("../../sql/queries/task_fail.sql"), &[&message, detail, &retry], limit).await
     }
 
     /// Calls until there is an answer or the limit is over. Every task function may be called twice: the first

@@ -1,0 +1,2 @@
+-- The way back to nothing.
+drop schema rowcall cascade

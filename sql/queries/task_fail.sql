@@ -1,0 +1,2 @@
+-- The program failed.
+select rowcall.task_fail($1, $2, $3, $4)

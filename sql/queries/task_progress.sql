@@ -1,0 +1,2 @@
+-- A heartbeat.
+select rowcall.task_progress($1)

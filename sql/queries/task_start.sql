@@ -1,0 +1,2 @@
+-- Admits this executor.
+select rowcall.task_start($1, $2)

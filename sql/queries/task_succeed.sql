@@ -1,0 +1,2 @@
+-- The program did its work.
+select rowcall.task_succeed($1, $2)
