@@ -5,6 +5,7 @@
 //! [`Runner`], is made in [`enabled`], and must pass the conformance suite in `tests/conformance.rs`.
 
 mod attempt;
+pub mod aws;
 pub mod process;
 
 use std::collections::BTreeMap;
