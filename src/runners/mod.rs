@@ -6,6 +6,7 @@
 
 mod attempt;
 pub mod aws;
+pub mod ecs;
 pub mod process;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,8 @@ use async_trait::async_trait;
 use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+
+use aws::Aws;
 
 use crate::job::End;
 use crate::parameters::Task;
@@ -197,6 +200,11 @@ pub fn enabled(settings: &Settings, ends: &Ends) -> anyhow::Result<Runners> {
     if settings.runners.process.enabled {
         runners =
             runners.with(Arc::new(process::ProcessRunner::new(&settings.runners.process, ends.clone())?));
+    }
+    let aws = Arc::new(Aws::new(&settings.aws));
+    if settings.runners.ecs.enabled {
+        let (ecs, url) = (&settings.runners.ecs, &settings.tasks.database_url);
+        runners = runners.with(Arc::new(ecs::EcsRunner::new(ecs, &settings.aws, aws, ends.clone(), url)));
     }
     Ok(runners)
 }
