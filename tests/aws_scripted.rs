@@ -8,7 +8,9 @@ mod launching;
 mod refusals;
 
 use aws_sdk_ecs::operation::run_task::builders::RunTaskFluentBuilder;
-use aws_sdk_ecs::types::{AwsVpcConfiguration, ContainerOverride, KeyValuePair, NetworkConfiguration, TaskOverride};
+use aws_sdk_ecs::types::{
+    AwsVpcConfiguration, ContainerOverride, KeyValuePair, NetworkConfiguration, TaskOverride,
+};
 
 use crate::support::aws::ScriptedAws;
 

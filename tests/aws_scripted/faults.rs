@@ -1,8 +1,11 @@
 //! What goes wrong on the way, and what the SDK makes of it.
 
+use std::error::Error;
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_sdk_ecs::config::timeout::TimeoutConfig;
 use aws_sdk_ecs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_ecs::operation::run_task::RunTaskError;
 use tokio::sync::Semaphore;
@@ -58,7 +61,11 @@ async fn throttles_arrive_with_their_code_and_words_whatever_their_disguise() {
     let throttles = [
         (Fault::throttled(), "ThrottlingException", "Rate exceeded"),
         (Fault::throttled_in_disguise(), "InvalidParameterException", "(ErrorCode: Throttling)"),
-        (Fault::request_limit_in_disguise(), "InvalidParameterException", "(ErrorCode: RequestLimitExceeded)"),
+        (
+            Fault::request_limit_in_disguise(),
+            "InvalidParameterException",
+            "(ErrorCode: RequestLimitExceeded)",
+        ),
         (Fault::Error(Refusal::client("Too many concurrent attempts")), "ClientException", "Too many"),
     ];
     for (fault, code, words) in throttles {
@@ -87,30 +94,69 @@ async fn a_client_that_gives_up_leaves_nothing_or_one_task_behind() {
     let ecs = aws.ecs();
     let gate = Arc::new(Semaphore::new(0));
     aws.script("RunTask", [Fault::Hold(Arc::clone(&gate)), Fault::DoneThenHold(Arc::clone(&gate))]);
-
-    let (theirs, there) = (ecs.clone(), tokio::spawn);
-    let waiting = there(async move { launch(&theirs, "t1").send().await });
-    aws.until(|aws| aws.count("RunTask") == 1).await;
-    assert_eq!(aws.tasks().len(), 0);
-    waiting.abort();
-
-    let theirs = ecs.clone();
-    let waiting = tokio::spawn(async move { launch(&theirs, "t2").send().await });
-    aws.until(|aws| aws.count_tasks(|_| true) == 1).await;
-    gate.add_permits(1);
-    waiting.await.unwrap().unwrap();
+    for abandoned in 1..=2 {
+        let theirs = ecs.clone();
+        let waiting = tokio::spawn(async move { launch(&theirs, &format!("t{abandoned}")).send().await });
+        aws.until(|aws| aws.count("RunTask") == abandoned && aws.tasks().len() + 1 == abandoned).await;
+        waiting.abort();
+        aws.until(|aws| aws.abandoned() == abandoned).await;
+    }
+    assert_eq!(gate.available_permits(), 0);
+    assert_eq!(aws.tasks().len(), 1);
     assert_eq!(aws.tasks()[0].client_token, "t2");
 }
 
 #[tokio::test]
-async fn a_timeout_of_the_client_is_one_of_its_own_kinds() {
+async fn an_answer_waits_until_the_test_lets_it_go() {
     let aws = aws().await;
-    aws.script("RunTask", [Fault::DoneThenHold(Arc::new(Semaphore::new(0)))]);
-    let limits = aws_sdk_ecs::config::timeout::TimeoutConfig::builder();
-    let limits = limits.operation_attempt_timeout(Duration::from_millis(100)).build();
-    let config = aws.ecs().config().to_builder().timeout_config(limits).build();
-    let error = launch(&aws_sdk_ecs::Client::from_conf(config), "t1").send().await.unwrap_err();
+    let ecs = aws.ecs();
+    let gate = Arc::new(Semaphore::new(0));
+    aws.script("RunTask", [Fault::Hold(Arc::clone(&gate)), Fault::DoneThenHold(Arc::clone(&gate))]);
+    for (count, tasks) in [(1, 0), (2, 2)] {
+        let theirs = ecs.clone();
+        let waiting = tokio::spawn(async move { launched(&theirs, &format!("t{count}")).await });
+        aws.until(|aws| aws.count("RunTask") == count && aws.count_tasks(|_| true) == tasks).await;
+        gate.add_permits(1);
+        assert_eq!(waiting.await.unwrap(), aws.tasks()[count - 1].arn);
+    }
+}
+
+#[tokio::test]
+async fn a_client_without_patience_sees_one_of_two_kinds_of_timeout() {
+    let aws = aws().await;
+    let never = || Fault::DoneThenHold(Arc::new(Semaphore::new(0)));
+    aws.script("RunTask", [never(), never()]);
+    let with = |limits: TimeoutConfig| {
+        aws_sdk_ecs::Client::from_conf(aws.ecs().config().to_builder().timeout_config(limits).build())
+    };
+    let short = Duration::from_millis(100);
+    let attempt = with(TimeoutConfig::builder().operation_attempt_timeout(short).build());
+    let error = launch(&attempt, "t1").send().await.unwrap_err();
     assert!(matches!(error, SdkError::TimeoutError(_)), "{error:?}");
+
+    let read = with(TimeoutConfig::builder().read_timeout(short).build());
+    let error = launch(&read, "t2").send().await.unwrap_err();
+    let SdkError::DispatchFailure(failure) = error else { panic!("{error:?}") };
+    assert!(failure.is_timeout() && !failure.is_io(), "{failure:?}");
+    assert_eq!(aws.tasks().len(), 2);
+    aws.until(|aws| aws.abandoned() == 2).await;
+}
+
+#[tokio::test]
+async fn a_connection_lost_is_told_from_one_refused_only_by_its_cause() {
+    let aws = aws().await;
+    aws.script("RunTask", [Fault::DoneThenReset]);
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nobody = aws.ecs().config().to_builder().endpoint_url(format!("http://{nobody}")).build();
+    let nobody = aws_sdk_ecs::Client::from_conf(nobody);
+    for (ecs, kind) in [(aws.ecs(), ErrorKind::ConnectionReset), (nobody, ErrorKind::ConnectionRefused)] {
+        let error = launch(&ecs, "t1").send().await.unwrap_err();
+        let SdkError::DispatchFailure(failure) = &error else { panic!("{error:?}") };
+        assert!(failure.is_io() && !failure.is_timeout(), "{failure:?}");
+        let causes = std::iter::successors(error.source(), |error| (*error).source());
+        let io: Vec<_> = causes.filter_map(|error| error.downcast_ref::<std::io::Error>()).collect();
+        assert_eq!(io[0].kind(), kind);
+    }
     assert_eq!(aws.tasks().len(), 1);
 }
 

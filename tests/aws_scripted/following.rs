@@ -157,7 +157,8 @@ async fn tags_are_told_to_those_who_ask() {
     let tag = aws_sdk_ecs::types::Tag::builder().key("rowcall:attempt").value("7").build();
     let arn = launch(&ecs, "t1").tags(tag).send().await.unwrap().tasks()[0].task_arn().unwrap().to_owned();
     assert!(described(&ecs, &arn).await.unwrap().tags().is_empty());
-    let asked = ecs.describe_tasks().cluster("jobs").tasks(&arn).include(TaskField::Tags).send().await.unwrap();
+    let asked =
+        ecs.describe_tasks().cluster("jobs").tasks(&arn).include(TaskField::Tags).send().await.unwrap();
     assert_eq!(asked.tasks()[0].tags()[0].value(), Some("7"));
     assert_eq!(aws.task(&arn).tags[0]["value"], "7");
 }

@@ -72,7 +72,8 @@ async fn the_limit_of_overrides_is_kept_to_the_character() {
 async fn more_than_a_hundred_are_not_described_at_once() {
     let aws = aws().await;
     let ecs = aws.ecs();
-    let ask = |count| ecs.describe_tasks().cluster("jobs").set_tasks(Some(vec!["a".repeat(32); count])).send();
+    let ask =
+        |count| ecs.describe_tasks().cluster("jobs").set_tasks(Some(vec!["a".repeat(32); count])).send();
     assert_eq!(ask(100).await.unwrap().failures().len(), 100);
     for count in [0, 101] {
         assert_eq!(ask(count).await.unwrap_err().code(), Some("InvalidParameterException"));
@@ -112,7 +113,8 @@ async fn what_was_asked_is_told_in_the_words_of_iam() {
     launch(&ecs, "t1").send().await.unwrap();
     assert_eq!(Vec::from_iter(aws.actions()), ["ecs:RunTask"]);
     let tag = Tag::builder().key("a").value("b").build();
-    let run = launch(&ecs, "t2").task_definition("with-role").overrides(overrides("with-role", "x")).tags(tag);
+    let run =
+        launch(&ecs, "t2").task_definition("with-role").overrides(overrides("with-role", "x")).tags(tag);
     let arn = run.send().await.unwrap().tasks()[0].task_arn().unwrap().to_owned();
     described(&ecs, &arn).await.unwrap();
     let _ = aws.lambda().invoke().function_name("nope").send().await;

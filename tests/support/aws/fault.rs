@@ -82,7 +82,11 @@ impl Fault {
 
     /// The same, but it was done.
     pub fn done_then_server_error() -> Self {
-        Self::DoneThenError(Refusal::new(500, "ServerException", "Service Unavailable. Please try again later."))
+        Self::DoneThenError(Refusal::new(
+            500,
+            "ServerException",
+            "Service Unavailable. Please try again later.",
+        ))
     }
 
     /// `failures` with this reason, and no task.

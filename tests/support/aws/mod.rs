@@ -49,6 +49,7 @@ struct State {
     calls: Vec<Arc<Call>>,
     counts: BTreeMap<String, usize>,
     actions: BTreeSet<String>,
+    abandoned: usize,
     faults: HashMap<String, VecDeque<Fault>>,
     ecs: ecs::Ecs,
     lambda: lambda::Lambda,
@@ -94,6 +95,11 @@ impl ScriptedAws {
     /// Every IAM action that the calls so far needed: `ecs:RunTask`, `iam:PassRole`, `sqs:DeleteMessage`, ...
     pub fn actions(&self) -> BTreeSet<String> {
         self.state().actions.clone()
+    }
+
+    /// How many calls lost their client before they were answered.
+    pub fn abandoned(&self) -> usize {
+        self.state().abandoned
     }
 
     /// Waits until a condition holds, looking again at every call, every answer and every change by the test.
@@ -152,31 +158,38 @@ impl Drop for ScriptedAws {
 impl Shared {
     async fn handle(&self, call: Call) -> Result<Answer, Reset> {
         let (call, fault) = self.arrived(call);
+        let mut waiting = Waiting { shared: self, over: false };
+        let answer = self.fate(&call, fault).await;
+        waiting.over = true;
+        answer
+    }
+
+    async fn fate(&self, call: &Call, fault: Fault) -> Result<Answer, Reset> {
         let answer = match fault {
             Fault::Error(refusal) => refusal.answer(call.protocol),
             Fault::DoneThenError(ref refusal) => {
-                self.perform(&call, &fault).await;
+                self.perform(call, &fault).await;
                 refusal.clone().answer(call.protocol)
             }
             Fault::Reset => return Err(Reset),
             Fault::DoneThenReset => {
-                self.perform(&call, &fault).await;
+                self.perform(call, &fault).await;
                 return Err(Reset);
             }
             Fault::Hold(ref gate) => {
                 gate.acquire().await.map_err(|_| Reset)?.forget();
-                self.perform(&call, &fault).await
+                self.perform(call, &fault).await
             }
             Fault::DoneThenHold(ref gate) => {
-                let answer = self.perform(&call, &fault).await;
+                let answer = self.perform(call, &fault).await;
                 gate.acquire().await.map_err(|_| Reset)?.forget();
                 answer
             }
             Fault::Garbage => {
-                let answer = self.perform(&call, &fault).await;
+                let answer = self.perform(call, &fault).await;
                 Answer { body: b"<html>not what you expected".to_vec(), ..answer }
             }
-            _ => self.perform(&call, &fault).await,
+            _ => self.perform(call, &fault).await,
         };
         Ok(answer)
     }
@@ -218,6 +231,21 @@ impl Shared {
         };
         self.changed.notify_waiters();
         answer.unwrap_or_else(|refusal| refusal.answer(call.protocol))
+    }
+}
+
+/// A call whose client waits; dropped before it is over if the client leaves.
+struct Waiting<'a> {
+    shared: &'a Shared,
+    over: bool,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if !self.over {
+            self.shared.state.lock().unwrap().abandoned += 1;
+            self.shared.changed.notify_waiters();
+        }
     }
 }
 

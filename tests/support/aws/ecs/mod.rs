@@ -84,9 +84,8 @@ impl Ecs {
         }
         let id = named.rsplit('/').next().unwrap_or_default();
         let found = self.by_id.get(id).copied();
-        Ok(found.filter(|&index| {
-            self.tasks[index].cluster == cluster && !self.tasks[index].forgotten(self.now)
-        }))
+        Ok(found
+            .filter(|&index| self.tasks[index].cluster == cluster && !self.tasks[index].forgotten(self.now)))
     }
 
     fn describe_tasks(&mut self, body: &Value) -> Result<Value, Refusal> {

@@ -37,7 +37,8 @@ pub fn run_task(body: &Value, definition: &Value) -> Result<(), Refusal> {
     for container in list(&body["overrides"], "containerOverrides") {
         let name = text(container, "name");
         if !list(definition, "containerDefinitions").iter().any(|known| known["name"] == name) {
-            let words = format!("Override for container named {name} is not a container in the TaskDefinition.");
+            let words =
+                format!("Override for container named {name} is not a container in the TaskDefinition.");
             return Err(Refusal::invalid(&words));
         }
     }
