@@ -54,8 +54,27 @@ pub fn render(task: &Task, job: JobContext<'_>, row: &Value) -> Result<Request, 
         let template = template.as_str().unwrap_or_default();
         environment.insert(name.clone(), render(format!("environment.{name}"), template)?);
     }
-    let expected = task.write_back.running.as_ref().map_or(job.on_status, String::as_str);
-    Ok(Request {
+    Ok(request(task, job.on_status, command, environment))
+}
+
+/// What would be asked of the runner, with the templates as they stand: for checks that have no row in hand.
+#[must_use]
+pub fn unrendered(task: &Task) -> Request {
+    let environment = task.environment.as_object().into_iter().flatten();
+    let environment = environment
+        .map(|(name, template)| (name.clone(), template.as_str().unwrap_or_default().to_owned()))
+        .collect();
+    request(task, &task.on_status, task.command.clone(), environment)
+}
+
+fn request(
+    task: &Task,
+    on_status: &str,
+    command: Vec<String>,
+    environment: BTreeMap<String, String>,
+) -> Request {
+    let expected = task.write_back.running.as_ref().map_or(on_status, String::as_str);
+    Request {
         runner: task.runner.clone(),
         target: task.target.clone(),
         settings: task.settings.clone(),
@@ -69,7 +88,7 @@ pub fn render(task: &Task, job: JobContext<'_>, row: &Value) -> Result<Request, 
             status_succeeded: task.write_back.succeeded.clone(),
             status_failed: task.write_back.failed.clone(),
         },
-    })
+    }
 }
 
 /// Instructions that one template may take: far more than an argument needs, far less than anybody would notice.

@@ -122,6 +122,11 @@ pub trait Runner: Send + Sync {
     /// Refuses a request that its guard rails or its form forbid, naming the rule; the job becomes blocked.
     fn check(&self, request: &Request) -> Result<(), String>;
 
+    /// Asks, without starting anything, whether a request could run: what was found, or what is wrong.
+    async fn probe(&self, _request: &Request) -> Result<String, String> {
+        Ok("nothing to ask the runner".to_owned())
+    }
+
     /// Starts an attempt with the contract's variables (they hold the token, and are not logged). Called again
     /// with the same launch key, it finds what the first call started.
     async fn launch(&self, attempt: &Attempt, contract: &[(String, String)])

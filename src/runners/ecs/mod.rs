@@ -12,6 +12,7 @@ mod log_tail;
 mod observe;
 mod orphans;
 pub mod outcome;
+mod probe;
 mod rails;
 mod reasons;
 mod refusal;
@@ -33,7 +34,7 @@ use crate::settings::{AwsSettings, EcsSettings};
 use follow::Follow;
 use orphans::Foreign;
 use region::{Region, Regions, learn};
-use settings::TaskSettings;
+pub use settings::{KEYS as SETTINGS, TaskSettings};
 pub use timing::Timing;
 
 /// StopTask may take a container's whole `stopTimeout` (2 minutes at most), and the way to STOPPED some more.
@@ -142,6 +143,11 @@ impl Runner for EcsRunner {
         let settings = TaskSettings::read(&request.settings)?;
         rails::check(&request.target, &settings, &self.settings, &self.aws)?;
         request::check_length(request, &settings, &self.database_url)
+    }
+
+    async fn probe(&self, request: &Request) -> Result<String, String> {
+        let (settings, region) = self.place(request).await?;
+        probe::probe(&region, &request.target, &settings).await
     }
 
     async fn launch(
