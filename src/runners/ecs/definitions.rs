@@ -51,9 +51,10 @@ impl Definition {
             (true, true) => {
                 Err("settings.subnets is missing: the task definition's network mode is awsvpc".to_owned())
             }
-            (false, false) => Err(
-                "settings.subnets must be absent: the task definition's network mode is not awsvpc".to_owned()
-            ),
+            (false, false) => {
+                Err("settings.subnets must be absent: the task definition's network mode is not awsvpc"
+                    .to_owned())
+            }
             _ => Ok(()),
         }
     }

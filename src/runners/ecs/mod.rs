@@ -34,7 +34,7 @@ use crate::settings::{AwsSettings, EcsSettings};
 use follow::Follow;
 use orphans::Foreign;
 use region::{Region, Regions, learn};
-pub use settings::{KEYS as SETTINGS, TaskSettings};
+pub use settings::{KEYS as SETTINGS, TaskSettings, check_target};
 pub use timing::Timing;
 
 /// StopTask may take a container's whole `stopTimeout` (2 minutes at most), and the way to STOPPED some more.
@@ -139,7 +139,7 @@ impl Runner for EcsRunner {
     }
 
     fn check(&self, request: &Request) -> Result<(), String> {
-        settings::check_target(&request.target)?;
+        check_target(&request.target)?;
         let settings = TaskSettings::read(&request.settings)?;
         rails::check(&request.target, &settings, &self.settings, &self.aws)?;
         request::check_length(request, &settings, &self.database_url)

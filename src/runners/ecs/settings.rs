@@ -368,7 +368,10 @@ mod tests {
             (json!({"ephemeral_storage_gib": 20}), "settings.ephemeral_storage_gib must be from 21 to 200"),
             (json!({"tags": {"a*": "b"}}), "settings.tags.a*: letters, digits"),
             (json!({"tags": {"aws:x": "b"}}), "are taken"),
-            (json!({"placement_strategy": [{"type": "spreed"}]}), "settings.placement_strategy[0].type must be"),
+            (
+                json!({"placement_strategy": [{"type": "spreed"}]}),
+                "settings.placement_strategy[0].type must be",
+            ),
             (json!({"environment_files": ["x.env"]}), "settings.environment_files must be S3 ARNs"),
         ];
         for (settings, expected) in cases {
