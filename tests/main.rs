@@ -9,6 +9,7 @@ mod conformance;
 mod crash_points;
 mod dispatching;
 mod ear;
+mod ecs;
 mod exec;
 mod held_rows;
 mod locks;
