@@ -55,9 +55,9 @@ impl Ecs {
         aws.auto_run(true);
         let mut settings = settings(&db.url);
         // Without a password, as is right for what goes into overrides.
-        settings.tasks.database_url = "postgresql://rowcall_task@db.example/app".to_owned();
-        settings.aws.region = "eu-west-1".to_owned();
-        settings.aws.endpoint = aws.url().to_owned();
+        settings.tasks.database_url = String::from("postgresql://rowcall_task@db.example/app");
+        settings.aws.region = String::from("eu-west-1");
+        settings.aws.endpoint = String::from(aws.url());
         settings.runners.ecs.clusters = vec!["jobs".to_owned(), "nowhere".to_owned()];
         settings.runners.ecs.task_definitions = vec!["file-loader*".to_owned()];
         settings.runners.ecs.run_task_rate = 1000.0;

@@ -132,7 +132,7 @@ async fn a_failed_sidecar_means_nothing() {
     ecs.aws.stop_task(&arn, |task| {
         task["stopCode"] = json!("EssentialContainerExited");
         for container in task["containers"].as_array_mut().unwrap() {
-            container["exitCode"] = json!(if container["name"] == "main" { 0 } else { 1 });
+            container["exitCode"] = json!(i32::from(container["name"] != "main"));
         }
     });
     assert_eq!(ecs.settled().await, ["SUCCEEDED"]);

@@ -213,3 +213,27 @@ async fn a_thousand_tasks_cost_ten_calls_a_sweep() {
     assert!(sweeps > 1.5, "30 calls in {sweeps} s");
     ecs.stop(dispatcher).await;
 }
+
+#[tokio::test]
+async fn a_task_that_has_reported_and_left_is_not_stopped_while_ecs_clears_up_after_it() {
+    let ecs = Ecs::new().await;
+    let dispatcher = ecs.dispatcher().await;
+    ecs.insert().await;
+    let arn = ecs.task(0).await;
+    ecs.begun(&arn).await;
+    let token = ecs.aws.task(&arn).environment("ROWCALL_TOKEN").unwrap().to_owned();
+    ecs.aws.advance_task(&arn, "DEPROVISIONING");
+    let before = ecs.aws.count("DescribeTasks");
+    ecs.aws.until(|aws| aws.count("DescribeTasks") > before + 1).await;
+    ecs.db.client.execute("select rowcall.task_succeed($1, '{}')", &[&token]).await.unwrap();
+    // report_grace is 300 ms here.
+    let reported = std::time::Instant::now();
+    while reported.elapsed() < Duration::from_millis(700) {
+        let before = ecs.aws.count("DescribeTasks");
+        ecs.aws.until(|aws| aws.count("DescribeTasks") > before).await;
+    }
+    ecs.aws.finish(&arn, 0);
+    assert_eq!(ecs.settled().await, ["SUCCEEDED"]);
+    assert_eq!(ecs.aws.count("StopTask"), 0);
+    ecs.stop(dispatcher).await;
+}
