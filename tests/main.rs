@@ -11,6 +11,7 @@ mod dispatching;
 mod ear;
 mod exec;
 mod held_rows;
+mod lambda;
 mod locks;
 mod migrations;
 mod neighbours;
