@@ -34,16 +34,20 @@ impl Lambda {
         let (db, aws) = (TestDatabase::new().await, ScriptedAws::start().await);
         aws.add_function(LOADER, &[("live", "7")]);
         let comma = if columns.is_empty() { "" } else { ", " };
-        let columns = format!("runner, target, settings, max_attempts, backoff{comma}{columns}");
-        let values = format!("'lambda', '{LOADER}', '{task_settings}', 2, '10 milliseconds'{comma}{values}");
+        let attempts = if columns.contains("max_attempts") { ("", "") } else { (", max_attempts", ", 2") };
+        let columns = format!("runner, target, settings, backoff{}{comma}{columns}", attempts.0);
+        let values = format!(
+            "'lambda', '{LOADER}', '{task_settings}', '10 milliseconds'{}{comma}{values}",
+            attempts.1
+        );
         db.task("task", "REGISTERED", (&columns, &values)).await;
         Self { db, aws }
     }
 
     fn settings(&self) -> Settings {
         let mut settings = settings(&self.db.url);
-        settings.aws.region = REGION.to_owned();
-        settings.aws.endpoint = self.aws.url().to_owned();
+        REGION.clone_into(&mut settings.aws.region);
+        self.aws.url().clone_into(&mut settings.aws.endpoint);
         settings.runners.lambda.enabled = true;
         settings.runners.lambda.functions = vec![format!("{LOADER}*")];
         settings

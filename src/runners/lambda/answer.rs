@@ -129,9 +129,10 @@ pub fn of_error(error: &SdkError<InvokeError, HttpResponse>) -> Answer {
 pub fn of_output(output: &InvokeOutput, plan: &Plan, token: &str, result_limit: usize) -> Answer {
     let request_id = output.request_id().unwrap_or("without a request id").to_owned();
     if !plan.waits() {
-        return match plan.settings.fire_and_forget {
-            true => Answer::Ended { request_id, end: End::exited(0) },
-            false => Answer::Queued { request_id },
+        return if plan.settings.fire_and_forget {
+            Answer::Ended { request_id, end: End::exited(0) }
+        } else {
+            Answer::Queued { request_id }
         };
     }
     let body = output.payload().map(|blob| String::from_utf8_lossy(blob.as_ref())).unwrap_or_default();

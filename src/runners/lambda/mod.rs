@@ -8,6 +8,7 @@
 mod answer;
 mod client;
 mod flights;
+mod invoke;
 mod payload;
 mod settings;
 
@@ -15,7 +16,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_sdk_lambda::error::DisplayErrorContext;
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::InvocationType;
 use tokio::sync::oneshot;
@@ -27,6 +27,7 @@ use crate::settings::{AwsSettings, LambdaSettings};
 use answer::Answer;
 use client::Clients;
 use flights::{Flights, Stage};
+use invoke::Call;
 use settings::Plan;
 
 /// How long things are waited for; tests shorten it.
@@ -135,19 +136,6 @@ impl LambdaRunner {
     }
 }
 
-/// What an answer means for an attempt whose launch was confirmed before it came.
-fn late(id: i64, answer: Answer, flights: &Flights, ends: &Ends) {
-    let end = match answer {
-        Answer::Ended { end, .. } => end,
-        Answer::Busy { reason, .. } => End::not_started(reason, true),
-        Answer::Refused { reason, retryable } => End::not_started(reason, retryable),
-        Answer::Queued { .. } => return flights.reached(id, Stage::Queued),
-        Answer::Doubt(reason) => return flights.doubt(id, reason),
-    };
-    // Nobody listens any more when the daemon is on its way out.
-    let _ = ends.send((id, end));
-}
-
 #[async_trait]
 impl Runner for LambdaRunner {
     fn name(&self) -> &'static str {
@@ -205,29 +193,18 @@ impl Runner for LambdaRunner {
         let log = Some(LogPlace { group: format!("/aws/lambda/{}", plan.name), stream: None });
 
         let id = attempt.id;
-        let call = client::invocation(&client, &attempt.request.target, &plan).payload(Blob::new(event));
         let token = contract.iter().find(|(name, _)| name == "ROWCALL_TOKEN").map(|(_, token)| token.clone());
-        let (limit, call_timeout) = (self.settings.result_limit, self.aws.call_timeout);
-        let (flights, ends) = (Arc::clone(&self.flights), self.ends.clone());
+        let call = Call {
+            request: client::invocation(&client, &attempt.request.target, &plan).payload(Blob::new(event)),
+            plan,
+            token: token.unwrap_or_default(),
+            result_limit: self.settings.result_limit,
+            // An event is only taken; that may not take longer than any other call.
+            queue_limit: self.aws.call_timeout,
+        };
         let (tell, mut told) = oneshot::channel();
         self.flights.begin(id);
-        let waiting = tokio::spawn(async move {
-            let call = call.send();
-            // An event is only taken; that may not take longer than any other call.
-            let answered =
-                if plan.waits() { Ok(call.await) } else { tokio::time::timeout(call_timeout, call).await };
-            let answer = match answered {
-                Ok(Ok(output)) => answer::of_output(&output, &plan, &token.unwrap_or_default(), limit),
-                Ok(Err(error)) => {
-                    tracing::debug!(attempt = id, error = %DisplayErrorContext(&error), "not answered well");
-                    answer::of_error(&error)
-                }
-                Err(_) => Answer::Doubt(format!("no answer within {call_timeout:?}")),
-            };
-            if let Err(answer) = tell.send(answer) {
-                late(id, answer, &flights, &ends);
-            }
-        });
+        let waiting = tokio::spawn(call.make(id, tell, Arc::clone(&self.flights), self.ends.clone()));
         self.flights.waiting(id, waiting.abort_handle());
 
         let answer = match tokio::time::timeout(self.timing.prompt, &mut told).await {
@@ -312,7 +289,7 @@ mod tests {
             target: target.into(),
             settings,
             command: Vec::new(),
-            environment: Default::default(),
+            environment: [].into(),
             values: json!({}),
             policy: Policy { max_attempts: 3, backoff: 1.0, backoff_max: 1.0, completion: Completion::Exit },
             write_back: WriteBack {

@@ -30,7 +30,7 @@ pub fn event(attempt: &Attempt, contract: &[(String, String)], plan: &Plan) -> R
         // An event can be read by many: queues, traces, logs. Passwords come from the function's configuration.
         database_url: find("ROWCALL_DATABASE_URL").filter(|url| is_without_password(url)),
     };
-    limited(build(&attempt.request, &plan.settings.payload, &identity), plan)
+    limited(&build(&attempt.request, &plan.settings.payload, &identity), plan)
 }
 
 /// Refuses a request whose event will be too large, as far as that can be known before there is an attempt.
@@ -38,10 +38,10 @@ pub fn check(request: &Request, plan: &Plan) -> Result<(), String> {
     let (task, token) = ("x".repeat(63), "x".repeat(43));
     let identity =
         Identity { job: i64::MAX, attempt: i32::MAX, task: &task, token: &token, database_url: None };
-    limited(build(request, &plan.settings.payload, &identity), plan).map(drop)
+    limited(&build(request, &plan.settings.payload, &identity), plan).map(drop)
 }
 
-fn limited(event: Value, plan: &Plan) -> Result<Vec<u8>, String> {
+fn limited(event: &Value, plan: &Plan) -> Result<Vec<u8>, String> {
     let event = event.to_string().into_bytes();
     let (limit, mode) = if plan.waits() { (LIMITS.0, "RequestResponse") } else { (LIMITS.1, "Event") };
     if event.len() > limit {

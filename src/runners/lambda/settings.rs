@@ -152,10 +152,8 @@ impl Function {
     fn read(target: &str) -> Result<Self, String> {
         let parts: Vec<&str> = target.split(':').collect();
         let (region, name, qualifier) = match parts[..] {
-            [name] => (None, name, None),
-            [name, qualifier] => (None, name, Some(qualifier)),
-            [_, "function", name] => (None, name, None),
-            [_, "function", name, qualifier] => (None, name, Some(qualifier)),
+            [name] | [_, "function", name] => (None, name, None),
+            [name, qualifier] | [_, "function", name, qualifier] => (None, name, Some(qualifier)),
             ["arn", _, "lambda", region, _, "function", name] => (Some(region), name, None),
             ["arn", _, "lambda", region, _, "function", name, qualifier] => {
                 (Some(region), name, Some(qualifier))
