@@ -97,6 +97,17 @@ pub async fn mark_asked(client: &impl GenericClient, id: i64) -> Result<Option<b
     Ok(client.query_opt(&statement, &[&id]).await?.map(|row| row.get(0)))
 }
 
+/// Takes that note back: the runner was called and did nothing.
+pub async fn unmark_asked(
+    client: &impl GenericClient,
+    dispatcher_id: i64,
+    id: i64,
+) -> Result<(), DatabaseError> {
+    let statement = client.prepare_cached(include_str!("../../sql/queries/attempts_unasked.sql")).await?;
+    client.execute(&statement, &[&id, &dispatcher_id]).await?;
+    Ok(())
+}
+
 /// An attempt that must be stopped, and why.
 #[derive(Debug, Clone)]
 pub struct Overdue {

@@ -8,7 +8,7 @@ use tokio::sync::{Semaphore, mpsc};
 
 use super::pace::{Trouble, jittered};
 use super::shared::Handle;
-use crate::database::{mark_asked, mark_launched, settled_elsewhere};
+use crate::database::{DatabaseError, mark_asked, mark_launched, settled_elsewhere, unmark_asked};
 use crate::job::End;
 use crate::runners::{Attempt, LaunchError, Launched, Runner};
 
@@ -67,7 +67,7 @@ async fn launch(shared: &Handle, runner: &dyn Runner, attempt: &Attempt, slots: 
                     runner.launch(attempt, &contract).await
                 }
                 Ok(false) => Err(LaunchError::Lost(
-                    "the dispatcher that launched it died before it heard the answer".to_owned(),
+                    "somebody called its runner before, and the answer is not known".to_owned(),
                 )),
                 Err(wait) => Err(LaunchError::Busy(wait)),
             }
@@ -80,10 +80,14 @@ async fn launch(shared: &Handle, runner: &dyn Runner, attempt: &Attempt, slots: 
                 return;
             }
             Err(LaunchError::Lost(reason)) => {
-                let _ = shared.ends.send((attempt.id, End::lost(reason)));
+                let _ = shared.ends.send((attempt.id, End::unseen(reason)));
                 return;
             }
             Err(error @ (LaunchError::Ambiguous(_) | LaunchError::Busy(_))) => {
+                if may_call && !runner.repeatable() && matches!(error, LaunchError::Busy(_)) {
+                    // Nothing runs, and whoever adopts this attempt must know. Until that is written, we do.
+                    may_call = not_asked(shared, attempt).await.is_err();
+                }
                 tokio::time::sleep(trouble.wait(&error)).await;
             }
         }
@@ -95,6 +99,11 @@ async fn first_to_ask(shared: &Handle, attempt: &Attempt) -> Result<bool, String
     let client = shared.database.get().await.map_err(|e| e.to_string())?;
     let asked = mark_asked(&client, attempt.id).await.map_err(|e| e.to_string())?;
     Ok(asked == Some(false))
+}
+
+/// Takes back the note that its runner was called.
+async fn not_asked(shared: &Handle, attempt: &Attempt) -> Result<(), DatabaseError> {
+    unmark_asked(&shared.database.get().await?, shared.id, attempt.id).await
 }
 
 async fn taken(shared: &Handle, runner: &dyn Runner, attempt: &Attempt, launched: Launched) {
