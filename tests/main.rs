@@ -12,6 +12,7 @@ mod ear;
 mod ecs;
 mod exec;
 mod held_rows;
+mod iam;
 mod lambda;
 mod locks;
 mod migrations;

@@ -61,15 +61,14 @@ async fn launch(shared: &Handle, runner: &dyn Runner, attempt: &Attempt, slots: 
         let answer = if may_call {
             runner.launch(attempt, &contract).await
         } else {
-            match first_to_ask(shared, attempt).await {
+            match may_ask(shared, attempt).await {
                 Ok(true) => {
                     may_call = true;
                     runner.launch(attempt, &contract).await
                 }
-                Ok(false) => Err(LaunchError::Lost(
-                    "somebody called its runner before, and the answer is not known".to_owned(),
-                )),
-                Err(wait) => Err(LaunchError::Busy(wait)),
+                // Another dispatcher's by now.
+                Ok(false) => return,
+                Err(error) => Err(LaunchError::Ambiguous(error.to_string())),
             }
         };
         drop(slot);
@@ -80,7 +79,7 @@ async fn launch(shared: &Handle, runner: &dyn Runner, attempt: &Attempt, slots: 
                 return;
             }
             Err(LaunchError::Lost(reason)) => {
-                let _ = shared.ends.send((attempt.id, End::unseen(reason)));
+                let _ = shared.ends.send((attempt.id, End::lost(reason)));
                 return;
             }
             Err(error @ (LaunchError::Ambiguous(_) | LaunchError::Busy(_))) => {
@@ -94,11 +93,9 @@ async fn launch(shared: &Handle, runner: &dyn Runner, attempt: &Attempt, slots: 
     }
 }
 
-/// Writes down that its runner is about to be called. False if somebody has been here before.
-async fn first_to_ask(shared: &Handle, attempt: &Attempt) -> Result<bool, String> {
-    let client = shared.database.get().await.map_err(|e| e.to_string())?;
-    let asked = mark_asked(&client, attempt.id).await.map_err(|e| e.to_string())?;
-    Ok(asked == Some(false))
+/// Writes down that its runner is about to be called, once.
+async fn may_ask(shared: &Handle, attempt: &Attempt) -> Result<bool, DatabaseError> {
+    mark_asked(&shared.database.get().await?, shared.id, attempt.id).await
 }
 
 /// Takes back the note that its runner was called.

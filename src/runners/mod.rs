@@ -43,7 +43,7 @@ pub enum LaunchError {
     /// Something may run: the launch is repeated with the same key until the launch deadline.
     #[error("{0}")]
     Ambiguous(String),
-    /// Something may have run, and a repetition could run it a second time.
+    /// Something may have run; nothing does now, and nobody can tell any more how it ended.
     #[error("{0}")]
     Lost(String),
 }
