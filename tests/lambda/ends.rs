@@ -150,3 +150,21 @@ async fn a_cancelled_function_ends_its_job_while_it_runs() {
     assert_eq!(lambda.ended().await, "CANCELLED 1 ERROR CANCELLED not needed");
     lambda.aws.until(|aws| aws.abandoned() == 1).await;
 }
+
+#[tokio::test]
+async fn a_connection_on_which_a_function_is_silent_is_kept_alive() {
+    let lambda = Lambda::new("{}", ("", "")).await;
+    let (gate, held) = hold();
+    lambda.aws.reply(LOADER, [held]);
+    let _dispatcher = lambda.dispatcher().await;
+    lambda.insert().await;
+    lambda.launched().await;
+    // The kernel's table: of connections to our endpoint, one has its keep-alive timer (02) running.
+    let port: u16 = lambda.aws.url().rsplit(':').next().unwrap().parse().unwrap();
+    let connections = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let established = format!(":{port:04X} 01 ");
+    let to_endpoint: Vec<&str> = connections.lines().filter(|line| line.contains(&established)).collect();
+    assert!(to_endpoint.iter().any(|line| line.contains(" 02:")), "{to_endpoint:#?}");
+    gate.add_permits(1);
+    assert_eq!(lambda.ended().await, "SUCCEEDED 1 PROCESSED");
+}

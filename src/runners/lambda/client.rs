@@ -12,12 +12,15 @@ use aws_sdk_lambda::types::{InvocationType, LogType};
 use tokio::sync::Mutex;
 
 use super::settings::Plan;
+use super::wire;
 use crate::runners::aws::Aws;
 
 /// The regions in use.
 #[derive(Debug)]
 pub struct Clients {
     aws: Arc<Aws>,
+    /// The longest that connecting may take.
+    connecting: Duration,
     /// The longest that an answer is waited for.
     patience: Duration,
     made: Mutex<HashMap<Option<String>, Client>>,
@@ -25,8 +28,8 @@ pub struct Clients {
 
 impl Clients {
     /// Made when first needed.
-    pub fn new(aws: Arc<Aws>, patience: Duration) -> Self {
-        Self { aws, patience, made: Mutex::default() }
+    pub fn new(aws: Arc<Aws>, connecting: Duration, patience: Duration) -> Self {
+        Self { aws, connecting, patience, made: Mutex::default() }
     }
 
     /// The one for a plan's region.
@@ -36,18 +39,10 @@ impl Clients {
             return Ok(client.clone());
         }
         let shared = self.aws.config(plan.region.as_deref()).await?;
-        // The whole call is bounded by the wait for the answer's head alone; a function may be silent until then,
-        // which is not what stalled streams are protected from.
-        let connecting = shared.timeout_config().and_then(TimeoutConfig::connect_timeout);
-        let mut timeouts = TimeoutConfig::builder();
-        timeouts.set_connect_timeout(connecting);
-        let timeouts = timeouts
-            .read_timeout(self.patience)
-            .disable_operation_timeout()
-            .disable_operation_attempt_timeout()
-            .build();
+        // A function may be silent for as long as it runs, which is not what stalled streams are protected from.
         let config = aws_sdk_lambda::config::Builder::from(&shared)
-            .timeout_config(timeouts)
+            .http_client(wire::http_client(self.connecting, self.patience)?)
+            .timeout_config(TimeoutConfig::disabled())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .build();
         let client = Client::from_conf(config);

@@ -11,6 +11,7 @@ mod flights;
 mod invoke;
 mod payload;
 mod settings;
+mod wire;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -88,7 +89,7 @@ impl LambdaRunner {
         Self {
             settings: settings.clone(),
             aws: aws_settings.clone(),
-            clients: Clients::new(aws, timing.longest_life),
+            clients: Clients::new(aws, aws_settings.connect_timeout, timing.longest_life),
             flights: Arc::default(),
             ends,
             timing,
