@@ -41,6 +41,8 @@ impl Check {
             ("ROWCALL_RUNNERS__ECS__ENABLED", "true"),
             ("ROWCALL_RUNNERS__ECS__CLUSTERS", "jobs, old"),
             ("ROWCALL_RUNNERS__ECS__TASK_DEFINITIONS", "loader*"),
+            ("ROWCALL_RUNNERS__LAMBDA__ENABLED", "true"),
+            ("ROWCALL_RUNNERS__LAMBDA__FUNCTIONS", "thumbnail*"),
         ]);
         command
     }
@@ -72,30 +74,33 @@ async fn every_task_gets_its_line_and_one_problem_makes_the_exit_code_1() {
     check.task("pair", "loader-two", "{}").await;
     check.task("nowhere", "loader", r#"{"cluster": "old"}"#).await;
     check.task("far", "loader", r#"{"region": "us-east-1"}"#).await;
+    check.aws.add_function("thumbnail", &[]);
+    check.db.task("function", "REGISTERED", ("runner, target", "'lambda', 'thumbnail'")).await;
     check.db.task("boxed", "REGISTERED", ("", "")).await;
     check.db.task("local", "REGISTERED", ("runner, target", "'process', '/bin/sh'")).await;
     check.db.task("off", "REGISTERED", ("enabled", "false")).await;
     let (code, lines, errors) = run(&mut check.command()).await;
     let expected = [
-        "bare     ecs      loader         problem: settings.subnets is missing: the task definition's network mode is awsvpc",
-        "boxed    docker   fake           problem: the runner is not enabled here (runners.docker.enabled)",
-        "bridge   ecs      loader-bridge  problem: settings.subnets must be absent: the task definition's network mode is \
+        "bare      ecs      loader         problem: settings.subnets is missing: the task definition's network mode is awsvpc",
+        "boxed     docker   fake           problem: the runner is not enabled here (runners.docker.enabled)",
+        "bridge    ecs      loader-bridge  problem: settings.subnets must be absent: the task definition's network mode is \
          not awsvpc",
-        "far      ecs      loader         problem: settings.region us-east-1 is not among runners.ecs.regions of this \
+        "far       ecs      loader         problem: settings.region us-east-1 is not among runners.ecs.regions of this \
          daemon's settings",
-        "gone     ecs      loader:9       problem: DescribeTaskDefinition loader:9: ClientException: Unable to describe \
+        "function  lambda   thumbnail      ok: thumbnail may be invoked",
+        "gone      ecs      loader:9       problem: DescribeTaskDefinition loader:9: ClientException: Unable to describe \
          task definition.",
-        "good     ecs      loader:1       ok: container loader on cluster jobs",
-        "local    process  /bin/sh        ok: nothing to ask the runner",
-        "nowhere  ecs      loader         problem: ListTasks of cluster old: ClusterNotFoundException: Cluster not found.",
-        "old      ecs      loader-old:1   problem: target loader-old:1: the task definition is no longer active",
-        "outside  ecs      admin          problem: target admin is not among runners.ecs.task_definitions of this \
+        "good      ecs      loader:1       ok: container loader on cluster jobs",
+        "local     process  /bin/sh        ok: nothing to ask the runner",
+        "nowhere   ecs      loader         problem: ListTasks of cluster old: ClusterNotFoundException: Cluster not found.",
+        "old       ecs      loader-old:1   problem: target loader-old:1: the task definition is no longer active",
+        "outside   ecs      admin          problem: target admin is not among runners.ecs.task_definitions of this \
          daemon's settings",
-        "pair     ecs      loader-two     problem: settings.container is missing: the task definition has several \
+        "pair      ecs      loader-two     problem: settings.container is missing: the task definition has several \
          containers that could be the task: a, b",
     ];
     assert_eq!(lines, expected, "{errors}");
-    assert_eq!((code, errors.as_str()), (Some(1), "rowcall: 9 of 11 tasks could not run from here\n"));
+    assert_eq!((code, errors.as_str()), (Some(1), "rowcall: 9 of 12 tasks could not run from here\n"));
     assert_eq!(check.aws.count("RunTask"), 0);
 }
 

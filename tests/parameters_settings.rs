@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use rowcall::runners::ecs::{SETTINGS, TaskSettings, check_target};
+use rowcall::runners::ecs::{self, TaskSettings, check_target};
+use rowcall::runners::lambda;
 use serde_json::{Value, json};
 
 use crate::support::TestDatabase;
@@ -201,12 +202,12 @@ async fn targets_have_a_form() {
 #[tokio::test]
 async fn database_and_daemon_know_the_same_keys() {
     let db = TestDatabase::new().await;
-    let keys: Vec<String> = db
-        .one(
-            "select array_agg(key) from rowcall.settings_keys() where runner = 'ecs' and key not like '%[]%'",
-        )
-        .await;
-    assert_eq!(keys, SETTINGS);
+    for (runner, known) in [("ecs", &ecs::SETTINGS[..]), ("lambda", &lambda::SETTINGS)] {
+        let keys =
+            "select array_agg(key) from rowcall.settings_keys() where runner = $1 and key not like '%[]%'";
+        let keys: Vec<String> = db.one_with(keys, &[&runner]).await;
+        assert_eq!(keys, known, "{runner}");
+    }
 }
 
 #[tokio::test]
@@ -270,7 +271,8 @@ async fn database_and_daemon_agree_about_settings() {
         json!([{"capacity_provider": "A", "weight": 1, "base": 1}, {"capacity_provider": "B", "base": 1}]),
         json!([{"capacity_provider": "A", "weight": "1"}]),
     ];
-    let one_by_one = SETTINGS.iter().flat_map(|key| values.iter().map(move |value| json!({ *key: value })));
+    let one_by_one =
+        ecs::SETTINGS.iter().flat_map(|key| values.iter().map(move |value| json!({ *key: value })));
     let several = [
         json!({"launch_type": "FARGATE", "capacity_provider_strategy": [{"capacity_provider": "A", "weight": 1}]}),
         json!({"launch_type": null, "capacity_provider_strategy": [{"capacity_provider": "A", "weight": 1}]}),
@@ -296,6 +298,28 @@ async fn database_and_daemon_agree_about_settings() {
             "{settings}\ndatabase: {database:?}\ndaemon: {daemon:?}"
         );
         *(if daemon.is_ok() { &mut good } else { &mut bad }) += 1;
+    }
+    let one_by_one =
+        lambda::SETTINGS.iter().flat_map(|key| values.iter().map(move |value| json!({ *key: value })));
+    let several = [
+        json!({"mode": "Event", "fire_and_forget": true}),
+        json!({"mode": "RequestResponse", "fire_and_forget": true}),
+        json!({"mode": "RequestResponse", "fire_and_forget": false}),
+        json!({"qualifier": "$LATEST"}),
+        json!({"payload": {"rowcall": 1}}),
+    ];
+    for settings in one_by_one.chain(several) {
+        let daemon = lambda::read_settings(&settings).map(drop);
+        // The mode, too, may still come from the defaults.
+        let missing = daemon.as_ref().is_err_and(|e| e.contains("needs settings.mode"))
+            && settings.get("mode").is_none();
+        let daemon = if missing { Ok(()) } else { daemon };
+        let database = db.takes("lambda", "loader", &settings).await;
+        assert_eq!(
+            database.is_ok(),
+            daemon.is_ok(),
+            "{settings}\ndatabase: {database:?}\ndaemon: {daemon:?}"
+        );
     }
     assert!(good > 100 && bad > 100, "{good} good, {bad} bad");
 }

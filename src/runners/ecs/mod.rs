@@ -157,7 +157,11 @@ impl Runner for EcsRunner {
     ) -> Result<Launched, LaunchError> {
         let refused = |reason| LaunchError::Refused { reason, retryable: false };
         let settings = TaskSettings::read(&attempt.request.settings).map_err(refused)?;
-        let region = self.regions.get(settings.region()).await.map_err(refused)?;
+        let region = self
+            .regions
+            .get(settings.region())
+            .await
+            .map_err(|reason| LaunchError::Refused { reason, retryable: true })?;
         let contract: Vec<(String, String)> = contract
             .iter()
             .filter(|(name, _)| name != "ROWCALL_DATABASE_URL" || !self.database_url.is_empty())
@@ -178,6 +182,10 @@ impl Runner for EcsRunner {
     }
 
     async fn stop(&self, attempt: &Attempt, reason: &str) -> Result<(), String> {
+        // Fargate may need a minute to clear up after a task that has reported and left.
+        if self.follow.is_leaving(attempt.id) {
+            return Ok(());
+        }
         let (settings, region) = self.place(&attempt.request).await?;
         let arn = match &attempt.external_id {
             Some(arn) => Some(arn.clone()),
@@ -206,6 +214,10 @@ impl Runner for EcsRunner {
     }
 
     async fn background(&self, stopping: CancellationToken) {
+        // At the start, where an operator looks, and not only with the first job.
+        if let Err(reason) = self.regions.get(None).await {
+            tracing::error!(reason, "tasks on ECS cannot be launched");
+        }
         if !self.settings.event_queue.is_empty() {
             events::listen(self, &stopping).await;
         }
