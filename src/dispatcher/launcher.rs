@@ -36,10 +36,15 @@ pub async fn run(shared: Handle, mut attempts: mpsc::Receiver<Vec<Attempt>>) {
             };
             let (shared, runner, slots) = (Arc::clone(&shared), Arc::clone(runner), Arc::clone(slots));
             tokio::spawn(async move {
+                let id = attempt.id;
+                let Some(unwanted) = shared.following.launching(id) else { return };
                 tokio::select! {
                     () = shared.stopping.cancelled() => {}
-                    () = launch(&shared, runner.as_ref(), &attempt, &slots) => {}
+                    // Whatever its call may have started is looked for by who ends it.
+                    () = unwanted.cancelled() => {}
+                    () = launch(&shared, runner.as_ref(), attempt, &slots) => {}
                 }
+                shared.following.launcher_left(id);
             });
         }
     }
@@ -47,8 +52,8 @@ pub async fn run(shared: Handle, mut attempts: mpsc::Receiver<Vec<Attempt>>) {
 
 /// Launches one attempt, repeating it with the same key while its outcome is in doubt. It ends with success, with
 /// refusal, or when the stopper has given up on it (launch_timeout).
-async fn launch(shared: &Handle, runner: &dyn Runner, attempt: &Attempt, slots: &Semaphore) {
-    let contract = shared.contract(attempt);
+async fn launch(shared: &Handle, runner: &dyn Runner, mut attempt: Attempt, slots: &Semaphore) {
+    let contract = shared.contract(&attempt);
     let mut trouble = Trouble::new("a launch");
     let mut may_call = runner.repeatable();
     loop {
@@ -59,12 +64,12 @@ async fn launch(shared: &Handle, runner: &dyn Runner, attempt: &Attempt, slots: 
             return;
         }
         let answer = if may_call {
-            runner.launch(attempt, &contract).await
+            runner.launch(&attempt, &contract).await
         } else {
-            match may_ask(shared, attempt).await {
+            match may_ask(shared, &attempt).await {
                 Ok(true) => {
                     may_call = true;
-                    runner.launch(attempt, &contract).await
+                    runner.launch(&attempt, &contract).await
                 }
                 // Another dispatcher's by now.
                 Ok(false) => return,
@@ -72,8 +77,8 @@ async fn launch(shared: &Handle, runner: &dyn Runner, attempt: &Attempt, slots: 
             }
         };
         drop(slot);
-        match answer {
-            Ok(launched) => return taken(shared, runner, attempt, launched).await,
+        let error = match answer {
+            Ok(launched) => return taken(shared, runner, &attempt, launched).await,
             Err(LaunchError::Refused { reason, retryable }) => {
                 let _ = shared.ends.send((attempt.id, End::not_started(reason, retryable)));
                 return;
@@ -82,14 +87,14 @@ async fn launch(shared: &Handle, runner: &dyn Runner, attempt: &Attempt, slots: 
                 let _ = shared.ends.send((attempt.id, End::lost(reason)));
                 return;
             }
-            Err(error @ (LaunchError::Ambiguous(_) | LaunchError::Busy(_))) => {
-                if may_call && !runner.repeatable() && matches!(error, LaunchError::Busy(_)) {
-                    // Nothing runs, and whoever adopts this attempt must know. Until that is written, we do.
-                    may_call = not_asked(shared, attempt).await.is_err();
-                }
-                tokio::time::sleep(trouble.wait(&error)).await;
-            }
+            Err(error) => error,
+        };
+        attempt.in_doubt |= matches!(error, LaunchError::Ambiguous(_));
+        if may_call && !runner.repeatable() && matches!(error, LaunchError::Busy(_)) {
+            // Nothing runs, and whoever adopts this attempt must know. Until that is written, we do.
+            may_call = not_asked(shared, &attempt).await.is_err();
         }
+        tokio::time::sleep(trouble.wait(&error)).await;
     }
 }
 

@@ -2,6 +2,7 @@
 //! when its time has come, and those that are due are looked at a hundred at a time.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,9 +13,14 @@ use crate::runners::{Attempt, Observation};
 /// Tasks that one DescribeTasks call takes.
 pub const BATCH: usize = 100;
 
+/// An end that is on its way for so long has got lost, and is looked for again.
+const ENDING: Duration = Duration::from_secs(30);
+
 #[derive(Debug, Default)]
 pub struct Follow {
     seen: Mutex<Seen>,
+    /// The last look failed, and this was said in the log.
+    troubled: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -34,8 +40,10 @@ struct Known {
     missing: Option<Instant>,
     /// The version of the last event about it.
     version: i64,
-    /// Its end is on its way to the settler.
-    ending: bool,
+    /// Since when its end is on its way to the settler.
+    ending: Option<Instant>,
+    /// When this runner first heard of it.
+    first: Instant,
     /// Its containers have ended, and ECS clears up after them.
     leaving: bool,
 }
@@ -43,6 +51,22 @@ struct Known {
 impl Follow {
     fn lock(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tasks cannot be looked at. Said once, until they can.
+    pub fn troubled(&self, reason: &str) {
+        if self.troubled.swap(true, Ordering::Relaxed) {
+            tracing::debug!(reason, "tasks cannot be followed");
+        } else {
+            tracing::warn!(reason, "tasks cannot be followed; trying again until they can");
+        }
+    }
+
+    /// They can.
+    pub fn untroubled(&self) {
+        if self.troubled.swap(false, Ordering::Relaxed) {
+            tracing::info!("tasks are followed again");
+        }
     }
 
     /// Which of these to look at now: those that are due, and others where their calls have room. Indices, in the
@@ -73,11 +97,13 @@ impl Follow {
                 next: now,
                 missing: None,
                 version: 0,
-                ending: false,
+                ending: None,
+                first: now,
                 leaving: false,
             });
             // Half its time before it is due, a task may join a call that is made anyway.
-            if !known.ending && known.next <= now + timing.interval(attempt.age.get()) / 2 {
+            let ending = known.ending.is_some_and(|since| since.elapsed() < ENDING);
+            if !ending && known.next <= now + timing.interval(attempt.age.get()) / 2 {
                 candidates.push((known.next, i));
             }
         }
@@ -120,15 +146,15 @@ impl Follow {
     /// It has stopped, and `observation` is its end; or its end is announced by somebody else (`ending`).
     pub fn ended(&self, attempt: &Attempt, observation: Observation, ending: bool, timing: &Timing) {
         self.note(attempt, timing, |known| {
-            known.ending = ending;
+            known.ending = ending.then(Instant::now);
             known.last = observation;
         });
     }
 
     /// ECS does not know it. Just after RunTask it may not know it yet; an hour after its end it has forgotten it.
     pub fn missing(&self, attempt: &Attempt, timing: &Timing) {
-        let young = attempt.age.get() < timing.appears_within;
         self.note(attempt, timing, |known| {
+            let young = known.first.elapsed() < timing.appears_within;
             let since = *known.missing.get_or_insert_with(Instant::now);
             if !young && since.elapsed() >= timing.gone_after {
                 known.last = Observation::Ended(End::lost(
