@@ -209,3 +209,23 @@ async fn an_attempt_that_became_its_own_unheard_is_found_again() {
     db.until("exists (select from rowcall.files where status = 'PROCESSED')").await;
     next.stop().await;
 }
+
+#[tokio::test]
+async fn a_copy_with_an_identity_of_its_own_leaves_the_original_alone() {
+    let (db, world) = prepared().await;
+    let mut original = Running::with(settings(&db.url), Arc::clone(&world)).await;
+    db.run("insert into rowcall.files default values").await;
+    original.launch().await;
+    let refused = db.refused("select rowcall.new_identity()").await;
+    assert!(refused.starts_with("RC006"), "{refused}");
+    original.dispatcher.abandon();
+    db.run("update rowcall.dispatchers set seen = now() - interval '1 hour'").await;
+    let before: String = db.one("select id::text from rowcall.instance").await;
+    assert_eq!(db.one::<i64>("select rowcall.new_identity()").await, 1);
+    assert_ne!(db.one::<String>("select id::text from rowcall.instance").await, before);
+    let copy = Running::with(settings(&db.url), Arc::clone(&world)).await;
+    copy.beats(&db).await;
+    assert_eq!(world.launches.lock().unwrap().len(), 1);
+    assert!(world.stops.lock().unwrap().is_empty());
+    copy.stop().await;
+}
