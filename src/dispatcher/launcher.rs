@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc};
@@ -15,12 +16,26 @@ use crate::runners::{Attempt, LaunchError, Launched, Runner};
 /// How long an attempt that somebody holds is left alone.
 const HELD: Duration = Duration::from_millis(250);
 
+/// What the launches of one runner share.
+struct Slots {
+    /// Each call takes one.
+    calls: Semaphore,
+    /// The runner is too busy, and this was said in the log once for all of them.
+    busy: AtomicBool,
+}
+
+impl Slots {
+    fn new(concurrency: usize) -> Self {
+        Self { calls: Semaphore::new(concurrency), busy: AtomicBool::new(false) }
+    }
+}
+
 /// Launches what comes in until the channel closes. Each runner has its own slots, and each call takes one: a
 /// runner that is slow or too busy holds up its own attempts only.
 pub async fn run(shared: Handle, mut attempts: mpsc::Receiver<Vec<Attempt>>) {
     let concurrency = shared.settings.dispatcher.launch_concurrency;
-    let slots: BTreeMap<&str, Arc<Semaphore>> =
-        shared.runners.iter().map(|r| (r.name(), Arc::new(Semaphore::new(concurrency)))).collect();
+    let slots: BTreeMap<&str, Arc<Slots>> =
+        shared.runners.iter().map(|r| (r.name(), Arc::new(Slots::new(concurrency)))).collect();
     loop {
         let batch = tokio::select! {
             () = shared.stopping.cancelled() => return,
@@ -52,13 +67,13 @@ pub async fn run(shared: Handle, mut attempts: mpsc::Receiver<Vec<Attempt>>) {
 
 /// Launches one attempt, repeating it with the same key while its outcome is in doubt. It ends with success, with
 /// refusal, or when the stopper has given up on it (launch_timeout).
-async fn launch(shared: &Handle, runner: &dyn Runner, mut attempt: Attempt, slots: &Semaphore) {
+async fn launch(shared: &Handle, runner: &dyn Runner, mut attempt: Attempt, slots: &Slots) {
     let contract = shared.contract(&attempt);
     let mut trouble = Trouble::new("a launch");
     let mut may_call = runner.repeatable();
     loop {
         // Never closed.
-        let Ok(slot) = slots.acquire().await else { return };
+        let Ok(slot) = slots.calls.acquire().await else { return };
         shared.known_to_live().await;
         if !shared.following.contains(attempt.id) {
             return;
@@ -78,7 +93,12 @@ async fn launch(shared: &Handle, runner: &dyn Runner, mut attempt: Attempt, slot
         };
         drop(slot);
         let error = match answer {
-            Ok(launched) => return taken(shared, runner, &attempt, launched).await,
+            Ok(launched) => {
+                if slots.busy.swap(false, Ordering::Relaxed) {
+                    tracing::info!(runner = runner.name(), "launches go on");
+                }
+                return taken(shared, runner, &attempt, launched).await;
+            }
             Err(LaunchError::Refused { reason, retryable }) => {
                 let _ = shared.ends.send((attempt.id, End::not_started(reason, retryable)));
                 return;
@@ -94,7 +114,22 @@ async fn launch(shared: &Handle, runner: &dyn Runner, mut attempt: Attempt, slot
             // Nothing runs, and whoever adopts this attempt must know. Until that is written, we do.
             may_call = not_asked(shared, &attempt).await.is_err();
         }
-        tokio::time::sleep(trouble.wait(&error)).await;
+        let wait = match &error {
+            LaunchError::Busy(reason) => {
+                if slots.busy.swap(true, Ordering::Relaxed) {
+                    tracing::debug!(runner = runner.name(), reason, "a launch waits");
+                } else {
+                    tracing::warn!(
+                        runner = runner.name(),
+                        reason,
+                        "launches wait: the runner cannot take any now"
+                    );
+                }
+                trouble.wait_silently()
+            }
+            _ => trouble.wait(&error),
+        };
+        tokio::time::sleep(wait).await;
     }
 }
 

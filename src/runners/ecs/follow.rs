@@ -229,3 +229,97 @@ impl Follow {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::{Completion, Policy};
+    use crate::runners::{Age, Request, WriteBack};
+    use std::sync::Arc;
+
+    fn attempts(n: i64) -> Vec<Attempt> {
+        let request = Arc::new(Request {
+            runner: "ecs".into(),
+            target: "loader".into(),
+            settings: serde_json::json!({}),
+            command: Vec::new(),
+            environment: [].into(),
+            values: serde_json::json!({}),
+            policy: Policy { max_attempts: 1, backoff: 1.0, backoff_max: 1.0, completion: Completion::Exit },
+            write_back: WriteBack {
+                result_column: None,
+                expected: Vec::new(),
+                status_succeeded: None,
+                status_failed: None,
+            },
+        });
+        let attempt = |id| Attempt {
+            id,
+            job_id: id,
+            number: 1,
+            task: "task".into(),
+            launch_key: format!("rowcall-x-{id}"),
+            request: Arc::clone(&request),
+            external_id: Some(format!("arn-{id}")),
+            age: Age::of(Duration::from_mins(10)),
+            in_doubt: false,
+        };
+        (1..=n).map(attempt).collect()
+    }
+
+    #[test]
+    fn a_look_at_ten_thousand_tasks_is_a_hundred_calls_and_the_next_one_waits() {
+        let (follow, timing, attempts) = (Follow::default(), Timing::default(), attempts(10_000));
+        let calls = follow.due(&attempts, &timing, |_| 0);
+        assert_eq!((calls.len(), calls.iter().map(Vec::len).max()), (100, Some(BATCH)));
+        for i in calls.into_iter().flatten() {
+            follow.lives(&attempts[i], Observation::Running, &timing);
+        }
+        assert!(follow.due(&attempts, &timing, |_| 0).is_empty(), "all were looked at a moment ago");
+        assert!(follow.last(&attempts).iter().all(|seen| *seen == Observation::Running));
+    }
+
+    #[test]
+    fn tasks_of_two_clusters_are_asked_for_apart() {
+        let (follow, attempts) = (Follow::default(), attempts(150));
+        let mut calls = follow.due(&attempts, &Timing::default(), |i| i % 2);
+        assert_eq!(calls.len(), 2);
+        assert!(calls.iter_mut().all(|call| call.iter().all(|i| i % 2 == call[0] % 2)));
+    }
+
+    #[test]
+    fn an_event_counts_once_and_an_older_one_not_at_all() {
+        let (follow, timing, attempts) = (Follow::default(), Timing::default(), attempts(1));
+        follow.due(&attempts, &timing, |_| 0);
+        follow.lives(&attempts[0], Observation::Running, &timing);
+        assert!(follow.hint("arn-1", 4));
+        assert_eq!(follow.due(&attempts, &timing, |_| 0).len(), 1);
+        assert!(!follow.hint("arn-1", 4) && !follow.hint("arn-1", 3) && !follow.hint("arn-2", 9));
+    }
+
+    #[test]
+    fn what_is_missing_is_gone_only_after_a_while_and_never_while_it_is_young() {
+        let attempts = attempts(1);
+        let gone = |appears_within, gone_after| {
+            let (follow, timing) =
+                (Follow::default(), Timing { appears_within, gone_after, ..Timing::default() });
+            follow.due(&attempts, &timing, |_| 0);
+            follow.missing(&attempts[0], &timing);
+            follow.missing(&attempts[0], &timing);
+            matches!(follow.last(&attempts)[0], Observation::Ended(_))
+        };
+        assert!(!gone(Duration::from_mins(5), Duration::ZERO));
+        assert!(!gone(Duration::ZERO, Duration::from_mins(1)));
+        assert!(gone(Duration::ZERO, Duration::ZERO));
+    }
+
+    #[test]
+    fn what_is_forgotten_leaves_nothing_behind() {
+        let (follow, attempts) = (Follow::default(), attempts(2));
+        follow.due(&attempts, &Timing::default(), |_| 0);
+        follow.forget(&attempts[0]);
+        assert!(!follow.follows("arn-1") && follow.follows("arn-2"));
+        follow.due(&attempts[..0], &Timing::default(), |_| 0);
+        assert!(!follow.follows("arn-2"));
+    }
+}
