@@ -126,3 +126,9 @@ fn alone(settings: &Settings) -> (LambdaRunner, mpsc::UnboundedReceiver<(i64, En
     let (ends, ended) = mpsc::unbounded_channel();
     (runner(settings, &ends), ended)
 }
+
+/// The same with other times.
+fn alone_with(settings: &Settings, timing: Timing) -> (LambdaRunner, mpsc::UnboundedReceiver<(i64, End)>) {
+    let (runner, ended) = alone(settings);
+    (runner.with_timing(timing), ended)
+}

@@ -11,8 +11,8 @@ begin
         if settings ? 'launch_type' then
             error := 'settings.launch_type and settings.capacity_provider_strategy exclude each other';
             hint := 'Set one of them to null; that also takes back what comes from rowcall.runner_defaults.';
-        elsif not strategy @? '$[*].weight ? (@ > 0)' then
-            error := 'settings.capacity_provider_strategy: one weight at least must be greater than 0';
+        elsif jsonb_array_length(strategy) > 1 and not strategy @? '$[*].weight ? (@ > 0)' then
+            error := 'settings.capacity_provider_strategy: of several, one weight at least must be greater than 0';
             hint := 'A provider without a weight gets no tasks beyond its base.';
         elsif jsonb_array_length(jsonb_path_query_array(strategy, '$[*].base ? (@ > 0)')) > 1 then
             error := 'settings.capacity_provider_strategy: one item only may have a base';
@@ -22,9 +22,6 @@ begin
         if settings -> 'fire_and_forget' = 'true' and settings ? 'mode' and settings ->> 'mode' <> 'Event' then
             error := 'settings.fire_and_forget needs settings.mode "Event"';
             hint := 'In mode RequestResponse the function''s answer is the end of the job.';
-        elsif settings -> 'payload' ? 'rowcall' then
-            error := 'settings.payload.rowcall: this member is set by the dispatcher';
-            hint := 'It tells the function which job and attempt it works for.';
         end if;
     end if;
 end

@@ -14,6 +14,11 @@ begin
     if keys = '{}' or jsonb_typeof(settings) <> 'object' then
         return;
     end if;
+    if runner = 'lambda' and settings -> 'payload' ? 'rowcall' then
+        error := 'settings.payload.rowcall: this member is set by the dispatcher';
+        hint := 'It tells the function which job and attempt it works for.';
+        return;
+    end if;
     settings := jsonb_strip_nulls(settings);
     for part in
         select 'settings.' || s.key as place, s.key, s.key as name, s.value, '' as list
@@ -29,7 +34,7 @@ begin
         order by list, place
     loop
         select * into known from rowcall.settings_keys() k
-        where k.runner = settings_error.runner and k.key = part.key;
+        where k.runner = settings_error.runner and k.key = part.key and (strpos(k.key, '[]') > 0) = (part.list <> '');
         if not found then
             select array_agg(substr(k, length(part.list) + 1)) into keys from unnest(keys) k
             where starts_with(k, part.list) and (part.list <> '' or strpos(k, '[]') = 0);

@@ -12,6 +12,8 @@ with gone as (
     select a.id from rowcall.attempts a
     where a.dispatcher_id = $1 and a.ended is null and a.created < now() - make_interval(secs => $3)
       and not exists (select from unnest($7::bigint[]) as followed(id) where followed.id = a.id)
+    limit 1000
+    for update of a skip locked
 ), taken as (
     select a.id, a.runner = any ($6) and gone.host <> $2 as elsewhere
     from rowcall.attempts a join gone on gone.id = a.dispatcher_id

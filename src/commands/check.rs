@@ -1,5 +1,7 @@
 //! `rowcall check`
 
+use std::collections::BTreeMap;
+
 use anyhow::bail;
 use clap::Args;
 use rowcall::database;
@@ -28,12 +30,18 @@ impl Check {
         }
         let (ends, _ended) = mpsc::unbounded_channel();
         let runners = runners::enabled(settings, &ends)?;
+        let mut unready = BTreeMap::new();
+        for runner in runners.iter() {
+            if let Err(reason) = runner.ready().await {
+                unready.insert(runner.name(), reason);
+            }
+        }
         let widest = |part: fn(&Task) -> &str| tasks.iter().map(|task| part(task).chars().count()).max();
         let [name, runner, target] = [widest(|t| &t.name), widest(|t| &t.runner), widest(|t| &t.target)]
             .map(Option::unwrap_or_default);
         let mut problems = 0;
         for task in &tasks {
-            let finding = match could_run(&runners, task).await {
+            let finding = match could_run(&runners, &unready, task).await {
                 Ok(found) => format!("ok: {found}"),
                 Err(problem) => {
                     problems += 1;
@@ -62,10 +70,17 @@ impl Check {
 }
 
 /// First by this daemon's own rules, then by the runner's word.
-async fn could_run(runners: &Runners, task: &Task) -> Result<String, String> {
+async fn could_run(
+    runners: &Runners,
+    unready: &BTreeMap<&str, String>,
+    task: &Task,
+) -> Result<String, String> {
     let runner = runners
         .get(&task.runner)
         .ok_or_else(|| format!("the runner is not enabled here (runners.{}.enabled)", task.runner))?;
+    if let Some(reason) = unready.get(task.runner.as_str()) {
+        return Err(reason.clone());
+    }
     let request = unrendered(task);
     runner.check(&request)?;
     runner.probe(&request).await

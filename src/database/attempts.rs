@@ -178,14 +178,27 @@ pub struct Rescued {
     pub age: Duration,
 }
 
-/// Which of these attempts are not this dispatcher's any more.
+/// An attempt that is perhaps not this dispatcher's any more.
+#[derive(Debug, Clone, Copy)]
+#[allow(missing_docs)]
+pub struct TakenOver {
+    pub id: i64,
+    /// Another dispatcher follows it, or has ended it.
+    pub elsewhere: bool,
+    pub over: bool,
+}
+
+/// Which of these attempts another dispatcher has taken over, or are over.
 pub async fn taken_over(
     client: &impl GenericClient,
     dispatcher_id: i64,
     ids: &[i64],
-) -> Result<Vec<i64>, DatabaseError> {
+) -> Result<Vec<TakenOver>, DatabaseError> {
     let statement = client.prepare_cached(include_str!("../../sql/queries/attempts_taken_over.sql")).await?;
-    Ok(client.query(&statement, &[&ids, &dispatcher_id]).await?.iter().map(|row| row.get(0)).collect())
+    let rows = client.query(&statement, &[&ids, &dispatcher_id]).await?;
+    let taken =
+        |row: &tokio_postgres::Row| TakenOver { id: row.get(0), elsewhere: row.get(1), over: row.get(2) };
+    Ok(rows.iter().map(taken).collect())
 }
 
 /// Takes over the open attempts of dispatchers that are gone, and this one's own that it does not follow.

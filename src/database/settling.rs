@@ -94,6 +94,7 @@ pub struct Ended {
     pub reason: Option<String>,
     pub output: Option<String>,
     pub result: Option<Value>,
+    pub external_id: Option<String>,
 }
 
 /// Writes the ends of a batch of attempts.
@@ -105,7 +106,8 @@ pub async fn settle_attempts(client: &impl GenericClient, ended: &[Ended]) -> Re
     let outputs: Vec<Option<&str>> = ended.iter().map(|e| e.output.as_deref()).collect();
     let statement = client.prepare_cached(include_str!("../../sql/queries/settle_attempts.sql")).await?;
     let results: Vec<Option<&Value>> = ended.iter().map(|e| e.result.as_ref()).collect();
-    client.execute(&statement, &[&ids, &outcomes, &codes, &reasons, &outputs, &results]).await?;
+    let external: Vec<Option<&str>> = ended.iter().map(|e| e.external_id.as_deref()).collect();
+    client.execute(&statement, &[&ids, &outcomes, &codes, &reasons, &outputs, &results, &external]).await?;
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 //! what it must ask runners about, and what counts against their capacity.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use tokio::sync::Notify;
@@ -17,11 +17,11 @@ pub struct Followed {
     pub attempt: Attempt,
     /// How far it has come.
     pub progress: Progress,
-    /// When somebody first wanted it to end.
-    pub stopping_since: Option<Instant>,
+    /// When somebody first wanted it to end, and why.
+    pub stopping: Option<(Instant, String)>,
     /// When the runner was told to stop it, and heard.
     pub told_to_stop: Option<Instant>,
-    /// A launch of it is under way; cancelled when it shall end.
+    /// A launch of it is under way; cancelled when it shall end, or is not followed any more.
     launching: Option<CancellationToken>,
     /// Somebody is busy stopping it.
     stop_under_way: bool,
@@ -45,14 +45,35 @@ impl Followed {
     }
 
     fn new(attempt: Attempt, progress: Progress) -> Self {
-        Self {
-            attempt,
-            progress,
-            stopping_since: None,
-            told_to_stop: None,
-            launching: None,
-            stop_under_way: false,
-        }
+        Self { attempt, progress, stopping: None, told_to_stop: None, launching: None, stop_under_way: false }
+    }
+}
+
+/// A launch under way, for as long as this lives.
+pub struct Launching {
+    following: Arc<Following>,
+    id: i64,
+    /// Cancelled when nobody wants it any more.
+    pub unwanted: CancellationToken,
+}
+
+impl Drop for Launching {
+    fn drop(&mut self) {
+        self.following.change(self.id, |followed| followed.launching = None);
+    }
+}
+
+/// Somebody is busy stopping an attempt, for as long as this lives.
+pub struct Stopping {
+    following: Arc<Following>,
+    pub followed: Followed,
+    /// When somebody first wanted it to end.
+    pub since: Instant,
+}
+
+impl Drop for Stopping {
+    fn drop(&mut self) {
+        self.following.change(self.followed.attempt.id, |followed| followed.stop_under_way = false);
     }
 }
 
@@ -71,7 +92,11 @@ impl Following {
 
     /// Follows these from now on; no runner has heard of them.
     pub fn add(&self, attempts: impl IntoIterator<Item = Attempt>) {
-        self.lock().extend(attempts.into_iter().map(|a| (a.id, Followed::new(a, Progress::Unlaunched))));
+        let mut map = self.lock();
+        for attempt in attempts {
+            // Unless the rescuer was faster, because the answer to the claim took its time.
+            map.entry(attempt.id).or_insert_with(|| Followed::new(attempt, Progress::Unlaunched));
+        }
     }
 
     /// Follows one that another dispatcher followed.
@@ -107,40 +132,42 @@ impl Following {
         self.change(id, |followed| followed.progress = Progress::Begun);
     }
 
-    /// Its launcher begins: none if it is not followed or shall end. The token is cancelled when it shall end, and
-    /// whoever ends it waits until the launcher has left.
-    pub fn launching(&self, id: i64) -> Option<CancellationToken> {
+    /// Its launcher begins: none if it is not followed, shall end, or has a launcher. Until [`Launching`] is dropped,
+    /// whoever ends the attempt waits.
+    pub fn launching(self: &Arc<Self>, id: i64) -> Option<Launching> {
         let mut map = self.lock();
-        let followed = map.get_mut(&id).filter(|f| f.stopping_since.is_none())?;
-        Some(followed.launching.insert(CancellationToken::new()).clone())
+        let followed = map.get_mut(&id).filter(|f| f.stopping.is_none() && f.launching.is_none())?;
+        let unwanted = followed.launching.insert(CancellationToken::new()).clone();
+        Some(Launching { following: Arc::clone(self), id, unwanted })
     }
 
-    /// Its launcher has left.
-    pub fn launcher_left(&self, id: i64) {
-        self.change(id, |followed| followed.launching = None);
-    }
-
-    /// It shall end: returns it with the time this was first noted, unless somebody is busy with it. Then
-    /// [`Following::stop_tried`] must be called.
-    pub fn stopping(&self, id: i64) -> Option<(Followed, Instant)> {
+    /// It shall end: returns it, with the time this was first noted, unless somebody is busy with it or a launch of it
+    /// has yet to leave. Until [`Stopping`] is dropped, nobody else is told to stop it.
+    pub fn stopping(self: &Arc<Self>, id: i64, reason: &str) -> Option<Stopping> {
         let mut map = self.lock();
         let followed = map.get_mut(&id).filter(|f| !f.stop_under_way)?;
-        let since = *followed.stopping_since.get_or_insert_with(Instant::now);
+        let since = followed.stopping.get_or_insert_with(|| (Instant::now(), reason.to_owned())).0;
         if let Some(launching) = &followed.launching {
             launching.cancel();
             return None;
         }
         followed.stop_under_way = true;
-        Some((followed.clone(), since))
+        Some(Stopping { following: Arc::clone(self), followed: followed.clone(), since })
     }
 
-    /// Whoever was busy stopping it is done; whether the runner has been told.
-    pub fn stop_tried(&self, id: i64, told: bool) {
+    /// Those that shall end and that no runner has confirmed, with the reason. Their launcher is gone for good.
+    pub fn to_give_up(&self) -> Vec<(i64, String)> {
+        let reason = |(id, followed): (&i64, &Followed)| match &followed.stopping {
+            Some((_, reason)) if !followed.launched() => Some((*id, reason.clone())),
+            _ => None,
+        };
+        self.lock().iter().filter_map(reason).collect()
+    }
+
+    /// The runner has been told to stop it, and heard.
+    pub fn told_to_stop(&self, id: i64) {
         self.change(id, |followed| {
-            followed.stop_under_way = false;
-            if told {
-                followed.told_to_stop.get_or_insert_with(Instant::now);
-            }
+            followed.told_to_stop.get_or_insert_with(Instant::now);
         });
     }
 
@@ -165,6 +192,9 @@ impl Following {
     /// Stops following it.
     pub fn remove(&self, id: i64) -> Option<Followed> {
         let removed = self.lock().remove(&id);
+        if let Some(launching) = removed.as_ref().and_then(|followed| followed.launching.as_ref()) {
+            launching.cancel();
+        }
         self.left.notify_waiters();
         removed
     }
@@ -179,11 +209,6 @@ impl Following {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.lock().is_empty()
-    }
-
-    /// Those that no runner has taken yet.
-    pub fn unlaunched(&self) -> Vec<i64> {
-        self.lock().values().filter(|f| !f.launched()).map(|f| f.attempt.id).collect()
     }
 
     /// All ids.

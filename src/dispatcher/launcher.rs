@@ -51,15 +51,13 @@ pub async fn run(shared: Handle, mut attempts: mpsc::Receiver<Vec<Attempt>>) {
             };
             let (shared, runner, slots) = (Arc::clone(&shared), Arc::clone(runner), Arc::clone(slots));
             tokio::spawn(async move {
-                let id = attempt.id;
-                let Some(unwanted) = shared.following.launching(id) else { return };
+                let Some(launching) = shared.following.launching(attempt.id) else { return };
                 tokio::select! {
                     () = shared.stopping.cancelled() => {}
                     // Whatever its call may have started is looked for by who ends it.
-                    () = unwanted.cancelled() => {}
+                    () = launching.unwanted.cancelled() => {}
                     () = launch(&shared, runner.as_ref(), attempt, &slots) => {}
                 }
-                shared.following.launcher_left(id);
             });
         }
     }
@@ -70,26 +68,17 @@ pub async fn run(shared: Handle, mut attempts: mpsc::Receiver<Vec<Attempt>>) {
 async fn launch(shared: &Handle, runner: &dyn Runner, mut attempt: Attempt, slots: &Slots) {
     let contract = shared.contract(&attempt);
     let mut trouble = Trouble::new("a launch");
-    let mut may_call = runner.repeatable();
     loop {
+        shared.known_to_live().await;
+        runner.turn(&attempt).await;
         // Never closed.
         let Ok(slot) = slots.calls.acquire().await else { return };
-        shared.known_to_live().await;
-        if !shared.following.contains(attempt.id) {
-            return;
-        }
-        let answer = if may_call {
-            runner.launch(&attempt, &contract).await
-        } else {
-            match may_ask(shared, &attempt).await {
-                Ok(true) => {
-                    may_call = true;
-                    runner.launch(&attempt, &contract).await
-                }
-                // Another dispatcher's by now.
-                Ok(false) => return,
-                Err(error) => Err(LaunchError::Ambiguous(error.to_string())),
-            }
+        let may_call = if runner.repeatable() { Ok(true) } else { may_ask(shared, &attempt).await };
+        let answer = match may_call {
+            Ok(true) => runner.launch(&attempt, &contract).await,
+            // Another dispatcher's by now.
+            Ok(false) => return,
+            Err(error) => Err(LaunchError::Ambiguous(error.to_string())),
         };
         drop(slot);
         let error = match answer {
@@ -110,9 +99,12 @@ async fn launch(shared: &Handle, runner: &dyn Runner, mut attempt: Attempt, slot
             Err(error) => error,
         };
         attempt.in_doubt |= matches!(error, LaunchError::Ambiguous(_));
-        if may_call && !runner.repeatable() && matches!(error, LaunchError::Busy(_)) {
-            // Nothing runs, and whoever adopts this attempt must know. Until that is written, we do.
-            may_call = not_asked(shared, &attempt).await.is_err();
+        if !runner.repeatable()
+            && matches!(error, LaunchError::Busy(_))
+            && let Err(error) = not_asked(shared, &attempt).await
+        {
+            // Only whoever adopts this attempt would have to know. We may ask again, and will.
+            tracing::debug!(attempt = attempt.id, %error, "cannot take back the note that its runner was called");
         }
         let wait = match &error {
             LaunchError::Busy(reason) => {

@@ -5,20 +5,22 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use deadpool_postgres::GenericClient;
 use tokio::sync::mpsc;
 
 use super::DispatcherError;
 use super::following::Followed;
 use super::pace::{Trouble, jittered};
 use super::shared::{Handle, Shared};
-use crate::database::{DatabaseError, dispatcher_seen, rescue_attempts, settled_elsewhere, taken_over};
+use crate::database::{DatabaseError, dispatcher_seen, rescue_attempts, taken_over};
 use crate::runners::{Age, Attempt, Request, Runner};
 
 /// Looks at once, then with every heartbeat.
 pub async fn run(shared: Handle, launch: mpsc::Sender<Vec<Attempt>>) {
     let mut trouble = Trouble::new("rescuing");
+    let mut rescuer = Rescuer::default();
     loop {
-        let wait = match beat(&shared, &launch).await {
+        let wait = match rescuer.beat(&shared, &launch).await {
             Ok(true) => {
                 trouble.over();
                 shared.rescued.cancel();
@@ -34,85 +36,122 @@ pub async fn run(shared: Handle, launch: mpsc::Sender<Vec<Attempt>>) {
     }
 }
 
-async fn beat(shared: &Shared, launch: &mpsc::Sender<Vec<Attempt>>) -> Result<bool, DatabaseError> {
-    let client = shared.database.get().await?;
-    let now = Instant::now();
-    if !dispatcher_seen(&client, shared.id).await? {
-        return Ok(false);
+/// What one beat remembers for the next.
+#[derive(Default)]
+struct Rescuer {
+    /// Until when others are not taken for dead: this one was cut off itself, and so perhaps were they.
+    patient_until: Option<Instant>,
+    /// Attempts whose frozen request this program cannot read; said once.
+    unreadable: Vec<i64>,
+}
+
+impl Rescuer {
+    async fn beat(
+        &mut self,
+        shared: &Shared,
+        launch: &mpsc::Sender<Vec<Attempt>>,
+    ) -> Result<bool, DatabaseError> {
+        let client = shared.database.get().await?;
+        let now = Instant::now();
+        if !dispatcher_seen(&client, shared.id).await? {
+            return Ok(false);
+        }
+        let dead_after = shared.settings.dispatcher.dead_after;
+        // After a long silence (a machine that slept, a database out of reach) others may have run, settled and
+        // forgotten what waits here to be launched. And they may only now come back, as we do.
+        if shared.seen.borrow().elapsed() > dead_after {
+            self.patient_until = Some(now + dead_after);
+        }
+        let_go_of_what_others_have(shared, &client).await?;
+        shared.seen.send_replace(now);
+        if shared.draining.is_cancelled() || self.patient_until.is_some_and(|until| now < until) {
+            return Ok(true);
+        }
+        self.adopt(shared, &client, launch).await
     }
-    // After a long silence (a machine that slept, a database out of reach) others may have run, settled and
-    // forgotten what waits here to be launched.
-    let silent = shared.seen.borrow().elapsed() > shared.settings.dispatcher.dead_after;
-    let doubtful = if silent { shared.following.ids() } else { shared.following.unlaunched() };
-    if !doubtful.is_empty() {
-        let over = if silent { settled_elsewhere(&client, &doubtful).await? } else { Vec::new() };
-        for id in taken_over(&client, shared.id, &doubtful).await? {
-            // What another dispatcher follows is its own; what is over must not run on with nobody to end it.
-            if let Some(Followed { attempt, .. }) = shared.following.remove(id)
-                && let Some(runner) = shared.runners.get(&attempt.request.runner)
-            {
-                let (runner, over) = (Arc::clone(runner), over.contains(&id));
-                // Not awaited: others would take us for dead meanwhile.
-                tokio::spawn(async move { let_go(runner.as_ref(), &attempt, over).await });
+
+    async fn adopt(
+        &mut self,
+        shared: &Shared,
+        client: &impl GenericClient,
+        launch: &mpsc::Sender<Vec<Attempt>>,
+    ) -> Result<bool, DatabaseError> {
+        let (free, bound) = shared.runners.names();
+        let d = &shared.settings.dispatcher;
+        let mut followed = shared.following.ids();
+        followed.extend(&self.unreadable);
+        let rescued = rescue_attempts(
+            client,
+            shared.id,
+            &shared.host,
+            d.dead_after,
+            d.lost_after,
+            &free,
+            &bound,
+            &followed,
+        )
+        .await?;
+        let mut relaunch = Vec::new();
+        for rescued in rescued {
+            let Ok(request) = serde_json::from_value::<Request>(rescued.request) else {
+                tracing::error!(
+                    attempt = rescued.id,
+                    "its frozen request cannot be read by this version; a newer one adopts it once this one has ended"
+                );
+                self.unreadable.push(rescued.id);
+                continue;
+            };
+            tracing::info!(
+                job = rescued.job_id,
+                attempt = rescued.number,
+                task = rescued.task,
+                launched = rescued.launched,
+                "adopted from a dispatcher that is gone"
+            );
+            let attempt = Attempt {
+                id: rescued.id,
+                job_id: rescued.job_id,
+                number: rescued.number,
+                task: rescued.task,
+                launch_key: rescued.launch_key,
+                request: Arc::new(request),
+                external_id: rescued.external_id,
+                age: Age::of(rescued.age),
+                in_doubt: true,
+            };
+            shared.following.adopt(attempt.clone(), rescued.launched, rescued.begun);
+            if !rescued.launched {
+                relaunch.push(attempt);
             }
         }
+        if !relaunch.is_empty() {
+            // Not awaited here: what waits to be launched waits for our next heartbeat.
+            let launch = launch.clone();
+            tokio::spawn(async move { launch.send(relaunch).await });
+        }
+        Ok(true)
     }
-    shared.seen.send_replace(now);
-    if shared.draining.is_cancelled() {
-        return Ok(true);
-    }
-    let (free, bound) = shared.runners.names();
-    let d = &shared.settings.dispatcher;
-    let followed = shared.following.ids();
-    let rescued = rescue_attempts(
-        &client,
-        shared.id,
-        &shared.host,
-        d.dead_after,
-        d.lost_after,
-        &free,
-        &bound,
-        &followed,
-    )
-    .await?;
-    let mut relaunch = Vec::new();
-    for rescued in rescued {
-        let Ok(request) = serde_json::from_value::<Request>(rescued.request) else {
-            tracing::error!(
-                attempt = rescued.id,
-                "its frozen request cannot be read; left for a newer dispatcher"
-            );
+}
+
+/// What another dispatcher follows is its own; what is over must not run on with nobody to end it.
+async fn let_go_of_what_others_have(
+    shared: &Shared,
+    client: &impl GenericClient,
+) -> Result<(), DatabaseError> {
+    for taken in taken_over(client, shared.id, &shared.following.ids()).await? {
+        // What we have ended ourselves is about to be removed by the settler.
+        if !taken.elsewhere {
             continue;
-        };
-        tracing::info!(
-            job = rescued.job_id,
-            attempt = rescued.number,
-            task = rescued.task,
-            launched = rescued.launched,
-            "adopted from a dispatcher that is gone"
-        );
-        let attempt = Attempt {
-            id: rescued.id,
-            job_id: rescued.job_id,
-            number: rescued.number,
-            task: rescued.task,
-            launch_key: rescued.launch_key,
-            request: Arc::new(request),
-            external_id: rescued.external_id,
-            age: Age::of(rescued.age),
-            in_doubt: true,
-        };
-        shared.following.adopt(attempt.clone(), rescued.launched, rescued.begun);
-        if !rescued.launched {
-            relaunch.push(attempt);
+        }
+        if let Some(Followed { attempt, .. }) = shared.following.remove(taken.id)
+            && let Some(runner) = shared.runners.get(&attempt.request.runner)
+        {
+            let runner = Arc::clone(runner);
+            // Not awaited: others would take us for dead meanwhile.
+            tokio::spawn(async move { let_go(runner.as_ref(), &attempt, taken.over).await });
         }
     }
-    if !relaunch.is_empty() {
-        // Not awaited here: what waits to be launched waits for our next heartbeat.
-        let launch = launch.clone();
-        tokio::spawn(async move { launch.send(relaunch).await });
-    }
-    Ok(true)
+    Ok(())
 }
 
 /// What is not followed here any more, and is over.

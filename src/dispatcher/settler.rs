@@ -181,6 +181,7 @@ async fn settle_batch(
             reason: settlement.message.clone(),
             output: end.and_then(|e| e.output.clone()),
             result: end.and_then(|e| e.result.clone()),
+            external_id: end.and_then(|e| e.external_id.clone()),
         });
         match settlement.next {
             Next::Finish => finished.push(Finished {

@@ -25,7 +25,7 @@ pub struct Shared {
     pub database: Database,
     pub parameters: Cache,
     pub runners: Runners,
-    pub following: Following,
+    pub following: Arc<Following>,
     /// Where ends are announced to the settler.
     pub ends: Ends,
     /// Where launches are announced, to be written down.

@@ -96,7 +96,7 @@ impl Dispatcher {
             database,
             parameters,
             runners,
-            following: Following::default(),
+            following: Arc::new(Following::default()),
             ends,
             launched,
             wake: Notify::new(),

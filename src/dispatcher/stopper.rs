@@ -1,5 +1,6 @@
 //! Ends what is past its deadline, cancelled, or done and not leaving.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -41,13 +42,16 @@ async fn sweep(shared: &Handle) -> Result<(), DatabaseError> {
     let grace = shared.settings.dispatcher.report_grace;
     let overdue = overdue_attempts(&client, shared.id, grace, &shared.following.starting(), &blind).await?;
     drop(client);
-    for overdue in overdue {
-        let Some((followed, since)) = shared.following.stopping(overdue.id) else { continue };
+    let mut ending: BTreeMap<i64, String> = shared.following.to_give_up().into_iter().collect();
+    ending.extend(overdue.into_iter().map(|overdue| (overdue.id, overdue.reason)));
+    for (id, reason) in ending {
+        let Some(stopping) = shared.following.stopping(id, &reason) else { continue };
         // Apart, so that a runner which answers slowly holds up nobody else's deadline.
         let shared = Arc::clone(shared);
         tokio::spawn(async move {
-            let told = stop(&shared, &followed, since, &overdue.reason).await;
-            shared.following.stop_tried(overdue.id, told);
+            if stop(&shared, &stopping.followed, stopping.since, &reason).await {
+                shared.following.told_to_stop(id);
+            }
         });
     }
     Ok(())

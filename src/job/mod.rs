@@ -59,6 +59,8 @@ pub struct End {
     pub output: Option<String>,
     /// What it answered, where the runner is given an answer.
     pub result: Option<Value>,
+    /// The runner's own name for it, if that became known only now.
+    pub external_id: Option<String>,
 }
 
 /// The kinds of end a runner can see.
@@ -86,7 +88,7 @@ pub enum How {
 
 impl End {
     fn of(how: How) -> Self {
-        Self { how, exit_code: None, reason: None, output: None, result: None }
+        Self { how, exit_code: None, reason: None, output: None, result: None, external_id: None }
     }
 
     /// The program ended with a code.

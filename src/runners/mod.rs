@@ -137,6 +137,9 @@ pub trait Runner: Send + Sync {
         Ok("nothing to ask the runner".to_owned())
     }
 
+    /// Waits until this attempt's launch may be called, where there is a pace to keep. It holds up nobody else.
+    async fn turn(&self, _attempt: &Attempt) {}
+
     /// Starts an attempt with the contract's variables (they hold the token, and are not logged). Called again
     /// with the same launch key, it finds what the first call started.
     async fn launch(&self, attempt: &Attempt, contract: &[(String, String)])

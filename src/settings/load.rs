@@ -13,11 +13,12 @@ const PREFIX: &str = "ROWCALL_";
 
 /// Variables with our prefix that are not settings: where the file is, and what tasks are given (a daemon
 /// may well be started from within a task).
-const NOT_SETTINGS: [&str; 6] = [
+const NOT_SETTINGS: [&str; 7] = [
     "ROWCALL_CONFIG",
     "ROWCALL_JOB",
     "ROWCALL_ATTEMPT",
     "ROWCALL_TOKEN",
+    "ROWCALL_LAUNCH",
     "ROWCALL_DATABASE_URL",
     "ROWCALL_TEST_DATABASE_URL",
 ];

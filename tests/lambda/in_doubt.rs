@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rowcall::runners::lambda::{LambdaRunner, Timing};
 use rowcall::runners::{Age, Observation, Runner as _};
 use serde_json::json;
 use tokio::sync::Semaphore;
 
-use super::{LOADER, Lambda, alone, rules};
+use super::{LOADER, Lambda, alone, alone_with, rules};
 use crate::support::aws::{Fault, Refusal, Reply};
 
 fn doubtful() -> [Fault; 2] {
@@ -77,19 +78,23 @@ async fn a_dispatcher_that_dies_while_a_function_runs_is_followed_by_one_that_do
 async fn an_answer_that_nobody_heard_is_lost_for_good_when_the_function_cannot_run_any_more() {
     let lambda = Lambda::new("{}", ("", "")).await;
     let (runner, _ends) = alone(&lambda.settings());
-    let observed = async |settings: serde_json::Value, minutes: u64, external_id: Option<&str>| {
+    let (late, _late_ends) =
+        alone_with(&lambda.settings(), Timing { longest_life: Duration::ZERO, ..Timing::default() });
+    let observed = async |runner: &LambdaRunner, settings: serde_json::Value, external_id: Option<&str>| {
         let mut attempt = rules::attempt(settings);
-        attempt.age = Age::of(Duration::from_mins(minutes));
+        // Old as it is, it may have been invoked a moment ago.
+        attempt.age = Age::of(Duration::from_hours(5));
         attempt.external_id = external_id.map(str::to_owned);
+        runner.observe(std::slice::from_ref(&attempt)).await;
         runner.observe(&[attempt]).await.remove(0)
     };
     let lost = |observation: &Observation| matches!(observation, Observation::Ended(end) if end.how == rowcall::job::How::Unseen);
-    assert_eq!(observed(json!({}), 25, Some("request")).await, Observation::Running);
-    assert!(lost(&observed(json!({}), 31, Some("request")).await));
-    assert!(lost(&observed(json!({}), 31, None).await));
-    assert_eq!(observed(json!({"mode": "Event"}), 300, None).await, Observation::Running);
+    assert_eq!(observed(&runner, json!({}), Some("request")).await, Observation::Running);
+    assert!(lost(&observed(&late, json!({}), Some("request")).await));
+    assert!(lost(&observed(&late, json!({}), None).await));
+    assert_eq!(observed(&late, json!({"mode": "Event"}), None).await, Observation::Running);
     let forget = json!({"mode": "Event", "fire_and_forget": true});
-    assert!(lost(&observed(forget.clone(), 1, None).await));
-    let taken = observed(forget, 1, Some("request")).await;
+    assert!(lost(&observed(&late, forget.clone(), None).await));
+    let taken = observed(&late, forget, Some("request")).await;
     assert!(matches!(&taken, Observation::Ended(end) if end.exit_code == Some(0)), "{taken:?}");
 }

@@ -4,6 +4,7 @@ mod fault;
 mod pace;
 
 use std::collections::HashMap;
+use std::sync::OnceLock;
 
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
@@ -23,13 +24,20 @@ pub struct Aws {
     configs: Mutex<HashMap<String, SdkConfig>>,
     /// Tests bring their own.
     credentials: Option<aws_sdk_ecs::config::Credentials>,
+    /// The daemon's own region, once it is known.
+    own: OnceLock<String>,
 }
 
 impl Aws {
     /// With the credentials that the environment provides.
     #[must_use]
     pub fn new(settings: &AwsSettings) -> Self {
-        Self { settings: settings.clone(), configs: Mutex::default(), credentials: None }
+        Self {
+            settings: settings.clone(),
+            configs: Mutex::default(),
+            credentials: None,
+            own: OnceLock::new(),
+        }
     }
 
     /// With these credentials, for stand-ins that take any.
@@ -37,6 +45,19 @@ impl Aws {
     pub fn with_credentials(settings: &AwsSettings, key_id: &str, secret: &str) -> Self {
         let credentials = aws_sdk_ecs::config::Credentials::new(key_id, secret, None, None, "given");
         Self { credentials: Some(credentials), ..Self::new(settings) }
+    }
+
+    /// Finds out the daemon's own region.
+    pub async fn find_own(&self) -> Result<(), String> {
+        let config = self.config(None).await?;
+        let name = config.region().map(ToString::to_string).unwrap_or_default();
+        let _ = self.own.set(name);
+        Ok(())
+    }
+
+    /// The daemon's own region; empty before [`Aws::find_own`].
+    pub fn own(&self) -> &str {
+        self.own.get().map_or("", String::as_str)
     }
 
     /// What clients are made from: for a region, or for the daemon's own. The SDK's own retries are off, because

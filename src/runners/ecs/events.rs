@@ -61,7 +61,7 @@ pub async fn listen(runner: &EcsRunner, stopping: &CancellationToken) {
 
 async fn receive(runner: &EcsRunner) -> Result<(), String> {
     let url = &runner.settings.event_queue;
-    let config = runner.queue.config(None).await?;
+    let config = runner.aws.config(None).await?;
     // Longer than the poll, whatever a call may take otherwise.
     let limits =
         TimeoutConfig::builder().operation_timeout(2 * Duration::from_secs(LONG_POLL as u64)).build();

@@ -8,6 +8,8 @@ use super::region::{Region, learn};
 use super::request::run_task;
 use super::settings::TaskSettings;
 use super::timing::Timing;
+use aws_sdk_ecs::types::DesiredStatus;
+
 use crate::runners::aws::{Fault, Kind};
 use crate::runners::{Attempt, LaunchError, Launched, LogPlace};
 
@@ -100,7 +102,6 @@ async fn try_launch(
         };
     }
     let call = run_task(attempt, settings, contract, &container.name).map_err(of_settings)?;
-    region.run.turn().await;
     let answer = call.send_with(&region.ecs).await;
     let conflict = super::refusal::conflicting_tasks(&answer);
     match understand(learn(&region.run, "RunTask", answer), conflict) {
@@ -134,23 +135,25 @@ pub async fn find(
     find_once(region, cluster, launch_key).await
 }
 
+/// Asks for what runs by `startedBy` alone, as the API's documentation has it; and for what has stopped, which needs
+/// a second filter that the same documentation rules out and that others use all the same.
 async fn find_once(region: &Region, cluster: &str, launch_key: &str) -> Result<Option<String>, Fault> {
-    use aws_sdk_ecs::types::DesiredStatus::{Running, Stopped};
-    for status in [Running, Stopped] {
-        region.find.turn().await;
-        let answer = region
-            .ecs
-            .list_tasks()
-            .cluster(cluster)
-            .started_by(launch_key)
-            .desired_status(status)
-            .send()
-            .await;
-        if let Some(arn) = learn(&region.find, "ListTasks", answer)?.task_arns().first() {
-            return Ok(Some(arn.clone()));
-        }
+    region.find.turn().await;
+    let running = region.ecs.list_tasks().cluster(cluster).started_by(launch_key);
+    let stopped = running.clone().desired_status(DesiredStatus::Stopped);
+    let answer = learn(&region.find, "ListTasks", running.send().await)?;
+    if let Some(arn) = answer.task_arns().first() {
+        return Ok(Some(arn.clone()));
     }
-    Ok(None)
+    region.find.turn().await;
+    match learn(&region.find, "ListTasks", stopped.send().await) {
+        Ok(answer) => Ok(answer.task_arns().first().cloned()),
+        Err(fault) if fault.code == "InvalidParameterException" => {
+            tracing::warn!(launch_key, %fault, "stopped tasks cannot be looked for by their launch key");
+            Ok(None)
+        }
+        Err(fault) => Err(fault),
+    }
 }
 
 /// Where the log of a task is, as far as its definition tells.

@@ -51,7 +51,7 @@ const BACKLOG_SECONDS: f64 = 3.0;
 pub struct EcsRunner {
     settings: EcsSettings,
     regions: Regions,
-    queue: Arc<Aws>,
+    aws: Arc<Aws>,
     timing: Timing,
     ends: Ends,
     follow: Follow,
@@ -67,7 +67,7 @@ impl EcsRunner {
         Self {
             regions: Regions::new(Arc::clone(&aws), settings),
             settings: settings.clone(),
-            queue: aws,
+            aws,
             timing: Timing::default(),
             ends,
             follow: Follow::default(),
@@ -121,14 +121,14 @@ impl Runner for EcsRunner {
     }
 
     async fn ready(&self) -> Result<(), String> {
-        self.regions.find_own().await
+        self.aws.find_own().await
     }
 
     fn freeze(&self, request: &mut Request) {
         // Another daemon may be at home elsewhere.
         let named = TaskSettings::read(&request.settings).is_ok_and(|settings| settings.region().is_some());
         if let (false, Some(settings)) = (named, request.settings.as_object_mut()) {
-            settings.insert("region".to_owned(), self.regions.own().into());
+            settings.insert("region".to_owned(), self.aws.own().into());
         }
     }
 
@@ -151,7 +151,7 @@ impl Runner for EcsRunner {
     fn check(&self, request: &Request) -> Result<(), String> {
         check_target(&request.target)?;
         let settings = TaskSettings::read(&request.settings)?;
-        rails::check(&request.target, &settings, &self.settings, self.regions.own())?;
+        rails::check(&request.target, &settings, &self.settings, self.aws.own())?;
         request::check_length(request, &settings, &self.database_url)
     }
 
@@ -159,6 +159,13 @@ impl Runner for EcsRunner {
         let settings = TaskSettings::read(&request.settings)?;
         let region = self.regions.get(settings.region()).await?;
         probe::probe(&region, &request.target, &settings).await
+    }
+
+    async fn turn(&self, attempt: &Attempt) {
+        // What is wrong with its place is said by the launch.
+        if let Ok((_, region)) = self.place(attempt).await {
+            region.run.turn().await;
+        }
     }
 
     async fn launch(

@@ -56,7 +56,7 @@ pub async fn strays(runner: &EcsRunner, prefix: &str, tasks: &[&Task]) -> Vec<St
     }
     // No further than the guard rails let a launch go.
     let allowed = |task: &&&Task, settings: &TaskSettings| {
-        rails::check(&task.target, settings, &runner.settings, runner.regions.own()).is_ok()
+        rails::check(&task.target, settings, &runner.settings, runner.aws.own()).is_ok()
     };
     let settings = tasks.iter().filter_map(|task| {
         TaskSettings::read(&task.settings).ok().filter(|settings| allowed(&task, settings))

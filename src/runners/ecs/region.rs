@@ -1,7 +1,7 @@
 //! One region of one account: its clients, and how fast they may be used.
 
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use aws_sdk_ecs::config::http::HttpResponse;
 use aws_sdk_ecs::error::{ProvideErrorMetadata, SdkError};
@@ -63,26 +63,11 @@ pub struct Regions {
     aws: Arc<Aws>,
     settings: EcsSettings,
     made: Mutex<HashMap<String, Arc<Region>>>,
-    /// The daemon's own, once it is known.
-    own: OnceLock<String>,
 }
 
 impl Regions {
     pub fn new(aws: Arc<Aws>, settings: &EcsSettings) -> Self {
-        Self { aws, settings: settings.clone(), made: Mutex::default(), own: OnceLock::new() }
-    }
-
-    /// Finds out the daemon's own region.
-    pub async fn find_own(&self) -> Result<(), String> {
-        let config = self.aws.config(None).await?;
-        let name = config.region().map(ToString::to_string).unwrap_or_default();
-        let _ = self.own.set(name);
-        Ok(())
-    }
-
-    /// The daemon's own region.
-    pub fn own(&self) -> &str {
-        self.own.get().map_or("", String::as_str)
+        Self { aws, settings: settings.clone(), made: Mutex::default() }
     }
 
     /// The region of this name, or the daemon's own.

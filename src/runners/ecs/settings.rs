@@ -248,8 +248,8 @@ impl TaskSettings {
         if items.iter().any(|item| !(0..=1000).contains(&item.weight)) {
             return wrong("weight must be from 0 to 1000");
         }
-        if items.iter().all(|item| item.weight == 0) {
-            return wrong("one weight at least must be greater than 0");
+        if items.len() > 1 && items.iter().all(|item| item.weight == 0) {
+            return wrong("of several, one weight at least must be greater than 0");
         }
         if items.iter().any(|item| !(0..=100_000).contains(&item.base)) {
             return wrong("base must be from 0 to 100000");
@@ -359,7 +359,10 @@ mod tests {
                 json!({"launch_type": "FARGATE", "capacity_provider_strategy": [{"capacity_provider": "FARGATE_SPOT", "weight": 1}]}),
                 "exclude each other",
             ),
-            (json!({"capacity_provider_strategy": [{"capacity_provider": "A"}]}), "one weight at least"),
+            (
+                json!({"capacity_provider_strategy": [{"capacity_provider": "A"}, {"capacity_provider": "B"}]}),
+                "one weight at least",
+            ),
             (
                 json!({"capacity_provider_strategy": [{"weight": 1}]}),
                 "settings.capacity_provider_strategy[0]: missing field `capacity_provider`",

@@ -13,6 +13,8 @@ pub enum Stage {
     Called,
     /// Lambda has the event; the function's report will tell.
     Queued,
+    /// A dispatcher that is gone had made the call.
+    Adopted,
     /// The call failed in a way that does not say whether the function runs.
     Doubt(String),
 }
@@ -36,6 +38,12 @@ impl Flights {
     /// It is about to be made.
     pub fn begin(&self, id: i64) {
         self.lock().insert(id, Flight { stage: Stage::Called, since: Instant::now(), call: None });
+    }
+
+    /// Made by a dispatcher that is gone; since when we know of it.
+    pub fn adopted(&self, id: i64) -> Instant {
+        let adopted = || Flight { stage: Stage::Adopted, since: Instant::now(), call: None };
+        self.lock().entry(id).or_insert_with(adopted).since
     }
 
     /// Who waits for its answer.

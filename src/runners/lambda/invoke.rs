@@ -54,7 +54,7 @@ impl Call {
 /// What an answer means for an attempt whose launch was confirmed before it came.
 fn late(id: i64, answer: Answer, flights: &Flights, ends: &Ends) {
     let end = match answer {
-        Answer::Ended { end, .. } => end,
+        Answer::Ended { request_id, end } => End { external_id: Some(request_id), ..end },
         Answer::Busy { reason, .. } => End::not_started(reason, true),
         Answer::Refused { reason, retryable } => End::not_started(reason, retryable),
         Answer::Queued { .. } => return flights.reached(id, Stage::Queued),

@@ -39,9 +39,6 @@ pub struct Timing {
     pub prompt: Duration,
     /// No function runs longer than 15 minutes (Lambda quotas, "Function timeout"); and one minute for the way.
     pub longest_life: Duration,
-    /// An attempt found unanswered is lost at this age: the longest life, after a launch that had to wait for the
-    /// usual `launch_timeout` of 10 minutes, and some.
-    pub longest_age: Duration,
     /// A function that has reported usually answers at once, and its answer brings the log.
     pub answer_grace: Duration,
     /// Whatever Lambda says, it is asked again after so long.
@@ -53,7 +50,6 @@ impl Default for Timing {
         Self {
             prompt: Duration::from_secs(2),
             longest_life: Duration::from_mins(16),
-            longest_age: Duration::from_mins(30),
             answer_grace: Duration::from_secs(1),
             longest_wait: Duration::from_secs(10),
         }
@@ -75,7 +71,9 @@ const CANNOT_BE_STOPPED: &str = "it may run still: a Lambda function cannot be s
 #[derive(Debug)]
 pub struct LambdaRunner {
     settings: LambdaSettings,
-    aws: AwsSettings,
+    aws: Arc<Aws>,
+    /// How long a call may take that does not wait for a function.
+    call_timeout: Duration,
     clients: Clients,
     flights: Arc<Flights>,
     ends: Ends,
@@ -89,7 +87,8 @@ impl LambdaRunner {
         let timing = Timing::default();
         Self {
             settings: settings.clone(),
-            aws: aws_settings.clone(),
+            aws: Arc::clone(&aws),
+            call_timeout: aws_settings.call_timeout,
             clients: Clients::new(aws, aws_settings.connect_timeout, timing.longest_life),
             flights: Arc::default(),
             ends,
@@ -108,7 +107,8 @@ impl LambdaRunner {
         let answered = attempt.external_id.as_deref().is_some_and(|id| id != UNANSWERED);
         let gone = "the dispatcher that invoked it is gone, and with it the answer";
         match (plan.waits(), plan.settings.fire_and_forget) {
-            (true, _) if attempt.age.get() > self.timing.longest_age => {
+            // It was invoked before we heard of it.
+            (true, _) if self.flights.adopted(attempt.id).elapsed() > self.timing.longest_life => {
                 Observation::Ended(End::unseen(format!("{gone}; it is not invoked again")))
             }
             (false, true) if answered => Observation::Ended(End::exited(0)),
@@ -124,7 +124,7 @@ impl LambdaRunner {
             Err(reason) => return Observation::Unknown(reason),
         };
         match self.flights.get(attempt.id) {
-            None => self.observe_adopted(attempt, &plan),
+            None | Some((Stage::Adopted, _)) => self.observe_adopted(attempt, &plan),
             Some((Stage::Doubt(reason), since)) => {
                 // A queued event may be executed much later: only a report or the timeout tells.
                 let over = plan.settings.fire_and_forget
@@ -142,6 +142,18 @@ impl LambdaRunner {
 impl Runner for LambdaRunner {
     fn name(&self) -> &'static str {
         "lambda"
+    }
+
+    async fn ready(&self) -> Result<(), String> {
+        self.aws.find_own().await
+    }
+
+    fn freeze(&self, request: &mut Request) {
+        // Another daemon may be at home elsewhere.
+        let named = Plan::read(request).is_ok_and(|plan| plan.region.is_some());
+        if let (false, Some(settings)) = (named, request.settings.as_object_mut()) {
+            settings.insert("region".to_owned(), self.aws.own().into());
+        }
     }
 
     fn capacity(&self) -> usize {
@@ -166,7 +178,7 @@ impl Runner for LambdaRunner {
 
     fn check(&self, request: &Request) -> Result<(), String> {
         let plan = Plan::read(request)?;
-        plan.check(&self.settings, &self.aws)?;
+        plan.check(&self.settings, self.aws.own())?;
         payload::check(request, &plan)
     }
 
@@ -176,10 +188,10 @@ impl Runner for LambdaRunner {
         let client = self.clients.of(&plan).await?;
         let call =
             client::call(&client, &request.target, &plan).invocation_type(InvocationType::DryRun).send();
-        match tokio::time::timeout(self.aws.call_timeout, call).await {
+        match tokio::time::timeout(self.call_timeout, call).await {
             Ok(Ok(_)) => Ok(format!("{} may be invoked", plan.as_written)),
             Ok(Err(error)) => Err(fault(&error).to_string()),
-            Err(_) => Err(format!("no answer within {:?}", self.aws.call_timeout)),
+            Err(_) => Err(format!("no answer within {:?}", self.call_timeout)),
         }
     }
 
@@ -202,7 +214,7 @@ impl Runner for LambdaRunner {
             token: token.unwrap_or_default(),
             result_limit: self.settings.result_limit,
             // An event is only taken; that may not take longer than any other call.
-            queue_limit: self.aws.call_timeout,
+            queue_limit: self.call_timeout,
         };
         let (tell, mut told) = oneshot::channel();
         self.flights.begin(id);
@@ -256,8 +268,8 @@ impl Runner for LambdaRunner {
     async fn find(&self, attempt: &Attempt) -> Result<Found, String> {
         // Asked of attempts of our own only: others that were called count as launched.
         Ok(match self.flights.get(attempt.id) {
+            None | Some((Stage::Adopted, _)) => Found::Nothing,
             Some(_) => Found::Running(UNANSWERED.to_owned()),
-            None => Found::Nothing,
         })
     }
 

@@ -6,7 +6,7 @@ use wildmatch::WildMatch;
 
 use crate::job::Completion;
 use crate::runners::Request;
-use crate::settings::{AwsSettings, LambdaSettings};
+use crate::settings::LambdaSettings;
 
 /// What a parameters row (merged over `runner_defaults`) says about an invocation.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -89,7 +89,7 @@ impl Plan {
     }
 
     /// Refuses what the daemon's own settings do not allow, naming the rule.
-    pub fn check(&self, settings: &LambdaSettings, aws: &AwsSettings) -> Result<(), String> {
+    pub fn check(&self, settings: &LambdaSettings, own_region: &str) -> Result<(), String> {
         if !settings.functions.iter().any(|pattern| WildMatch::new(pattern).matches(&self.as_written)) {
             return Err(format!(
                 "target {} is not among runners.lambda.functions of this daemon's settings",
@@ -97,7 +97,7 @@ impl Plan {
             ));
         }
         match &self.region {
-            Some(region) if *region != aws.region && !settings.regions.contains(region) => {
+            Some(region) if region != own_region && !settings.regions.contains(region) => {
                 Err(format!("region {region} is not among runners.lambda.regions of this daemon's settings"))
             }
             _ => Ok(()),
@@ -239,7 +239,7 @@ mod tests {
             regions: vec!["eu-west-1".into()],
             ..all.runners.lambda
         };
-        let check = |target: &str, more: Value| read(target, more).unwrap().check(&settings, &all.aws);
+        let check = |target: &str, more: Value| read(target, more).unwrap().check(&settings, "eu-central-1");
         assert_eq!(check("load-files:7", json!({"region": "eu-west-1"})), Ok(()));
         assert_eq!(check("one", json!({"qualifier": "live"})), Ok(()));
         assert_eq!(check("arn:aws:lambda:eu-west-1:1:function:x", json!({})), Ok(()));

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::job::{End, How};
+use crate::job::End;
 
 /// A look takes microseconds; whoever holds the lock longer is a supervisor.
 const LOOKERS_LEAVE: Duration = Duration::from_millis(200);
@@ -46,7 +46,7 @@ impl From<EndFile> for End {
         });
         // As a shell would report it.
         let exit_code = file.exit_code.or(file.signal.map(|signal| 128 + signal));
-        End { how: How::Exited, exit_code, reason, output, result: None }
+        End { exit_code, reason, output, ..End::exited(0) }
     }
 }
 

@@ -90,7 +90,7 @@ fn look(attempt: &Attempt, dir: &AttemptDir) -> Observation {
         Ok(Life::Ended) => match dir.end() {
             Some(end) => Observation::Ended(end),
             None => {
-                let killed = leftovers::kill_group(dir.child(), attempt);
+                let killed = leftovers::kill_leftovers(attempt);
                 let also = if killed > 0 { " and was stopped" } else { "" };
                 Observation::Ended(End::lost(format!("its supervisor was killed; what it ran is lost{also}")))
             }
@@ -159,6 +159,7 @@ impl Runner for ProcessRunner {
             .envs(passed)
             .envs(&attempt.request.environment)
             .envs(contract.iter().map(|(name, value)| (name, value)))
+            .env(leftovers::LAUNCH, &attempt.launch_key)
             .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
