@@ -143,3 +143,20 @@ async fn a_runner_that_cannot_be_asked_is_a_problem() {
     assert_eq!(code, Some(1));
     assert_eq!(lines, ["good  ecs  loader  problem: no AWS region is known: set aws.region, or AWS_REGION"]);
 }
+
+#[tokio::test]
+async fn an_arn_in_the_daemons_own_region_needs_no_permission_for_that_region() {
+    let check = Check::new().await;
+    check.aws.add_function("thumbnail", &[]);
+    let cluster = format!("arn:aws:ecs:{REGION}:123456789012:cluster/jobs");
+    check.task("good", "loader", &GOOD.replace("jobs", &cluster)).await;
+    let function = format!("arn:aws:lambda:{REGION}:123456789012:function:thumbnail");
+    check.db.task("small", "REGISTERED", ("runner, target", &format!("'lambda', '{function}'"))).await;
+    let mut command = check.command();
+    command.envs([
+        ("ROWCALL_RUNNERS__ECS__CLUSTERS", cluster.as_str()),
+        ("ROWCALL_RUNNERS__LAMBDA__FUNCTIONS", function.as_str()),
+    ]);
+    let (code, lines, _) = run(&mut command).await;
+    assert_eq!(code, Some(0), "{lines:?}");
+}

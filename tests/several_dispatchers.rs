@@ -229,3 +229,28 @@ async fn a_copy_with_an_identity_of_its_own_leaves_the_original_alone() {
     assert!(world.stops.lock().unwrap().is_empty());
     copy.stop().await;
 }
+
+#[tokio::test]
+async fn after_an_outage_for_all_nobody_takes_the_others_for_dead() {
+    let (db, world) = prepared().await;
+    let mut one = Running::with(settings(&db.url), Arc::clone(&world)).await;
+    db.run("insert into rowcall.files default values").await;
+    let launched = one.launch().await;
+    db.until("exists (select from rowcall.attempts where launched is not null)").await;
+    let other = Running::with(settings(&db.url), Arc::clone(&world)).await;
+    // Nobody can say that it lives, for longer than dead_after.
+    db.run(
+        "begin; lock table rowcall.dispatchers in access exclusive mode; select pg_sleep(2.5);
+         update rowcall.dispatchers set seen = now() - interval '1 minute'; commit",
+    )
+    .await;
+    other.beats(&db).await;
+    one.beats(&db).await;
+    other.beats(&db).await;
+    let follower: i64 = db.one("select dispatcher_id from rowcall.attempts").await;
+    assert_eq!(follower, one.dispatcher.id());
+    one.end(&launched, End::exited(0));
+    db.until("exists (select from rowcall.files where status = 'PROCESSED')").await;
+    one.stop().await;
+    other.stop().await;
+}

@@ -1,9 +1,13 @@
 //! The call itself: what is sent, what is sent again, and what is refused.
 
+use std::time::{Duration, Instant};
+
+use rowcall::runners::lambda::Timing;
+use rowcall::runners::{LaunchError, Runner as _};
 use serde_json::{Value, json};
 
-use super::{LOADER, Lambda, alone};
-use crate::support::aws::{Fault, Reply};
+use super::{LOADER, Lambda, alone, alone_with};
+use crate::support::aws::{Fault, REGION, Reply};
 
 #[tokio::test]
 async fn a_throttled_call_is_repeated_and_spends_nothing() {
@@ -94,4 +98,24 @@ async fn the_function_gets_its_row_and_no_password() {
     assert_eq!((&own["attempt"], &own["task"]), (&json!(1), &json!("task")));
     assert!(own["token"].as_str().is_some_and(|token| token.len() == 43), "{own}");
     assert_ne!(own["job"], Value::Null);
+}
+
+#[tokio::test]
+async fn lambda_is_left_alone_for_as_long_as_it_asks() {
+    let lambda = Lambda::new("{}", ("", "")).await;
+    lambda.aws.reply(LOADER, [Reply::Fault(Fault::too_many_requests("CallerRateLimitExceeded", 1))]);
+    let patient = Timing { longest_wait: Duration::from_secs(5), ..Timing::default() };
+    let (runner, _ends) = alone_with(&lambda.settings(), patient);
+    let asked = Instant::now();
+    let answer = runner.launch(&super::rules::attempt(json!({})), &[]).await;
+    assert!(matches!(answer, Err(LaunchError::Busy(_))), "{answer:?}");
+    assert!(asked.elapsed() >= Duration::from_secs(1));
+}
+
+#[tokio::test]
+async fn the_region_is_frozen_with_the_request() {
+    let lambda = Lambda::new("{}", ("", "")).await;
+    lambda.run().await;
+    let region: String = lambda.db.one("select request->'settings'->>'region' from rowcall.attempts").await;
+    assert_eq!(region, REGION);
 }
