@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use rowcall::job::End;
-use rowcall::runners::{Attempt, Ends, LaunchError, Observation, Request, Runner};
+use rowcall::runners::{Attempt, Ends, LaunchError, Launched, Observation, Request, Runner};
 use tokio::sync::mpsc;
 
 /// Tells when each launch came.
@@ -31,10 +31,14 @@ impl Runner for NullRunner {
         Ok(())
     }
 
-    async fn launch(&self, attempt: &Attempt, _contract: &[(String, String)]) -> Result<String, LaunchError> {
+    async fn launch(
+        &self,
+        attempt: &Attempt,
+        _contract: &[(String, String)],
+    ) -> Result<Launched, LaunchError> {
         let _ = self.launched.send(Instant::now());
         let _ = self.ends.send((attempt.id, End::exited(0)));
-        Ok("null".to_owned())
+        Ok(Launched::running("null"))
     }
 
     async fn observe(&self, attempts: &[Attempt]) -> Vec<Observation> {

@@ -41,7 +41,7 @@ async fn drain(bench: &Bench) -> anyhow::Result<f64> {
     client.batch_execute("vacuum analyze").await?;
     let (launched, _launches) = mpsc::unbounded_channel();
     let mut settings = bench.settings()?;
-    settings.dispatcher.shutdown_grace = Duration::from_secs(60);
+    settings.dispatcher.shutdown_grace = Duration::from_mins(1);
     let before = Instant::now();
     let dispatcher = Dispatcher::start(settings, Mode::Drain, |_, ends| {
         Ok(Runners::default().with(Arc::new(NullRunner { ends: ends.clone(), launched })))

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use rowcall::dispatcher::{Dispatcher, Mode};
 use rowcall::job::{Completion, End, Policy};
 use rowcall::runners::process::ProcessRunner;
-use rowcall::runners::{Attempt, Observation, Request, Runner, WriteBack};
+use rowcall::runners::{Age, Attempt, Observation, Request, Runner, WriteBack};
 use rowcall::settings::Settings;
 use tokio::sync::mpsc;
 
@@ -184,6 +184,7 @@ impl<S: Subject> Case<S> {
             launch_key: format!("rowcall-test-{}-{id}", std::process::id()),
             request: Arc::new(request),
             external_id: None,
+            age: Age::zero(),
         }
     }
 }

@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 
 use crate::support::{Launched, Running, TestDatabase, World, log_to, rowcall, settings};
 
-const HOUR: Duration = Duration::from_secs(3600);
+const HOUR: Duration = Duration::from_hours(1);
 
 struct Crash {
     db: TestDatabase,

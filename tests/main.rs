@@ -4,6 +4,7 @@ mod support;
 
 mod again;
 mod ancestors;
+mod aws_scripted;
 mod conformance;
 mod crash_points;
 mod dispatching;

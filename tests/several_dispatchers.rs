@@ -10,7 +10,7 @@ use crate::support::{Running, TestDatabase, World, settings};
 
 /// Longer than anything here takes, and shorter than an hour.
 const LIMIT: Duration = Duration::from_secs(20);
-const HOUR: Duration = Duration::from_secs(3600);
+const HOUR: Duration = Duration::from_hours(1);
 
 async fn prepared() -> (TestDatabase, Arc<World>) {
     let db = TestDatabase::new().await;

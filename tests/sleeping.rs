@@ -12,9 +12,9 @@ use crate::support::{Running, TestDatabase, settings};
 /// Settings under which only a wake-up can explain that a job runs.
 fn deaf_to_time(db: &TestDatabase) -> Settings {
     let mut settings = settings(&db.url);
-    settings.dispatcher.poll_interval = Duration::from_secs(3600);
-    settings.dispatcher.probe_interval = Duration::from_secs(3600);
-    settings.dispatcher.janitor_interval = Duration::from_secs(3600);
+    settings.dispatcher.poll_interval = Duration::from_hours(1);
+    settings.dispatcher.probe_interval = Duration::from_hours(1);
+    settings.dispatcher.janitor_interval = Duration::from_hours(1);
     settings
 }
 

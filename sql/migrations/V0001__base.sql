@@ -184,8 +184,12 @@ create table rowcall.attempts (
     heartbeat_timeout interval,
     dispatcher_id bigint not null,
     created timestamptz not null default now(),
+    asked timestamptz,
     launched timestamptz,
     external_id text,
+    begun timestamptz,
+    log_group text,
+    log_stream text,
     executor text,
     started timestamptz,
     heartbeat timestamptz,
@@ -213,6 +217,10 @@ create table rowcall.attempts (
     constraint ended_means_outcome check ((ended is null) = (outcome is null)),
     constraint stop_has_outcome check ((stop_requested is null) = (stop_outcome is null))
 ) with (fillfactor = 70);
+comment on column rowcall.attempts.asked is 'Before a runner was called that cannot be called twice for one launch.';
+comment on column rowcall.attempts.launched is 'Its runner has taken it.';
+comment on column rowcall.attempts.begun is 'Its program runs, as far as its runner can see; from here its timeout counts.';
+comment on column rowcall.attempts.started is 'Its program said so itself, with task_start.';
 create index attempts_job on rowcall.attempts (job_id);
 create index attempts_ended on rowcall.attempts (ended);
 create unique index attempts_token on rowcall.attempts (token_hash) where ended is null;

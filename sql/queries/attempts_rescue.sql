@@ -15,4 +15,5 @@ with gone as (
 )
 update rowcall.attempts a set dispatcher_id = $1 from taken where a.id = taken.id
 returning a.id, a.job_id, a.task, a.number, a.runner, a.launch_key, a.request, a.external_id,
-    a.launched is not null or taken.elsewhere as launched
+    a.launched is not null or taken.elsewhere as launched, a.begun is not null or a.started is not null as begun,
+    extract(epoch from clock_timestamp() - a.created)::float8 as age

@@ -1,5 +1,7 @@
--- The ends of a batch of attempts.
+-- The ends of a batch of attempts. A result that the task reported stands.
 update rowcall.attempts a
-set ended = clock_timestamp(), outcome = s.outcome, exit_code = s.exit_code, reason = s.reason, output = s.output
-from unnest($1::bigint[], $2::text[], $3::int[], $4::text[], $5::text[]) as s(id, outcome, exit_code, reason, output)
+set ended = clock_timestamp(), outcome = s.outcome, exit_code = s.exit_code, reason = s.reason, output = s.output,
+    result = coalesce(a.result, s.result)
+from unnest($1::bigint[], $2::text[], $3::int[], $4::text[], $5::text[], $6::jsonb[])
+    as s(id, outcome, exit_code, reason, output, result)
 where a.id = s.id and a.ended is null

@@ -10,6 +10,7 @@ use tokio_postgres::types::Type;
 
 use super::DatabaseError;
 use crate::parameters::Deadlines;
+use crate::runners::Launched;
 
 /// An attempt about to be written down, before any runner hears of it.
 #[derive(Debug, Clone)]
@@ -67,14 +68,33 @@ fn column<'a, T>(attempts: &'a [NewAttempt], field: impl Fn(&'a NewAttempt) -> T
     attempts.iter().map(field).collect()
 }
 
-/// Attempts that their runner has taken, with its name for them. Returns those that somebody holds: to be told again.
+/// Attempts that their runner has taken, with what it says of them. Returns those that somebody holds: to be told again.
 pub async fn mark_launched(
     client: &impl GenericClient,
-    launched: &[(i64, String)],
+    launched: &[(i64, Launched)],
 ) -> Result<Vec<i64>, DatabaseError> {
-    let (ids, external): (Vec<i64>, Vec<&str>) = launched.iter().map(|(id, e)| (*id, e.as_str())).unzip();
+    let ids: Vec<i64> = launched.iter().map(|(id, _)| *id).collect();
+    let external: Vec<&str> = launched.iter().map(|(_, l)| l.external_id.as_str()).collect();
+    let begun: Vec<bool> = launched.iter().map(|(_, l)| l.begun).collect();
+    let groups: Vec<Option<&str>> =
+        launched.iter().map(|(_, l)| l.log.as_ref().map(|log| log.group.as_str())).collect();
+    let streams: Vec<Option<&str>> =
+        launched.iter().map(|(_, l)| l.log.as_ref().and_then(|log| log.stream.as_deref())).collect();
     let statement = client.prepare_cached(include_str!("../../sql/queries/attempts_launched.sql")).await?;
-    Ok(client.query(&statement, &[&ids, &external]).await?.iter().map(|row| row.get(0)).collect())
+    let held = client.query(&statement, &[&ids, &external, &begun, &groups, &streams]).await?;
+    Ok(held.iter().map(|row| row.get(0)).collect())
+}
+
+/// Attempts whose program was seen to run; returns those written down.
+pub async fn mark_begun(client: &impl GenericClient, ids: &[i64]) -> Result<Vec<i64>, DatabaseError> {
+    let statement = client.prepare_cached(include_str!("../../sql/queries/attempts_begun.sql")).await?;
+    Ok(client.query(&statement, &[&ids]).await?.iter().map(|row| row.get(0)).collect())
+}
+
+/// Writes down that a runner is about to be called. Whether one was called before; none if the attempt is over.
+pub async fn mark_asked(client: &impl GenericClient, id: i64) -> Result<Option<bool>, DatabaseError> {
+    let statement = client.prepare_cached(include_str!("../../sql/queries/attempts_asked.sql")).await?;
+    Ok(client.query_opt(&statement, &[&id]).await?.map(|row| row.get(0)))
 }
 
 /// An attempt that must be stopped, and why.
@@ -86,16 +106,26 @@ pub struct Overdue {
     pub reason: String,
 }
 
-/// This dispatcher's attempts that must be stopped now.
+/// This dispatcher's attempts that must be stopped now. `starting`: those that their runner has and does not run
+/// yet, with the stage. `blind_runners`: those that see no ends.
 pub async fn overdue_attempts(
     client: &Client,
     dispatcher_id: i64,
     report_grace: Duration,
+    starting: &[(i64, String)],
+    blind_runners: &[&str],
 ) -> Result<Vec<Overdue>, DatabaseError> {
+    let (ids, stages): (Vec<i64>, Vec<&str>) = starting.iter().map(|(id, s)| (*id, s.as_str())).unzip();
     Ok(client
         .query_typed(
             include_str!("../../sql/queries/attempts_overdue.sql"),
-            &[(&dispatcher_id, Type::INT8), (&report_grace.as_secs_f64(), Type::FLOAT8)],
+            &[
+                (&dispatcher_id, Type::INT8),
+                (&report_grace.as_secs_f64(), Type::FLOAT8),
+                (&ids, Type::INT8_ARRAY),
+                (&stages, Type::TEXT_ARRAY),
+                (&blind_runners, Type::TEXT_ARRAY),
+            ],
         )
         .await?
         .iter()
@@ -103,12 +133,12 @@ pub async fn overdue_attempts(
         .collect())
 }
 
-/// Launch keys of a runner's open attempts, whoever follows them.
-pub async fn open_launch_keys(
+/// Of these launch keys, those whose attempt is over.
+pub async fn attempts_over(
     client: &impl GenericClient,
-    runner: &str,
+    launch_keys: &[&str],
 ) -> Result<HashSet<String>, DatabaseError> {
-    let rows = client.query(include_str!("../../sql/queries/open_launch_keys.sql"), &[&runner]).await?;
+    let rows = client.query(include_str!("../../sql/queries/attempts_over.sql"), &[&launch_keys]).await?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
@@ -126,6 +156,10 @@ pub struct Rescued {
     pub external_id: Option<String>,
     /// Whether a runner is known to have taken it.
     pub launched: bool,
+    /// Whether its program is known to have begun.
+    pub begun: bool,
+    /// Since it was written down.
+    pub age: Duration,
 }
 
 /// Which of these attempts are not this dispatcher's any more.
@@ -173,6 +207,9 @@ pub async fn rescue_attempts(
             request: row.get("request"),
             external_id: row.get("external_id"),
             launched: row.get("launched"),
+            begun: row.get("begun"),
+            // Negative only if somebody set the database's clock back.
+            age: Duration::try_from_secs_f64(row.get("age")).unwrap_or_default(),
         })
         .collect())
 }

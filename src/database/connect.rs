@@ -96,7 +96,7 @@ impl Database {
             .keepalives_idle(Duration::from_secs(30))
             .keepalives_interval(Duration::from_secs(10))
             .keepalives_retries(3)
-            .tcp_user_timeout(Duration::from_secs(60));
+            .tcp_user_timeout(Duration::from_mins(1));
         let manager = Manager::from_config(
             config.clone(),
             NoTls,

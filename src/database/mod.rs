@@ -14,8 +14,8 @@ mod source_rows;
 mod tasks;
 
 pub use attempts::{
-    NewAttempt, Overdue, Rescued, create_attempts, mark_launched, open_launch_keys, overdue_attempts,
-    rescue_attempts, taken_over,
+    NewAttempt, Overdue, Rescued, attempts_over, create_attempts, mark_asked, mark_begun, mark_launched,
+    overdue_attempts, rescue_attempts, taken_over,
 };
 pub use connect::{Database, DatabaseError, parse_url};
 pub use dispatchers::{Registration, dispatcher_seen, dispatcher_stopped, register_dispatcher};

@@ -93,6 +93,7 @@ pub struct Ended {
     pub exit_code: Option<i32>,
     pub reason: Option<String>,
     pub output: Option<String>,
+    pub result: Option<Value>,
 }
 
 /// Writes the ends of a batch of attempts.
@@ -103,7 +104,8 @@ pub async fn settle_attempts(client: &impl GenericClient, ended: &[Ended]) -> Re
     let reasons: Vec<Option<&str>> = ended.iter().map(|e| e.reason.as_deref()).collect();
     let outputs: Vec<Option<&str>> = ended.iter().map(|e| e.output.as_deref()).collect();
     let statement = client.prepare_cached(include_str!("../../sql/queries/settle_attempts.sql")).await?;
-    client.execute(&statement, &[&ids, &outcomes, &codes, &reasons, &outputs]).await?;
+    let results: Vec<Option<&Value>> = ended.iter().map(|e| e.result.as_ref()).collect();
+    client.execute(&statement, &[&ids, &outcomes, &codes, &reasons, &outputs, &results]).await?;
     Ok(())
 }
 

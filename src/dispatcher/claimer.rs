@@ -144,7 +144,8 @@ fn has_room(shared: &Shared) -> bool {
 
 /// Attempts that a runner may be given now.
 fn room(shared: &Shared, runner: &dyn Runner) -> usize {
-    runner.capacity().saturating_sub(shared.following.count(runner.name()))
+    let (following, unlaunched) = shared.following.counts(runner.name());
+    runner.capacity().saturating_sub(following).min(runner.backlog().saturating_sub(unlaunched))
 }
 
 /// Claims until there is nothing to claim or no more room.
@@ -188,7 +189,7 @@ async fn claim_all(shared: &Shared, launch: &mpsc::Sender<Vec<Attempt>>) -> Resu
             found += claimed;
             if !attempts.is_empty() {
                 tracing::debug!(attempts = attempts.len(), runner = runner.name(), "claimed");
-                shared.following.add(attempts.iter().map(|a| (a.clone(), false)));
+                shared.following.add(attempts.iter().cloned());
                 // The launcher outlives the claimer; what it could not take is adopted by others.
                 let _ = launch.send(attempts).await;
             }

@@ -2,7 +2,8 @@
 
 use super::pace::{Trouble, jittered};
 use super::shared::{Handle, Shared};
-use crate::database::{DatabaseError, janitor, open_launch_keys};
+use crate::database::{DatabaseError, attempts_over, janitor};
+use crate::parameters::Task;
 
 /// Tidies at once, then now and then.
 pub async fn run(shared: Handle) {
@@ -26,9 +27,7 @@ async fn tidy(shared: &Shared) -> Result<(), DatabaseError> {
     let client = shared.database.get().await?;
     let (missed, blocked, released) =
         janitor(&client, shared.settings.dispatcher.dead_after, shared.settings.history.keep).await?;
-    for runner in shared.runners.iter() {
-        runner.sweep(&open_launch_keys(&client, runner.name()).await?).await;
-    }
+    drop(client);
     if missed > 0 {
         tracing::warn!(rows = missed, "a trigger had missed rows; their jobs are made now");
     }
@@ -37,6 +36,24 @@ async fn tidy(shared: &Shared) -> Result<(), DatabaseError> {
     }
     if missed > 0 || released > 0 {
         shared.wake.notify_one();
+    }
+    discard_strays(shared).await
+}
+
+/// The runners are asked first and the database after: what is launched meanwhile is in the database already.
+async fn discard_strays(shared: &Shared) -> Result<(), DatabaseError> {
+    let (tasks, prefix) = (shared.parameters.tasks(), shared.launch_key_prefix());
+    for runner in shared.runners.iter() {
+        let tasks: Vec<&Task> = tasks.iter().filter(|task| task.runner == runner.name()).collect();
+        let strays = runner.strays(&prefix, &tasks).await;
+        if strays.is_empty() {
+            continue;
+        }
+        let keys: Vec<&str> = strays.iter().map(|stray| stray.launch_key.as_str()).collect();
+        let over = attempts_over(&shared.database.get().await?, &keys).await?;
+        for stray in strays.iter().filter(|stray| over.contains(&stray.launch_key)) {
+            runner.discard(stray).await;
+        }
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! Hands attempts to their runners, a bounded number at a time, and writes down what the runners call them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,20 +8,19 @@ use tokio::sync::{Semaphore, mpsc};
 
 use super::pace::{Trouble, jittered};
 use super::shared::Handle;
-use crate::database::{mark_launched, settled_elsewhere};
+use crate::database::{mark_asked, mark_launched, settled_elsewhere};
 use crate::job::End;
-use crate::runners::{Attempt, LaunchError};
+use crate::runners::{Attempt, LaunchError, Launched, Runner};
 
 /// How long an attempt that somebody holds is left alone.
 const HELD: Duration = Duration::from_millis(250);
 
-/// Launches what comes in until the channel closes.
-pub async fn run(
-    shared: Handle,
-    mut attempts: mpsc::Receiver<Vec<Attempt>>,
-    launched: mpsc::UnboundedSender<(i64, String)>,
-) {
-    let slots = Arc::new(Semaphore::new(shared.settings.dispatcher.launch_concurrency));
+/// Launches what comes in until the channel closes. Each runner has its own slots, and each call takes one: a
+/// runner that is slow or too busy holds up its own attempts only.
+pub async fn run(shared: Handle, mut attempts: mpsc::Receiver<Vec<Attempt>>) {
+    let concurrency = shared.settings.dispatcher.launch_concurrency;
+    let slots: BTreeMap<&str, Arc<Semaphore>> =
+        shared.runners.iter().map(|r| (r.name(), Arc::new(Semaphore::new(concurrency)))).collect();
     loop {
         let batch = tokio::select! {
             () = shared.stopping.cancelled() => return,
@@ -28,75 +28,100 @@ pub async fn run(
         };
         let Some(batch) = batch else { return };
         for attempt in batch {
-            let slot = tokio::select! {
-                () = shared.stopping.cancelled() => return,
-                slot = Arc::clone(&slots).acquire_owned() => slot,
+            let name = attempt.request.runner.as_str();
+            let (Some(runner), Some(slots)) = (shared.runners.get(name), slots.get(name)) else {
+                let reason = format!("this dispatcher does not offer the runner {name}");
+                let _ = shared.ends.send((attempt.id, End::not_started(reason, true)));
+                continue;
             };
-            // Never closed.
-            let Ok(slot) = slot else { return };
-            let (shared, launched) = (Arc::clone(&shared), launched.clone());
+            let (shared, runner, slots) = (Arc::clone(&shared), Arc::clone(runner), Arc::clone(slots));
             tokio::spawn(async move {
-                launch(&shared, &attempt, &launched).await;
-                drop(slot);
+                tokio::select! {
+                    () = shared.stopping.cancelled() => {}
+                    () = launch(&shared, runner.as_ref(), &attempt, &slots) => {}
+                }
             });
         }
     }
 }
 
-/// Launches one attempt, repeating it with the same key while its outcome is in doubt.
-async fn launch(shared: &Handle, attempt: &Attempt, launched: &mpsc::UnboundedSender<(i64, String)>) {
-    let Some(runner) = shared.runners.get(&attempt.request.runner) else {
-        let reason = format!("this dispatcher does not offer the runner {}", attempt.request.runner);
-        let _ = shared.ends.send((attempt.id, End::not_started(reason, true)));
-        return;
-    };
+/// Launches one attempt, repeating it with the same key while its outcome is in doubt. It ends with success, with
+/// refusal, or when the stopper has given up on it (launch_timeout).
+async fn launch(shared: &Handle, runner: &dyn Runner, attempt: &Attempt, slots: &Semaphore) {
     let contract = shared.contract(attempt);
-    let mut doubt = Trouble::new("a launch");
-    // Ends with success, with refusal, or when the watcher has given up on it (launch_timeout).
+    let mut trouble = Trouble::new("a launch");
+    let mut may_call = runner.repeatable();
     loop {
-        tokio::select! {
-            () = shared.stopping.cancelled() => return,
-            () = shared.known_to_live() => {}
-        }
+        // Never closed.
+        let Ok(slot) = slots.acquire().await else { return };
+        shared.known_to_live().await;
         if !shared.following.contains(attempt.id) {
             return;
         }
-        match runner.launch(attempt, &contract).await {
-            Ok(external_id) => {
-                tracing::info!(
-                    job = attempt.job_id,
-                    attempt = attempt.number,
-                    task = attempt.task,
-                    external_id,
-                    "launched"
-                );
-                if shared.following.launched(attempt.id, &external_id) {
-                    let _ = launched.send((attempt.id, external_id));
-                } else {
-                    stop_if_over(shared, attempt, external_id).await;
+        let answer = if may_call {
+            runner.launch(attempt, &contract).await
+        } else {
+            match first_to_ask(shared, attempt).await {
+                Ok(true) => {
+                    may_call = true;
+                    runner.launch(attempt, &contract).await
                 }
-                return;
+                Ok(false) => Err(LaunchError::Lost(
+                    "the dispatcher that launched it died before it heard the answer".to_owned(),
+                )),
+                Err(wait) => Err(LaunchError::Busy(wait)),
             }
+        };
+        drop(slot);
+        match answer {
+            Ok(launched) => return taken(shared, runner, attempt, launched).await,
             Err(LaunchError::Refused { reason, retryable }) => {
                 let _ = shared.ends.send((attempt.id, End::not_started(reason, retryable)));
                 return;
             }
-            Err(error @ LaunchError::Ambiguous(_)) => tokio::select! {
-                () = shared.stopping.cancelled() => return,
-                () = tokio::time::sleep(doubt.wait(&error)) => {}
-            },
+            Err(LaunchError::Lost(reason)) => {
+                let _ = shared.ends.send((attempt.id, End::lost(reason)));
+                return;
+            }
+            Err(error @ (LaunchError::Ambiguous(_) | LaunchError::Busy(_))) => {
+                tokio::time::sleep(trouble.wait(&error)).await;
+            }
         }
+    }
+}
+
+/// Writes down that its runner is about to be called. False if somebody has been here before.
+async fn first_to_ask(shared: &Handle, attempt: &Attempt) -> Result<bool, String> {
+    let client = shared.database.get().await.map_err(|e| e.to_string())?;
+    let asked = mark_asked(&client, attempt.id).await.map_err(|e| e.to_string())?;
+    Ok(asked == Some(false))
+}
+
+async fn taken(shared: &Handle, runner: &dyn Runner, attempt: &Attempt, launched: Launched) {
+    tracing::info!(
+        job = attempt.job_id,
+        attempt = attempt.number,
+        task = attempt.task,
+        external_id = launched.external_id,
+        "launched"
+    );
+    if shared.following.launched(attempt.id, &launched) {
+        let _ = shared.launched.send((attempt.id, launched));
+    } else {
+        stop_if_over(shared, runner, attempt, launched.external_id).await;
+    }
+    if runner.backlog() < usize::MAX {
+        shared.wake.notify_one();
     }
 }
 
 /// The runner took its time, and the attempt was cancelled or given up meanwhile: nobody would follow what runs
 /// now. If another dispatcher has taken the attempt over, it is that one's to follow.
-async fn stop_if_over(shared: &Handle, attempt: &Attempt, external_id: String) {
+async fn stop_if_over(shared: &Handle, runner: &dyn Runner, attempt: &Attempt, external_id: String) {
     let over = match shared.database.get().await {
         Ok(client) => settled_elsewhere(&client, &[attempt.id]).await,
         Err(error) => Err(error),
     };
-    let Some(runner) = shared.runners.get(&attempt.request.runner) else { return };
     let attempt = Attempt { external_id: Some(external_id), ..attempt.clone() };
     let stopped = match over {
         Ok(over) if over.is_empty() => return,
@@ -110,8 +135,8 @@ async fn stop_if_over(shared: &Handle, attempt: &Attempt, external_id: String) {
 }
 
 /// Writes down launches, as many at a time as have come together.
-pub async fn record(shared: Handle, mut launched: mpsc::UnboundedReceiver<(i64, String)>) {
-    let mut batch: Vec<(i64, String)> = Vec::new();
+pub async fn record(shared: Handle, mut launched: mpsc::UnboundedReceiver<(i64, Launched)>) {
+    let mut batch: Vec<(i64, Launched)> = Vec::new();
     let mut trouble = Trouble::new("recording launches");
     let mut pause = None;
     loop {

@@ -1,6 +1,6 @@
 //! The daemon. One loop per file, in the order a job meets them: the listener wakes the claimer; the claimer
 //! takes jobs and prepares their attempts; the launcher hands them to runners; the watcher follows them; the
-//! settler ends them. The rescuer adopts what dead dispatchers left, the janitor tidies.
+//! stopper ends what must not go on; the settler settles what has ended. The rescuer adopts what dead dispatchers left, the janitor tidies.
 //!
 //! The loops share [`Shared`] and nothing else. Each stops on its cancellation token; each can be killed at
 //! any statement, because what it was about to do stands in the database.
@@ -17,6 +17,7 @@ mod settler;
 mod shared;
 mod sleeper;
 mod start;
+mod stopper;
 mod token;
 mod watcher;
 

@@ -17,7 +17,7 @@ use crate::database::{
     mark_obsolete, source_rows, write_back,
 };
 use crate::parameters::{JobContext, Task, render};
-use crate::runners::{Attempt, Request};
+use crate::runners::{Age, Attempt, Request};
 
 /// How long a job whose row somebody holds is left alone.
 const ROW_HELD: Duration = Duration::from_millis(500);
@@ -178,6 +178,7 @@ async fn write_down(
             launch_key,
             request: Arc::new(request),
             external_id: None,
+            age: Age::zero(),
         });
     }
     create_attempts(client, shared.id, &rows).await?;

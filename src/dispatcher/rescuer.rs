@@ -12,7 +12,7 @@ use super::following::Followed;
 use super::pace::{Trouble, jittered};
 use super::shared::{Handle, Shared};
 use crate::database::{DatabaseError, dispatcher_seen, rescue_attempts, settled_elsewhere, taken_over};
-use crate::runners::{Attempt, Request};
+use crate::runners::{Age, Attempt, Request};
 
 /// Looks at once, then with every heartbeat.
 pub async fn run(shared: Handle, launch: mpsc::Sender<Vec<Attempt>>) {
@@ -89,8 +89,9 @@ async fn beat(shared: &Shared, launch: &mpsc::Sender<Vec<Attempt>>) -> Result<bo
             launch_key: rescued.launch_key,
             request: Arc::new(request),
             external_id: rescued.external_id,
+            age: Age::of(rescued.age),
         };
-        shared.following.add([(attempt.clone(), rescued.launched)]);
+        shared.following.adopt(attempt.clone(), rescued.launched, rescued.begun);
         if !rescued.launched {
             relaunch.push(attempt);
         }

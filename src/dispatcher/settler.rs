@@ -17,7 +17,7 @@ use crate::database::{
     DatabaseError, Ended, Finished, Open, Retried, RowWriting, Written, be_careful, finish_jobs,
     lock_for_settling, retry_jobs, settle_attempts, settled_elsewhere, write_back,
 };
-use crate::job::{End, Facts, How, Next, Outcome, Report, RowWrite, Settlement, settle};
+use crate::job::{End, Facts, How, Next, Outcome, RowWrite, Settlement, settle};
 use crate::runners::Request;
 
 /// How long what somebody holds is left alone.
@@ -78,7 +78,7 @@ async fn leave(shared: &Shared, followed: &Followed, end: Option<&End>) {
     let Some(runner) = shared.runners.get(&attempt.request.runner) else { return };
     let given_up = end.is_some_and(|end| matches!(end.how, How::NotStarted { .. }));
     if given_up
-        && followed.launched
+        && followed.launched()
         && let Err(error) = runner.stop(attempt, "launched while it was given up").await
     {
         tracing::warn!(attempt = attempt.id, error, "launched while it was given up, and cannot be stopped");
@@ -121,7 +121,19 @@ fn storable(mut end: End) -> End {
             *text = text.replace('\0', "\u{fffd}");
         }
     }
+    end.result = end.result.map(without_nul);
     end
+}
+
+fn without_nul(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(text.replace('\0', "\u{fffd}")),
+        Value::Array(items) => items.into_iter().map(without_nul).collect(),
+        Value::Object(fields) => {
+            fields.into_iter().map(|(name, v)| (name.replace('\0', "\u{fffd}"), without_nul(v))).collect()
+        }
+        other => other,
+    }
 }
 
 /// Settles what can be settled now; returns the attempts that need nothing more.
@@ -152,7 +164,11 @@ async fn settle_batch(
             continue;
         };
         let settlement = decide(shared, &open, end, &request);
-        decided.push(Decided { open, request, settlement, written: None });
+        let result = match &open.report {
+            Some(_) => open.result.clone(),
+            None => end.result.clone(),
+        };
+        decided.push(Decided { open, request, settlement, result, written: None });
     }
     write_rows(&transaction, &mut decided).await?;
 
@@ -170,6 +186,7 @@ async fn settle_batch(
             exit_code: end.and_then(|e| e.exit_code),
             reason: settlement.message.clone(),
             output: end.and_then(|e| e.output.clone()),
+            result: end.and_then(|e| e.result.clone()),
         });
         match settlement.next {
             Next::Finish => finished.push(Finished {
@@ -202,6 +219,7 @@ struct Decided {
     open: Open,
     request: Request,
     settlement: Settlement,
+    result: Option<Value>,
     written: Option<Written>,
 }
 
@@ -262,9 +280,9 @@ fn row_writing(decided: &Decided) -> RowWriting {
         ),
         _ => (
             &write_back.status_succeeded,
-            match (&decided.open.report, &decided.open.result) {
-                (Some(Report::Succeeded), Some(result)) => json!({ "result": result }),
-                _ => json!({}),
+            match &decided.result {
+                Some(result) => json!({ "result": result }),
+                None => json!({}),
             },
         ),
     };

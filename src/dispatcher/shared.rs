@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::DispatcherError;
@@ -12,7 +12,7 @@ use super::following::Following;
 use super::token;
 use crate::database::Database;
 use crate::parameters::Cache;
-use crate::runners::{Attempt, Ends, Runners};
+use crate::runners::{Attempt, Ends, Launched, Runners};
 use crate::settings::Settings;
 
 /// One per dispatcher.
@@ -28,6 +28,8 @@ pub struct Shared {
     pub following: Following,
     /// Where ends are announced to the settler.
     pub ends: Ends,
+    /// Where launches are announced, to be written down.
+    pub launched: mpsc::UnboundedSender<(i64, Launched)>,
     /// "Look for jobs": set by the listener, by freed slots, by whoever thinks there may be some.
     pub wake: Notify,
     /// Whether LISTEN is proven to work, so that polling may be rare.
@@ -52,7 +54,12 @@ pub struct Shared {
 impl Shared {
     /// The launch key of an attempt: unique in the world, and within what ECS and Docker allow in a name.
     pub fn launch_key(&self, attempt_id: i64) -> String {
-        format!("rowcall-{}-{attempt_id}", self.instance)
+        format!("{}{attempt_id}", self.launch_key_prefix())
+    }
+
+    /// What all launch keys of this installation begin with.
+    pub fn launch_key_prefix(&self) -> String {
+        format!("rowcall-{}-", self.instance)
     }
 
     /// The token of an attempt.

@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use super::following::Following;
 use super::shared::{Handle, Shared};
-use super::{claimer, janitor, launcher, listener, rescuer, settler, watcher};
+use super::{claimer, janitor, launcher, listener, rescuer, settler, stopper, watcher};
 use crate::database::{
     Database, DatabaseError, SchemaError, check_schema, dispatcher_stopped, guard, instance,
     register_dispatcher,
@@ -66,6 +66,7 @@ impl Dispatcher {
         check_schema(&client).await?;
         let (instance_id, secret) = instance(&client).await?;
 
+        let (launched, to_record) = mpsc::unbounded_channel();
         let (ends, ended) = mpsc::unbounded_channel::<(i64, End)>();
         let runners = runners(&settings, &ends).map_err(DispatcherError::Runner)?;
         let host = match settings.dispatcher.host.as_str() {
@@ -93,6 +94,7 @@ impl Dispatcher {
             runners,
             following: Following::default(),
             ends,
+            launched,
             wake: Notify::new(),
             listening: AtomicBool::new(false),
             draining: CancellationToken::new(),
@@ -106,11 +108,15 @@ impl Dispatcher {
         let loops = TaskTracker::new();
         // A small buffer: claimed attempts should be launched, not queued.
         let (launch, to_launch) = mpsc::channel(4);
-        let (launched, to_record) = mpsc::unbounded_channel();
-        loops.spawn(launcher::run(Arc::clone(&shared), to_launch, launched));
+        loops.spawn(launcher::run(Arc::clone(&shared), to_launch));
         loops.spawn(launcher::record(Arc::clone(&shared), to_record));
         loops.spawn(settler::run(Arc::clone(&shared), ended));
-        loops.spawn(watcher::run(Arc::clone(&shared)));
+        for runner in shared.runners.iter() {
+            loops.spawn(watcher::run(Arc::clone(&shared), Arc::clone(runner)));
+            let (runner, stopping) = (Arc::clone(runner), shared.stopping.clone());
+            loops.spawn(async move { runner.background(stopping).await });
+        }
+        loops.spawn(stopper::run(Arc::clone(&shared)));
         loops.spawn(rescuer::run(Arc::clone(&shared), launch.clone()));
         loops.spawn(claimer::run(Arc::clone(&shared), mode, launch));
         loops.spawn(janitor::run(Arc::clone(&shared)));

@@ -1,21 +1,18 @@
-//! Follows what runs: stops what is past its deadline, and asks runners about ends that nobody announced.
+//! Follows what runs: asks each runner about ends that nobody announced.
 
-use std::time::Duration;
+use std::sync::Arc;
 
 use super::pace::{Trouble, jittered};
 use super::shared::{Handle, Shared};
-use crate::database::{DatabaseError, overdue_attempts};
-use crate::job::End;
-use crate::runners::Observation;
+use crate::database::{DatabaseError, mark_begun};
+use crate::runners::{Observation, Runner};
 
-/// A stop that has shown no effect for so long is taken for the end: nothing may hang for ever.
-const STOP_LIMIT: Duration = Duration::from_secs(120);
-
-/// Looks again and again.
-pub async fn run(shared: Handle) {
+/// Looks at what one runner runs, again and again. A loop for each runner: one that answers slowly keeps nobody
+/// from seeing what the others have to say.
+pub async fn run(shared: Handle, runner: Arc<dyn Runner>) {
     let mut trouble = Trouble::new("watching");
     loop {
-        let wait = match sweep(&shared).await {
+        let wait = match sweep(&shared, runner.as_ref()).await {
             Ok(()) => {
                 trouble.over();
                 jittered(shared.settings.dispatcher.watch_interval)
@@ -29,63 +26,32 @@ pub async fn run(shared: Handle) {
     }
 }
 
-async fn sweep(shared: &Shared) -> Result<(), DatabaseError> {
-    if shared.following.is_empty() {
+async fn sweep(shared: &Shared, runner: &dyn Runner) -> Result<(), DatabaseError> {
+    let (attempts, begun) = shared.following.launched_on(runner.name());
+    if attempts.is_empty() {
         return Ok(());
     }
-    // Runners first: what has ended needs no stop, and this needs no database.
-    for runner in shared.runners.iter() {
-        let attempts = shared.following.launched_on(runner.name());
-        if attempts.is_empty() {
-            continue;
-        }
-        let observations = runner.observe(&attempts).await;
-        for (attempt, observation) in attempts.iter().zip(observations) {
-            match observation {
-                Observation::Running => {}
-                Observation::Ended(end) => {
-                    let _ = shared.ends.send((attempt.id, end));
-                }
-                Observation::Unknown(reason) => {
-                    tracing::debug!(attempt = attempt.id, reason, "cannot be observed now");
-                }
+    let observations = runner.observe(&attempts).await;
+    let mut beginning = Vec::new();
+    for ((attempt, begun), observation) in attempts.iter().zip(begun).zip(observations) {
+        match observation {
+            Observation::Starting(stage) => shared.following.at_stage(attempt.id, Some(stage)),
+            Observation::Running if !begun => beginning.push(attempt.id),
+            Observation::Running => {}
+            Observation::Ended(end) => {
+                let _ = shared.ends.send((attempt.id, end));
+            }
+            Observation::Unknown(reason) => {
+                shared.following.at_stage(attempt.id, None);
+                tracing::debug!(attempt = attempt.id, reason, "cannot be observed now");
             }
         }
     }
-    let client = shared.database.get().await?;
-    let overdue = overdue_attempts(&client, shared.id, shared.settings.dispatcher.report_grace).await?;
-    drop(client);
-    for overdue in overdue {
-        stop(shared, overdue.id, &overdue.reason).await;
-    }
-    Ok(())
-}
-
-async fn stop(shared: &Shared, id: i64, reason: &str) {
-    let Some((followed, since)) = shared.following.stopping(id) else { return };
-    let attempt = &followed.attempt;
-    if !followed.launched {
-        // Its runner has never said that it took it: there is nothing to stop by name.
-        let _ = shared.ends.send((id, End::not_started(reason, true)));
-        return;
-    }
-    if since.elapsed() > STOP_LIMIT {
-        let _ =
-            shared.ends.send((id, End::lost(format!("it did not end although it was stopped ({reason})"))));
-        return;
-    }
-    if followed.stopping_since.is_none() {
-        tracing::info!(
-            job = attempt.job_id,
-            attempt = attempt.number,
-            task = attempt.task,
-            reason,
-            "stopping"
-        );
-        if let Some(runner) = shared.runners.get(&attempt.request.runner)
-            && let Err(error) = runner.stop(attempt, reason).await
-        {
-            tracing::warn!(attempt = id, error, "cannot be stopped");
+    if !beginning.is_empty() {
+        let client = shared.database.get().await?;
+        for id in mark_begun(&client, &beginning).await? {
+            shared.following.begun(id);
         }
     }
+    Ok(())
 }

@@ -6,6 +6,7 @@ mod settlement;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 pub use backoff::delay;
 pub use settlement::{Facts, Next, RowWrite, Settlement, settle};
@@ -56,6 +57,8 @@ pub struct End {
     pub reason: Option<String>,
     /// The tail of what the task printed.
     pub output: Option<String>,
+    /// What it answered, where the runner is given an answer.
+    pub result: Option<Value>,
 }
 
 /// The kinds of end a runner can see.
@@ -68,32 +71,48 @@ pub enum How {
         /// Whether trying again may help.
         retryable: bool,
     },
+    /// It ran, and was taken away by no fault of its own.
+    Interrupted {
+        /// Whether trying again may help.
+        retryable: bool,
+    },
     /// It is gone and nobody saw it end.
     Lost,
 }
 
 impl End {
+    fn of(how: How) -> Self {
+        Self { how, exit_code: None, reason: None, output: None, result: None }
+    }
+
     /// The program ended with a code.
     #[must_use]
     pub fn exited(exit_code: i32) -> Self {
-        Self { how: How::Exited, exit_code: Some(exit_code), reason: None, output: None }
+        Self { exit_code: Some(exit_code), ..Self::of(How::Exited) }
+    }
+
+    /// It ended, with no more to tell than these words.
+    #[must_use]
+    pub fn failed(reason: impl Into<String>) -> Self {
+        Self { reason: Some(reason.into()), ..Self::of(How::Exited) }
     }
 
     /// The program never ran.
     #[must_use]
     pub fn not_started(reason: impl Into<String>, retryable: bool) -> Self {
-        Self {
-            how: How::NotStarted { retryable },
-            exit_code: None,
-            reason: Some(reason.into()),
-            output: None,
-        }
+        Self { reason: Some(reason.into()), ..Self::of(How::NotStarted { retryable }) }
+    }
+
+    /// It was taken away.
+    #[must_use]
+    pub fn interrupted(reason: impl Into<String>, retryable: bool) -> Self {
+        Self { reason: Some(reason.into()), ..Self::of(How::Interrupted { retryable }) }
     }
 
     /// Gone without a trace.
     #[must_use]
     pub fn lost(reason: impl Into<String>) -> Self {
-        Self { how: How::Lost, exit_code: None, reason: Some(reason.into()), output: None }
+        Self { reason: Some(reason.into()), ..Self::of(How::Lost) }
     }
 }
 

@@ -160,6 +160,9 @@ fn judge(facts: &Facts<'_>) -> Verdict {
         How::NotStarted { retryable } => {
             verdict(Outcome::RunnerFailed, reason.unwrap_or_else(|| "could not be started".into()), retryable)
         }
+        How::Interrupted { retryable } => {
+            verdict(Outcome::RunnerFailed, reason.unwrap_or_else(|| "was taken away".into()), retryable)
+        }
         How::Lost => verdict(Outcome::Lost, reason.unwrap_or_else(|| "gone without a trace".into()), true),
     }
 }
@@ -297,9 +300,9 @@ mod tests {
     #[test]
     fn a_snooze_spends_nothing() {
         let end = End::exited(0);
-        let report = Report::Snoozed { delay: Duration::from_secs(60), reason: None };
+        let report = Report::Snoozed { delay: Duration::from_mins(1), reason: None };
         let s = settle(&Facts { report: Some(&report), failures: 1, ..facts(&end) }, 0.0);
-        assert_eq!((s.next, s.failures), (Next::Retry(Duration::from_secs(60)), 1));
+        assert_eq!((s.next, s.failures), (Next::Retry(Duration::from_mins(1)), 1));
     }
 
     #[test]

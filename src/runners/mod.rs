@@ -4,75 +4,29 @@
 //! it once its end is in the database. The dispatcher decides everything else. A new runner implements
 //! [`Runner`], is made in [`enabled`], and must pass the conformance suite in `tests/conformance.rs`.
 
+mod attempt;
+pub mod aws;
+pub mod ecs;
 pub mod process;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use thiserror::Error;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
-use crate::job::{End, Policy};
+use aws::Aws;
+
+use crate::job::End;
+use crate::parameters::Task;
 use crate::settings::Settings;
-
-/// What to run, rendered and frozen: the same bytes at every repetition of a launch.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Request {
-    /// Name of the runner.
-    pub runner: String,
-    /// Program, image, task definition, function.
-    pub target: String,
-    /// The runner's own settings.
-    pub settings: Value,
-    /// Arguments.
-    pub command: Vec<String>,
-    /// Variables, without the contract's own.
-    pub environment: BTreeMap<String, String>,
-    /// Handed out by `task_start`.
-    pub values: Value,
-    /// How hard to try.
-    pub policy: Policy,
-    /// Where status and result go.
-    pub write_back: WriteBack,
-}
-
-/// The part of a request that the write-back needs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WriteBack {
-    /// A jsonb column, if results are written.
-    pub result_column: Option<String>,
-    /// Statuses in which the row is still this attempt's to write.
-    pub expected: Vec<String>,
-    /// Status after success; none leaves it.
-    pub status_succeeded: Option<String>,
-    /// Status after final failure; none leaves it.
-    pub status_failed: Option<String>,
-}
-
-/// An attempt as runners see it.
-#[derive(Debug, Clone)]
-pub struct Attempt {
-    /// Its id; what [`Ends`] and [`Runner::observe`] speak of.
-    pub id: i64,
-    /// Its job.
-    pub job_id: i64,
-    /// Its number within the job, from 1.
-    pub number: i32,
-    /// Its task.
-    pub task: String,
-    /// The launch key: the same for every repetition of this launch, never used for another.
-    pub launch_key: String,
-    /// What to run.
-    pub request: Arc<Request>,
-    /// The runner's own name for it, once launched.
-    pub external_id: Option<String>,
-}
+pub use attempt::{Age, Attempt, Launched, LogPlace, Request, WriteBack};
 
 /// Why a launch did not succeed.
-#[derive(Debug, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum LaunchError {
     /// Nothing runs, for certain.
     #[error("{reason}")]
@@ -82,14 +36,22 @@ pub enum LaunchError {
         /// Whether a new attempt may fare better.
         retryable: bool,
     },
+    /// Nothing runs, and the runner is only too busy: the launch is repeated with the same key.
+    #[error("{0}")]
+    Busy(String),
     /// Something may run: the launch is repeated with the same key until the launch deadline.
     #[error("{0}")]
     Ambiguous(String),
+    /// Something may have run, and a repetition could run it a second time.
+    #[error("{0}")]
+    Lost(String),
 }
 
 /// What became of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Observation {
+    /// The runner has it, and its program does not run yet; in the runner's word for this stage.
+    Starting(String),
     /// It has not ended.
     Running,
     /// It has.
@@ -98,8 +60,31 @@ pub enum Observation {
     Unknown(String),
 }
 
+/// What is found under a launch key whose launch was never confirmed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// Nothing runs.
+    Nothing,
+    /// This does.
+    Running(String),
+    /// The runner cannot tell, now or ever.
+    Unknowable(String),
+}
+
+/// Something that runs, or is kept, under a launch key of ours, and is perhaps nobody's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stray {
+    /// Its launch key.
+    pub launch_key: String,
+    /// What the runner needs to get rid of it.
+    pub place: String,
+}
+
 /// Where runners that notice an end themselves say so, by attempt id. Saying it twice is harmless.
 pub type Ends = mpsc::UnboundedSender<(i64, End)>;
+
+/// A stop that has shown no effect for so long is taken for the end: nothing may hang for ever.
+pub const STOP_LIMIT: Duration = Duration::from_mins(2);
 
 /// A place where attempts run.
 #[async_trait]
@@ -110,18 +95,45 @@ pub trait Runner: Send + Sync {
     /// Attempts it takes at the same time.
     fn capacity(&self) -> usize;
 
+    /// Attempts that may wait for their launch; those beyond stay in the table, for whoever gets to them first.
+    fn backlog(&self) -> usize {
+        usize::MAX
+    }
+
     /// Whether only a dispatcher on the same machine can see its attempts.
     fn bound_to_host(&self) -> bool;
+
+    /// Whether a launch may be repeated with the same key. If not, it is written down before the runner is
+    /// called, and whoever finds that note and no answer does not call again.
+    fn repeatable(&self) -> bool {
+        true
+    }
+
+    /// Whether it sees when an attempt ends. If not, a report is the end.
+    fn sees_ends(&self) -> bool {
+        true
+    }
+
+    /// How long a stop may take.
+    fn stop_limit(&self) -> Duration {
+        STOP_LIMIT
+    }
 
     /// Refuses a request that its guard rails or its form forbid, naming the rule; the job becomes blocked.
     fn check(&self, request: &Request) -> Result<(), String>;
 
-    /// Starts an attempt with the contract's variables (they hold the token, and are not logged), and returns
-    /// its external id. Called again with the same launch key, it finds what the first call started.
-    async fn launch(&self, attempt: &Attempt, contract: &[(String, String)]) -> Result<String, LaunchError>;
+    /// Starts an attempt with the contract's variables (they hold the token, and are not logged). Called again
+    /// with the same launch key, it finds what the first call started.
+    async fn launch(&self, attempt: &Attempt, contract: &[(String, String)])
+    -> Result<Launched, LaunchError>;
 
-    /// What became of these attempts, in the order asked.
+    /// What became of these attempts, in the order asked. These are all it runs for this dispatcher.
     async fn observe(&self, attempts: &[Attempt]) -> Vec<Observation>;
+
+    /// What runs under the key of a launch that was never confirmed and will not be repeated.
+    async fn find(&self, _attempt: &Attempt) -> Result<Found, String> {
+        Ok(Found::Nothing)
+    }
 
     /// Asks an attempt to end, and makes it after the runner's grace. Its end is seen later.
     async fn stop(&self, attempt: &Attempt, reason: &str) -> Result<(), String>;
@@ -129,9 +141,17 @@ pub trait Runner: Send + Sync {
     /// The end is in the database; whatever was kept for it can go.
     async fn forget(&self, attempt: &Attempt);
 
-    /// Forgets what nobody else did, because a dispatcher died at the wrong moment: whatever is old and has none
-    /// of these launch keys, those of all open attempts.
-    async fn sweep(&self, _open: &HashSet<String>) {}
+    /// What runs or is kept under launch keys that begin with `prefix` and is old enough to have been settled
+    /// and forgotten; `tasks` are this runner's. Those whose attempt is indeed over are discarded.
+    async fn strays(&self, _prefix: &str, _tasks: &[&Task]) -> Vec<Stray> {
+        Vec::new()
+    }
+
+    /// Ends and forgets a stray whose attempt is over, because a dispatcher died at the wrong moment.
+    async fn discard(&self, _stray: &Stray) {}
+
+    /// Whatever it does beside being called, until it is told to stop.
+    async fn background(&self, _stopping: CancellationToken) {}
 }
 
 /// The runners of a dispatcher, by name.
@@ -180,6 +200,11 @@ pub fn enabled(settings: &Settings, ends: &Ends) -> anyhow::Result<Runners> {
     if settings.runners.process.enabled {
         runners =
             runners.with(Arc::new(process::ProcessRunner::new(&settings.runners.process, ends.clone())?));
+    }
+    let aws = Arc::new(Aws::new(&settings.aws));
+    if settings.runners.ecs.enabled {
+        let (ecs, url) = (&settings.runners.ecs, &settings.tasks.database_url);
+        runners = runners.with(Arc::new(ecs::EcsRunner::new(ecs, &settings.aws, aws, ends.clone(), url)));
     }
     Ok(runners)
 }

@@ -196,6 +196,7 @@ fn set(
     let wrong = |form: &str| SettingsError::Value(format!("{origin}: {key} must be {form}"));
     let kind = match default.map(|v| &v.kind) {
         Some(ValueKind::Boolean(_)) => ValueKind::Boolean(text.parse().map_err(|_| wrong("true or false"))?),
+        Some(ValueKind::Float(_)) => ValueKind::Float(text.parse().map_err(|_| wrong("a number"))?),
         Some(ValueKind::I64(_)) => ValueKind::I64(text.parse().map_err(|_| wrong("a whole number"))?),
         Some(ValueKind::Array(_)) => ValueKind::Array(
             text.split(',').map(str::trim).filter(|s| !s.is_empty()).map(Value::from).collect(),
@@ -215,6 +216,10 @@ fn check(settings: &Settings) -> Result<(), SettingsError> {
         ("dispatcher.batch", d.batch),
         ("dispatcher.launch_concurrency", d.launch_concurrency),
         ("runners.process.output_limit", settings.runners.process.output_limit),
+        ("runners.ecs.max_running", settings.runners.ecs.max_running),
+        ("runners.ecs.output_limit", settings.runners.ecs.output_limit),
+        ("runners.lambda.max_running", settings.runners.lambda.max_running),
+        ("runners.lambda.result_limit", settings.runners.lambda.result_limit),
     ];
     if let Some((key, _)) = positive.iter().find(|(_, value)| *value == 0) {
         return Err(SettingsError::Value(format!("{key} must be at least 1")));
@@ -237,6 +242,13 @@ fn check(settings: &Settings) -> Result<(), SettingsError> {
     }
     if d.max_runner_failures < 1 {
         return Err(SettingsError::Value("dispatcher.max_runner_failures must be at least 1".to_owned()));
+    }
+    let rates = [
+        ("runners.ecs.run_task_rate", settings.runners.ecs.run_task_rate),
+        ("runners.ecs.read_rate", settings.runners.ecs.read_rate),
+    ];
+    if let Some((key, _)) = rates.iter().find(|(_, rate)| !(0.1..=1000.0).contains(rate)) {
+        return Err(SettingsError::Value(format!("{key} must be from 0.1 to 1000")));
     }
     if let Some(program) = settings.runners.process.programs.iter().find(|p| !p.starts_with('/')) {
         return Err(SettingsError::Value(format!(

@@ -23,6 +23,8 @@ pub struct Settings {
     pub tasks: TaskSettings,
     /// `[history]`
     pub history: HistorySettings,
+    /// `[aws]`
+    pub aws: AwsSettings,
     /// `[runners.*]`
     pub runners: RunnerSettings,
     /// `[log]`
@@ -104,6 +106,10 @@ pub struct HistorySettings {
 pub struct RunnerSettings {
     /// `[runners.process]`
     pub process: ProcessSettings,
+    /// `[runners.ecs]`
+    pub ecs: EcsSettings,
+    /// `[runners.lambda]`
+    pub lambda: LambdaSettings,
 }
 
 /// The process runner; each field is explained in `config/rowcall.toml`.
@@ -119,6 +125,47 @@ pub struct ProcessSettings {
     pub stop_grace: Duration,
     pub output_limit: usize,
     pub pass_environment: Vec<String>,
+}
+
+/// How AWS is reached; each field is explained in `config/rowcall.toml`.
+#[derive(Debug, Clone, Deserialize)]
+#[allow(missing_docs)]
+pub struct AwsSettings {
+    pub region: String,
+    pub endpoint: String,
+    #[serde(with = "humantime_serde")]
+    pub connect_timeout: Duration,
+    #[serde(with = "humantime_serde")]
+    pub call_timeout: Duration,
+}
+
+/// The ECS runner; each field is explained in `config/rowcall.toml`.
+#[derive(Debug, Clone, Deserialize)]
+#[allow(missing_docs)]
+pub struct EcsSettings {
+    pub enabled: bool,
+    pub clusters: Vec<String>,
+    pub task_definitions: Vec<String>,
+    pub regions: Vec<String>,
+    pub role_overrides: Vec<String>,
+    pub allow_execute_command: bool,
+    pub max_running: usize,
+    pub run_task_rate: f64,
+    pub read_rate: f64,
+    pub output_limit: usize,
+    pub event_queue: String,
+    pub stop_orphans: bool,
+}
+
+/// The Lambda runner; each field is explained in `config/rowcall.toml`.
+#[derive(Debug, Clone, Deserialize)]
+#[allow(missing_docs)]
+pub struct LambdaSettings {
+    pub enabled: bool,
+    pub functions: Vec<String>,
+    pub regions: Vec<String>,
+    pub max_running: usize,
+    pub result_limit: usize,
 }
 
 /// How the daemon logs.

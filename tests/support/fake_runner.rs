@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rowcall::job::End;
-use rowcall::runners::{Attempt, Ends, LaunchError, Observation, Request, Runner};
+use rowcall::runners::{Attempt, Ends, LaunchError, Launched as Taken, Observation, Request, Runner};
 use tokio::sync::{Notify, Semaphore, mpsc};
 
 /// A launch as the test sees it.
@@ -105,7 +105,7 @@ impl Runner for FakeRunner {
         Ok(())
     }
 
-    async fn launch(&self, attempt: &Attempt, contract: &[(String, String)]) -> Result<String, LaunchError> {
+    async fn launch(&self, attempt: &Attempt, contract: &[(String, String)]) -> Result<Taken, LaunchError> {
         self.world.launches.lock().unwrap().push(attempt.launch_key.clone());
         self.world.changed.notify_waiters();
         if let Some(answer) = &*self.world.answer.lock().unwrap() {
@@ -130,7 +130,7 @@ impl Runner for FakeRunner {
         if lost.is_ok() {
             return Err(LaunchError::Ambiguous("the answer was lost".to_owned()));
         }
-        Ok(format!("fake {}", attempt.launch_key))
+        Ok(Taken::running(format!("fake {}", attempt.launch_key)))
     }
 
     async fn observe(&self, attempts: &[Attempt]) -> Vec<Observation> {

@@ -1,5 +1,6 @@
 //! What every test stands on: a fresh migrated database, a dispatcher in this process, and waiting on signals.
 
+pub mod aws;
 mod database;
 mod dispatching;
 mod fake_runner;

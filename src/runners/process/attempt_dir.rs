@@ -46,7 +46,7 @@ impl From<EndFile> for End {
         });
         // As a shell would report it.
         let exit_code = file.exit_code.or(file.signal.map(|signal| 128 + signal));
-        End { how: How::Exited, exit_code, reason, output }
+        End { how: How::Exited, exit_code, reason, output, result: None }
     }
 }
 

@@ -10,7 +10,6 @@ mod attempt_dir;
 mod leftovers;
 pub mod supervise;
 
-use std::collections::HashSet;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
@@ -20,8 +19,9 @@ use async_trait::async_trait;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
-use super::{Attempt, Ends, LaunchError, Observation, Request, Runner};
+use super::{Attempt, Ends, LaunchError, Launched, Observation, Request, Runner, Stray};
 use crate::job::End;
+use crate::parameters::Task;
 use crate::settings::ProcessSettings;
 use attempt_dir::{AttemptDir, Life};
 
@@ -29,7 +29,7 @@ use attempt_dir::{AttemptDir, Life};
 const BEGIN_GRACE: Duration = Duration::from_secs(10);
 
 /// A directory that no open attempt owns is left alone for so long, in case its attempt is only about to be seen.
-const FORGOTTEN_AFTER: Duration = Duration::from_secs(3600);
+const FORGOTTEN_AFTER: Duration = Duration::from_hours(1);
 
 /// Runs programs from an allow-list. Its attempts can be seen on this machine only.
 #[derive(Debug)]
@@ -137,7 +137,11 @@ impl Runner for ProcessRunner {
         allow::check_command(&request.target, &request.command, &self.settings.programs)
     }
 
-    async fn launch(&self, attempt: &Attempt, contract: &[(String, String)]) -> Result<String, LaunchError> {
+    async fn launch(
+        &self,
+        attempt: &Attempt,
+        contract: &[(String, String)],
+    ) -> Result<Launched, LaunchError> {
         let refused = |what: String| LaunchError::Refused { reason: what, retryable: true };
         let dir = self.dir(attempt);
         dir.create().map_err(|e| refused(format!("cannot make {}: {e}", dir.path().display())))?;
@@ -172,7 +176,7 @@ impl Runner for ProcessRunner {
                 let _ = ends.send((attempt.id, end));
             }
         });
-        Ok(external_id)
+        Ok(Launched::running(external_id))
     }
 
     async fn observe(&self, attempts: &[Attempt]) -> Vec<Observation> {
@@ -217,19 +221,21 @@ impl Runner for ProcessRunner {
         }
     }
 
-    async fn sweep(&self, open: &HashSet<String>) {
-        let Ok(entries) = std::fs::read_dir(&self.settings.state_dir) else { return };
-        for entry in entries.flatten() {
-            let (name, dir) = (entry.file_name(), AttemptDir::at(entry.path()));
-            let old = entry.metadata().and_then(|m| m.modified()).ok().and_then(|t| t.elapsed().ok());
-            let ours = name.to_str().is_some_and(|name| name.starts_with("rowcall-") && !open.contains(name));
-            if ours
-                && old.is_some_and(|age| age > FORGOTTEN_AFTER)
-                && dir.life().is_ok_and(|life| life != Life::Supervised)
-                && dir.remove().is_ok()
-            {
-                tracing::info!(directory = %entry.path().display(), "removed what a dead dispatcher left");
-            }
+    async fn strays(&self, prefix: &str, _tasks: &[&Task]) -> Vec<Stray> {
+        let Ok(entries) = std::fs::read_dir(&self.settings.state_dir) else { return Vec::new() };
+        let stray = |entry: std::fs::DirEntry| {
+            let launch_key = entry.file_name().to_str().filter(|name| name.starts_with(prefix))?.to_owned();
+            let old = entry.metadata().and_then(|m| m.modified()).ok()?.elapsed().ok()? > FORGOTTEN_AFTER;
+            let path = entry.path();
+            let ended = AttemptDir::at(path.clone()).life().is_ok_and(|life| life != Life::Supervised);
+            (old && ended).then(|| Stray { launch_key, place: path.to_string_lossy().into_owned() })
+        };
+        entries.flatten().filter_map(stray).collect()
+    }
+
+    async fn discard(&self, stray: &Stray) {
+        if AttemptDir::at(stray.place.clone().into()).remove().is_ok() {
+            tracing::info!(directory = stray.place, "removed what a dead dispatcher left");
         }
     }
 }
@@ -241,7 +247,7 @@ mod tests {
     use std::time::SystemTime;
 
     #[tokio::test]
-    async fn only_old_directories_without_an_open_attempt_are_swept() {
+    async fn only_old_directories_of_ours_that_nobody_supervises_are_strays() {
         let state = tempfile::tempdir().unwrap();
         let mut settings = load(&Sources::default()).unwrap().runners.process;
         settings.state_dir = state.path().to_owned();
@@ -256,16 +262,13 @@ mod tests {
             lock
         };
         let _ = make("rowcall-a-1", long_ago);
-        let _ = make("rowcall-a-2", long_ago);
-        let _ = make("rowcall-a-3", SystemTime::now());
+        let _ = make("rowcall-a-2", SystemTime::now());
+        let _ = make("rowcall-b-3", long_ago);
         let _ = make("somebody-elses", long_ago);
         let _supervised = make("rowcall-a-4", long_ago);
-        runner.sweep(&HashSet::from(["rowcall-a-2".to_owned()])).await;
-        let mut left: Vec<_> = std::fs::read_dir(state.path())
-            .unwrap()
-            .map(|e| e.unwrap().file_name().into_string().unwrap())
-            .collect();
-        left.sort();
-        assert_eq!(left, ["rowcall-a-2", "rowcall-a-3", "rowcall-a-4", "somebody-elses"]);
+        let strays = runner.strays("rowcall-a-", &[]).await;
+        assert_eq!(strays.iter().map(|s| s.launch_key.as_str()).collect::<Vec<_>>(), ["rowcall-a-1"]);
+        runner.discard(&strays[0]).await;
+        assert!(!state.path().join("rowcall-a-1").exists());
     }
 }

@@ -1,0 +1,106 @@
+//! Ends what is past its deadline, cancelled, or done and not leaving.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::following::Followed;
+use super::pace::{Trouble, jittered};
+use super::shared::{Handle, Shared};
+use crate::database::{DatabaseError, overdue_attempts};
+use crate::job::End;
+use crate::runners::{Found, Launched, Runner};
+
+/// How long a runner is asked what runs under a launch key whose launch was never confirmed. A new attempt begun
+/// without the answer might run beside the old one, so this is long.
+const FIND_LIMIT: Duration = Duration::from_hours(1);
+
+/// Looks again and again.
+pub async fn run(shared: Handle) {
+    let mut trouble = Trouble::new("looking for deadlines");
+    loop {
+        let wait = match sweep(&shared).await {
+            Ok(()) => {
+                trouble.over();
+                jittered(shared.settings.dispatcher.watch_interval)
+            }
+            Err(error) => trouble.wait(&error),
+        };
+        tokio::select! {
+            () = shared.stopping.cancelled() => return,
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+}
+
+async fn sweep(shared: &Handle) -> Result<(), DatabaseError> {
+    if shared.following.is_empty() {
+        return Ok(());
+    }
+    let blind: Vec<&str> = shared.runners.iter().filter(|r| !r.sees_ends()).map(|r| r.name()).collect();
+    let client = shared.database.get().await?;
+    let grace = shared.settings.dispatcher.report_grace;
+    let overdue = overdue_attempts(&client, shared.id, grace, &shared.following.starting(), &blind).await?;
+    drop(client);
+    for overdue in overdue {
+        let Some((followed, since)) = shared.following.stopping(overdue.id) else { continue };
+        // Apart, so that a runner which answers slowly holds up nobody else's deadline.
+        let shared = Arc::clone(shared);
+        tokio::spawn(async move {
+            let told = stop(&shared, &followed, since, &overdue.reason).await;
+            shared.following.stop_tried(overdue.id, told);
+        });
+    }
+    Ok(())
+}
+
+/// Takes the next step towards its end; returns whether the runner has been told.
+async fn stop(shared: &Shared, followed: &Followed, since: Instant, reason: &str) -> bool {
+    let attempt = &followed.attempt;
+    let id = attempt.id;
+    let Some(runner) = shared.runners.get(&attempt.request.runner) else { return false };
+    if !followed.launched() {
+        give_up(shared, runner.as_ref(), followed, since, reason).await;
+        return false;
+    }
+    if since.elapsed() > runner.stop_limit() {
+        let lost = End::lost(format!("it did not end although it was stopped ({reason})"));
+        let _ = shared.ends.send((id, lost));
+        return false;
+    }
+    if followed.told_to_stop {
+        return true;
+    }
+    tracing::info!(job = attempt.job_id, attempt = attempt.number, task = attempt.task, reason, "stopping");
+    let stopped = runner.stop(attempt, reason).await;
+    if let Err(error) = &stopped {
+        tracing::warn!(attempt = id, error, "cannot be stopped; trying again");
+    }
+    stopped.is_ok()
+}
+
+/// Its runner has never said that it took it. Whatever runs all the same is found and followed to its end.
+async fn give_up(shared: &Shared, runner: &dyn Runner, followed: &Followed, since: Instant, reason: &str) {
+    let id = followed.attempt.id;
+    match runner.find(&followed.attempt).await {
+        Ok(Found::Nothing) => {
+            let _ = shared.ends.send((id, End::not_started(reason, true)));
+        }
+        Ok(Found::Running(external_id)) => {
+            tracing::info!(attempt = id, external_id, "found what an unconfirmed launch had started");
+            let launched = Launched { external_id, begun: false, log: None };
+            if shared.following.launched(id, &launched) {
+                let _ = shared.launched.send((id, launched));
+            }
+        }
+        Ok(Found::Unknowable(doubt)) => {
+            let _ = shared.ends.send((id, End::lost(format!("{reason}; {doubt}"))));
+        }
+        Err(error) if since.elapsed() > FIND_LIMIT => {
+            let _ =
+                shared.ends.send((id, End::lost(format!("{reason}; whether it runs is not known: {error}"))));
+        }
+        Err(error) => {
+            tracing::warn!(attempt = id, error, "not launched in time, and whether it runs is not known yet");
+        }
+    }
+}

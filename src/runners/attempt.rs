@@ -1,0 +1,120 @@
+//! What a runner is given.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::job::Policy;
+
+/// What to run, rendered and frozen: the same bytes at every repetition of a launch.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Request {
+    /// Name of the runner.
+    pub runner: String,
+    /// Program, image, task definition, function.
+    pub target: String,
+    /// The runner's own settings.
+    pub settings: Value,
+    /// Arguments.
+    pub command: Vec<String>,
+    /// Variables, without the contract's own.
+    pub environment: BTreeMap<String, String>,
+    /// Handed out by `task_start`.
+    pub values: Value,
+    /// How hard to try.
+    pub policy: Policy,
+    /// Where status and result go.
+    pub write_back: WriteBack,
+}
+
+/// The part of a request that the write-back needs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WriteBack {
+    /// A jsonb column, if results are written.
+    pub result_column: Option<String>,
+    /// Statuses in which the row is still this attempt's to write.
+    pub expected: Vec<String>,
+    /// Status after success; none leaves it.
+    pub status_succeeded: Option<String>,
+    /// Status after final failure; none leaves it.
+    pub status_failed: Option<String>,
+}
+
+/// An attempt as runners see it.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    /// Its id; what [`super::Ends`] and [`super::Runner::observe`] speak of.
+    pub id: i64,
+    /// Its job.
+    pub job_id: i64,
+    /// Its number within the job, from 1.
+    pub number: i32,
+    /// Its task.
+    pub task: String,
+    /// The launch key: the same for every repetition of this launch, never used for another.
+    pub launch_key: String,
+    /// What to run.
+    pub request: Arc<Request>,
+    /// The runner's own name for it, once launched.
+    pub external_id: Option<String>,
+    /// How long ago it was written down, which is before any runner heard of it.
+    pub age: Age,
+}
+
+/// A duration that grows: what the database measured, and the time since it told us.
+#[derive(Debug, Clone, Copy)]
+pub struct Age {
+    told: Duration,
+    since: Instant,
+}
+
+impl Age {
+    /// As the database tells it now.
+    #[must_use]
+    pub fn of(told: Duration) -> Self {
+        Self { told, since: Instant::now() }
+    }
+
+    /// Of something that begins now.
+    #[must_use]
+    pub fn zero() -> Self {
+        Self::of(Duration::ZERO)
+    }
+
+    /// By now.
+    #[must_use]
+    pub fn get(&self) -> Duration {
+        self.told + self.since.elapsed()
+    }
+}
+
+/// What a runner says of an attempt that it has taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Launched {
+    /// The runner's own name for it: process id, task ARN.
+    pub external_id: String,
+    /// Whether the program runs already; otherwise [`super::Observation::Running`] will tell.
+    pub begun: bool,
+    /// Where its output can be read, if the runner knows of such a place.
+    pub log: Option<LogPlace>,
+}
+
+impl Launched {
+    /// Taken, and running.
+    #[must_use]
+    pub fn running(external_id: impl Into<String>) -> Self {
+        Self { external_id: external_id.into(), begun: true, log: None }
+    }
+}
+
+/// Where a log can be read: CloudWatch's words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogPlace {
+    /// The log group.
+    pub group: String,
+    /// The log stream, where it is known beforehand.
+    pub stream: Option<String>,
+}

@@ -1,0 +1,83 @@
+//! "ECS Task State Change" events from an SQS queue: a hint to look at a task now. They come late, twice, in any
+//! order or not at all, so nothing is decided by them.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use tokio_util::sync::CancellationToken;
+
+use super::EcsRunner;
+use crate::runners::aws::fault;
+
+/// SQS's longest poll, in seconds.
+const LONG_POLL: i32 = 20;
+
+/// Messages a call may bring; SQS's limit.
+const MESSAGES: i32 = 10;
+
+/// Between two tries while the queue cannot be read.
+const PAUSE: Duration = Duration::from_secs(30);
+
+#[derive(Debug, Deserialize)]
+struct Event {
+    detail: Detail,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Detail {
+    task_arn: String,
+    #[serde(default)]
+    version: i64,
+}
+
+/// Takes hints until told to stop.
+pub async fn listen(runner: &EcsRunner, stopping: &CancellationToken) {
+    let mut broken = false;
+    loop {
+        let received = tokio::select! {
+            () = stopping.cancelled() => return,
+            received = receive(runner) => received,
+        };
+        match received {
+            Ok(()) => broken = false,
+            Err(reason) => {
+                if !broken {
+                    tracing::warn!(
+                        reason,
+                        "runners.ecs.event_queue cannot be read; tasks are followed by asking only"
+                    );
+                }
+                broken = true;
+                tokio::select! {
+                    () = stopping.cancelled() => return,
+                    () = tokio::time::sleep(PAUSE.mul_f64(rand::random_range(0.75..1.25))) => {}
+                }
+            }
+        }
+    }
+}
+
+async fn receive(runner: &EcsRunner) -> Result<(), String> {
+    let url = &runner.settings.event_queue;
+    let sqs = aws_sdk_sqs::Client::new(&runner.queue.config(None).await?);
+    let received = sqs
+        .receive_message()
+        .queue_url(url)
+        .wait_time_seconds(LONG_POLL)
+        .max_number_of_messages(MESSAGES)
+        .send()
+        .await
+        .map_err(|e| fault(&e).to_string())?;
+    for message in received.messages() {
+        // What is no such event is of no use to anybody who reads this queue.
+        if let Ok(event) = serde_json::from_str::<Event>(message.body().unwrap_or_default()) {
+            runner.follow.hint(&event.detail.task_arn, event.detail.version);
+        }
+        if let Some(handle) = message.receipt_handle() {
+            // Told again, it would be ignored.
+            let _ = sqs.delete_message().queue_url(url).receipt_handle(handle).send().await;
+        }
+    }
+    Ok(())
+}

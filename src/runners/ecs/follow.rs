@@ -1,0 +1,187 @@
+//! What is known of the tasks that run, and which of them to look at next. One map and no timers: a task is due
+//! when its time has come, and those that are due are looked at a hundred at a time.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::timing::Timing;
+use crate::job::End;
+use crate::runners::{Attempt, Observation};
+
+/// Tasks that one DescribeTasks call takes.
+pub const BATCH: usize = 100;
+
+#[derive(Debug, Default)]
+pub struct Follow {
+    seen: Mutex<Seen>,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    tasks: HashMap<i64, Known>,
+    by_arn: HashMap<String, i64>,
+}
+
+/// What is known of a task.
+#[derive(Debug)]
+struct Known {
+    /// What was said of it last.
+    last: Observation,
+    /// When to look again.
+    next: Instant,
+    /// Since when ECS does not know it.
+    missing: Option<Instant>,
+    /// The version of the last event about it.
+    version: i64,
+    /// Its end is on its way to the settler.
+    ending: bool,
+}
+
+impl Follow {
+    fn lock(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Which of these to look at now: those that are due, and others where their calls have room. Indices, in the
+    /// order of their time.
+    pub fn due(
+        &self,
+        attempts: &[Attempt],
+        timing: &Timing,
+        group: impl Fn(usize) -> usize,
+    ) -> Vec<Vec<usize>> {
+        let now = Instant::now();
+        let mut seen = self.lock();
+        if seen.tasks.len() > attempts.len() {
+            let followed: HashSet<i64> = attempts.iter().map(|a| a.id).collect();
+            seen.tasks.retain(|id, _| followed.contains(id));
+            let Seen { tasks, by_arn } = &mut *seen;
+            by_arn.retain(|_, id| tasks.contains_key(id));
+        }
+        let mut candidates: Vec<(Instant, usize)> = Vec::new();
+        for (i, attempt) in attempts.iter().enumerate() {
+            if let Some(arn) = &attempt.external_id
+                && !seen.by_arn.contains_key(arn)
+            {
+                seen.by_arn.insert(arn.clone(), attempt.id);
+            }
+            let known = seen.tasks.entry(attempt.id).or_insert_with(|| Known {
+                last: Observation::Unknown("not looked at yet".to_owned()),
+                next: now,
+                missing: None,
+                version: 0,
+                ending: false,
+            });
+            // Half its time before it is due, a task may join a call that is made anyway.
+            if !known.ending && known.next <= now + timing.interval(attempt.age.get()) / 2 {
+                candidates.push((known.next, i));
+            }
+        }
+        candidates.sort_unstable();
+        let mut calls: HashMap<usize, Vec<Vec<usize>>> = HashMap::new();
+        for (next, i) in candidates {
+            let calls = calls.entry(group(i)).or_default();
+            match calls.last_mut().filter(|call| call.len() < BATCH) {
+                Some(call) => call.push(i),
+                None if next <= now => calls.push(vec![i]),
+                None => {}
+            }
+        }
+        calls.into_values().flatten().collect()
+    }
+
+    /// ECS knows it, and it has not stopped.
+    pub fn lives(&self, attempt: &Attempt, observation: Observation, timing: &Timing) {
+        self.note(attempt, timing, |known| {
+            known.missing = None;
+            known.last = observation;
+        });
+    }
+
+    /// It has stopped, and `observation` is its end; or its end is announced by somebody else (`ending`).
+    pub fn ended(&self, attempt: &Attempt, observation: Observation, ending: bool, timing: &Timing) {
+        self.note(attempt, timing, |known| {
+            known.ending = ending;
+            known.last = observation;
+        });
+    }
+
+    /// ECS does not know it. Just after RunTask it may not know it yet; an hour after its end it has forgotten it.
+    pub fn missing(&self, attempt: &Attempt, timing: &Timing) {
+        let young = attempt.age.get() < timing.appears_within;
+        self.note(attempt, timing, |known| {
+            let since = *known.missing.get_or_insert_with(Instant::now);
+            if !young && since.elapsed() >= timing.gone_after {
+                known.last = Observation::Ended(End::lost(
+                    "ECS no longer knows the task: it ended more than an hour ago, and nobody saw how",
+                ));
+            } else if matches!(known.last, Observation::Unknown(_)) {
+                known.last = Observation::Starting("not visible yet".to_owned());
+            }
+        });
+        // Looked at again soon, whatever its age.
+        self.hurry(attempt.id, timing.gone_after.min(timing.soonest * 5));
+    }
+
+    /// It could not be looked at.
+    pub fn unknown(&self, attempt: &Attempt, reason: &str, timing: &Timing) {
+        self.note(attempt, timing, |known| {
+            if !matches!(known.last, Observation::Ended(_)) {
+                known.last = Observation::Unknown(reason.to_owned());
+            }
+        });
+    }
+
+    fn note(&self, attempt: &Attempt, timing: &Timing, change: impl FnOnce(&mut Known)) {
+        let interval = timing.interval(attempt.age.get());
+        let jitter = rand::random_range(0.9..1.1);
+        if let Some(known) = self.lock().tasks.get_mut(&attempt.id) {
+            known.next = Instant::now() + interval.mul_f64(jitter);
+            change(known);
+        }
+    }
+
+    /// Looks at it sooner than planned.
+    pub fn hurry(&self, id: i64, within: Duration) {
+        if let Some(known) = self.lock().tasks.get_mut(&id) {
+            known.next = known.next.min(Instant::now() + within);
+        }
+    }
+
+    /// An event says that something happened to a task. Events come more than once and in any order.
+    pub fn hint(&self, arn: &str, version: i64) -> bool {
+        let mut seen = self.lock();
+        let Some(id) = seen.by_arn.get(arn).copied() else { return false };
+        let Some(known) = seen.tasks.get_mut(&id).filter(|known| known.version < version) else {
+            return false;
+        };
+        known.version = version;
+        known.next = Instant::now();
+        true
+    }
+
+    /// What is known of these, in the order asked.
+    pub fn last(&self, attempts: &[Attempt]) -> Vec<Observation> {
+        let seen = self.lock();
+        let last = |attempt: &Attempt| match seen.tasks.get(&attempt.id) {
+            Some(known) => known.last.clone(),
+            None => Observation::Unknown("not looked at yet".to_owned()),
+        };
+        attempts.iter().map(last).collect()
+    }
+
+    /// Whether somebody here follows this task.
+    pub fn follows(&self, arn: &str) -> bool {
+        self.lock().by_arn.contains_key(arn)
+    }
+
+    /// It is over and recorded.
+    pub fn forget(&self, attempt: &Attempt) {
+        let mut seen = self.lock();
+        seen.tasks.remove(&attempt.id);
+        if let Some(arn) = &attempt.external_id {
+            seen.by_arn.remove(arn);
+        }
+    }
+}

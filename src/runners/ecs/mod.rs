@@ -1,0 +1,221 @@
+//! Attempts as tasks on ECS and Fargate.
+//!
+//! The launch key is RunTask's `clientToken` and the task's `startedBy`. The first makes a repeated launch find
+//! the first one, the second finds what runs under a key, whoever asks. Tasks are followed by asking for a
+//! hundred of them at a time; events from a queue only make that sooner.
+
+mod definitions;
+mod events;
+mod follow;
+mod launch;
+mod log_tail;
+mod observe;
+mod orphans;
+pub mod outcome;
+mod rails;
+mod reasons;
+mod refusal;
+mod region;
+mod request;
+mod settings;
+mod timing;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
+
+use super::aws::{Aws, Fault};
+use super::{Attempt, Ends, Found, LaunchError, Launched, Observation, Request, Runner, Stray};
+use crate::parameters::Task;
+use crate::settings::{AwsSettings, EcsSettings};
+use follow::Follow;
+use orphans::Foreign;
+use region::{Region, Regions, learn};
+use settings::TaskSettings;
+pub use timing::Timing;
+
+/// StopTask may take a container's whole `stopTimeout` (2 minutes at most), and the way to STOPPED some more.
+const STOP_LIMIT: Duration = Duration::from_mins(10);
+
+/// What StopTask takes as reason, in characters.
+const REASON_LIMIT: usize = 255;
+
+/// Seconds of launches that may wait here: enough to keep the pace, few enough that other dispatchers get theirs.
+const BACKLOG_SECONDS: f64 = 3.0;
+
+/// Runs task definitions that the operator allows.
+#[derive(Debug)]
+pub struct EcsRunner {
+    settings: EcsSettings,
+    aws: AwsSettings,
+    regions: Regions,
+    queue: Arc<Aws>,
+    timing: Timing,
+    ends: Ends,
+    follow: Follow,
+    foreign: Foreign,
+    /// What tasks get as ROWCALL_DATABASE_URL: nothing if there is a password in it.
+    database_url: String,
+}
+
+impl EcsRunner {
+    /// A runner that will find its credentials when it first needs them.
+    #[must_use]
+    pub fn new(
+        settings: &EcsSettings,
+        aws_settings: &AwsSettings,
+        aws: Arc<Aws>,
+        ends: Ends,
+        database_url: &str,
+    ) -> Self {
+        Self {
+            regions: Regions::new(Arc::clone(&aws), settings),
+            settings: settings.clone(),
+            aws: aws_settings.clone(),
+            queue: aws,
+            timing: Timing::default(),
+            ends,
+            follow: Follow::default(),
+            foreign: Foreign::default(),
+            database_url: if has_password(database_url) { String::new() } else { database_url.to_owned() },
+        }
+    }
+
+    /// The same with other times.
+    #[must_use]
+    pub fn with_timing(self, timing: Timing) -> Self {
+        Self { timing, ..self }
+    }
+
+    /// The settings of an attempt that is already frozen, and its region.
+    async fn place(&self, request: &Request) -> Result<(TaskSettings, Arc<Region>), String> {
+        let settings = TaskSettings::read(&request.settings)?;
+        let region = self.regions.get(settings.region()).await?;
+        Ok((settings, region))
+    }
+
+    async fn stop_task(&self, region: &Region, cluster: &str, arn: &str, reason: &str) -> Result<(), Fault> {
+        region.stop.turn().await;
+        let reason: String = reason.chars().take(REASON_LIMIT).collect();
+        let answer = region.ecs.stop_task().cluster(cluster).task(arn).reason(reason).send().await;
+        match learn(&region.stop, "StopTask", answer) {
+            // It is gone, which is what was wanted.
+            Err(fault) if fault.message.contains("task was not found") => Ok(()),
+            other => other.map(drop),
+        }
+    }
+}
+
+/// Overrides can be read by everybody who may call DescribeTasks, so no password goes there. A URL that cannot be
+/// understood is taken for one that has a password.
+fn has_password(url: &str) -> bool {
+    !url.is_empty()
+        && url.parse::<tokio_postgres::Config>().map_or(true, |config| config.get_password().is_some())
+}
+
+#[async_trait]
+impl Runner for EcsRunner {
+    fn name(&self) -> &'static str {
+        "ecs"
+    }
+
+    fn capacity(&self) -> usize {
+        self.settings.max_running
+    }
+
+    fn backlog(&self) -> usize {
+        (self.settings.run_task_rate * BACKLOG_SECONDS).ceil() as usize
+    }
+
+    fn bound_to_host(&self) -> bool {
+        false
+    }
+
+    fn stop_limit(&self) -> Duration {
+        STOP_LIMIT
+    }
+
+    fn check(&self, request: &Request) -> Result<(), String> {
+        settings::check_target(&request.target)?;
+        let settings = TaskSettings::read(&request.settings)?;
+        rails::check(&request.target, &settings, &self.settings, &self.aws)?;
+        request::check_length(request, &settings, &self.database_url)
+    }
+
+    async fn launch(
+        &self,
+        attempt: &Attempt,
+        contract: &[(String, String)],
+    ) -> Result<Launched, LaunchError> {
+        let refused = |reason| LaunchError::Refused { reason, retryable: false };
+        let settings = TaskSettings::read(&attempt.request.settings).map_err(refused)?;
+        let region = self.regions.get(settings.region()).await.map_err(refused)?;
+        let contract: Vec<(String, String)> = contract
+            .iter()
+            .filter(|(name, _)| name != "ROWCALL_DATABASE_URL" || !self.database_url.is_empty())
+            .cloned()
+            .collect();
+        launch::launch(&region, attempt, &settings, &contract, &self.timing).await
+    }
+
+    async fn observe(&self, attempts: &[Attempt]) -> Vec<Observation> {
+        observe::look(self, attempts).await;
+        self.follow.last(attempts)
+    }
+
+    async fn find(&self, attempt: &Attempt) -> Result<Found, String> {
+        let (settings, region) = self.place(&attempt.request).await?;
+        let found = launch::find(&region, &settings.cluster, &attempt.launch_key).await;
+        Ok(found.map_err(|fault| format!("ListTasks: {fault}"))?.map_or(Found::Nothing, Found::Running))
+    }
+
+    async fn stop(&self, attempt: &Attempt, reason: &str) -> Result<(), String> {
+        let (settings, region) = self.place(&attempt.request).await?;
+        let arn = match &attempt.external_id {
+            Some(arn) => Some(arn.clone()),
+            None => launch::find(&region, &settings.cluster, &attempt.launch_key)
+                .await
+                .map_err(|fault| format!("ListTasks: {fault}"))?,
+        };
+        let Some(arn) = arn else { return Ok(()) };
+        self.stop_task(&region, &settings.cluster, &arn, reason)
+            .await
+            .map_err(|fault| format!("StopTask: {fault}"))?;
+        self.follow.hurry(attempt.id, self.timing.soonest);
+        Ok(())
+    }
+
+    async fn forget(&self, attempt: &Attempt) {
+        self.follow.forget(attempt);
+    }
+
+    async fn strays(&self, prefix: &str, tasks: &[&Task]) -> Vec<Stray> {
+        orphans::strays(self, prefix, tasks).await
+    }
+
+    async fn discard(&self, stray: &Stray) {
+        orphans::discard(self, stray).await;
+    }
+
+    async fn background(&self, stopping: CancellationToken) {
+        if !self.settings.event_queue.is_empty() {
+            events::listen(self, &stopping).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_url_without_a_password_goes_into_overrides() {
+        assert!(!has_password(""));
+        assert!(!has_password("postgresql://rowcall_task@db.example:5432/app"));
+        assert!(has_password("postgresql://rowcall_task:secret@db.example:5432/app"));
+        assert!(has_password("host=db user=u password=secret"));
+        assert!(has_password("postgresql://u@db/app?sslrootcert=x&password=secret"));
+    }
+}
