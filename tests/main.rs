@@ -20,6 +20,7 @@ mod serve_command;
 mod several_dispatchers;
 mod sleeping;
 mod sources;
+mod standins;
 mod task_functions;
 mod triggers;
 mod watching;
