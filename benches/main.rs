@@ -4,6 +4,10 @@
 #[path = "../tests/support/server.rs"]
 mod server;
 
+#[path = "../tests/support/aws/mod.rs"]
+#[allow(dead_code, unused_imports)]
+mod aws;
+mod ecs;
 mod latency;
 mod null_runner;
 mod throughput;
@@ -79,6 +83,9 @@ async fn main() -> anyhow::Result<()> {
     }
     if runs("writer_cost") {
         writer_cost::run(Bench::new(&server, "writer_cost").await?).await?;
+    }
+    if runs("ecs") {
+        ecs::run(Bench::new(&server, "ecs").await?).await?;
     }
     Ok(())
 }

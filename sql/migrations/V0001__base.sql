@@ -185,6 +185,7 @@ create table rowcall.attempts (
     dispatcher_id bigint not null,
     created timestamptz not null default now(),
     asked timestamptz,
+    asked_by bigint,
     launched timestamptz,
     external_id text,
     begun timestamptz,

@@ -1,6 +1,7 @@
 -- Takes over the open attempts of dispatchers that are gone. Those of a runner bound to its machine go to a
 -- dispatcher on the same machine, and to anybody once that machine has been silent for long. From elsewhere
--- nothing may be launched again with the old key: there is no first launch to be found here.
+-- nothing may be launched again with the old key: there is no first launch to be found here. What a runner was
+-- asked for that cannot be asked twice counts as launched: it may run, and is followed.
 with gone as (
     select id, host, stopped is null and seen < now() - make_interval(secs => $4) as long_gone
     from rowcall.dispatchers
@@ -13,7 +14,7 @@ with gone as (
     order by a.id limit 1000
     for update of a skip locked
 )
-update rowcall.attempts a set dispatcher_id = $1 from taken where a.id = taken.id
+update rowcall.attempts a set dispatcher_id = $1, launched = coalesce(a.launched, a.asked) from taken where a.id = taken.id
 returning a.id, a.job_id, a.task, a.number, a.runner, a.launch_key, a.request, a.external_id,
     a.launched is not null or taken.elsewhere as launched, a.begun is not null or a.started is not null as begun,
     extract(epoch from clock_timestamp() - a.created)::float8 as age

@@ -1,5 +1,6 @@
 //! One file per subcommand; here is what they have in common.
 
+mod check;
 mod migrate;
 mod serve;
 
@@ -33,6 +34,12 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Say of each task whether it could run from here
+    ///
+    /// Holds every enabled row of rowcall.parameters against the settings of this daemon, and asks its runner (on ECS:
+    /// the task definition, its container and network mode, the cluster). Nothing is started. Templates are taken as
+    /// they stand. Prints one line for each task; the exit code is 1 if there is a problem with any.
+    Check(check::Check),
     /// Bring the rowcall schema of the database up to date
     ///
     /// Migrations are applied once and in order, functions whenever they changed, in one transaction; two migrations
@@ -61,6 +68,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Runtime::new().context("cannot start")?;
     runtime.block_on(async {
         match cli.command {
+            Command::Check(check) => check.run(&settings).await,
             Command::Migrate(migrate) => migrate.run(&settings).await,
             Command::Serve(serve) => serve.run(settings).await,
         }

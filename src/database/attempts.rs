@@ -91,10 +91,26 @@ pub async fn mark_begun(client: &impl GenericClient, ids: &[i64]) -> Result<Vec<
     Ok(client.query(&statement, &[&ids]).await?.iter().map(|row| row.get(0)).collect())
 }
 
-/// Writes down that a runner is about to be called. Whether one was called before; none if the attempt is over.
-pub async fn mark_asked(client: &impl GenericClient, id: i64) -> Result<Option<bool>, DatabaseError> {
+/// Writes down that a runner is about to be called. Whether it may be: not if the attempt is over, another
+/// dispatcher's, or was asked for by another.
+pub async fn mark_asked(
+    client: &impl GenericClient,
+    dispatcher_id: i64,
+    id: i64,
+) -> Result<bool, DatabaseError> {
     let statement = client.prepare_cached(include_str!("../../sql/queries/attempts_asked.sql")).await?;
-    Ok(client.query_opt(&statement, &[&id]).await?.map(|row| row.get(0)))
+    Ok(client.query_opt(&statement, &[&id, &dispatcher_id]).await?.is_some_and(|row| row.get(0)))
+}
+
+/// Takes that note back: the runner was called and did nothing.
+pub async fn unmark_asked(
+    client: &impl GenericClient,
+    dispatcher_id: i64,
+    id: i64,
+) -> Result<(), DatabaseError> {
+    let statement = client.prepare_cached(include_str!("../../sql/queries/attempts_unasked.sql")).await?;
+    client.execute(&statement, &[&id, &dispatcher_id]).await?;
+    Ok(())
 }
 
 /// An attempt that must be stopped, and why.

@@ -15,7 +15,7 @@ mod tasks;
 
 pub use attempts::{
     NewAttempt, Overdue, Rescued, attempts_over, create_attempts, mark_asked, mark_begun, mark_launched,
-    overdue_attempts, rescue_attempts, taken_over,
+    overdue_attempts, rescue_attempts, taken_over, unmark_asked,
 };
 pub use connect::{Database, DatabaseError, parse_url};
 pub use dispatchers::{Registration, dispatcher_seen, dispatcher_stopped, register_dispatcher};

@@ -8,7 +8,7 @@ use tokio::sync::{Semaphore, mpsc};
 
 use super::pace::{Trouble, jittered};
 use super::shared::Handle;
-use crate::database::{mark_asked, mark_launched, settled_elsewhere};
+use crate::database::{DatabaseError, mark_asked, mark_launched, settled_elsewhere, unmark_asked};
 use crate::job::End;
 use crate::runners::{Attempt, LaunchError, Launched, Runner};
 
@@ -61,15 +61,14 @@ async fn launch(shared: &Handle, runner: &dyn Runner, attempt: &Attempt, slots: 
         let answer = if may_call {
             runner.launch(attempt, &contract).await
         } else {
-            match first_to_ask(shared, attempt).await {
+            match may_ask(shared, attempt).await {
                 Ok(true) => {
                     may_call = true;
                     runner.launch(attempt, &contract).await
                 }
-                Ok(false) => Err(LaunchError::Lost(
-                    "the dispatcher that launched it died before it heard the answer".to_owned(),
-                )),
-                Err(wait) => Err(LaunchError::Busy(wait)),
+                // Another dispatcher's by now.
+                Ok(false) => return,
+                Err(error) => Err(LaunchError::Ambiguous(error.to_string())),
             }
         };
         drop(slot);
@@ -84,17 +83,24 @@ async fn launch(shared: &Handle, runner: &dyn Runner, attempt: &Attempt, slots: 
                 return;
             }
             Err(error @ (LaunchError::Ambiguous(_) | LaunchError::Busy(_))) => {
+                if may_call && !runner.repeatable() && matches!(error, LaunchError::Busy(_)) {
+                    // Nothing runs, and whoever adopts this attempt must know. Until that is written, we do.
+                    may_call = not_asked(shared, attempt).await.is_err();
+                }
                 tokio::time::sleep(trouble.wait(&error)).await;
             }
         }
     }
 }
 
-/// Writes down that its runner is about to be called. False if somebody has been here before.
-async fn first_to_ask(shared: &Handle, attempt: &Attempt) -> Result<bool, String> {
-    let client = shared.database.get().await.map_err(|e| e.to_string())?;
-    let asked = mark_asked(&client, attempt.id).await.map_err(|e| e.to_string())?;
-    Ok(asked == Some(false))
+/// Writes down that its runner is about to be called, once.
+async fn may_ask(shared: &Handle, attempt: &Attempt) -> Result<bool, DatabaseError> {
+    mark_asked(&shared.database.get().await?, shared.id, attempt.id).await
+}
+
+/// Takes back the note that its runner was called.
+async fn not_asked(shared: &Handle, attempt: &Attempt) -> Result<(), DatabaseError> {
+    unmark_asked(&shared.database.get().await?, shared.id, attempt.id).await
 }
 
 async fn taken(shared: &Handle, runner: &dyn Runner, attempt: &Attempt, launched: Launched) {

@@ -78,6 +78,10 @@ pub enum How {
     },
     /// It is gone and nobody saw it end.
     Lost,
+    /// It answered, and the answer is an error: the reason has its words.
+    Error,
+    /// Nobody can see its end, and it may run still or have done its work: it is not tried again.
+    Unseen,
 }
 
 impl End {
@@ -107,6 +111,18 @@ impl End {
     #[must_use]
     pub fn interrupted(reason: impl Into<String>, retryable: bool) -> Self {
         Self { reason: Some(reason.into()), ..Self::of(How::Interrupted { retryable }) }
+    }
+
+    /// It answered with an error, in these words.
+    #[must_use]
+    pub fn error(words: impl Into<String>) -> Self {
+        Self { reason: Some(words.into()), ..Self::of(How::Error) }
+    }
+
+    /// It may run still or have done its work, and nobody can tell.
+    #[must_use]
+    pub fn unseen(reason: impl Into<String>) -> Self {
+        Self { reason: Some(reason.into()), ..Self::of(How::Unseen) }
     }
 
     /// Gone without a trace.

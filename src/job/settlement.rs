@@ -144,6 +144,9 @@ fn judge(facts: &Facts<'_>) -> Verdict {
         return verdict(Outcome::TaskFailed, "the task set the row's status to failed", false);
     }
     if let Some((outcome, reason)) = facts.stop {
+        if facts.end.how == How::Unseen && outcome != Outcome::Cancelled {
+            return verdict(outcome, format!("{reason}, and {}", explain_exit(facts.end)), false);
+        }
         return verdict(outcome, reason, outcome != Outcome::Cancelled);
     }
     let reason = facts.end.reason.clone();
@@ -164,12 +167,20 @@ fn judge(facts: &Facts<'_>) -> Verdict {
             verdict(Outcome::RunnerFailed, reason.unwrap_or_else(|| "was taken away".into()), retryable)
         }
         How::Lost => verdict(Outcome::Lost, reason.unwrap_or_else(|| "gone without a trace".into()), true),
+        How::Error => {
+            verdict(Outcome::TaskFailed, reason.unwrap_or_else(|| "answered with an error".into()), true)
+        }
+        How::Unseen => {
+            verdict(Outcome::Lost, reason.unwrap_or_else(|| "its end cannot be seen".into()), false)
+        }
     }
 }
 
 /// A success, whatever the program did afterwards; that is kept as a remark.
 fn succeeded(end: &End) -> Verdict {
-    let remark = (end.exit_code != Some(0)).then(|| format!("succeeded, then {}", explain_exit(end)));
+    // Where nobody can see the end, the task's word is all there is.
+    let seen_to_fail = end.exit_code != Some(0) && end.how != How::Unseen;
+    let remark = seen_to_fail.then(|| format!("succeeded, then {}", explain_exit(end)));
     Verdict { outcome: Outcome::Succeeded, message: remark, retry: false }
 }
 
@@ -230,6 +241,26 @@ mod tests {
         let s = settle(&Facts { report: Some(&Report::Succeeded), ..facts(&end) }, 0.0);
         assert_eq!((s.outcome, s.row), (Outcome::Succeeded, RowWrite::Succeeded));
         assert_eq!(s.message.as_deref(), Some("succeeded, then exit code 1"));
+    }
+
+    #[test]
+    fn what_may_run_still_is_not_tried_again() {
+        let end = End::unseen("it may run still");
+        assert_eq!(decide(&facts(&end)), (Outcome::Lost, Next::Finish, RowWrite::Failed));
+        let stop = Some((Outcome::TimedOut, "ran too long"));
+        let s = settle(&Facts { stop, ..facts(&end) }, 0.0);
+        assert_eq!((s.outcome, s.next), (Outcome::TimedOut, Next::Finish));
+        assert_eq!(s.message.as_deref(), Some("ran too long, and it may run still"));
+        let s = settle(&Facts { report: Some(&Report::Succeeded), ..facts(&end) }, 0.0);
+        assert_eq!((s.outcome, s.message), (Outcome::Succeeded, None));
+    }
+
+    #[test]
+    fn an_answered_error_is_a_failure_in_its_own_words() {
+        let end = End { output: Some("last line".into()), ..End::error("ValueError: boom") };
+        let s = settle(&facts(&end), 0.0);
+        assert_eq!((s.outcome, s.message.as_deref()), (Outcome::TaskFailed, Some("ValueError: boom")));
+        assert_eq!(s.next, Next::Retry(Duration::from_secs(10)));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::job::Policy;
 
 pub use cache::Cache;
-pub use render::{JobContext, render};
+pub use render::{JobContext, render, unrendered};
 
 /// One row of `rowcall.parameters`, its settings merged over the defaults of its runner.
 #[derive(Debug, Clone)]

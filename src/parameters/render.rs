@@ -20,8 +20,8 @@ pub struct JobContext<'a> {
     pub on_status: &'a str,
 }
 
-/// Renders command and environment. The error names the column, the place and the reason; it becomes the
-/// reason of a blocked job.
+/// Renders command and environment, and what the lambda runner merges into the event. The error names the column,
+/// the place and the reason; it becomes the reason of a blocked job.
 pub fn render(task: &Task, job: JobContext<'_>, row: &Value) -> Result<Request, String> {
     let engine = engine();
     let context = context! {
@@ -54,8 +54,33 @@ pub fn render(task: &Task, job: JobContext<'_>, row: &Value) -> Result<Request, 
         let template = template.as_str().unwrap_or_default();
         environment.insert(name.clone(), render(format!("environment.{name}"), template)?);
     }
-    let expected = task.write_back.running.as_ref().map_or(job.on_status, String::as_str);
-    Ok(Request {
+    let mut request = asked(task, job.on_status, command, environment);
+    if task.runner == "lambda"
+        && let Some(payload) = request.settings.get_mut("payload")
+    {
+        render_strings(payload, "settings.payload".to_owned(), &render)?;
+    }
+    Ok(request)
+}
+
+/// What would be asked of the runner, with the templates as they stand: for checks that have no row in hand.
+#[must_use]
+pub fn unrendered(task: &Task) -> Request {
+    let environment = task.environment.as_object().into_iter().flatten();
+    let environment = environment
+        .map(|(name, template)| (name.clone(), template.as_str().unwrap_or_default().to_owned()))
+        .collect();
+    asked(task, &task.on_status, task.command.clone(), environment)
+}
+
+fn asked(
+    task: &Task,
+    on_status: &str,
+    command: Vec<String>,
+    environment: BTreeMap<String, String>,
+) -> Request {
+    let expected = task.write_back.running.as_ref().map_or(on_status, String::as_str);
+    Request {
         runner: task.runner.clone(),
         target: task.target.clone(),
         settings: task.settings.clone(),
@@ -69,7 +94,30 @@ pub fn render(task: &Task, job: JobContext<'_>, row: &Value) -> Result<Request, 
             status_succeeded: task.write_back.succeeded.clone(),
             status_failed: task.write_back.failed.clone(),
         },
-    })
+    }
+}
+
+/// Renders every string in a JSON value, in its place. Names of members are left as they are.
+fn render_strings(
+    value: &mut Value,
+    place: String,
+    render: &impl Fn(String, &str) -> Result<String, String>,
+) -> Result<(), String> {
+    match value {
+        Value::String(template) => *template = render(place, template)?,
+        Value::Array(items) => {
+            for (i, item) in items.iter_mut().enumerate() {
+                render_strings(item, format!("{place}[{i}]"), render)?;
+            }
+        }
+        Value::Object(members) => {
+            for (name, member) in members {
+                render_strings(member, format!("{place}.{name}"), render)?;
+            }
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
 /// Instructions that one template may take: far more than an argument needs, far less than anybody would notice.
@@ -185,6 +233,24 @@ mod tests {
             rendered(&task(&["{{ row.attributes.note or 'none given' }}"], json!({}))).unwrap().command,
             ["none given"]
         );
+    }
+
+    #[test]
+    fn strings_in_the_payload_of_a_function_are_templates() {
+        let payload =
+            json!({"n": 1, "path": "{{ row.attributes.path }}", "{{ x }}": [{"id": "{{ row.id }}"}]});
+        let mut task = task(&[], json!({}));
+        task.settings = json!({"payload": payload, "qualifier": "{{ row.id }}"});
+        assert_eq!(rendered(&task).unwrap().settings, task.settings, "other runners have no such key");
+        task.runner = "lambda".into();
+        let rendered_payload = json!({"n": 1, "path": "a b.csv", "{{ x }}": [{"id": "7"}]});
+        assert_eq!(
+            rendered(&task).unwrap().settings,
+            json!({"payload": rendered_payload, "qualifier": "{{ row.id }}"})
+        );
+        task.settings = json!({"payload": {"a": [1, {"b": "{{ row.nothing }}"}]}});
+        let error = rendered(&task).unwrap_err();
+        assert!(error.starts_with("parameters.settings.payload.a[1].b: {{ row.nothing }}: "), "{error}");
     }
 
     #[test]

@@ -7,6 +7,7 @@
 mod attempt;
 pub mod aws;
 pub mod ecs;
+pub mod lambda;
 pub mod process;
 
 use std::collections::BTreeMap;
@@ -42,7 +43,7 @@ pub enum LaunchError {
     /// Something may run: the launch is repeated with the same key until the launch deadline.
     #[error("{0}")]
     Ambiguous(String),
-    /// Something may have run, and a repetition could run it a second time.
+    /// Something may have run; nothing does now, and nobody can tell any more how it ended.
     #[error("{0}")]
     Lost(String),
 }
@@ -104,7 +105,7 @@ pub trait Runner: Send + Sync {
     fn bound_to_host(&self) -> bool;
 
     /// Whether a launch may be repeated with the same key. If not, it is written down before the runner is
-    /// called, and whoever finds that note and no answer does not call again.
+    /// called, and whoever adopts an attempt with that note and no answer does not call again, but observes it.
     fn repeatable(&self) -> bool {
         true
     }
@@ -121,6 +122,11 @@ pub trait Runner: Send + Sync {
 
     /// Refuses a request that its guard rails or its form forbid, naming the rule; the job becomes blocked.
     fn check(&self, request: &Request) -> Result<(), String>;
+
+    /// Asks, without starting anything, whether a request could run: what was found, or what is wrong.
+    async fn probe(&self, _request: &Request) -> Result<String, String> {
+        Ok("nothing to ask the runner".to_owned())
+    }
 
     /// Starts an attempt with the contract's variables (they hold the token, and are not logged). Called again
     /// with the same launch key, it finds what the first call started.
@@ -204,7 +210,17 @@ pub fn enabled(settings: &Settings, ends: &Ends) -> anyhow::Result<Runners> {
     let aws = Arc::new(Aws::new(&settings.aws));
     if settings.runners.ecs.enabled {
         let (ecs, url) = (&settings.runners.ecs, &settings.tasks.database_url);
-        runners = runners.with(Arc::new(ecs::EcsRunner::new(ecs, &settings.aws, aws, ends.clone(), url)));
+        runners = runners.with(Arc::new(ecs::EcsRunner::new(
+            ecs,
+            &settings.aws,
+            Arc::clone(&aws),
+            ends.clone(),
+            url,
+        )));
+    }
+    if settings.runners.lambda.enabled {
+        let lambda = &settings.runners.lambda;
+        runners = runners.with(Arc::new(lambda::LambdaRunner::new(lambda, &settings.aws, aws, ends.clone())));
     }
     Ok(runners)
 }

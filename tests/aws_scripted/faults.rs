@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_sdk_ecs::config::retry::RetryConfig;
 use aws_sdk_ecs::config::timeout::TimeoutConfig;
 use aws_sdk_ecs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_ecs::operation::run_task::RunTaskError;
@@ -158,6 +159,23 @@ async fn a_connection_lost_is_told_from_one_refused_only_by_its_cause() {
         assert_eq!(io[0].kind(), kind);
     }
     assert_eq!(aws.tasks().len(), 1);
+}
+
+#[tokio::test]
+async fn the_sdk_repeats_what_it_knows_to_be_passing_byte_for_byte_and_nothing_else() {
+    let aws = aws().await;
+    let retries =
+        RetryConfig::standard().with_max_attempts(10).with_initial_backoff(Duration::from_millis(1));
+    let ecs = aws_sdk_ecs::Client::from_conf(aws.ecs().config().to_builder().retry_config(retries).build());
+    let faults = [Fault::DoneThenReset, Fault::server_error(), Fault::throttled()];
+    aws.script("RunTask", faults.into_iter().chain([Fault::throttled_in_disguise()]));
+    let error = launch(&ecs, "t1").send().await.unwrap_err();
+    assert_eq!(error.code(), Some("InvalidParameterException"));
+    assert_eq!((aws.repeated("t1").1, aws.tasks().len()), (4, 1));
+
+    aws.script("RunTask", [Fault::Garbage]);
+    launch(&ecs, "t2").send().await.unwrap_err();
+    assert_eq!((aws.repeated("t2").1, aws.tasks().len()), (1, 2));
 }
 
 #[tokio::test]

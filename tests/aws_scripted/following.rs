@@ -144,7 +144,7 @@ async fn lists_are_by_state_starter_and_family() {
     let list = || ecs.list_tasks().cluster("jobs");
     let stopped_ones = list().desired_status(DesiredStatus::Stopped).send().await.unwrap();
     assert_eq!(stopped_ones.task_arns(), [stopped]);
-    assert_eq!(list().send().await.unwrap().task_arns(), [running.clone()]);
+    assert_eq!(list().send().await.unwrap().task_arns(), std::slice::from_ref(&running));
     assert_eq!(list().family("file-loader").send().await.unwrap().task_arns(), [running]);
     assert!(list().family("other").send().await.unwrap().task_arns().is_empty());
     assert!(list().started_by("nobody").send().await.unwrap().task_arns().is_empty());

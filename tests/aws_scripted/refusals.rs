@@ -17,7 +17,7 @@ async fn parameters_that_aws_refuses_are_refused_and_nothing_runs() {
     let tag = |key: &str| Tag::builder().key(key).value("v").build();
     let with = |change: &dyn Fn(RunTaskFluentBuilder) -> RunTaskFluentBuilder| change(launch(&ecs, "t1"));
     let invalid = "InvalidParameterException";
-    let cases = [
+    let cases = vec![
         (with(&|run| run.count(11)), invalid, "count"),
         (with(&|run| run.count(0)), invalid, "count"),
         (with(&|run| run.started_by("a:b")), invalid, "startedBy"),

@@ -2,6 +2,7 @@
 
 use aws_sdk_ecs::config::http::HttpResponse;
 use aws_sdk_ecs::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use hyper_util::client::legacy::Error as Connecting;
 
 /// What is known of a failed call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,6 +95,10 @@ where
 fn never_connected(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut cause = Some(error);
     while let Some(e) = cause {
+        // Names that cannot be resolved, handshakes that fail, hosts that do not answer.
+        if e.downcast_ref::<Connecting>().is_some_and(Connecting::is_connect) {
+            return true;
+        }
         if let Some(io) = e.downcast_ref::<std::io::Error>() {
             return io.kind() == std::io::ErrorKind::ConnectionRefused;
         }

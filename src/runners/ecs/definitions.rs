@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use aws_sdk_ecs::types::{ContainerDefinition, LogDriver, NetworkMode, TaskDefinition};
+use aws_sdk_ecs::types::{ContainerDefinition, LogDriver, NetworkMode, TaskDefinition, TaskDefinitionStatus};
 
 use super::region::{Region, learn};
+use super::settings::TaskSettings;
 use crate::runners::LogPlace;
 use crate::runners::aws::Fault;
 
@@ -15,12 +16,14 @@ const FRESH: Duration = Duration::from_mins(1);
 const KEPT: usize = 1000;
 
 /// What a launch must know of a task definition.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Definition {
     /// Its containers, in its order.
     pub containers: Vec<Container>,
     /// Whether its tasks get network interfaces of their own, and so need subnets.
     pub needs_subnets: bool,
+    /// Whether it was deregistered: it can be read, and not run.
+    pub inactive: bool,
 }
 
 /// A container of a task definition.
@@ -38,6 +41,21 @@ impl Definition {
         Self {
             containers: definition.container_definitions().iter().map(Container::of).collect(),
             needs_subnets: definition.network_mode() == Some(&NetworkMode::Awsvpc),
+            inactive: definition.status().is_some_and(|status| *status != TaskDefinitionStatus::Active),
+        }
+    }
+
+    /// Whether settings name subnets where its tasks need some, and only there.
+    pub fn check_subnets(&self, settings: &TaskSettings) -> Result<(), String> {
+        match (self.needs_subnets, settings.subnets.is_empty()) {
+            (true, true) => {
+                Err("settings.subnets is missing: the task definition's network mode is awsvpc".to_owned())
+            }
+            (false, false) => {
+                Err("settings.subnets must be absent: the task definition's network mode is not awsvpc"
+                    .to_owned())
+            }
+            _ => Ok(()),
         }
     }
 
@@ -112,11 +130,7 @@ pub async fn definition(region: &Region, name: &str) -> Result<Arc<Definition>, 
     region.definition_reads.turn().await;
     let answer = region.ecs.describe_task_definition().task_definition(name).send().await;
     let answer = learn(&region.definition_reads, "DescribeTaskDefinition", answer)?;
-    let definition = Arc::new(
-        answer
-            .task_definition()
-            .map_or(Definition { containers: Vec::new(), needs_subnets: false }, Definition::of),
-    );
+    let definition = Arc::new(answer.task_definition().map(Definition::of).unwrap_or_default());
     region.definitions.keep(name, &definition);
     Ok(definition)
 }
@@ -134,7 +148,7 @@ mod tests {
                 log: Some(("/jobs".to_owned(), Some("job".to_owned()))),
             })
             .collect();
-        Definition { containers, needs_subnets: true }
+        Definition { containers, needs_subnets: true, inactive: false }
     }
 
     #[test]

@@ -36,6 +36,8 @@ struct Known {
     version: i64,
     /// Its end is on its way to the settler.
     ending: bool,
+    /// Its containers have ended, and ECS clears up after them.
+    leaving: bool,
 }
 
 impl Follow {
@@ -72,6 +74,7 @@ impl Follow {
                 missing: None,
                 version: 0,
                 ending: false,
+                leaving: false,
             });
             // Half its time before it is due, a task may join a call that is made anyway.
             if !known.ending && known.next <= now + timing.interval(attempt.age.get()) / 2 {
@@ -97,6 +100,21 @@ impl Follow {
             known.missing = None;
             known.last = observation;
         });
+    }
+
+    /// ECS knows it, and is clearing up after it.
+    pub fn leaves(&self, attempt: &Attempt, timing: &Timing) {
+        self.note(attempt, timing, |known| {
+            known.missing = None;
+            known.leaving = true;
+            known.last = Observation::Running;
+        });
+        self.hurry(attempt.id, timing.soonest * 2);
+    }
+
+    /// Whether its containers have ended.
+    pub fn is_leaving(&self, id: i64) -> bool {
+        self.lock().tasks.get(&id).is_some_and(|known| known.leaving)
     }
 
     /// It has stopped, and `observation` is its end; or its end is announced by somebody else (`ending`).

@@ -26,13 +26,7 @@ pub async fn launch(
         _ => LaunchError::Busy(format!("DescribeTaskDefinition: {fault}")),
     })?;
     let container = definition.container(settings.container.as_deref()).map_err(refused)?;
-    if definition.needs_subnets == settings.subnets.is_empty() {
-        return Err(refused(if definition.needs_subnets {
-            "settings.subnets is missing: the task definition's network mode is awsvpc".to_owned()
-        } else {
-            "settings.subnets must be absent: the task definition's network mode is not awsvpc".to_owned()
-        }));
-    }
+    definition.check_subnets(settings).map_err(refused)?;
     let launched = |arn: String| Launched { log: container.log_place(&arn), external_id: arn, begun: false };
 
     if attempt.age.get() > timing.token_life {

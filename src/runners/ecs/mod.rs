@@ -12,6 +12,7 @@ mod log_tail;
 mod observe;
 mod orphans;
 pub mod outcome;
+mod probe;
 mod rails;
 mod reasons;
 mod refusal;
@@ -33,7 +34,7 @@ use crate::settings::{AwsSettings, EcsSettings};
 use follow::Follow;
 use orphans::Foreign;
 use region::{Region, Regions, learn};
-use settings::TaskSettings;
+pub use settings::{KEYS as SETTINGS, TaskSettings, check_target};
 pub use timing::Timing;
 
 /// StopTask may take a container's whole `stopTimeout` (2 minutes at most), and the way to STOPPED some more.
@@ -138,10 +139,15 @@ impl Runner for EcsRunner {
     }
 
     fn check(&self, request: &Request) -> Result<(), String> {
-        settings::check_target(&request.target)?;
+        check_target(&request.target)?;
         let settings = TaskSettings::read(&request.settings)?;
         rails::check(&request.target, &settings, &self.settings, &self.aws)?;
         request::check_length(request, &settings, &self.database_url)
+    }
+
+    async fn probe(&self, request: &Request) -> Result<String, String> {
+        let (settings, region) = self.place(request).await?;
+        probe::probe(&region, &request.target, &settings).await
     }
 
     async fn launch(
@@ -151,7 +157,11 @@ impl Runner for EcsRunner {
     ) -> Result<Launched, LaunchError> {
         let refused = |reason| LaunchError::Refused { reason, retryable: false };
         let settings = TaskSettings::read(&attempt.request.settings).map_err(refused)?;
-        let region = self.regions.get(settings.region()).await.map_err(refused)?;
+        let region = self
+            .regions
+            .get(settings.region())
+            .await
+            .map_err(|reason| LaunchError::Refused { reason, retryable: true })?;
         let contract: Vec<(String, String)> = contract
             .iter()
             .filter(|(name, _)| name != "ROWCALL_DATABASE_URL" || !self.database_url.is_empty())
@@ -172,6 +182,10 @@ impl Runner for EcsRunner {
     }
 
     async fn stop(&self, attempt: &Attempt, reason: &str) -> Result<(), String> {
+        // Fargate may need a minute to clear up after a task that has reported and left.
+        if self.follow.is_leaving(attempt.id) {
+            return Ok(());
+        }
         let (settings, region) = self.place(&attempt.request).await?;
         let arn = match &attempt.external_id {
             Some(arn) => Some(arn.clone()),
@@ -200,6 +214,10 @@ impl Runner for EcsRunner {
     }
 
     async fn background(&self, stopping: CancellationToken) {
+        // At the start, where an operator looks, and not only with the first job.
+        if let Err(reason) = self.regions.get(None).await {
+            tracing::error!(reason, "tasks on ECS cannot be launched");
+        }
         if !self.settings.event_queue.is_empty() {
             events::listen(self, &stopping).await;
         }

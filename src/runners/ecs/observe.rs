@@ -97,7 +97,8 @@ fn understand(runner: &EcsRunner, region: &Arc<Region>, attempt: &Attempt, task:
         stage @ ("PROVISIONING" | "PENDING" | "ACTIVATING") => {
             return follow.lives(attempt, Observation::Starting(stage.to_owned()), timing);
         }
-        // RUNNING, on its way to STOPPED, or a stage of the future.
+        "DEPROVISIONING" => return follow.leaves(attempt, timing),
+        // RUNNING, being stopped, or a stage of the future.
         _ => return follow.lives(attempt, Observation::Running, timing),
     }
     let named = container_name(attempt, task);

@@ -92,9 +92,15 @@ where
         }
         Err(error) => {
             let fault = fault(&error);
-            if fault.kind == Kind::Throttled {
-                let rate = pace.throttled();
-                tracing::debug!(what, rate, message = fault.message, "throttled");
+            if fault.kind == Kind::Throttled
+                && let Some(calls_a_second) = pace.throttled()
+            {
+                tracing::warn!(
+                    what,
+                    calls_a_second,
+                    message = fault.message,
+                    "throttled by AWS; going slower"
+                );
             }
             Err(fault)
         }

@@ -85,14 +85,15 @@ impl TryFrom<Value> for Units {
             other => other.to_string(),
         };
         match text.parse::<u32>() {
-            Ok(1..) => Ok(Self(text)),
+            // "+1" is a number for Rust, not for AWS.
+            Ok(1..) if text.starts_with(|c: char| c.is_ascii_digit()) => Ok(Self(text)),
             _ => Err(format!("{value} is not a whole number of CPU units (1024 are one vCPU) or MiB")),
         }
     }
 }
 
-/// The keys, for telling what somebody may have meant.
-const KEYS: [&str; 25] = [
+/// The keys, for telling what somebody may have meant; `sql/functions/settings_keys.sql` has the same.
+pub const KEYS: [&str; 25] = [
     "cluster",
     "region",
     "container",
@@ -127,10 +128,10 @@ impl TaskSettings {
     /// Reads and checks. A key set to null counts as absent, so that a row can take back what the defaults say.
     pub fn read(settings: &Value) -> Result<Self, String> {
         let mut settings = settings.clone();
-        let Some(map) = settings.as_object_mut() else {
+        strip_nulls(&mut settings);
+        let Some(map) = settings.as_object() else {
             return Err("settings must be an object".to_owned());
         };
-        map.retain(|_, value| !value.is_null());
         if let Some(key) = map.keys().find(|key| !KEYS.contains(&key.as_str())) {
             return Err(format!("settings.{key}: the ecs runner has no such setting{}", meant(key)));
         }
@@ -196,17 +197,40 @@ impl TaskSettings {
             ("platform_version", &self.platform_version),
             ("region", &self.region),
             ("group", &self.group),
+            ("task_role", &self.task_role),
+            ("execution_role", &self.execution_role),
         ];
         if let Some((key, _)) = texts.iter().find(|(_, text)| text.as_deref() == Some("")) {
             return wrong(key, "must not be empty");
         }
-        if self.placement_constraints.len() > 10 {
-            return wrong("placement_constraints", "may have 10 items at most");
-        }
-        if self.placement_strategy.len() > 5 {
-            return wrong("placement_strategy", "may have 5 items at most");
-        }
+        self.check_placement()?;
         self.check_tags()
+    }
+
+    fn check_placement(&self) -> Result<(), String> {
+        let lists = [
+            (
+                "placement_constraints",
+                10,
+                &["distinctInstance", "memberOf"][..],
+                self.placement_constraints.iter().map(|item| &item.kind).collect::<Vec<_>>(),
+            ),
+            (
+                "placement_strategy",
+                5,
+                &["random", "spread", "binpack"],
+                self.placement_strategy.iter().map(|item| &item.kind).collect(),
+            ),
+        ];
+        for (key, limit, words, kinds) in lists {
+            if kinds.len() > limit {
+                return Err(format!("settings.{key} may have {limit} items at most"));
+            }
+            if let Some(i) = kinds.iter().position(|kind| !words.contains(&kind.as_str())) {
+                return Err(format!("settings.{key}[{i}].type must be one of {}", words.join(", ")));
+            }
+        }
+        Ok(())
     }
 
     fn check_providers(&self) -> Result<(), String> {
@@ -217,6 +241,9 @@ impl TaskSettings {
         }
         if items.len() > 20 {
             return wrong("20 items at most");
+        }
+        if items.iter().any(|item| item.capacity_provider.is_empty()) {
+            return wrong("capacity_provider must not be empty");
         }
         if items.iter().any(|item| !(0..=1000).contains(&item.weight)) {
             return wrong("weight must be from 0 to 1000");
@@ -256,9 +283,22 @@ impl TaskSettings {
     }
 
     /// The region that the settings name, by themselves or in the cluster's ARN.
+    #[must_use]
     pub fn region(&self) -> Option<&str> {
         let in_arn = || self.cluster.strip_prefix("arn:")?.split(':').nth(2).filter(|r| !r.is_empty());
         self.region.as_deref().or_else(in_arn)
+    }
+}
+
+/// Members set to null are absent, however deep, as for Postgres's `jsonb_strip_nulls`.
+fn strip_nulls(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            members.retain(|_, member| !member.is_null());
+            members.values_mut().for_each(strip_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(strip_nulls),
+        _ => {}
     }
 }
 
@@ -280,7 +320,7 @@ pub fn check_target(target: &str) -> Result<(), String> {
     let plain = !family.is_empty()
         && family.len() <= 255
         && family.chars().all(is_name_char)
-        && revision.is_none_or(|r| r.parse::<u32>().is_ok());
+        && revision.is_none_or(|r| r.parse::<u32>().is_ok() && !r.starts_with('+'));
     if plain || (target.starts_with("arn:") && target.contains(":task-definition/")) {
         return Ok(());
     }
@@ -328,6 +368,10 @@ mod tests {
             (json!({"ephemeral_storage_gib": 20}), "settings.ephemeral_storage_gib must be from 21 to 200"),
             (json!({"tags": {"a*": "b"}}), "settings.tags.a*: letters, digits"),
             (json!({"tags": {"aws:x": "b"}}), "are taken"),
+            (
+                json!({"placement_strategy": [{"type": "spreed"}]}),
+                "settings.placement_strategy[0].type must be",
+            ),
             (json!({"environment_files": ["x.env"]}), "settings.environment_files must be S3 ARNs"),
         ];
         for (settings, expected) in cases {

@@ -10,6 +10,7 @@ mod sqs;
 mod wire;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::fmt::Write;
 use std::panic::Location;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
@@ -133,7 +134,7 @@ impl ScriptedAws {
         let state = self.state();
         let mut picture = format!("calls {:?}\nfaults left {:?}\n", state.counts, state.faults);
         for task in state.ecs.tasks.iter().take(20) {
-            picture += &format!("task {}\n", task.body);
+            writeln!(picture, "task {}", task.body).unwrap();
         }
         picture + &format!("{:?}\n{:?}", state.lambda, state.sqs)
     }
@@ -242,8 +243,9 @@ struct Waiting<'a> {
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        if !self.over {
-            self.shared.state.lock().unwrap().abandoned += 1;
+        // A test that has failed may have poisoned the lock; it needs no second failure.
+        if let (false, Ok(mut state)) = (self.over, self.shared.state.lock()) {
+            state.abandoned += 1;
             self.shared.changed.notify_waiters();
         }
     }

@@ -1,0 +1,21 @@
+-- Checks of a row of runner_defaults by itself. What it makes of the rows that it is merged into is not asked: their jobs
+-- become blocked with the reason, and nobody is kept from an edit by somebody else's row.
+create or replace function rowcall.runner_defaults_check() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    wrong record;
+begin
+    select * into wrong from rowcall.settings_error(new.runner, new.settings);
+    if wrong.error is not null then
+        raise exception 'runner_defaults.%', wrong.error
+            using errcode = '23514', column = 'settings', hint = wrong.hint;
+    end if;
+    return new;
+end
+$$;
+revoke all on function rowcall.runner_defaults_check() from public;
+drop trigger if exists runner_defaults_check on rowcall.runner_defaults;
+create trigger runner_defaults_check before insert or update on rowcall.runner_defaults
+    for each row execute function rowcall.runner_defaults_check();

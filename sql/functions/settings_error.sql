@@ -1,0 +1,65 @@
+-- The first thing wrong with settings of a runner, and what helps; nulls if nothing is. A key set to null is absent, and
+-- what is absent is no error here: defaults may bring it, even later.
+create or replace function rowcall.settings_error(runner text, settings jsonb, out error text, out hint text)
+language plpgsql stable
+set search_path = pg_catalog
+as $$
+declare
+    keys text[] := array(select k.key from rowcall.settings_keys() k where k.runner = settings_error.runner);
+    known record;
+    -- One setting, or one member of an item of a list: "place" is what people call it, "key" what the list of keys does.
+    part record;
+begin
+    -- What is no object is left to the CHECK constraint.
+    if keys = '{}' or jsonb_typeof(settings) <> 'object' then
+        return;
+    end if;
+    settings := jsonb_strip_nulls(settings);
+    for part in
+        select 'settings.' || s.key as place, s.key, s.key as name, s.value, '' as list
+        from jsonb_each(settings) s
+        union all
+        select format('settings.%s[%s].%s', s.key, i.number - 1, m.key), format('%s[].%s', s.key, m.key),
+            m.key, m.value, s.key || '[].'
+        from jsonb_each(settings) s
+        cross join jsonb_array_elements(case when jsonb_typeof(s.value) = 'array' then s.value else '[]' end)
+            with ordinality i(item, number)
+        cross join jsonb_each(case when jsonb_typeof(i.item) = 'object' then i.item else '{}' end) m
+        where array_position(keys, s.key) is not null
+        order by list, place
+    loop
+        select * into known from rowcall.settings_keys() k
+        where k.runner = settings_error.runner and k.key = part.key;
+        if not found then
+            select array_agg(substr(k, length(part.list) + 1)) into keys from unnest(keys) k
+            where starts_with(k, part.list) and (part.list <> '' or strpos(k, '[]') = 0);
+            error := format('%s: the %s runner has no such setting%s', part.place, runner,
+                '; did you mean ' || rowcall.similar_word(part.name, keys) || '?');
+            hint := format('There are: %s.', array_to_string(keys, ', '));
+            return;
+        end if;
+        hint := known.help;
+        if not rowcall.setting_fits(known.form, known.minimum, known.maximum, known.pattern, part.value) then
+            error := format('%s must be %s, and is %s', part.place, known.allowed,
+                case when length(part.value::text) > 80 then left(part.value::text, 79) || '…' else part.value::text end);
+        elsif known.form = 'tags' then
+            error := rowcall.tags_error(part.value, known.maximum);
+        elsif known.form = 'items' then
+            select format('%s[%s].%s is missing', part.place, i.number - 1, substr(k.key, length(part.key) + 4)),
+                'It must be ' || k.allowed || '.'
+            into error, hint
+            from jsonb_array_elements(part.value) with ordinality i(item, number)
+            cross join rowcall.settings_keys() k
+            where k.runner = settings_error.runner and k.needed and starts_with(k.key, part.key || '[].')
+              and not i.item ? substr(k.key, length(part.key) + 4)
+            order by i.number limit 1;
+        end if;
+        if error is not null then
+            return;
+        end if;
+        hint := null;
+    end loop;
+    select t.error, t.hint into error, hint from rowcall.settings_conflict(runner, settings) t;
+end
+$$;
+revoke all on function rowcall.settings_error(text, jsonb) from public;

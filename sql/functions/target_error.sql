@@ -1,0 +1,14 @@
+-- What is wrong with the form of a target, or null.
+create or replace function rowcall.target_error(runner text, target text) returns text
+language sql immutable parallel safe
+set search_path = pg_catalog
+as $$
+    select case
+        when runner = 'ecs' and target !~ '^([A-Za-z0-9_-]{1,255}(:[0-9]{1,10})?|arn:.*:task-definition/.*)$'
+            then to_json(target) || ' must be a task definition: family, family:revision or ARN'
+        when runner = 'lambda'
+            and target !~ '^(arn:[^:]+:lambda:[A-Za-z0-9_-]+:[^:]+:function:|[^:]+:function:)?[A-Za-z0-9_-]+(:\$?[A-Za-z0-9_-]{1,128})?$'
+            then to_json(target) || ' is not a function: the form is name, name:qualifier, or an ARN of either'
+    end
+$$;
+revoke all on function rowcall.target_error(text, text) from public;

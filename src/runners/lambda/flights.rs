@@ -1,0 +1,81 @@
+//! Invocations that this process made and that are not settled yet.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+/// How far an invocation is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stage {
+    /// Lambda was called and has not answered.
+    Called,
+    /// Lambda has the event; the function's report will tell.
+    Queued,
+    /// The call failed in a way that does not say whether the function runs.
+    Doubt(String),
+}
+
+#[derive(Debug)]
+struct Flight {
+    stage: Stage,
+    since: Instant,
+    call: Option<AbortHandle>,
+}
+
+/// All of them, by attempt.
+#[derive(Debug, Default)]
+pub struct Flights(Mutex<HashMap<i64, Flight>>);
+
+impl Flights {
+    fn lock(&self) -> MutexGuard<'_, HashMap<i64, Flight>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// It is about to be made.
+    pub fn begin(&self, id: i64) {
+        self.lock().insert(id, Flight { stage: Stage::Called, since: Instant::now(), call: None });
+    }
+
+    /// Who waits for its answer.
+    pub fn waiting(&self, id: i64, call: AbortHandle) {
+        if let Some(flight) = self.lock().get_mut(&id) {
+            flight.call = Some(call);
+        }
+    }
+
+    /// It has come so far.
+    pub fn reached(&self, id: i64, stage: Stage) {
+        if let Some(flight) = self.lock().get_mut(&id) {
+            flight.stage = stage;
+        }
+    }
+
+    /// Whether it was executed is not known. Said in the log: its row will be silent for a while.
+    pub fn doubt(&self, id: i64, reason: String) {
+        tracing::warn!(
+            attempt = id,
+            reason,
+            "whether the function was executed is not known; waiting for its report"
+        );
+        self.reached(id, Stage::Doubt(reason));
+    }
+
+    /// How far it is, and since when it was under way.
+    pub fn get(&self, id: i64) -> Option<(Stage, Instant)> {
+        self.lock().get(&id).map(|flight| (flight.stage.clone(), flight.since))
+    }
+
+    /// Nobody is interested any more. The function, if it runs, does not notice.
+    pub fn forget(&self, id: i64) {
+        if let Some(Flight { call: Some(call), .. }) = self.lock().remove(&id) {
+            call.abort();
+        }
+    }
+
+    /// Nothing runs.
+    pub fn never(&self, id: i64) {
+        self.lock().remove(&id);
+    }
+}

@@ -1,0 +1,318 @@
+//! Attempts as invocations of Lambda functions.
+//!
+//! Invoke knows no token that would make a repetition harmless, and no call tells what became of an invocation.
+//! So each attempt is one call at most: what Lambda is known to have not executed is asked for again, and
+//! whatever is in doubt is followed until the function reports, or cannot be running any more, and is then lost
+//! for good. A function cannot be stopped either; a stop ends our interest.
+
+mod answer;
+mod client;
+mod flights;
+mod invoke;
+mod payload;
+mod settings;
+mod wire;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_sdk_lambda::primitives::Blob;
+use aws_sdk_lambda::types::InvocationType;
+use tokio::sync::oneshot;
+
+use super::aws::{Aws, fault};
+use super::{Attempt, Ends, Found, LaunchError, Launched, LogPlace, Observation, Request, Runner};
+use crate::job::End;
+use crate::settings::{AwsSettings, LambdaSettings};
+use answer::Answer;
+use client::Clients;
+use flights::{Flights, Stage};
+use invoke::Call;
+use settings::Plan;
+pub use settings::{KEYS as SETTINGS, read_settings};
+
+/// How long things are waited for; tests shorten it.
+#[derive(Debug, Clone, Copy)]
+pub struct Timing {
+    /// A launch waits so long for an answer: refusals come at once, and the slots for launches are few.
+    pub prompt: Duration,
+    /// No function runs longer than 15 minutes (Lambda quotas, "Function timeout"); and one minute for the way.
+    pub longest_life: Duration,
+    /// An attempt found unanswered is lost at this age: the longest life, after a launch that had to wait for the
+    /// usual `launch_timeout` of 10 minutes, and some.
+    pub longest_age: Duration,
+    /// A function that has reported usually answers at once, and its answer brings the log.
+    pub answer_grace: Duration,
+    /// Whatever Lambda says, it is asked again after so long.
+    pub longest_wait: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            prompt: Duration::from_secs(2),
+            longest_life: Duration::from_mins(16),
+            longest_age: Duration::from_mins(30),
+            answer_grace: Duration::from_secs(1),
+            longest_wait: Duration::from_secs(10),
+        }
+    }
+}
+
+/// An end that is there with the launch is told a moment later, so that the launch is written down first.
+const AFTER_THE_LAUNCH: Duration = Duration::from_millis(20);
+
+/// Attempts that may wait for their launch. The rest stays in the table, for dispatchers with more room.
+const BACKLOG: usize = 50;
+
+/// The name of an invocation that Lambda has not named yet.
+const UNANSWERED: &str = "invoked, unanswered";
+
+const CANNOT_BE_STOPPED: &str = "it may run still: a Lambda function cannot be stopped";
+
+/// Invokes functions from a list of patterns.
+#[derive(Debug)]
+pub struct LambdaRunner {
+    settings: LambdaSettings,
+    aws: AwsSettings,
+    clients: Clients,
+    flights: Arc<Flights>,
+    ends: Ends,
+    timing: Timing,
+}
+
+impl LambdaRunner {
+    /// A runner that will find its credentials when it first needs them.
+    #[must_use]
+    pub fn new(settings: &LambdaSettings, aws_settings: &AwsSettings, aws: Arc<Aws>, ends: Ends) -> Self {
+        let timing = Timing::default();
+        Self {
+            settings: settings.clone(),
+            aws: aws_settings.clone(),
+            clients: Clients::new(aws, aws_settings.connect_timeout, timing.longest_life),
+            flights: Arc::default(),
+            ends,
+            timing,
+        }
+    }
+
+    /// The same with other times.
+    #[must_use]
+    pub fn with_timing(self, timing: Timing) -> Self {
+        Self { timing, ..self }
+    }
+
+    /// What becomes of an attempt that this process did not invoke, or no longer knows.
+    fn observe_adopted(&self, attempt: &Attempt, plan: &Plan) -> Observation {
+        let answered = attempt.external_id.as_deref().is_some_and(|id| id != UNANSWERED);
+        let gone = "the dispatcher that invoked it is gone, and with it the answer";
+        match (plan.waits(), plan.settings.fire_and_forget) {
+            (true, _) if attempt.age.get() > self.timing.longest_age => {
+                Observation::Ended(End::unseen(format!("{gone}; it is not invoked again")))
+            }
+            (false, true) if answered => Observation::Ended(End::exited(0)),
+            (false, true) => Observation::Ended(End::unseen(gone)),
+            _ => Observation::Running,
+        }
+    }
+
+    fn look(&self, attempt: &Attempt) -> Observation {
+        let plan = match Plan::read(&attempt.request) {
+            Ok(plan) => plan,
+            // Frozen by another version of this program, which has checked it.
+            Err(reason) => return Observation::Unknown(reason),
+        };
+        match self.flights.get(attempt.id) {
+            None => self.observe_adopted(attempt, &plan),
+            Some((Stage::Doubt(reason), since)) => {
+                // A queued event may be executed much later: only a report or the timeout tells.
+                let over = plan.settings.fire_and_forget
+                    || plan.waits() && since.elapsed() > self.timing.longest_life;
+                let in_doubt =
+                    || format!("whether it was executed is not known, and it is not invoked again: {reason}");
+                if over { Observation::Ended(End::unseen(in_doubt())) } else { Observation::Running }
+            }
+            Some(_) => Observation::Running,
+        }
+    }
+}
+
+#[async_trait]
+impl Runner for LambdaRunner {
+    fn name(&self) -> &'static str {
+        "lambda"
+    }
+
+    fn capacity(&self) -> usize {
+        self.settings.max_running
+    }
+
+    fn backlog(&self) -> usize {
+        BACKLOG
+    }
+
+    fn bound_to_host(&self) -> bool {
+        false
+    }
+
+    fn repeatable(&self) -> bool {
+        false
+    }
+
+    fn sees_ends(&self) -> bool {
+        false
+    }
+
+    fn check(&self, request: &Request) -> Result<(), String> {
+        let plan = Plan::read(request)?;
+        plan.check(&self.settings, &self.aws)?;
+        payload::check(request, &plan)
+    }
+
+    async fn probe(&self, request: &Request) -> Result<String, String> {
+        self.check(request)?;
+        let plan = Plan::read(request)?;
+        let client = self.clients.of(&plan).await?;
+        let call =
+            client::call(&client, &request.target, &plan).invocation_type(InvocationType::DryRun).send();
+        match tokio::time::timeout(self.aws.call_timeout, call).await {
+            Ok(Ok(_)) => Ok(format!("{} may be invoked", plan.as_written)),
+            Ok(Err(error)) => Err(fault(&error).to_string()),
+            Err(_) => Err(format!("no answer within {:?}", self.aws.call_timeout)),
+        }
+    }
+
+    async fn launch(
+        &self,
+        attempt: &Attempt,
+        contract: &[(String, String)],
+    ) -> Result<Launched, LaunchError> {
+        let refused = |reason: String| LaunchError::Refused { reason, retryable: false };
+        let plan = Plan::read(&attempt.request).map_err(refused)?;
+        let event = payload::event(attempt, contract, &plan).map_err(refused)?;
+        let client = self.clients.of(&plan).await.map_err(LaunchError::Busy)?;
+        let log = Some(LogPlace { group: format!("/aws/lambda/{}", plan.name), stream: None });
+
+        let id = attempt.id;
+        let token = contract.iter().find(|(name, _)| name == "ROWCALL_TOKEN").map(|(_, token)| token.clone());
+        let call = Call {
+            request: client::invocation(&client, &attempt.request.target, &plan).payload(Blob::new(event)),
+            plan,
+            token: token.unwrap_or_default(),
+            result_limit: self.settings.result_limit,
+            // An event is only taken; that may not take longer than any other call.
+            queue_limit: self.aws.call_timeout,
+        };
+        let (tell, mut told) = oneshot::channel();
+        self.flights.begin(id);
+        let waiting = tokio::spawn(call.make(id, tell, Arc::clone(&self.flights), self.ends.clone()));
+        self.flights.waiting(id, waiting.abort_handle());
+
+        let answer = match tokio::time::timeout(self.timing.prompt, &mut told).await {
+            Ok(answer) => answer.ok(),
+            Err(_) => {
+                // Whatever comes from here on is late.
+                told.close();
+                told.try_recv().ok()
+            }
+        };
+        let external_id = match answer {
+            None => UNANSWERED.to_owned(),
+            Some(Answer::Ended { request_id, end }) => {
+                let ends = self.ends.clone();
+                tokio::spawn(async move {
+                    tokio::time::sleep(AFTER_THE_LAUNCH).await;
+                    let _ = ends.send((id, end));
+                });
+                request_id
+            }
+            Some(Answer::Queued { request_id }) => {
+                self.flights.reached(id, Stage::Queued);
+                request_id
+            }
+            Some(Answer::Doubt(reason)) => {
+                self.flights.doubt(id, reason);
+                UNANSWERED.to_owned()
+            }
+            Some(Answer::Refused { reason, retryable }) => {
+                self.flights.never(id);
+                return Err(LaunchError::Refused { reason, retryable });
+            }
+            Some(Answer::Busy { reason, wait }) => {
+                self.flights.never(id);
+                // In the slot of this launch, so that others slow down as well.
+                tokio::time::sleep(wait.unwrap_or_default().min(self.timing.longest_wait)).await;
+                return Err(LaunchError::Busy(reason));
+            }
+        };
+        Ok(Launched { log, ..Launched::running(external_id) })
+    }
+
+    async fn observe(&self, attempts: &[Attempt]) -> Vec<Observation> {
+        attempts.iter().map(|attempt| self.look(attempt)).collect()
+    }
+
+    async fn find(&self, attempt: &Attempt) -> Result<Found, String> {
+        // Asked of attempts of our own only: others that were called count as launched.
+        Ok(match self.flights.get(attempt.id) {
+            Some(_) => Found::Running(UNANSWERED.to_owned()),
+            None => Found::Nothing,
+        })
+    }
+
+    async fn stop(&self, attempt: &Attempt, _reason: &str) -> Result<(), String> {
+        let waits = Plan::read(&attempt.request).is_ok_and(|plan| plan.waits());
+        let called = matches!(self.flights.get(attempt.id), Some((Stage::Called, _)));
+        let grace = if waits && called { self.timing.answer_grace } else { Duration::ZERO };
+        let (ends, id) = (self.ends.clone(), attempt.id);
+        tokio::spawn(async move {
+            tokio::time::sleep(grace).await;
+            let _ = ends.send((id, End::unseen(CANNOT_BE_STOPPED)));
+        });
+        Ok(())
+    }
+
+    async fn forget(&self, attempt: &Attempt) {
+        self.flights.forget(attempt.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::{Completion, Policy};
+    use crate::runners::{Age, WriteBack};
+    use serde_json::{Value, json};
+
+    pub fn request(target: &str, settings: Value) -> Request {
+        Request {
+            runner: "lambda".into(),
+            target: target.into(),
+            settings,
+            command: Vec::new(),
+            environment: [].into(),
+            values: json!({}),
+            policy: Policy { max_attempts: 3, backoff: 1.0, backoff_max: 1.0, completion: Completion::Exit },
+            write_back: WriteBack {
+                result_column: None,
+                expected: Vec::new(),
+                status_succeeded: None,
+                status_failed: None,
+            },
+        }
+    }
+
+    pub fn attempt(request: Request) -> Attempt {
+        Attempt {
+            id: 1,
+            job_id: 1,
+            number: 1,
+            task: "task".into(),
+            launch_key: "rowcall-test-1".into(),
+            request: Arc::new(request),
+            external_id: None,
+            age: Age::zero(),
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Calls of which nobody knows whether they did anything: they are not made a second time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rowcall::runners::{Age, Observation, Runner as _};
+use serde_json::json;
+use tokio::sync::Semaphore;
+
+use super::{LOADER, Lambda, alone, rules};
+use crate::support::aws::{Fault, Refusal, Reply};
+
+fn doubtful() -> [Fault; 2] {
+    [Fault::DoneThenReset, Fault::DoneThenError(Refusal::new(500, "ServiceException", "Internal"))]
+}
+
+#[tokio::test]
+async fn a_call_that_broke_after_it_was_accepted_is_not_made_again_and_its_report_counts() {
+    for fault in doubtful() {
+        let lambda = Lambda::new("{}", ("", "")).await;
+        lambda.aws.reply(LOADER, [Reply::Fault(fault)]);
+        let _dispatcher = lambda.dispatcher().await;
+        lambda.insert().await;
+        lambda.launched().await;
+        lambda.report("task_succeed($1)").await;
+        assert_eq!(lambda.ended().await, "SUCCEEDED 1 PROCESSED");
+        assert_eq!((lambda.aws.executed(LOADER), lambda.aws.count("Invoke")), (1, 1));
+    }
+}
+
+#[tokio::test]
+async fn what_stays_in_doubt_is_lost_for_good_when_it_cannot_run_any_more() {
+    for fault in doubtful() {
+        let lambda = Lambda::new("{}", ("", "")).await;
+        lambda.aws.reply(LOADER, [Reply::Fault(fault)]);
+        let (runner, _ends) = alone(&lambda.settings());
+        let timing = rowcall::runners::lambda::Timing { longest_life: Duration::ZERO, ..Default::default() };
+        let runner = runner.with_timing(timing);
+        let attempt = rules::attempt(json!({}));
+        runner.launch(&attempt, &[]).await.unwrap();
+        let Observation::Ended(end) = runner.observe(std::slice::from_ref(&attempt)).await.remove(0) else {
+            panic!("not ended")
+        };
+        let reason = end.reason.unwrap();
+        assert!(
+            reason.starts_with("whether it was executed is not known, and it is not invoked again"),
+            "{reason}"
+        );
+        assert_eq!(end.how, rowcall::job::How::Unseen);
+    }
+}
+
+#[tokio::test]
+async fn a_dispatcher_that_dies_while_a_function_runs_is_followed_by_one_that_does_not_invoke_it_again() {
+    // Before its call is known to have been answered, and after.
+    for forgotten in ["", "update rowcall.attempts set launched = null, begun = null, external_id = null"] {
+        let lambda = Lambda::new("{}", ("", "")).await;
+        let gate = Arc::new(Semaphore::new(0));
+        lambda.aws.reply(LOADER, [Reply::Fault(Fault::DoneThenHold(Arc::clone(&gate)))]);
+        let doomed = lambda.dispatcher().await;
+        lambda.insert().await;
+        lambda.launched().await;
+        doomed.abandon();
+        lambda.db.run(forgotten).await;
+        let next = lambda.dispatcher().await;
+        let adopted = format!("select dispatcher_id = {} from rowcall.attempts", next.id());
+        lambda.db.until(&adopted).await;
+        // It is seen as running, not as something to launch.
+        lambda.db.until("select launched is not null and begun is not null from rowcall.attempts").await;
+        lambda.report("task_succeed($1)").await;
+        assert_eq!(lambda.ended().await, "SUCCEEDED 1 PROCESSED");
+        assert_eq!((lambda.aws.executed(LOADER), lambda.aws.count("Invoke")), (1, 1));
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_heard_is_lost_for_good_when_the_function_cannot_run_any_more() {
+    let lambda = Lambda::new("{}", ("", "")).await;
+    let (runner, _ends) = alone(&lambda.settings());
+    let observed = async |settings: serde_json::Value, minutes: u64, external_id: Option<&str>| {
+        let mut attempt = rules::attempt(settings);
+        attempt.age = Age::of(Duration::from_mins(minutes));
+        attempt.external_id = external_id.map(str::to_owned);
+        runner.observe(&[attempt]).await.remove(0)
+    };
+    let lost = |observation: &Observation| matches!(observation, Observation::Ended(end) if end.how == rowcall::job::How::Unseen);
+    assert_eq!(observed(json!({}), 25, Some("request")).await, Observation::Running);
+    assert!(lost(&observed(json!({}), 31, Some("request")).await));
+    assert!(lost(&observed(json!({}), 31, None).await));
+    assert_eq!(observed(json!({"mode": "Event"}), 300, None).await, Observation::Running);
+    let forget = json!({"mode": "Event", "fire_and_forget": true});
+    assert!(lost(&observed(forget.clone(), 1, None).await));
+    let taken = observed(forget, 1, Some("request")).await;
+    assert!(matches!(&taken, Observation::Ended(end) if end.exit_code == Some(0)), "{taken:?}");
+}

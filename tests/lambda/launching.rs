@@ -1,0 +1,97 @@
+//! The call itself: what is sent, what is sent again, and what is refused.
+
+use serde_json::{Value, json};
+
+use super::{LOADER, Lambda, alone};
+use crate::support::aws::{Fault, Reply};
+
+#[tokio::test]
+async fn a_throttled_call_is_repeated_and_spends_nothing() {
+    let lambda = Lambda::new("{}", ("max_attempts", "1")).await;
+    let reasons = ["ReservedFunctionConcurrentInvocationLimitExceeded", "CallerRateLimitExceeded"];
+    lambda.aws.reply(LOADER, reasons.map(|reason| Reply::Fault(Fault::too_many_requests(reason, 1))));
+    let not_ready = Fault::error(409, "ResourceConflictException", "The function is Pending");
+    let no_address = Fault::error(502, "ENILimitReachedException", "no interface");
+    lambda.aws.reply(LOADER, [not_ready, no_address].map(Reply::Fault));
+    assert_eq!(lambda.run().await, "SUCCEEDED 1 PROCESSED");
+    assert_eq!((lambda.aws.executed(LOADER), lambda.aws.count("Invoke")), (1, 5));
+}
+
+#[tokio::test]
+async fn a_busy_function_leaves_its_attempt_to_whoever_comes_next() {
+    let lambda = Lambda::new("{}", ("", "")).await;
+    let throttle = || Reply::Fault(Fault::too_many_requests("CallerRateLimitExceeded", 1));
+    lambda.aws.reply(LOADER, std::iter::repeat_with(throttle).take(3));
+    let doomed = lambda.dispatcher().await;
+    lambda.insert().await;
+    lambda.db.until("exists (select from rowcall.attempts where asked is not null)").await;
+    lambda.db.until("exists (select from rowcall.attempts where asked is null)").await;
+    doomed.abandon();
+    let _next = lambda.dispatcher().await;
+    assert_eq!(lambda.ended().await, "SUCCEEDED 1 PROCESSED");
+    assert_eq!(lambda.aws.executed(LOADER), 1);
+}
+
+#[tokio::test]
+async fn what_lambda_refuses_for_good_is_not_tried_again() {
+    for (status, code) in [
+        (404, "ResourceNotFoundException"),
+        (403, "AccessDeniedException"),
+        (413, "RequestTooLargeException"),
+        (400, "RecursiveInvocationException"),
+        (502, "KMSAccessDeniedException"),
+    ] {
+        let lambda = Lambda::new("{}", ("", "")).await;
+        lambda.aws.reply(LOADER, [Reply::Fault(Fault::error(status, code, "in these words"))]);
+        let ended = lambda.run().await;
+        assert_eq!(ended, format!("RUNNER_FAILED 1 ERROR RUNNER_FAILED {code}: in these words"));
+        assert_eq!(lambda.aws.count("Invoke"), 1, "{code}");
+    }
+}
+
+#[tokio::test]
+async fn a_function_whose_surroundings_failed_is_another_attempt() {
+    let lambda = Lambda::new("{}", ("", "")).await;
+    lambda.aws.reply(LOADER, [Reply::Fault(Fault::error(408, "EFSMountTimeoutException", "slow"))]);
+    assert_eq!(lambda.run().await, "SUCCEEDED 2 PROCESSED");
+    assert_eq!(lambda.aws.executed(LOADER), 1);
+}
+
+#[tokio::test]
+async fn without_a_connection_nothing_is_in_doubt() {
+    let lambda = Lambda::new("{}", ("", "")).await;
+    let mut settings = lambda.settings();
+    // Nobody listens on the discard port, and nobody is called so.
+    for endpoint in ["http://127.0.0.1:9", "http://rowcall.invalid:9"] {
+        settings.aws.endpoint = endpoint.to_owned();
+        let (runner, _ends) = alone(&settings);
+        let attempt = super::rules::attempt(json!({}));
+        let launched = rowcall::runners::Runner::launch(&runner, &attempt, &[]).await;
+        let busy = matches!(launched, Err(rowcall::runners::LaunchError::Busy(_)));
+        assert!(busy, "{endpoint}: {launched:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_function_gets_its_row_and_no_password() {
+    let payload = r#"{"qualifier": "live", "payload": {"path": "{{ row.attributes.path }}"}}"#;
+    let more = ("command, environment, values", r#"'{a}', '{"A": "{{ row.id }}"}', '{"bucket": "b"}'"#);
+    let lambda = Lambda::new(payload, more).await;
+    let mut settings = lambda.settings();
+    settings.tasks.database_url = "postgresql://tasks:secret@db/files".to_owned();
+    let _dispatcher = lambda.dispatcher_with(settings).await;
+    lambda.db.run(r#"insert into rowcall.files (attributes) values ('{"path": "in.csv"}')"#).await;
+    assert_eq!(lambda.ended().await, "SUCCEEDED 1 PROCESSED");
+    let invocation = lambda.aws.invocations(LOADER).remove(0);
+    assert_eq!((invocation.qualifier.as_deref(), invocation.log_type.as_str()), (Some("live"), "Tail"));
+    let mut event = invocation.payload;
+    let own = event.as_object_mut().unwrap().remove("rowcall").unwrap();
+    let row: i64 = lambda.db.one("select id::bigint from rowcall.files").await;
+    let expected = json!({"command": ["a"], "environment": {"A": row.to_string()}, "values": {"bucket": "b"}, "path": "in.csv"});
+    assert_eq!(event, expected);
+    let names: Vec<&str> = own.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(names, ["attempt", "job", "task", "token"]);
+    assert_eq!((&own["attempt"], &own["task"]), (&json!(1), &json!("task")));
+    assert!(own["token"].as_str().is_some_and(|token| token.len() == 43), "{own}");
+    assert_ne!(own["job"], Value::Null);
+}
