@@ -32,6 +32,8 @@ pub trait Subject: Sized {
     const HANDS_OUT_PASSWORDS: bool = true;
     /// Whether it says itself when an attempt ends, or has to be asked, and says it only then.
     const ANNOUNCES: bool = true;
+    /// Whether it tells an end again when asked by whoever has heard of it.
+    const KEEPS_ENDS: bool = true;
     /// What the output looks like if a program has written this.
     fn kept(written: &str) -> String {
         written.to_owned()

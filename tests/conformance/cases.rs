@@ -44,6 +44,11 @@ macro_rules! conformance {
 }
 pub(crate) use conformance;
 
+/// The script, ending so that its output is kept: well, unless only the output of failures is.
+fn kept<S: Subject>(script: &str) -> String {
+    if S::KEEPS_ALL_OUTPUT { script.to_owned() } else { format!("{script}; exit 1") }
+}
+
 pub async fn exit_code_0_is_success<S: Subject>(case: Case<S>) {
     let told = case.run("echo done", &[], ONCE).await;
     assert_eq!(
@@ -108,8 +113,9 @@ pub async fn what_may_not_run_blocks_the_job_and_names_the_rule<S: Subject>(case
 }
 
 pub async fn long_output_is_bounded_and_keeps_its_end<S: Subject>(case: Case<S>) {
-    let script = "i=0; while [ $i -lt 5000 ]; do echo \"line $i of very many lines\"; i=$((i+1)); done; echo THE END; exit 1";
-    let told = case.run(script, &[], ONCE).await;
+    let script =
+        "i=0; while [ $i -lt 5000 ]; do echo \"line $i of very many lines\"; i=$((i+1)); done; echo THE END";
+    let told = case.run(&kept::<S>(script), &[], ONCE).await;
     assert!(told.output.ends_with("line 4999 of very many lines\nTHE END\n"), "{}", told.output);
     assert!((9_900..10_100).contains(&told.output.len()), "{} bytes", told.output.len());
     assert!(told.output.lines().next().unwrap().contains("dropped"));
@@ -125,7 +131,7 @@ pub async fn the_environment_is_the_contract_and_the_parameters_and_nothing_of_t
     case: Case<S>,
 ) {
     let more = (", environment", r#", '{"GREETING": "row {{ row.id }}", "LINES_": "a\nb", "EMPTY": ""}'"#);
-    let told = case.run("env -0; exit 1", &[], more).await;
+    let told = case.run(&kept::<S>("env -0"), &[], more).await;
     let variables: std::collections::BTreeMap<&str, &str> =
         told.output.split('\u{fffd}').filter_map(|v| v.split_once('=')).collect();
     let job: i64 = case.db.one("select job_id from rowcall.history").await;
@@ -159,7 +165,7 @@ pub async fn arguments_arrive_as_they_are<S: Subject>(case: Case<S>) {
         "{}",
         "%s",
     ];
-    let told = case.run(r#"printf '<%s>' "$@"; exit 1"#, &arguments, ONCE).await;
+    let told = case.run(&kept::<S>(r#"printf '<%s>' "$@""#), &arguments, ONCE).await;
     let expected = arguments.map(|a| format!("<{a}>")).concat();
     assert_eq!(told.output, S::kept(&expected));
 }
@@ -229,6 +235,9 @@ pub async fn launching_twice_starts_one_program<S: Subject>(case: Case<S>) {
         runner.launch(&attempt, &contract).await.unwrap();
     }
     assert_eq!(asked(&next, &mut ends, &attempt).await, seen);
+    if S::KEEPS_ENDS {
+        assert_eq!(observed(&runner, &attempt).await, Observation::Ended(seen));
+    }
     assert_eq!(std::fs::read_to_string(count).unwrap(), "started\n");
 }
 

@@ -33,6 +33,8 @@ impl Subject for Ecs {
     /// Everybody who may describe a task can read them.
     const HANDS_OUT_PASSWORDS: bool = false;
     const ANNOUNCES: bool = false;
+    /// The end of a failure is told once, with its log.
+    const KEEPS_ENDS: bool = false;
 
     /// A log has lines and nothing else.
     fn kept(written: &str) -> String {
