@@ -16,6 +16,7 @@ mod held_rows;
 mod iam;
 mod lambda;
 mod locks;
+mod matrix;
 mod migrations;
 mod neighbours;
 mod parameters;

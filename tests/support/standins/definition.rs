@@ -12,6 +12,7 @@ use crate::support::aws::REGION;
 
 /// One container `main`, in the host's network so that it reaches Postgres on 127.0.0.1, which logs to
 /// [`Ministack::LOG_GROUP`].
+#[derive(Clone)]
 pub struct Definition {
     image: String,
     volume: Option<String>,
@@ -63,6 +64,11 @@ impl Definition {
 
     /// Makes it known under a new family; `family:revision`.
     pub async fn register(self, ministack: &Ministack, family: &str) -> String {
+        self.register_as(ministack, &unique(family)).await
+    }
+
+    /// The same under this very family, which is new to the server.
+    pub async fn register_as(self, ministack: &Ministack, family: &str) -> String {
         let mut container = ContainerDefinition::builder()
             .name(Self::CONTAINER)
             .image(self.image)
@@ -74,8 +80,7 @@ impl Definition {
         for (name, arn) in self.secrets {
             container = container.secrets(Secret::builder().name(name).value_from(arn).build().unwrap());
         }
-        let family = unique(family);
-        let mut call = ministack.ecs().register_task_definition().family(&family);
+        let mut call = ministack.ecs().register_task_definition().family(family);
         if let Some(place) = self.volume {
             let host = HostVolumeProperties::builder().source_path(&place).build();
             call = call.volumes(Volume::builder().name("place").host(host).build());

@@ -25,6 +25,11 @@ impl<'a> Containers<'a> {
         docker(&["kill", "--signal", signal, &self.one(arn).await]).await;
     }
 
+    /// Takes memory away from a task's container, such as `8m`.
+    pub async fn limit_memory(&self, arn: &str, limit: &str) {
+        docker(&["update", "--memory", limit, "--memory-swap", limit, &self.one(arn).await]).await;
+    }
+
     /// Removes a task's container.
     pub async fn remove(&self, arn: &str) {
         docker(&["rm", "--force", &self.one(arn).await]).await;

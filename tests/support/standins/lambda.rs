@@ -10,14 +10,7 @@ const ZIP: &str = "import sys, zipfile; zipfile.ZipFile(sys.argv[1], 'w').writes
 impl Ministack {
     /// Makes a function of Python source with a `handler(event, context)`; its name.
     pub async fn function(&self, name: &str, source: &str, timeout: i32) -> String {
-        let zip = tempfile::NamedTempFile::new().unwrap();
-        let python = tokio::process::Command::new(variable("ROWCALL_TEST_MINISTACK"))
-            .args(["-c", ZIP])
-            .arg(zip.path())
-            .arg(source)
-            .status();
-        assert!(python.await.unwrap().success());
-        let code = Blob::new(std::fs::read(zip.path()).unwrap());
+        let code = Blob::new(Self::zip(source).await);
         let name = unique(name);
         self.lambda()
             .create_function()
@@ -31,5 +24,17 @@ impl Ministack {
             .await
             .unwrap();
         name
+    }
+
+    /// The source as code of a function.
+    pub async fn zip(source: &str) -> Vec<u8> {
+        let zip = tempfile::NamedTempFile::new().unwrap();
+        let python = tokio::process::Command::new(variable("ROWCALL_TEST_MINISTACK"))
+            .args(["-c", ZIP])
+            .arg(zip.path())
+            .arg(source)
+            .status();
+        assert!(python.await.unwrap().success());
+        std::fs::read(zip.path()).unwrap()
     }
 }
