@@ -106,15 +106,6 @@ async fn a_definition_that_is_not_there_is_final() {
 
 #[tokio::test]
 #[ignore = "needs moto: ./dev test"]
-async fn a_subnet_that_is_not_there_is_final() {
-    let ecs = Ecs::new().await;
-    ecs.define(NetworkMode::Awsvpc).await;
-    ecs.parameters(&ecs.cluster, r#", "subnets": ["subnet-0123"]"#).await;
-    ecs.refused("InvalidSubnetID.NotFound").await;
-}
-
-#[tokio::test]
-#[ignore = "needs moto: ./dev test"]
 async fn a_missing_network_is_told_before_ecs_is_asked() {
     let ecs = Ecs::new().await;
     ecs.define(NetworkMode::Awsvpc).await;

@@ -17,7 +17,12 @@ impl<'a> Containers<'a> {
 
     /// Ids of a task's.
     pub async fn of_task(&self, arn: &str) -> Vec<String> {
-        self.list(&["--filter", &format!("label=com.amazonaws.ecs.task-arn={arn}")]).await
+        self.list(&["--filter", &of(arn)]).await
+    }
+
+    /// Ids of those of a task's that have not ended.
+    pub async fn running_of_task(&self, arn: &str) -> Vec<String> {
+        self.list(&["--filter", "status=running", "--filter", &of(arn)]).await
     }
 
     /// Sends a task's container a signal.
@@ -46,6 +51,10 @@ impl<'a> Containers<'a> {
         let all = ["ps", "--all", "--quiet", "--no-trunc", "--filter", &label];
         docker(&[&all, filter].concat()).await.lines().map(ToOwned::to_owned).collect()
     }
+}
+
+fn of(arn: &str) -> String {
+    format!("label=com.amazonaws.ecs.task-arn={arn}")
 }
 
 async fn docker(arguments: &[&str]) -> String {
