@@ -205,6 +205,7 @@ impl<S: Subject> Case<S> {
             request: Arc::new(request),
             external_id: None,
             age: Age::zero(),
+            in_doubt: false,
         }
     }
 }

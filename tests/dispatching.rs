@@ -147,7 +147,7 @@ async fn what_is_not_launched_in_time_is_the_runners_failure() {
 }
 
 #[tokio::test]
-async fn what_is_launched_after_all_when_its_attempt_is_over_is_stopped() {
+async fn a_launch_under_way_ends_before_its_attempt_is_given_up() {
     let db = TestDatabase::new().await;
     db.task("task", "REGISTERED", ("", "")).await;
     let mut running = Running::start(&db).await;
@@ -157,10 +157,25 @@ async fn what_is_launched_after_all_when_its_attempt_is_over_is_stopped() {
     running.world.asked().await;
     db.run("select rowcall.cancel(id, 'not needed') from rowcall.jobs").await;
     assert_eq!(row(&db).await, "ERROR CANCELLED not needed");
-    // The runner was asked before, and answers now.
+    // The runner would do it now, and nobody wants it any more.
     gate.add_permits(1);
+    running.beats(&db).await;
+    assert!(!running.launched_more());
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_launch_under_way_had_started_is_found_and_stopped_before_its_attempt_is_settled() {
+    let db = TestDatabase::new().await;
+    db.task("task", "REGISTERED", ("", "")).await;
+    let mut running = Running::start(&db).await;
+    *running.world.answers.lock().unwrap() = Some(Arc::new(Semaphore::new(0)));
+    insert(&db).await;
     let launched = running.launch().await;
-    running.world.stopped(launched.attempt.id).await;
+    db.run("select rowcall.cancel(id, 'not needed') from rowcall.jobs").await;
+    assert_eq!(row(&db).await, "ERROR CANCELLED not needed");
+    let stops = running.world.stops.lock().unwrap().clone();
+    assert_eq!(stops, [(launched.attempt.id, "not needed".to_owned())]);
     running.stop().await;
 }
 

@@ -86,7 +86,7 @@ impl Ecs {
         let make = |settings: &Settings, ends: &Ends| {
             let aws = Arc::new(Aws::with_credentials(&settings.aws, "AKIDEXAMPLE", "secret"));
             let (ecs, url) = (&settings.runners.ecs, &settings.tasks.database_url);
-            let runner = EcsRunner::new(ecs, &settings.aws, aws, ends.clone(), url);
+            let runner = EcsRunner::new(ecs, aws, ends.clone(), url);
             Ok(Runners::default().with(Arc::new(runner.with_timing(self.timing.clone()))))
         };
         Dispatcher::start(self.settings.clone(), Mode::Serve, make).await.unwrap()

@@ -49,7 +49,7 @@ async fn the_policy_allows_exactly_the_calls_that_are_made() {
         let aws = Arc::new(Aws::with_credentials(&settings.aws, "AKIDEXAMPLE", "secret"));
         let lambda =
             LambdaRunner::new(&settings.runners.lambda, &settings.aws, Arc::clone(&aws), ends.clone());
-        let ecs = EcsRunner::new(&settings.runners.ecs, &settings.aws, aws, ends.clone(), "");
+        let ecs = EcsRunner::new(&settings.runners.ecs, aws, ends.clone(), "");
         Ok(Runners::default().with(Arc::new(ecs.with_timing(quick()))).with(Arc::new(lambda)))
     })
     .await

@@ -191,3 +191,41 @@ async fn a_dispatcher_that_was_asleep_launches_nothing_that_others_have_taken_ov
     // The one under way when it fell asleep, and not the other.
     assert_eq!(world.launches.lock().unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn an_attempt_that_became_its_own_unheard_is_found_again() {
+    let db = TestDatabase::new().await;
+    db.task("task", "REGISTERED", ("", "")).await;
+    let world = Arc::<World>::default();
+    let mut first = Running::with(settings(&db.url), Arc::clone(&world)).await;
+    db.run("insert into rowcall.files default values").await;
+    let launched = first.launch().await;
+    db.until("exists (select from rowcall.attempts where launched is not null)").await;
+    first.dispatcher.abandon();
+    let next = Running::with(settings(&db.url), Arc::clone(&world)).await;
+    // As if the next one had taken it over, and the answer to that had been lost on the way.
+    db.run(&format!("update rowcall.attempts set dispatcher_id = {}", next.dispatcher.id())).await;
+    next.end(&launched, End::exited(0));
+    db.until("exists (select from rowcall.files where status = 'PROCESSED')").await;
+    next.stop().await;
+}
+
+#[tokio::test]
+async fn a_copy_with_an_identity_of_its_own_leaves_the_original_alone() {
+    let (db, world) = prepared().await;
+    let mut original = Running::with(settings(&db.url), Arc::clone(&world)).await;
+    db.run("insert into rowcall.files default values").await;
+    original.launch().await;
+    let refused = db.refused("select rowcall.new_identity()").await;
+    assert!(refused.starts_with("RC006"), "{refused}");
+    original.dispatcher.abandon();
+    db.run("update rowcall.dispatchers set seen = now() - interval '1 hour'").await;
+    let before: String = db.one("select id::text from rowcall.instance").await;
+    assert_eq!(db.one::<i64>("select rowcall.new_identity()").await, 1);
+    assert_ne!(db.one::<String>("select id::text from rowcall.instance").await, before);
+    let copy = Running::with(settings(&db.url), Arc::clone(&world)).await;
+    copy.beats(&db).await;
+    assert_eq!(world.launches.lock().unwrap().len(), 1);
+    assert!(world.stops.lock().unwrap().is_empty());
+    copy.stop().await;
+}

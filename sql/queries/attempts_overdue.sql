@@ -10,6 +10,9 @@ with mine as (
                 then 'not launched within ' || a.launch_timeout
             when a.begun is null and a.started is null and a.created + a.launch_timeout < now() and stage.id is not null
                 then format('not started within %s (%s)', a.launch_timeout, stage.name)
+            -- It was never seen at all, so that nothing else would ever end it.
+            when a.begun is null and a.started is null and a.created + a.launch_timeout + interval '1 hour' < now()
+                then format('not known to have started within %s and an hour', a.launch_timeout)
             when coalesce(a.begun, a.started) + a.timeout < now() then 'ran longer than its timeout of ' || a.timeout
             when a.heartbeat + a.heartbeat_timeout < now() then 'no heartbeat for ' || a.heartbeat_timeout
         end as overdue,

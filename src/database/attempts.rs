@@ -188,7 +188,8 @@ pub async fn taken_over(
     Ok(client.query(&statement, &[&ids, &dispatcher_id]).await?.iter().map(|row| row.get(0)).collect())
 }
 
-/// Takes over the open attempts of dispatchers that are gone.
+/// Takes over the open attempts of dispatchers that are gone, and this one's own that it does not follow.
+#[allow(clippy::too_many_arguments)]
 pub async fn rescue_attempts(
     client: &impl GenericClient,
     dispatcher_id: i64,
@@ -197,6 +198,7 @@ pub async fn rescue_attempts(
     lost_after: Duration,
     free_runners: &[String],
     host_bound_runners: &[String],
+    followed: &[i64],
 ) -> Result<Vec<Rescued>, DatabaseError> {
     let statement = client.prepare_cached(include_str!("../../sql/queries/attempts_rescue.sql")).await?;
     Ok(client
@@ -209,6 +211,7 @@ pub async fn rescue_attempts(
                 &lost_after.as_secs_f64(),
                 &free_runners,
                 &host_bound_runners,
+                &followed,
             ],
         )
         .await?

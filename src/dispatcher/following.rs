@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use crate::runners::{Attempt, Launched};
 
@@ -18,8 +19,10 @@ pub struct Followed {
     pub progress: Progress,
     /// When somebody first wanted it to end.
     pub stopping_since: Option<Instant>,
-    /// The runner has been told to stop it.
-    pub told_to_stop: bool,
+    /// When the runner was told to stop it, and heard.
+    pub told_to_stop: Option<Instant>,
+    /// A launch of it is under way; cancelled when it shall end.
+    launching: Option<CancellationToken>,
     /// Somebody is busy stopping it.
     stop_under_way: bool,
 }
@@ -42,7 +45,14 @@ impl Followed {
     }
 
     fn new(attempt: Attempt, progress: Progress) -> Self {
-        Self { attempt, progress, stopping_since: None, told_to_stop: false, stop_under_way: false }
+        Self {
+            attempt,
+            progress,
+            stopping_since: None,
+            told_to_stop: None,
+            launching: None,
+            stop_under_way: false,
+        }
     }
 }
 
@@ -97,13 +107,30 @@ impl Following {
         self.change(id, |followed| followed.progress = Progress::Begun);
     }
 
+    /// Its launcher begins: none if it is not followed or shall end. The token is cancelled when it shall end, and
+    /// whoever ends it waits until the launcher has left.
+    pub fn launching(&self, id: i64) -> Option<CancellationToken> {
+        let mut map = self.lock();
+        let followed = map.get_mut(&id).filter(|f| f.stopping_since.is_none())?;
+        Some(followed.launching.insert(CancellationToken::new()).clone())
+    }
+
+    /// Its launcher has left.
+    pub fn launcher_left(&self, id: i64) {
+        self.change(id, |followed| followed.launching = None);
+    }
+
     /// It shall end: returns it with the time this was first noted, unless somebody is busy with it. Then
     /// [`Following::stop_tried`] must be called.
     pub fn stopping(&self, id: i64) -> Option<(Followed, Instant)> {
         let mut map = self.lock();
         let followed = map.get_mut(&id).filter(|f| !f.stop_under_way)?;
-        followed.stop_under_way = true;
         let since = *followed.stopping_since.get_or_insert_with(Instant::now);
+        if let Some(launching) = &followed.launching {
+            launching.cancel();
+            return None;
+        }
+        followed.stop_under_way = true;
         Some((followed.clone(), since))
     }
 
@@ -111,7 +138,9 @@ impl Following {
     pub fn stop_tried(&self, id: i64, told: bool) {
         self.change(id, |followed| {
             followed.stop_under_way = false;
-            followed.told_to_stop = followed.told_to_stop || told;
+            if told {
+                followed.told_to_stop.get_or_insert_with(Instant::now);
+            }
         });
     }
 

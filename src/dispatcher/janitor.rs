@@ -9,7 +9,11 @@ use crate::parameters::Task;
 pub async fn run(shared: Handle) {
     let mut trouble = Trouble::new("tidying");
     loop {
-        let wait = match tidy(&shared).await {
+        let tidied = tokio::select! {
+            () = shared.stopping.cancelled() => return,
+            tidied = tidy(&shared) => tidied,
+        };
+        let wait = match tidied {
             Ok(()) => {
                 trouble.over();
                 jittered(shared.settings.dispatcher.janitor_interval)

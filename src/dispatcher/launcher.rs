@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc};
@@ -15,12 +16,26 @@ use crate::runners::{Attempt, LaunchError, Launched, Runner};
 /// How long an attempt that somebody holds is left alone.
 const HELD: Duration = Duration::from_millis(250);
 
+/// What the launches of one runner share.
+struct Slots {
+    /// Each call takes one.
+    calls: Semaphore,
+    /// The runner is too busy, and this was said in the log once for all of them.
+    busy: AtomicBool,
+}
+
+impl Slots {
+    fn new(concurrency: usize) -> Self {
+        Self { calls: Semaphore::new(concurrency), busy: AtomicBool::new(false) }
+    }
+}
+
 /// Launches what comes in until the channel closes. Each runner has its own slots, and each call takes one: a
 /// runner that is slow or too busy holds up its own attempts only.
 pub async fn run(shared: Handle, mut attempts: mpsc::Receiver<Vec<Attempt>>) {
     let concurrency = shared.settings.dispatcher.launch_concurrency;
-    let slots: BTreeMap<&str, Arc<Semaphore>> =
-        shared.runners.iter().map(|r| (r.name(), Arc::new(Semaphore::new(concurrency)))).collect();
+    let slots: BTreeMap<&str, Arc<Slots>> =
+        shared.runners.iter().map(|r| (r.name(), Arc::new(Slots::new(concurrency)))).collect();
     loop {
         let batch = tokio::select! {
             () = shared.stopping.cancelled() => return,
@@ -36,10 +51,15 @@ pub async fn run(shared: Handle, mut attempts: mpsc::Receiver<Vec<Attempt>>) {
             };
             let (shared, runner, slots) = (Arc::clone(&shared), Arc::clone(runner), Arc::clone(slots));
             tokio::spawn(async move {
+                let id = attempt.id;
+                let Some(unwanted) = shared.following.launching(id) else { return };
                 tokio::select! {
                     () = shared.stopping.cancelled() => {}
-                    () = launch(&shared, runner.as_ref(), &attempt, &slots) => {}
+                    // Whatever its call may have started is looked for by who ends it.
+                    () = unwanted.cancelled() => {}
+                    () = launch(&shared, runner.as_ref(), attempt, &slots) => {}
                 }
+                shared.following.launcher_left(id);
             });
         }
     }
@@ -47,24 +67,24 @@ pub async fn run(shared: Handle, mut attempts: mpsc::Receiver<Vec<Attempt>>) {
 
 /// Launches one attempt, repeating it with the same key while its outcome is in doubt. It ends with success, with
 /// refusal, or when the stopper has given up on it (launch_timeout).
-async fn launch(shared: &Handle, runner: &dyn Runner, attempt: &Attempt, slots: &Semaphore) {
-    let contract = shared.contract(attempt);
+async fn launch(shared: &Handle, runner: &dyn Runner, mut attempt: Attempt, slots: &Slots) {
+    let contract = shared.contract(&attempt);
     let mut trouble = Trouble::new("a launch");
     let mut may_call = runner.repeatable();
     loop {
         // Never closed.
-        let Ok(slot) = slots.acquire().await else { return };
+        let Ok(slot) = slots.calls.acquire().await else { return };
         shared.known_to_live().await;
         if !shared.following.contains(attempt.id) {
             return;
         }
         let answer = if may_call {
-            runner.launch(attempt, &contract).await
+            runner.launch(&attempt, &contract).await
         } else {
-            match may_ask(shared, attempt).await {
+            match may_ask(shared, &attempt).await {
                 Ok(true) => {
                     may_call = true;
-                    runner.launch(attempt, &contract).await
+                    runner.launch(&attempt, &contract).await
                 }
                 // Another dispatcher's by now.
                 Ok(false) => return,
@@ -72,8 +92,13 @@ async fn launch(shared: &Handle, runner: &dyn Runner, attempt: &Attempt, slots: 
             }
         };
         drop(slot);
-        match answer {
-            Ok(launched) => return taken(shared, runner, attempt, launched).await,
+        let error = match answer {
+            Ok(launched) => {
+                if slots.busy.swap(false, Ordering::Relaxed) {
+                    tracing::info!(runner = runner.name(), "launches go on");
+                }
+                return taken(shared, runner, &attempt, launched).await;
+            }
             Err(LaunchError::Refused { reason, retryable }) => {
                 let _ = shared.ends.send((attempt.id, End::not_started(reason, retryable)));
                 return;
@@ -82,14 +107,29 @@ async fn launch(shared: &Handle, runner: &dyn Runner, attempt: &Attempt, slots: 
                 let _ = shared.ends.send((attempt.id, End::lost(reason)));
                 return;
             }
-            Err(error @ (LaunchError::Ambiguous(_) | LaunchError::Busy(_))) => {
-                if may_call && !runner.repeatable() && matches!(error, LaunchError::Busy(_)) {
-                    // Nothing runs, and whoever adopts this attempt must know. Until that is written, we do.
-                    may_call = not_asked(shared, attempt).await.is_err();
-                }
-                tokio::time::sleep(trouble.wait(&error)).await;
-            }
+            Err(error) => error,
+        };
+        attempt.in_doubt |= matches!(error, LaunchError::Ambiguous(_));
+        if may_call && !runner.repeatable() && matches!(error, LaunchError::Busy(_)) {
+            // Nothing runs, and whoever adopts this attempt must know. Until that is written, we do.
+            may_call = not_asked(shared, &attempt).await.is_err();
         }
+        let wait = match &error {
+            LaunchError::Busy(reason) => {
+                if slots.busy.swap(true, Ordering::Relaxed) {
+                    tracing::debug!(runner = runner.name(), reason, "a launch waits");
+                } else {
+                    tracing::warn!(
+                        runner = runner.name(),
+                        reason,
+                        "launches wait: the runner cannot take any now"
+                    );
+                }
+                trouble.wait_silently()
+            }
+            _ => trouble.wait(&error),
+        };
+        tokio::time::sleep(wait).await;
     }
 }
 

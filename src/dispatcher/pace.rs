@@ -40,6 +40,11 @@ impl Trouble {
         } else {
             tracing::debug!(%error, failures = self.failures, "{} failed again", self.what);
         }
+        self.wait_silently()
+    }
+
+    /// The same where somebody else does the logging.
+    pub fn wait_silently(&mut self) -> Duration {
         let ceiling = Duration::from_millis(100).saturating_mul(1 << self.failures.min(10)).min(LONGEST);
         self.failures += 1;
         ceiling.mul_f64(rand::rng().random_range(0.1..1.0))

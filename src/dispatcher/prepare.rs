@@ -100,7 +100,11 @@ fn sort(
     let runner = shared.runners.get(&task.runner);
     let data = row.data.as_ref().map_err(|error| format!("the row cannot be read: {error}"));
     let request = data.and_then(|data| render(task, context, data)).and_then(|request| match runner {
-        Some(runner) => runner.check(&request).map(|()| request),
+        Some(runner) => runner.check(&request).map(|()| {
+            let mut request = request;
+            runner.freeze(&mut request);
+            request
+        }),
         None => Err(format!("this dispatcher does not offer the runner {}", task.runner)),
     });
     match request {
@@ -179,6 +183,7 @@ async fn write_down(
             request: Arc::new(request),
             external_id: None,
             age: Age::zero(),
+            in_doubt: false,
         });
     }
     create_attempts(client, shared.id, &rows).await?;

@@ -12,7 +12,7 @@ use super::following::Followed;
 use super::pace::{Trouble, jittered};
 use super::shared::{Handle, Shared};
 use crate::database::{DatabaseError, dispatcher_seen, rescue_attempts, settled_elsewhere, taken_over};
-use crate::runners::{Age, Attempt, Request};
+use crate::runners::{Age, Attempt, Request, Runner};
 
 /// Looks at once, then with every heartbeat.
 pub async fn run(shared: Handle, launch: mpsc::Sender<Vec<Attempt>>) {
@@ -49,11 +49,11 @@ async fn beat(shared: &Shared, launch: &mpsc::Sender<Vec<Attempt>>) -> Result<bo
         for id in taken_over(&client, shared.id, &doubtful).await? {
             // What another dispatcher follows is its own; what is over must not run on with nobody to end it.
             if let Some(Followed { attempt, .. }) = shared.following.remove(id)
-                && over.contains(&id)
                 && let Some(runner) = shared.runners.get(&attempt.request.runner)
-                && let Err(error) = runner.stop(&attempt, "its attempt was settled elsewhere").await
             {
-                tracing::warn!(attempt = id, error, "cannot be stopped");
+                let (runner, over) = (Arc::clone(runner), over.contains(&id));
+                // Not awaited: others would take us for dead meanwhile.
+                tokio::spawn(async move { let_go(runner.as_ref(), &attempt, over).await });
             }
         }
     }
@@ -63,8 +63,18 @@ async fn beat(shared: &Shared, launch: &mpsc::Sender<Vec<Attempt>>) -> Result<bo
     }
     let (free, bound) = shared.runners.names();
     let d = &shared.settings.dispatcher;
-    let rescued =
-        rescue_attempts(&client, shared.id, &shared.host, d.dead_after, d.lost_after, &free, &bound).await?;
+    let followed = shared.following.ids();
+    let rescued = rescue_attempts(
+        &client,
+        shared.id,
+        &shared.host,
+        d.dead_after,
+        d.lost_after,
+        &free,
+        &bound,
+        &followed,
+    )
+    .await?;
     let mut relaunch = Vec::new();
     for rescued in rescued {
         let Ok(request) = serde_json::from_value::<Request>(rescued.request) else {
@@ -90,6 +100,7 @@ async fn beat(shared: &Shared, launch: &mpsc::Sender<Vec<Attempt>>) -> Result<bo
             request: Arc::new(request),
             external_id: rescued.external_id,
             age: Age::of(rescued.age),
+            in_doubt: true,
         };
         shared.following.adopt(attempt.clone(), rescued.launched, rescued.begun);
         if !rescued.launched {
@@ -102,4 +113,14 @@ async fn beat(shared: &Shared, launch: &mpsc::Sender<Vec<Attempt>>) -> Result<bo
         tokio::spawn(async move { launch.send(relaunch).await });
     }
     Ok(true)
+}
+
+/// What is not followed here any more, and is over.
+async fn let_go(runner: &dyn Runner, attempt: &Attempt, over: bool) {
+    if over && let Err(error) = runner.stop(attempt, "its attempt was settled elsewhere").await {
+        tracing::warn!(attempt = attempt.id, error, "cannot be stopped");
+    }
+    if over {
+        runner.forget(attempt).await;
+    }
 }

@@ -17,7 +17,7 @@ use crate::database::{
     DatabaseError, Ended, Finished, Open, Retried, RowWriting, Written, be_careful, finish_jobs,
     lock_for_settling, retry_jobs, settle_attempts, settled_elsewhere, write_back,
 };
-use crate::job::{End, Facts, How, Next, Outcome, RowWrite, Settlement, settle};
+use crate::job::{End, Facts, Next, Outcome, RowWrite, Settlement, settle};
 use crate::runners::Request;
 
 /// How long what somebody holds is left alone.
@@ -51,9 +51,9 @@ pub async fn run(shared: Handle, mut ends: mpsc::UnboundedReceiver<(i64, End)>) 
             Ok(settled) => {
                 trouble.over();
                 for id in settled {
-                    let end = waiting.remove(&id);
+                    waiting.remove(&id);
                     if let Some(followed) = shared.following.remove(id) {
-                        leave(&shared, &followed, end.as_ref()).await;
+                        leave(&shared, &followed).await;
                     }
                 }
                 shared.wake.notify_one();
@@ -73,17 +73,11 @@ pub async fn run(shared: Handle, mut ends: mpsc::UnboundedReceiver<(i64, End)>) 
 }
 
 /// Nothing of a settled attempt may stay.
-async fn leave(shared: &Shared, followed: &Followed, end: Option<&End>) {
+async fn leave(shared: &Shared, followed: &Followed) {
     let attempt = &followed.attempt;
-    let Some(runner) = shared.runners.get(&attempt.request.runner) else { return };
-    let given_up = end.is_some_and(|end| matches!(end.how, How::NotStarted { .. }));
-    if given_up
-        && followed.launched()
-        && let Err(error) = runner.stop(attempt, "launched while it was given up").await
-    {
-        tracing::warn!(attempt = attempt.id, error, "launched while it was given up, and cannot be stopped");
+    if let Some(runner) = shared.runners.get(&attempt.request.runner) {
+        runner.forget(attempt).await;
     }
-    runner.forget(attempt).await;
 }
 
 /// Settles a batch; if that fails, one by one: one of them may spoil it for all, and alone each shows what it

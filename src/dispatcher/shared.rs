@@ -52,9 +52,10 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// The launch key of an attempt: unique in the world, and within what ECS and Docker allow in a name.
+    /// A launch key for an attempt: unique in the world, and within what ECS and Docker allow in a name. Also after a
+    /// restore, when the database counts the same ids once more: ECS remembers a key for a day.
     pub fn launch_key(&self, attempt_id: i64) -> String {
-        format!("{}{attempt_id}", self.launch_key_prefix())
+        format!("{}{attempt_id}-{:08x}", self.launch_key_prefix(), rand::random::<u32>())
     }
 
     /// What all launch keys of this installation begin with.

@@ -69,6 +69,10 @@ impl Dispatcher {
         let (launched, to_record) = mpsc::unbounded_channel();
         let (ends, ended) = mpsc::unbounded_channel::<(i64, End)>();
         let runners = runners(&settings, &ends).map_err(DispatcherError::Runner)?;
+        for runner in runners.iter() {
+            let failed = |reason| anyhow::anyhow!("runners.{}: {reason}", runner.name());
+            runner.ready().await.map_err(|reason| DispatcherError::Runner(failed(reason)))?;
+        }
         let host = match settings.dispatcher.host.as_str() {
             "" => nix::unistd::gethostname().unwrap_or_default().to_string_lossy().into_owned(),
             name => name.to_owned(),

@@ -10,9 +10,9 @@ use crate::database::{DatabaseError, overdue_attempts};
 use crate::job::End;
 use crate::runners::{Found, Launched, Runner};
 
-/// How long a runner is asked what runs under a launch key whose launch was never confirmed. A new attempt begun
-/// without the answer might run beside the old one, so this is long.
-const FIND_LIMIT: Duration = Duration::from_hours(1);
+/// How long a runner that does not answer is asked what runs under the key of an unconfirmed launch, or told to stop
+/// what runs. A new attempt begun without its answer might run beside the old one, so this is long.
+const DEAF_LIMIT: Duration = Duration::from_hours(1);
 
 /// Looks again and again.
 pub async fn run(shared: Handle) {
@@ -62,13 +62,20 @@ async fn stop(shared: &Shared, followed: &Followed, since: Instant, reason: &str
         give_up(shared, runner.as_ref(), followed, since, reason).await;
         return false;
     }
-    if since.elapsed() > runner.stop_limit() {
-        let lost = End::lost(format!("it did not end although it was stopped ({reason})"));
-        let _ = shared.ends.send((id, lost));
-        return false;
-    }
-    if followed.told_to_stop {
-        return true;
+    match followed.told_to_stop {
+        Some(told) if told.elapsed() > runner.stop_limit() => {
+            let lost = End::lost(format!("it did not end although it was stopped ({reason})"));
+            let _ = shared.ends.send((id, lost));
+            return true;
+        }
+        Some(_) => return true,
+        None if since.elapsed() > DEAF_LIMIT => {
+            let lost =
+                End::lost(format!("it could not be stopped ({reason}), and nobody knows whether it runs"));
+            let _ = shared.ends.send((id, lost));
+            return false;
+        }
+        None => {}
     }
     tracing::info!(job = attempt.job_id, attempt = attempt.number, task = attempt.task, reason, "stopping");
     let stopped = runner.stop(attempt, reason).await;
@@ -95,7 +102,7 @@ async fn give_up(shared: &Shared, runner: &dyn Runner, followed: &Followed, sinc
         Ok(Found::Unknowable(doubt)) => {
             let _ = shared.ends.send((id, End::lost(format!("{reason}; {doubt}"))));
         }
-        Err(error) if since.elapsed() > FIND_LIMIT => {
+        Err(error) if since.elapsed() > DEAF_LIMIT => {
             let _ =
                 shared.ends.send((id, End::lost(format!("{reason}; whether it runs is not known: {error}"))));
         }

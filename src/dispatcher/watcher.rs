@@ -12,7 +12,11 @@ use crate::runners::{Observation, Runner};
 pub async fn run(shared: Handle, runner: Arc<dyn Runner>) {
     let mut trouble = Trouble::new("watching");
     loop {
-        let wait = match sweep(&shared, runner.as_ref()).await {
+        let swept = tokio::select! {
+            () = shared.stopping.cancelled() => return,
+            swept = sweep(&shared, runner.as_ref()) => swept,
+        };
+        let wait = match swept {
             Ok(()) => {
                 trouble.over();
                 jittered(shared.settings.dispatcher.watch_interval)

@@ -62,6 +62,8 @@ pub struct Attempt {
     pub external_id: Option<String>,
     /// How long ago it was written down, which is before any runner heard of it.
     pub age: Age,
+    /// Whether an earlier call may have launched it: by a dispatcher that died, or one whose answer was lost.
+    pub in_doubt: bool,
 }
 
 /// A duration that grows: what the database measured, and the time since it told us.

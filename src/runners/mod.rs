@@ -93,6 +93,15 @@ pub trait Runner: Send + Sync {
     /// The word in `parameters.runner`.
     fn name(&self) -> &'static str;
 
+    /// Finds out what it must know before anything runs. An error keeps the dispatcher from starting.
+    async fn ready(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// Writes into a request what would otherwise depend on this dispatcher's settings, before it is frozen: another
+    /// dispatcher may have to repeat the launch.
+    fn freeze(&self, _request: &mut Request) {}
+
     /// Attempts it takes at the same time.
     fn capacity(&self) -> usize;
 
@@ -210,13 +219,7 @@ pub fn enabled(settings: &Settings, ends: &Ends) -> anyhow::Result<Runners> {
     let aws = Arc::new(Aws::new(&settings.aws));
     if settings.runners.ecs.enabled {
         let (ecs, url) = (&settings.runners.ecs, &settings.tasks.database_url);
-        runners = runners.with(Arc::new(ecs::EcsRunner::new(
-            ecs,
-            &settings.aws,
-            Arc::clone(&aws),
-            ends.clone(),
-            url,
-        )));
+        runners = runners.with(Arc::new(ecs::EcsRunner::new(ecs, Arc::clone(&aws), ends.clone(), url)));
     }
     if settings.runners.lambda.enabled {
         let lambda = &settings.runners.lambda;

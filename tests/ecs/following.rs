@@ -178,6 +178,8 @@ async fn an_event_is_a_hint_to_look_now() {
     ecs.timing.orphans_every = Duration::from_hours(1);
     ecs.settings.runners.ecs.event_queue = ecs.aws.queue_url();
     let dispatcher = ecs.dispatcher().await;
+    // The one search for tasks that are nobody's, which describes what it finds, is over.
+    ecs.aws.until(|aws| aws.count("ListTasks") > 0).await;
     ecs.insert().await;
     let arn = ecs.task(0).await;
     ecs.begun(&arn).await;
@@ -235,5 +237,40 @@ async fn a_task_that_has_reported_and_left_is_not_stopped_while_ecs_clears_up_af
     ecs.aws.finish(&arn, 0);
     assert_eq!(ecs.settled().await, ["SUCCEEDED"]);
     assert_eq!(ecs.aws.count("StopTask"), 0);
+    ecs.stop(dispatcher).await;
+}
+
+#[tokio::test]
+async fn a_task_that_is_cleared_up_without_having_run_has_not_begun() {
+    let ecs = Ecs::without_parameters().await;
+    ecs.aws.auto_run(false);
+    ecs.parameters_with("", (", max_attempts", ", 1")).await;
+    let dispatcher = ecs.dispatcher().await;
+    ecs.insert().await;
+    let arn = ecs.task(0).await;
+    ecs.aws.advance_task(&arn, "DEPROVISIONING");
+    ecs.aws.patch(&arn, json!({"startedAt": null}));
+    let before = ecs.aws.count("DescribeTasks");
+    ecs.aws.until(|aws| aws.count("DescribeTasks") > before + 5).await;
+    assert!(ecs.db.one::<bool>("select begun is null from rowcall.attempts").await);
+    ecs.stop(dispatcher).await;
+}
+
+#[tokio::test]
+async fn a_task_that_nobody_may_look_at_is_stopped_in_the_end() {
+    let ecs = Ecs::without_parameters().await;
+    ecs.parameters_with("", (", launch_timeout", ", '1 minute'")).await;
+    let denied = Fault::error(400, "AccessDeniedException", "not authorized to perform: ecs:DescribeTasks");
+    ecs.aws.script("DescribeTasks", std::iter::repeat_n(denied, 10_000));
+    let dispatcher = ecs.dispatcher().await;
+    ecs.insert().await;
+    ecs.task(0).await;
+    ecs.db.until("exists (select from rowcall.attempts where launched is not null)").await;
+    ecs.db.run("update rowcall.attempts set created = now() - interval '62 minutes'").await;
+    ecs.aws.until(|aws| aws.count("StopTask") == 1).await;
+    assert_eq!(
+        ecs.aws.calls("StopTask")[0].json()["reason"],
+        "not known to have started within 00:01:00 and an hour"
+    );
     ecs.stop(dispatcher).await;
 }

@@ -271,3 +271,59 @@ async fn launches_keep_the_pace_and_leave_the_rest_to_other_dispatchers() {
     assert!(pending >= 28, "{pending}");
     ecs.stop(dispatcher).await;
 }
+
+#[tokio::test]
+async fn a_definition_that_no_longer_fits_does_not_hide_what_the_first_call_started() {
+    let ecs = Ecs::new().await;
+    let arn = dies_in_the_call(&ecs).await;
+    ecs.aws.define("file-loader", json!({"containerDefinitions": [{"name": "a"}, {"name": "b"}]}));
+    let next = ecs.dispatcher().await;
+    ecs.begun(&arn).await;
+    ecs.aws.finish(&arn, 0);
+    assert_eq!(ecs.settled().await, ["SUCCEEDED"]);
+    assert_eq!((ecs.attempts().await, ecs.tasks(), ecs.aws.count("RunTask")), (1, 1, 1));
+    ecs.stop(next).await;
+}
+
+#[tokio::test]
+async fn credentials_that_expire_after_an_unanswered_launch_start_nothing_new() {
+    let ecs = Ecs::new().await;
+    let dispatcher = ecs.dispatcher().await;
+    let expired = || {
+        Fault::error(400, "ExpiredTokenException", "The security token included in the request is expired")
+    };
+    ecs.aws.script("RunTask", [Fault::DoneThenReset, expired(), expired()]);
+    ecs.aws.script("ListTasks", [Fault::None, expired(), expired()]);
+    ecs.insert().await;
+    let arn = ecs.task(0).await;
+    ecs.begun(&arn).await;
+    ecs.aws.finish(&arn, 0);
+    assert_eq!(ecs.settled().await, ["SUCCEEDED"]);
+    assert_eq!((ecs.attempts().await, ecs.tasks()), (1, 1));
+    ecs.stop(dispatcher).await;
+}
+
+#[tokio::test]
+async fn what_was_accepted_a_moment_ago_may_not_be_listed_yet() {
+    let ecs = Ecs::new().await;
+    let arn = dies_in_the_call(&ecs).await;
+    ecs.aws.unlist(&arn, 2);
+    ecs.aws.script("RunTask", [Fault::error(400, "ClientException", "TaskDefinition is inactive")]);
+    let next = ecs.dispatcher().await;
+    ecs.begun(&arn).await;
+    ecs.aws.finish(&arn, 0);
+    assert_eq!(ecs.settled().await, ["SUCCEEDED"]);
+    assert_eq!((ecs.attempts().await, ecs.tasks()), (1, 1));
+    ecs.stop(next).await;
+}
+
+#[tokio::test]
+async fn the_region_is_frozen_with_the_request() {
+    let ecs = Ecs::new().await;
+    let dispatcher = ecs.dispatcher().await;
+    ecs.insert().await;
+    ecs.task(0).await;
+    let region: String = ecs.db.one("select request->'settings'->>'region' from rowcall.attempts").await;
+    assert_eq!(region, "eu-west-1");
+    ecs.stop(dispatcher).await;
+}

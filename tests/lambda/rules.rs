@@ -31,6 +31,7 @@ pub fn attempt(settings: Value) -> Attempt {
         request: Arc::new(request),
         external_id: None,
         age: Age::zero(),
+        in_doubt: false,
     }
 }
 

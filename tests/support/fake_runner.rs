@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rowcall::job::End;
-use rowcall::runners::{Attempt, Ends, LaunchError, Launched as Taken, Observation, Request, Runner};
+use rowcall::runners::{Attempt, Ends, Found, LaunchError, Launched as Taken, Observation, Request, Runner};
 use tokio::sync::{Notify, Semaphore, mpsc};
 
 /// A launch as the test sees it.
@@ -32,6 +32,8 @@ pub struct World {
     pub lost_answers: AtomicUsize,
     /// Launches wait here, before anything runs.
     pub gate: Mutex<Option<Arc<Semaphore>>>,
+    /// Answers wait here, after the task has started.
+    pub answers: Mutex<Option<Arc<Semaphore>>>,
 }
 
 /// One dispatcher's door to the world.
@@ -51,11 +53,6 @@ impl World {
     /// Ends an attempt; dispatchers see it at their next look.
     pub fn end(&self, attempt: &Attempt, end: End) {
         self.ended.lock().unwrap().insert(attempt.launch_key.clone(), Some(end));
-    }
-
-    /// Waits until an attempt has been stopped.
-    pub async fn stopped(&self, id: i64) {
-        self.until(|| self.stops.lock().unwrap().iter().any(|(stopped, _)| *stopped == id)).await;
     }
 
     /// Waits until somebody has asked for a launch, granted or not.
@@ -125,6 +122,10 @@ impl Runner for FakeRunner {
             let token = contract.iter().find(|(name, _)| name == "ROWCALL_TOKEN").unwrap().1.clone();
             let _ = self.launched.send(Launched { attempt: attempt.clone(), token });
         }
+        let answers = self.world.answers.lock().unwrap().clone();
+        if let Some(answers) = answers {
+            answers.acquire().await.unwrap().forget();
+        }
         let lost =
             self.world.lost_answers.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1));
         if lost.is_ok() {
@@ -143,6 +144,13 @@ impl Runner for FakeRunner {
                 None => Observation::Ended(End::lost("the fake world knows nothing of it")),
             })
             .collect()
+    }
+
+    async fn find(&self, attempt: &Attempt) -> Result<Found, String> {
+        Ok(match self.world.ended.lock().unwrap().get(&attempt.launch_key) {
+            Some(None) => Found::Running(format!("fake {}", attempt.launch_key)),
+            _ => Found::Nothing,
+        })
     }
 
     async fn stop(&self, attempt: &Attempt, reason: &str) -> Result<(), String> {

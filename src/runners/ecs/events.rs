@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use aws_config::timeout::TimeoutConfig;
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
@@ -60,7 +61,11 @@ pub async fn listen(runner: &EcsRunner, stopping: &CancellationToken) {
 
 async fn receive(runner: &EcsRunner) -> Result<(), String> {
     let url = &runner.settings.event_queue;
-    let sqs = aws_sdk_sqs::Client::new(&runner.queue.config(None).await?);
+    let config = runner.queue.config(None).await?;
+    // Longer than the poll, whatever a call may take otherwise.
+    let limits =
+        TimeoutConfig::builder().operation_timeout(2 * Duration::from_secs(LONG_POLL as u64)).build();
+    let sqs = aws_sdk_sqs::Client::new(&config.into_builder().timeout_config(limits).build());
     let received = sqs
         .receive_message()
         .queue_url(url)

@@ -2,6 +2,7 @@
 //! when its time has come, and those that are due are looked at a hundred at a time.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,9 +13,14 @@ use crate::runners::{Attempt, Observation};
 /// Tasks that one DescribeTasks call takes.
 pub const BATCH: usize = 100;
 
+/// An end that is on its way for so long has got lost, and is looked for again.
+const ENDING: Duration = Duration::from_secs(30);
+
 #[derive(Debug, Default)]
 pub struct Follow {
     seen: Mutex<Seen>,
+    /// The last look failed, and this was said in the log.
+    troubled: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -34,8 +40,10 @@ struct Known {
     missing: Option<Instant>,
     /// The version of the last event about it.
     version: i64,
-    /// Its end is on its way to the settler.
-    ending: bool,
+    /// Since when its end is on its way to the settler.
+    ending: Option<Instant>,
+    /// When this runner first heard of it.
+    first: Instant,
     /// Its containers have ended, and ECS clears up after them.
     leaving: bool,
 }
@@ -43,6 +51,22 @@ struct Known {
 impl Follow {
     fn lock(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tasks cannot be looked at. Said once, until they can.
+    pub fn troubled(&self, reason: &str) {
+        if self.troubled.swap(true, Ordering::Relaxed) {
+            tracing::debug!(reason, "tasks cannot be followed");
+        } else {
+            tracing::warn!(reason, "tasks cannot be followed; trying again until they can");
+        }
+    }
+
+    /// They can.
+    pub fn untroubled(&self) {
+        if self.troubled.swap(false, Ordering::Relaxed) {
+            tracing::info!("tasks are followed again");
+        }
     }
 
     /// Which of these to look at now: those that are due, and others where their calls have room. Indices, in the
@@ -73,11 +97,13 @@ impl Follow {
                 next: now,
                 missing: None,
                 version: 0,
-                ending: false,
+                ending: None,
+                first: now,
                 leaving: false,
             });
             // Half its time before it is due, a task may join a call that is made anyway.
-            if !known.ending && known.next <= now + timing.interval(attempt.age.get()) / 2 {
+            let ending = known.ending.is_some_and(|since| since.elapsed() < ENDING);
+            if !ending && known.next <= now + timing.interval(attempt.age.get()) / 2 {
                 candidates.push((known.next, i));
             }
         }
@@ -120,15 +146,15 @@ impl Follow {
     /// It has stopped, and `observation` is its end; or its end is announced by somebody else (`ending`).
     pub fn ended(&self, attempt: &Attempt, observation: Observation, ending: bool, timing: &Timing) {
         self.note(attempt, timing, |known| {
-            known.ending = ending;
+            known.ending = ending.then(Instant::now);
             known.last = observation;
         });
     }
 
     /// ECS does not know it. Just after RunTask it may not know it yet; an hour after its end it has forgotten it.
     pub fn missing(&self, attempt: &Attempt, timing: &Timing) {
-        let young = attempt.age.get() < timing.appears_within;
         self.note(attempt, timing, |known| {
+            let young = known.first.elapsed() < timing.appears_within;
             let since = *known.missing.get_or_insert_with(Instant::now);
             if !young && since.elapsed() >= timing.gone_after {
                 known.last = Observation::Ended(End::lost(
@@ -201,5 +227,99 @@ impl Follow {
         if let Some(arn) = &attempt.external_id {
             seen.by_arn.remove(arn);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::{Completion, Policy};
+    use crate::runners::{Age, Request, WriteBack};
+    use std::sync::Arc;
+
+    fn attempts(n: i64) -> Vec<Attempt> {
+        let request = Arc::new(Request {
+            runner: "ecs".into(),
+            target: "loader".into(),
+            settings: serde_json::json!({}),
+            command: Vec::new(),
+            environment: [].into(),
+            values: serde_json::json!({}),
+            policy: Policy { max_attempts: 1, backoff: 1.0, backoff_max: 1.0, completion: Completion::Exit },
+            write_back: WriteBack {
+                result_column: None,
+                expected: Vec::new(),
+                status_succeeded: None,
+                status_failed: None,
+            },
+        });
+        let attempt = |id| Attempt {
+            id,
+            job_id: id,
+            number: 1,
+            task: "task".into(),
+            launch_key: format!("rowcall-x-{id}"),
+            request: Arc::clone(&request),
+            external_id: Some(format!("arn-{id}")),
+            age: Age::of(Duration::from_mins(10)),
+            in_doubt: false,
+        };
+        (1..=n).map(attempt).collect()
+    }
+
+    #[test]
+    fn a_look_at_ten_thousand_tasks_is_a_hundred_calls_and_the_next_one_waits() {
+        let (follow, timing, attempts) = (Follow::default(), Timing::default(), attempts(10_000));
+        let calls = follow.due(&attempts, &timing, |_| 0);
+        assert_eq!((calls.len(), calls.iter().map(Vec::len).max()), (100, Some(BATCH)));
+        for i in calls.into_iter().flatten() {
+            follow.lives(&attempts[i], Observation::Running, &timing);
+        }
+        assert!(follow.due(&attempts, &timing, |_| 0).is_empty(), "all were looked at a moment ago");
+        assert!(follow.last(&attempts).iter().all(|seen| *seen == Observation::Running));
+    }
+
+    #[test]
+    fn tasks_of_two_clusters_are_asked_for_apart() {
+        let (follow, attempts) = (Follow::default(), attempts(150));
+        let mut calls = follow.due(&attempts, &Timing::default(), |i| i % 2);
+        assert_eq!(calls.len(), 2);
+        assert!(calls.iter_mut().all(|call| call.iter().all(|i| i % 2 == call[0] % 2)));
+    }
+
+    #[test]
+    fn an_event_counts_once_and_an_older_one_not_at_all() {
+        let (follow, timing, attempts) = (Follow::default(), Timing::default(), attempts(1));
+        follow.due(&attempts, &timing, |_| 0);
+        follow.lives(&attempts[0], Observation::Running, &timing);
+        assert!(follow.hint("arn-1", 4));
+        assert_eq!(follow.due(&attempts, &timing, |_| 0).len(), 1);
+        assert!(!follow.hint("arn-1", 4) && !follow.hint("arn-1", 3) && !follow.hint("arn-2", 9));
+    }
+
+    #[test]
+    fn what_is_missing_is_gone_only_after_a_while_and_never_while_it_is_young() {
+        let attempts = attempts(1);
+        let gone = |appears_within, gone_after| {
+            let (follow, timing) =
+                (Follow::default(), Timing { appears_within, gone_after, ..Timing::default() });
+            follow.due(&attempts, &timing, |_| 0);
+            follow.missing(&attempts[0], &timing);
+            follow.missing(&attempts[0], &timing);
+            matches!(follow.last(&attempts)[0], Observation::Ended(_))
+        };
+        assert!(!gone(Duration::from_mins(5), Duration::ZERO));
+        assert!(!gone(Duration::ZERO, Duration::from_mins(1)));
+        assert!(gone(Duration::ZERO, Duration::ZERO));
+    }
+
+    #[test]
+    fn what_is_forgotten_leaves_nothing_behind() {
+        let (follow, attempts) = (Follow::default(), attempts(2));
+        follow.due(&attempts, &Timing::default(), |_| 0);
+        follow.forget(&attempts[0]);
+        assert!(!follow.follows("arn-1") && follow.follows("arn-2"));
+        follow.due(&attempts[..0], &Timing::default(), |_| 0);
+        assert!(!follow.follows("arn-2"));
     }
 }

@@ -1,9 +1,8 @@
 //! One launch, once: the same token and the same bytes while its outcome is in doubt, adoption of whatever a
 //! first call started, and a refusal only after it is proven that nothing runs.
 
-use std::time::Duration;
-
 use super::definitions::definition;
+use super::reasons;
 use super::refusal::{Answer, understand};
 use super::region::{Region, learn};
 use super::request::run_task;
@@ -12,7 +11,27 @@ use super::timing::Timing;
 use crate::runners::aws::{Fault, Kind};
 use crate::runners::{Attempt, LaunchError, Launched, LogPlace};
 
-/// Launches an attempt, or finds what an earlier call with its key has started.
+/// A refusal, and whether anything may run all the same.
+struct Refusal {
+    reason: String,
+    retryable: bool,
+    /// This call has started nothing, for certain.
+    certain: bool,
+}
+
+impl Refusal {
+    fn of_settings(reason: String) -> Self {
+        Self { reason, retryable: false, certain: true }
+    }
+}
+
+enum Failed {
+    Refused(Refusal),
+    Other(LaunchError),
+}
+
+/// Launches an attempt, or finds what an earlier call with its key has started. A refusal counts only once it is
+/// proven that nothing runs, unless nothing can.
 pub async fn launch(
     region: &Region,
     attempt: &Attempt,
@@ -20,65 +39,105 @@ pub async fn launch(
     contract: &[(String, String)],
     timing: &Timing,
 ) -> Result<Launched, LaunchError> {
-    let refused = |reason: String| LaunchError::Refused { reason, retryable: false };
+    let refusal = match try_launch(region, attempt, settings, contract, timing).await {
+        Ok(launched) => return Ok(launched),
+        Err(Failed::Other(error)) => return Err(error),
+        Err(Failed::Refused(refusal)) => refusal,
+    };
+    let Refusal { reason, retryable, certain } = refusal;
+    if certain && !attempt.in_doubt {
+        return Err(LaunchError::Refused { reason, retryable });
+    }
+    match find(region, &settings.cluster, &attempt.launch_key, timing).await {
+        Ok(None) => Err(LaunchError::Refused { reason, retryable }),
+        Ok(Some(arn)) => {
+            tracing::warn!(
+                attempt = attempt.id,
+                arn,
+                reason,
+                "a launch was refused, and a task runs all the same"
+            );
+            Ok(Launched { external_id: arn, begun: false, log: None })
+        }
+        Err(fault) if fault.code == "ClusterNotFoundException" => {
+            Err(LaunchError::Refused { reason, retryable })
+        }
+        Err(fault) => Err(LaunchError::Ambiguous(format!("{reason}; and then ListTasks: {fault}"))),
+    }
+}
+
+async fn try_launch(
+    region: &Region,
+    attempt: &Attempt,
+    settings: &TaskSettings,
+    contract: &[(String, String)],
+    timing: &Timing,
+) -> Result<Launched, Failed> {
+    let of_settings = |reason| Failed::Refused(Refusal::of_settings(reason));
+    let ambiguous = |reason| Failed::Other(LaunchError::Ambiguous(reason));
     let definition = definition(region, &attempt.request.target).await.map_err(|fault| match fault.kind {
-        Kind::Refused => refused(format!("DescribeTaskDefinition {}: {fault}", attempt.request.target)),
-        _ => LaunchError::Busy(format!("DescribeTaskDefinition: {fault}")),
+        Kind::Refused => Failed::Refused(Refusal {
+            reason: format!("DescribeTaskDefinition {}: {fault}", attempt.request.target),
+            retryable: reasons::passes(&fault.code, &fault.message),
+            certain: true,
+        }),
+        Kind::NotSent | Kind::Throttled => {
+            Failed::Other(LaunchError::Busy(format!("DescribeTaskDefinition: {fault}")))
+        }
+        Kind::Unclear => ambiguous(format!("DescribeTaskDefinition: {fault}")),
     })?;
-    let container = definition.container(settings.container.as_deref()).map_err(refused)?;
-    definition.check_subnets(settings).map_err(refused)?;
+    let container = definition.container(settings.container.as_deref()).map_err(of_settings)?;
+    definition.check_subnets(settings).map_err(of_settings)?;
     let launched = |arn: String| Launched { log: container.log_place(&arn), external_id: arn, begun: false };
 
     if attempt.age.get() > timing.token_life {
-        return match find(region, &settings.cluster, &attempt.launch_key).await {
+        return match find(region, &settings.cluster, &attempt.launch_key, timing).await {
             Ok(Some(arn)) => Ok(launched(arn)),
-            Ok(None) => Err(LaunchError::Lost(
+            Ok(None) => Err(Failed::Other(LaunchError::Lost(
                 "its launch was never confirmed, and is too long ago to be repeated safely".to_owned(),
-            )),
-            Err(fault) => Err(LaunchError::Ambiguous(format!("ListTasks: {fault}"))),
+            ))),
+            Err(fault) => Err(ambiguous(format!("ListTasks: {fault}"))),
         };
     }
-    let call = run_task(attempt, settings, contract, &container.name).map_err(refused)?;
+    let call = run_task(attempt, settings, contract, &container.name).map_err(of_settings)?;
     region.run.turn().await;
     let answer = call.send_with(&region.ecs).await;
     let conflict = super::refusal::conflicting_tasks(&answer);
     match understand(learn(&region.run, "RunTask", answer), conflict) {
         Answer::Launched(arn) => Ok(launched(arn)),
-        Answer::Conflict => match find(region, &settings.cluster, &attempt.launch_key).await {
+        Answer::Conflict => match find(region, &settings.cluster, &attempt.launch_key, timing).await {
             Ok(Some(arn)) => Ok(launched(arn)),
-            Ok(None) => {
-                Err(LaunchError::Ambiguous("another RunTask call has used this launch key".to_owned()))
-            }
-            Err(fault) => Err(LaunchError::Ambiguous(format!("ListTasks: {fault}"))),
+            Ok(None) => Err(ambiguous("another RunTask call has used this launch key".to_owned())),
+            Err(fault) => Err(ambiguous(format!("ListTasks: {fault}"))),
         },
-        Answer::Busy(reason) => Err(LaunchError::Busy(reason)),
-        Answer::Unclear(reason) => Err(LaunchError::Ambiguous(reason)),
+        Answer::Busy(reason) => Err(Failed::Other(LaunchError::Busy(reason))),
+        Answer::Unclear(reason) => Err(ambiguous(reason)),
         Answer::Refused { reason, retryable, certain } => {
-            let wait = if certain { Duration::ZERO } else { timing.second_look };
-            match prove_nothing(region, &settings.cluster, &attempt.launch_key, wait).await {
-                Ok(None) => Err(LaunchError::Refused { reason, retryable }),
-                Ok(Some(arn)) => {
-                    tracing::warn!(
-                        attempt = attempt.id,
-                        arn,
-                        reason,
-                        "RunTask refused, and a task runs all the same"
-                    );
-                    Ok(launched(arn))
-                }
-                // Who may not look has nothing to find, either: it is the same cluster, or the same credentials.
-                Err(fault) if fault.kind == Kind::Refused => Err(LaunchError::Refused { reason, retryable }),
-                Err(fault) => Err(LaunchError::Ambiguous(format!("{reason}; and then ListTasks: {fault}"))),
-            }
+            Err(Failed::Refused(Refusal { reason, retryable, certain }))
         }
     }
 }
 
-/// The task that runs, or has run lately, under a launch key.
-pub async fn find(region: &Region, cluster: &str, launch_key: &str) -> Result<Option<String>, Fault> {
+/// The task that runs, or has run lately, under a launch key. Looks, and after a while once more: what was accepted
+/// a moment ago may not be listed yet, and a task may appear although failures were returned.
+pub async fn find(
+    region: &Region,
+    cluster: &str,
+    launch_key: &str,
+    timing: &Timing,
+) -> Result<Option<String>, Fault> {
+    let found = find_once(region, cluster, launch_key).await?;
+    if found.is_some() {
+        return Ok(found);
+    }
+    tokio::time::sleep(timing.second_look).await;
+    find_once(region, cluster, launch_key).await
+}
+
+async fn find_once(region: &Region, cluster: &str, launch_key: &str) -> Result<Option<String>, Fault> {
     use aws_sdk_ecs::types::DesiredStatus::{Running, Stopped};
     for status in [Running, Stopped] {
-        region.read.turn().await;
+        region.find.turn().await;
         let answer = region
             .ecs
             .list_tasks()
@@ -87,26 +146,11 @@ pub async fn find(region: &Region, cluster: &str, launch_key: &str) -> Result<Op
             .desired_status(status)
             .send()
             .await;
-        if let Some(arn) = learn(&region.read, "ListTasks", answer)?.task_arns().first() {
+        if let Some(arn) = learn(&region.find, "ListTasks", answer)?.task_arns().first() {
             return Ok(Some(arn.clone()));
         }
     }
     Ok(None)
-}
-
-/// Looks, and after a while once more: a task may appear although failures were returned, and not at once.
-async fn prove_nothing(
-    region: &Region,
-    cluster: &str,
-    launch_key: &str,
-    wait: Duration,
-) -> Result<Option<String>, Fault> {
-    let found = find(region, cluster, launch_key).await?;
-    if found.is_some() || wait.is_zero() {
-        return Ok(found);
-    }
-    tokio::time::sleep(wait).await;
-    find(region, cluster, launch_key).await
 }
 
 /// Where the log of a task is, as far as its definition tells.

@@ -13,18 +13,24 @@ const LINES: i32 = 500;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The end of a log, up to `limit` bytes. None if there is no log, or if it cannot be read; the reason is then in
-/// our own log. A log may arrive a little after its task has ended, so an empty one is asked for twice.
+/// our own log. A log arrives a little after its task has ended, and not at once, so it is read until two looks see
+/// the same.
 pub async fn tail(region: &Region, place: &LogPlace, limit: usize, delay: Duration) -> Option<String> {
     let stream = place.stream.as_deref()?;
+    let mut latest = None;
     let reading = async {
-        let text = read(region, &place.group, stream, limit).await;
-        if text.as_ref().is_some_and(|text| !text.is_empty()) {
-            return text;
+        loop {
+            let read = read(region, &place.group, stream, limit).await;
+            if latest.is_some() && Some(&read) == latest.as_ref() {
+                return;
+            }
+            latest = Some(read);
+            tokio::time::sleep(delay).await;
         }
-        tokio::time::sleep(delay).await;
-        read(region, &place.group, stream, limit).await
     };
-    tokio::time::timeout(PATIENCE, reading).await.ok().flatten().filter(|text| !text.is_empty())
+    // What there is by then is better than nothing.
+    let _ = tokio::time::timeout(PATIENCE, reading).await;
+    latest.flatten().filter(|text| !text.is_empty())
 }
 
 async fn read(region: &Region, group: &str, stream: &str, limit: usize) -> Option<String> {

@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use super::aws::{Aws, Fault};
 use super::{Attempt, Ends, Found, LaunchError, Launched, Observation, Request, Runner, Stray};
 use crate::parameters::Task;
-use crate::settings::{AwsSettings, EcsSettings};
+use crate::settings::EcsSettings;
 use follow::Follow;
 use orphans::Foreign;
 use region::{Region, Regions, learn};
@@ -50,7 +50,6 @@ const BACKLOG_SECONDS: f64 = 3.0;
 #[derive(Debug)]
 pub struct EcsRunner {
     settings: EcsSettings,
-    aws: AwsSettings,
     regions: Regions,
     queue: Arc<Aws>,
     timing: Timing,
@@ -64,17 +63,10 @@ pub struct EcsRunner {
 impl EcsRunner {
     /// A runner that will find its credentials when it first needs them.
     #[must_use]
-    pub fn new(
-        settings: &EcsSettings,
-        aws_settings: &AwsSettings,
-        aws: Arc<Aws>,
-        ends: Ends,
-        database_url: &str,
-    ) -> Self {
+    pub fn new(settings: &EcsSettings, aws: Arc<Aws>, ends: Ends, database_url: &str) -> Self {
         Self {
             regions: Regions::new(Arc::clone(&aws), settings),
             settings: settings.clone(),
-            aws: aws_settings.clone(),
             queue: aws,
             timing: Timing::default(),
             ends,
@@ -91,8 +83,8 @@ impl EcsRunner {
     }
 
     /// The settings of an attempt that is already frozen, and its region.
-    async fn place(&self, request: &Request) -> Result<(TaskSettings, Arc<Region>), String> {
-        let settings = TaskSettings::read(&request.settings)?;
+    async fn place(&self, attempt: &Attempt) -> Result<(TaskSettings, Arc<Region>), String> {
+        let settings = TaskSettings::read(&attempt.request.settings)?;
         let region = self.regions.get(settings.region()).await?;
         Ok((settings, region))
     }
@@ -109,17 +101,35 @@ impl EcsRunner {
     }
 }
 
-/// Overrides can be read by everybody who may call DescribeTasks, so no password goes there. A URL that cannot be
-/// understood is taken for one that has a password.
+/// Overrides can be read by everybody who may call DescribeTasks, so no password goes there. A URL with options that
+/// only libpq knows is searched for what looks like one.
 fn has_password(url: &str) -> bool {
-    !url.is_empty()
-        && url.parse::<tokio_postgres::Config>().map_or(true, |config| config.get_password().is_some())
+    match url.parse::<tokio_postgres::Config>() {
+        Ok(config) => config.get_password().is_some(),
+        Err(_) => {
+            let user =
+                url.split_once("://").and_then(|(_, rest)| rest.split(['/', '?']).next()?.rsplit_once('@'));
+            url.contains("password") || user.is_some_and(|(user, _)| user.contains(':'))
+        }
+    }
 }
 
 #[async_trait]
 impl Runner for EcsRunner {
     fn name(&self) -> &'static str {
         "ecs"
+    }
+
+    async fn ready(&self) -> Result<(), String> {
+        self.regions.find_own().await
+    }
+
+    fn freeze(&self, request: &mut Request) {
+        // Another daemon may be at home elsewhere.
+        let named = TaskSettings::read(&request.settings).is_ok_and(|settings| settings.region().is_some());
+        if let (false, Some(settings)) = (named, request.settings.as_object_mut()) {
+            settings.insert("region".to_owned(), self.regions.own().into());
+        }
     }
 
     fn capacity(&self) -> usize {
@@ -141,12 +151,13 @@ impl Runner for EcsRunner {
     fn check(&self, request: &Request) -> Result<(), String> {
         check_target(&request.target)?;
         let settings = TaskSettings::read(&request.settings)?;
-        rails::check(&request.target, &settings, &self.settings, &self.aws)?;
+        rails::check(&request.target, &settings, &self.settings, self.regions.own())?;
         request::check_length(request, &settings, &self.database_url)
     }
 
     async fn probe(&self, request: &Request) -> Result<String, String> {
-        let (settings, region) = self.place(request).await?;
+        let settings = TaskSettings::read(&request.settings)?;
+        let region = self.regions.get(settings.region()).await?;
         probe::probe(&region, &request.target, &settings).await
     }
 
@@ -176,8 +187,8 @@ impl Runner for EcsRunner {
     }
 
     async fn find(&self, attempt: &Attempt) -> Result<Found, String> {
-        let (settings, region) = self.place(&attempt.request).await?;
-        let found = launch::find(&region, &settings.cluster, &attempt.launch_key).await;
+        let (settings, region) = self.place(attempt).await?;
+        let found = launch::find(&region, &settings.cluster, &attempt.launch_key, &self.timing).await;
         Ok(found.map_err(|fault| format!("ListTasks: {fault}"))?.map_or(Found::Nothing, Found::Running))
     }
 
@@ -186,10 +197,10 @@ impl Runner for EcsRunner {
         if self.follow.is_leaving(attempt.id) {
             return Ok(());
         }
-        let (settings, region) = self.place(&attempt.request).await?;
+        let (settings, region) = self.place(attempt).await?;
         let arn = match &attempt.external_id {
             Some(arn) => Some(arn.clone()),
-            None => launch::find(&region, &settings.cluster, &attempt.launch_key)
+            None => launch::find(&region, &settings.cluster, &attempt.launch_key, &self.timing)
                 .await
                 .map_err(|fault| format!("ListTasks: {fault}"))?,
         };
@@ -214,10 +225,6 @@ impl Runner for EcsRunner {
     }
 
     async fn background(&self, stopping: CancellationToken) {
-        // At the start, where an operator looks, and not only with the first job.
-        if let Err(reason) = self.regions.get(None).await {
-            tracing::error!(reason, "tasks on ECS cannot be launched");
-        }
         if !self.settings.event_queue.is_empty() {
             events::listen(self, &stopping).await;
         }
@@ -235,5 +242,7 @@ mod tests {
         assert!(has_password("postgresql://rowcall_task:secret@db.example:5432/app"));
         assert!(has_password("host=db user=u password=secret"));
         assert!(has_password("postgresql://u@db/app?sslrootcert=x&password=secret"));
+        assert!(has_password("postgresql://u:secret@db/app?sslmode=verify-full"));
+        assert!(!has_password("postgresql://u@db:5432/app?sslmode=verify-full"));
     }
 }

@@ -71,13 +71,14 @@ async fn describe(runner: &EcsRunner, (region, cluster): &Place, batch: Vec<&Att
     let (region, answer) = match described.await {
         Ok(described) => described,
         Err(reason) => {
-            tracing::debug!(tasks = batch.len(), reason, "DescribeTasks failed");
+            follow.troubled(&format!("DescribeTasks in cluster {cluster}: {reason}"));
             for attempt in batch {
                 follow.unknown(attempt, &reason, timing);
             }
             return;
         }
     };
+    follow.untroubled();
     let tasks: HashMap<&str, &Task> =
         answer.tasks().iter().filter_map(|task| Some((task.task_arn()?, task))).collect();
     for attempt in batch {
@@ -94,7 +95,8 @@ fn understand(runner: &EcsRunner, region: &Arc<Region>, attempt: &Attempt, task:
     let (follow, timing) = (&runner.follow, &runner.timing);
     match task.last_status().unwrap_or_default() {
         "STOPPED" | "DELETED" => {}
-        stage @ ("PROVISIONING" | "PENDING" | "ACTIVATING") => {
+        // Also on its way out: a task whose image cannot be pulled never ran.
+        stage if task.started_at().is_none() => {
             return follow.lives(attempt, Observation::Starting(stage.to_owned()), timing);
         }
         "DEPROVISIONING" => return follow.leaves(attempt, timing),

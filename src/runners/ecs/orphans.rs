@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::EcsRunner;
 use super::follow::BATCH;
+use super::rails;
 use super::region::learn;
 use super::settings::TaskSettings;
 use crate::parameters::Task;
@@ -53,7 +54,13 @@ pub async fn strays(runner: &EcsRunner, prefix: &str, tasks: &[&Task]) -> Vec<St
         }
         state.last_look = Some(Instant::now());
     }
-    let settings = tasks.iter().filter_map(|task| TaskSettings::read(&task.settings).ok());
+    // No further than the guard rails let a launch go.
+    let allowed = |task: &&&Task, settings: &TaskSettings| {
+        rails::check(&task.target, settings, &runner.settings, runner.regions.own()).is_ok()
+    };
+    let settings = tasks.iter().filter_map(|task| {
+        TaskSettings::read(&task.settings).ok().filter(|settings| allowed(&task, settings))
+    });
     let places: HashSet<(Option<String>, String)> =
         settings.map(|s| (s.region().map(str::to_owned), s.cluster)).collect();
     let mut strays = Vec::new();

@@ -3,14 +3,14 @@
 use wildmatch::WildMatch;
 
 use super::settings::TaskSettings;
-use crate::settings::{AwsSettings, EcsSettings};
+use crate::settings::EcsSettings;
 
-/// Refuses what the daemon's own settings do not allow, naming the rule.
+/// Refuses what the daemon's own settings do not allow, naming the rule. `own_region`: where this daemon is at home.
 pub fn check(
     target: &str,
     task: &TaskSettings,
     settings: &EcsSettings,
-    aws: &AwsSettings,
+    own_region: &str,
 ) -> Result<(), String> {
     let outside = |what: &str, value: &str, rule: &str| {
         Err(format!("{what} {value} is not among runners.ecs.{rule} of this daemon's settings"))
@@ -22,7 +22,7 @@ pub fn check(
         return outside("target", target, "task_definitions");
     }
     if let Some(region) = task.region()
-        && region != aws.region
+        && region != own_region
         && !settings.regions.iter().any(|allowed| allowed == region)
     {
         return outside("settings.region", region, "regions");
@@ -67,7 +67,7 @@ mod tests {
             if more.get("cluster").is_none() {
                 more["cluster"] = json!("jobs");
             }
-            super::check(target, &TaskSettings::read(&more).unwrap(), &settings, &all.aws)
+            super::check(target, &TaskSettings::read(&more).unwrap(), &settings, "eu-central-1")
         };
         assert_eq!(check("loader:7", json!({})), Ok(()));
         let in_arn = json!({"cluster": "arn:aws:ecs:eu-west-1:1:cluster/jobs"});

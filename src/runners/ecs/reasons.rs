@@ -83,6 +83,8 @@ pub fn passes(code: &str, message: &str) -> bool {
         "UnrecognizedClientException",
         "InvalidClientTokenId",
         "IncompleteSignature",
+        "InvalidSignatureException",
+        "SignatureDoesNotMatch",
         "LimitExceededException",
     ];
     let words = ["PROVISIONING", "reached the limit on the number of", "Capacity is unavailable"];

@@ -1,7 +1,7 @@
 //! One region of one account: its clients, and how fast they may be used.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use aws_sdk_ecs::config::http::HttpResponse;
 use aws_sdk_ecs::error::{ProvideErrorMetadata, SdkError};
@@ -22,6 +22,9 @@ const STOP_BURST: f64 = 50.0;
 const DEFINITION_RATE: f64 = 10.0;
 const DEFINITION_BURST: f64 = 25.0;
 
+/// ListTasks calls a second that prove that nothing runs, as part of the read rate and beside it.
+const FIND_SHARE: f64 = 0.5;
+
 /// So many seconds of the read rate may come in a burst.
 const READ_BURST_SECONDS: f64 = 5.0;
 
@@ -33,6 +36,8 @@ pub struct Region {
     pub run: Pace,
     pub stop: Pace,
     pub read: Pace,
+    /// For proving that nothing runs: launches that are refused by the hundred must not keep us from following.
+    pub find: Pace,
     pub definition_reads: Pace,
     pub definitions: Definitions,
 }
@@ -45,6 +50,7 @@ impl Region {
             run: Pace::new(settings.run_task_rate, RUN_BURST.min(settings.run_task_rate)),
             stop: Pace::new(STOP_RATE, STOP_BURST),
             read: Pace::new(settings.read_rate, READ_BURST_SECONDS * settings.read_rate),
+            find: Pace::new(FIND_SHARE * settings.read_rate, settings.read_rate),
             definition_reads: Pace::new(DEFINITION_RATE, DEFINITION_BURST),
             definitions: Definitions::default(),
         }
@@ -57,11 +63,26 @@ pub struct Regions {
     aws: Arc<Aws>,
     settings: EcsSettings,
     made: Mutex<HashMap<String, Arc<Region>>>,
+    /// The daemon's own, once it is known.
+    own: OnceLock<String>,
 }
 
 impl Regions {
     pub fn new(aws: Arc<Aws>, settings: &EcsSettings) -> Self {
-        Self { aws, settings: settings.clone(), made: Mutex::default() }
+        Self { aws, settings: settings.clone(), made: Mutex::default(), own: OnceLock::new() }
+    }
+
+    /// Finds out the daemon's own region.
+    pub async fn find_own(&self) -> Result<(), String> {
+        let config = self.aws.config(None).await?;
+        let name = config.region().map(ToString::to_string).unwrap_or_default();
+        let _ = self.own.set(name);
+        Ok(())
+    }
+
+    /// The daemon's own region.
+    pub fn own(&self) -> &str {
+        self.own.get().map_or("", String::as_str)
     }
 
     /// The region of this name, or the daemon's own.

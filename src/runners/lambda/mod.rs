@@ -313,6 +313,7 @@ mod tests {
             request: Arc::new(request),
             external_id: None,
             age: Age::zero(),
+            in_doubt: false,
         }
     }
 }
