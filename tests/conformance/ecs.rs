@@ -98,5 +98,5 @@ fn runner(settings: &Settings, ends: Ends) -> Arc<dyn Runner> {
         ..Timing::default()
     };
     let url = &settings.tasks.database_url;
-    Arc::new(EcsRunner::new(&settings.runners.ecs, &settings.aws, aws, ends, url).with_timing(quick))
+    Arc::new(EcsRunner::new(&settings.runners.ecs, aws, ends, url).with_timing(quick))
 }

@@ -158,7 +158,7 @@ fn runner(settings: &Settings, ends: &Ends) -> EcsRunner {
         ..Timing::default()
     };
     let url = &settings.tasks.database_url;
-    EcsRunner::new(&settings.runners.ecs, &settings.aws, aws, ends.clone(), url).with_timing(quick)
+    EcsRunner::new(&settings.runners.ecs, aws, ends.clone(), url).with_timing(quick)
 }
 
 pub async fn stop(dispatcher: Dispatcher) {

@@ -40,7 +40,7 @@ impl Lambda {
                  open({:?}, 'a').write('executed\\n')\n    \
                  attempt = event['rowcall']['attempt']\n    \
                  {}\n",
-            self.place.path().join("executed"),
+            self.place.path().join("executed").to_str().unwrap(),
             body.replace('\n', "\n    ")
         )
     }

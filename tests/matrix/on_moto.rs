@@ -55,7 +55,7 @@ impl Ecs {
         (ecs.clusters, ecs.task_definitions) = (vec!["*".to_owned()], vec!["*".to_owned()]);
         let make = |settings: &Settings, ends: &Ends| {
             let aws = Arc::new(Aws::with_credentials(&settings.aws, "AKIDEXAMPLE", "secret"));
-            let runner = EcsRunner::new(&settings.runners.ecs, &settings.aws, aws, ends.clone(), "");
+            let runner = EcsRunner::new(&settings.runners.ecs, aws, ends.clone(), "");
             let quick = std::time::Duration::from_millis(50);
             let timing = Timing { soonest: quick, second_look: quick, ..Timing::default() };
             Ok(Runners::default().with(Arc::new(runner.with_timing(timing))))
