@@ -58,7 +58,9 @@ impl Subject for Ecs {
     }
 
     fn forbidden(&self) -> Vec<(String, &'static str)> {
-        vec![("other:1".to_owned(), "runners.ecs.task_definitions"), ("suite family".to_owned(), "target")]
+        let rule = "runners.ecs.task_definitions";
+        let foreign = format!("arn:aws:ecs:{REGION}:000000000000:task-definition/suite-1:1");
+        vec![("other:1".to_owned(), rule), (foreign, rule)]
     }
 
     fn settings(&self, url: &str) -> Settings {
