@@ -22,7 +22,23 @@ const LIMIT: std::time::Duration = std::time::Duration::from_secs(30);
 pub trait Subject: Sized {
     /// The word in `parameters.runner`.
     const NAME: &'static str;
-    fn new() -> Self;
+    /// What `runner_defaults` holds for it.
+    const DEFAULTS: &'static str = "{}";
+    /// Whether the output of a program that succeeded is kept, too.
+    const KEEPS_ALL_OUTPUT: bool = true;
+    /// Whether output and errors arrive as one stream, or only each in its order.
+    const ONE_STREAM: bool = true;
+    /// Whether the task gets the database's URL although there is a password in it.
+    const HANDS_OUT_PASSWORDS: bool = true;
+    /// Whether it says itself when an attempt ends, or has to be asked, and says it only then.
+    const ANNOUNCES: bool = true;
+    /// Whether it tells an end again when asked by whoever has heard of it.
+    const KEEPS_ENDS: bool = true;
+    /// What the output looks like if a program has written this.
+    fn kept(written: &str) -> String {
+        written.to_owned()
+    }
+    async fn new() -> Self;
     fn place(&self) -> &Path;
     /// Target and command that run a shell script with arguments.
     fn script(&self, script: &str, arguments: &[&str]) -> (String, Vec<String>);
@@ -42,7 +58,7 @@ pub struct Process(tempfile::TempDir);
 impl Subject for Process {
     const NAME: &'static str = "process";
 
-    fn new() -> Self {
+    async fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
 
@@ -105,7 +121,11 @@ pub struct Told {
 
 impl<S: Subject> Case<S> {
     pub async fn new() -> Self {
-        Self { subject: S::new(), db: TestDatabase::new().await }
+        let (subject, db) = (S::new().await, TestDatabase::new().await);
+        let defaults = "insert into rowcall.runner_defaults (runner, settings) values ($1, $2::text::jsonb)
+             on conflict (runner) do update set settings = excluded.settings";
+        db.client.execute(defaults, &[&S::NAME, &S::DEFAULTS]).await.unwrap();
+        Self { subject, db }
     }
 
     /// A dispatcher on this case's database.
@@ -164,7 +184,7 @@ impl<S: Subject> Case<S> {
         let request = Request {
             runner: S::NAME.to_owned(),
             target,
-            settings: serde_json::json!({}),
+            settings: serde_json::from_str(S::DEFAULTS).unwrap(),
             command,
             environment: [("PATH".to_owned(), "/usr/bin:/bin".to_owned())].into(),
             values: serde_json::json!({}),
@@ -194,12 +214,68 @@ pub async fn heard(ends: &mut mpsc::UnboundedReceiver<(i64, End)>) -> (i64, End)
     tokio::time::timeout(LIMIT, ends.recv()).await.expect("no end was announced").unwrap()
 }
 
+/// The end of an attempt, heard of or asked for.
+pub async fn end<S: Subject>(
+    runner: &Arc<dyn Runner>,
+    ends: &mut mpsc::UnboundedReceiver<(i64, End)>,
+    attempt: &Attempt,
+) -> End {
+    if S::ANNOUNCES {
+        let (id, end) = heard(ends).await;
+        assert_eq!(id, attempt.id);
+        return end;
+    }
+    asked(runner, ends, attempt).await
+}
+
+/// The end of an attempt, by asking.
+pub async fn asked(
+    runner: &Arc<dyn Runner>,
+    ends: &mut mpsc::UnboundedReceiver<(i64, End)>,
+    attempt: &Attempt,
+) -> End {
+    let asking = async {
+        loop {
+            if let Observation::Ended(end) = observed(runner, attempt).await {
+                return end;
+            }
+            if let Ok((_, end)) = ends.try_recv() {
+                return end;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(LIMIT, asking).await.expect("no end was seen")
+}
+
 pub async fn observed(runner: &Arc<dyn Runner>, attempt: &Attempt) -> Observation {
     runner.observe(std::slice::from_ref(attempt)).await.remove(0)
 }
 
 mod cases;
+mod ecs;
 
 mod process {
     super::cases::conformance!(super::Process);
+}
+
+/// Left out: `nothing_is_kept_of_a_forgotten_attempt`, for nothing is kept outside the daemon's memory.
+mod ecs_on_ministack {
+    super::cases::conformance!(super::ecs::Ecs: #[ignore = "needs ministack and Docker: ./dev test"]
+        exit_code_0_is_success
+        another_exit_code_fails_with_the_last_line_printed
+        lines_of_output_and_errors_keep_their_order
+        a_program_killed_by_a_signal_has_failed
+        what_may_not_run_blocks_the_job_and_names_the_rule
+        long_output_is_bounded_and_keeps_its_end
+        output_that_is_no_text_is_kept_as_text
+        the_environment_is_the_contract_and_the_parameters_and_nothing_of_the_daemons
+        arguments_arrive_as_they_are
+        a_timeout_asks_the_program_to_end
+        a_program_that_ignores_the_asking_is_killed_with_its_children
+        a_cancelled_job_stops_its_program
+        what_a_program_leaves_running_ends_with_it
+        launching_twice_starts_one_program
+        the_next_dispatcher_sees_the_end
+    );
 }

@@ -75,7 +75,10 @@ pub struct TestDatabase {
 impl TestDatabase {
     /// A migrated one.
     pub async fn new() -> Self {
-        Self::from_template("rowcall_template").await
+        let database = Self::from_template("rowcall_template").await;
+        // Not the same installation as its siblings, with the same launch keys, where they share a cluster.
+        database.run("update rowcall.instance set id = gen_random_uuid()").await;
+        database
     }
 
     /// One without anything of ours.

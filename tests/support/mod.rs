@@ -8,6 +8,7 @@ mod fifo;
 mod programs;
 mod proxy;
 mod server;
+pub mod standins;
 
 pub use database::TestDatabase;
 pub use dispatching::{Running, process_settings, settings, start_process};

@@ -18,20 +18,36 @@ macro_rules! client {
     }};
 }
 
+pub fn ecs(url: &str) -> aws_sdk_ecs::Client {
+    client!(aws_sdk_ecs, url)
+}
+
+pub fn lambda(url: &str) -> aws_sdk_lambda::Client {
+    client!(aws_sdk_lambda, url)
+}
+
+pub fn logs(url: &str) -> aws_sdk_cloudwatchlogs::Client {
+    client!(aws_sdk_cloudwatchlogs, url)
+}
+
+pub fn sqs(url: &str) -> aws_sdk_sqs::Client {
+    client!(aws_sdk_sqs, url)
+}
+
 impl ScriptedAws {
     pub fn ecs(&self) -> aws_sdk_ecs::Client {
-        client!(aws_sdk_ecs, self.url())
+        ecs(self.url())
     }
 
     pub fn lambda(&self) -> aws_sdk_lambda::Client {
-        client!(aws_sdk_lambda, self.url())
+        lambda(self.url())
     }
 
     pub fn logs(&self) -> aws_sdk_cloudwatchlogs::Client {
-        client!(aws_sdk_cloudwatchlogs, self.url())
+        logs(self.url())
     }
 
     pub fn sqs(&self) -> aws_sdk_sqs::Client {
-        client!(aws_sdk_sqs, self.url())
+        sqs(self.url())
     }
 }

@@ -1,7 +1,7 @@
 //! Endpoints that behave as AWS does and then misbehave as AWS does: ECS, Lambda, CloudWatch Logs and SQS in
 //! memory, one instance per test. The life of tasks, the clock and every fault are in the test's hands.
 
-mod clients;
+pub mod clients;
 mod ecs;
 mod fault;
 mod lambda;

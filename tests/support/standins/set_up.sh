@@ -1,0 +1,114 @@
+# Sourced by ./dev: what stands in for AWS in the tests. Engine and network may be missing; then that part is left
+# out, with its tests, whose modules carry its name: on_ministack, on_moto.
+#
+# Sets `left_out`, `without` (modules to skip) and the ROWCALL_TEST_… variables.
+
+# moto wants a newer botocore than ministack pins, hence two environments.
+MINISTACK_PACKAGES="ministack==1.5.33 docker==7.2.0"
+MOTO_PACKAGES="moto[server]==5.2.5"
+
+set_up_standins() {
+    local directory="$PWD/target/standins"
+    mkdir -p "$directory"
+    if why_not=$(docker_is_there && python_environment "$directory/ministack" $MINISTACK_PACKAGES && test_images "$directory"); then
+        export ROWCALL_TEST_MINISTACK="$directory/ministack/bin/python"
+        export ROWCALL_TEST_IMAGE ROWCALL_TEST_LOADER_IMAGE
+        ROWCALL_TEST_IMAGE=$(busybox_image)
+        ROWCALL_TEST_LOADER_IMAGE=$(loader_image)
+    else
+        left_out+=("tests on ministack: $why_not")
+        without+=(--skip on_ministack)
+    fi
+    if why_not=$(python_environment "$directory/moto" $MOTO_PACKAGES); then
+        export ROWCALL_TEST_MOTO="$directory/moto/bin/moto_server"
+    else
+        left_out+=("tests on moto: $why_not")
+        without+=(--skip on_moto)
+    fi
+}
+
+# Each of the following prints why it failed, if it did.
+
+docker_is_there() {
+    command -v docker >/dev/null || { echo "Docker is missing"; return 1; }
+    docker info >/dev/null 2>&1 || { echo "no Docker engine answers (docker info)"; return 1; }
+}
+
+# A directory that was not finished has no mark, and is made again.
+python_environment() {
+    local directory=$1
+    shift
+    [ "$(cat "$directory/packages" 2>/dev/null)" = "$*" ] && return
+    say "./dev: installing $*…"
+    rm -rf "$directory"
+    python3 -m venv "$directory" >&2 || { echo "python3 -m venv failed (apt-get install python3-venv)"; return 1; }
+    "$directory/bin/pip" install --quiet --disable-pip-version-check "$@" >&2 || { echo "pip install $* failed"; return 1; }
+    echo "$*" >"$directory/packages"
+}
+
+# Of busybox alone; a change of process 1 makes it another image.
+busybox_image() {
+    echo "rowcall-test-busybox:$(cksum <tests/support/standins/init | cut -d ' ' -f 1)"
+}
+
+# One for each checkout.
+loader_image() {
+    echo "rowcall-test-loader:$(pwd | cksum | cut -d ' ' -f 1)"
+}
+
+test_images() {
+    local root="$1/image"
+    if ! docker image inspect "$(busybox_image)" >/dev/null 2>&1; then
+        need_busybox || return
+        busybox_root "$root"
+        tar -C "$root" -c . | docker import --change 'ENV PATH=/bin' - "$(busybox_image)" >/dev/null ||
+            { echo "docker import failed"; return 1; }
+    fi
+    loader_is_fresh "$root"
+}
+
+# Our programs as they are, with the libraries that they load from this machine: building them statically would
+# be a second build of every dependency.
+loader_is_fresh() {
+    local root=$1 programs="target/debug/rowcall-task target/debug/examples/file_loader" of old
+    cargo build --quiet --bins --example file_loader >&2 || { echo "cargo build failed"; return 1; }
+    of=$(cat $programs examples/data/airports.csv tests/support/standins/init | sha256sum | cut -d ' ' -f 1)
+    old=$(docker image inspect --format '{{.Id}} {{index .Config.Labels "of"}}' "$(loader_image)" 2>/dev/null) || old=""
+    [ "${old#* }" = "$of" ] && return
+    need_busybox || return
+    busybox_root "$root"
+    install -s $programs "$root/bin" 2>/dev/null || install $programs "$root/bin"
+    install -D -m 644 -t "$root/data" examples/data/airports.csv
+    # Lines such as "libc.so.6 => /lib/… (0x…)" and "/lib64/ld-linux-x86-64.so.2 (0x…)".
+    ldd $programs | grep -o '/[^ ]* (0x' | cut -d ' ' -f 1 | sort -u | while read -r library; do
+        install -D "$(readlink -f "$library")" "$root$library"
+    done
+    tar -C "$root" -c . | docker import --change 'ENV PATH=/bin' --change "LABEL of=$of" - "$(loader_image)" >/dev/null ||
+        { echo "docker import failed"; return 1; }
+    rm -rf "$root"
+    # In use by somebody still, perhaps.
+    if [ -n "$old" ]; then docker image rm "${old%% *}" >/dev/null 2>&1 || true; fi
+}
+
+busybox_root() {
+    rm -rf "$1"
+    mkdir -p "$1/bin" "$1/tmp"
+    install "$(command -v busybox)" "$1/bin/busybox"
+    local applet
+    for applet in $(busybox --list); do
+        [ "$applet" = busybox ] || ln -s busybox "$1/bin/$applet"
+    done
+    install tests/support/standins/init "$1/init"
+}
+
+# Statically linked, so that it runs where there is nothing else.
+need_busybox() {
+    have_busybox && return
+    installed_packages busybox-static >&2 && have_busybox && return
+    echo "a static busybox is missing (apt-get install busybox-static)"
+    return 1
+}
+
+have_busybox() {
+    command -v busybox >/dev/null && ! ldd "$(command -v busybox)" >/dev/null 2>&1
+}
