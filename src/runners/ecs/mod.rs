@@ -58,6 +58,8 @@ pub struct EcsRunner {
     foreign: Foreign,
     /// What tasks get as ROWCALL_DATABASE_URL: nothing if there is a password in it.
     database_url: String,
+    /// There was one.
+    url_withheld: bool,
 }
 
 impl EcsRunner {
@@ -72,6 +74,7 @@ impl EcsRunner {
             ends,
             follow: Follow::default(),
             foreign: Foreign::default(),
+            url_withheld: has_password(database_url),
             database_url: if has_password(database_url) { String::new() } else { database_url.to_owned() },
         }
     }
@@ -121,6 +124,11 @@ impl Runner for EcsRunner {
     }
 
     async fn ready(&self) -> Result<(), String> {
+        if self.url_withheld {
+            tracing::info!(
+                "tasks.database_url holds a password, so tasks on ECS get it only from their definition's secrets"
+            );
+        }
         self.aws.find_own().await
     }
 
