@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use super::{LOADER, Lambda};
-use crate::support::aws::{Fault, Reply};
+use crate::support::aws::{Fault, REGION, Reply};
 
 const EVENT: &str = r#"{"mode": "Event"}"#;
 
@@ -167,4 +167,28 @@ async fn a_connection_on_which_a_function_is_silent_is_kept_alive() {
     assert!(to_endpoint.iter().any(|line| line.contains(" 02:")), "{to_endpoint:#?}");
     gate.add_permits(1);
     assert_eq!(lambda.ended().await, "SUCCEEDED 1 PROCESSED");
+}
+
+/// As in the ancestor: the function only starts a container, and that container, which knows of no token, sets the
+/// row's status when it is done.
+#[tokio::test]
+async fn a_function_that_launches_a_container_gets_its_configuration_and_the_row_ends_the_job() {
+    let arn = format!("arn:aws:lambda:{REGION}:123456789012:function:{LOADER}:live");
+    let config = r#"{"mode": "Event", "payload": {"task": "loader:7", "ecsName": "jobs", "vpcPrivateSubnetA": "subnet-1",
+        "file": "{{ row.id }}"}}"#;
+    let lambda = Lambda::new(config, ("", "")).await;
+    lambda.db.client.execute("update rowcall.parameters set target = $1", &[&arn]).await.unwrap();
+    let mut settings = lambda.settings();
+    settings.runners.lambda.functions = vec![arn];
+    let _dispatcher = lambda.dispatcher_with(settings).await;
+    lambda.insert().await;
+    lambda.launched().await;
+    let event = lambda.event();
+    assert_eq!(
+        (&event["task"], &event["file"], &event["rowcall"]["job"]),
+        (&"loader:7".into(), &"1".into(), &1.into())
+    );
+    lambda.db.run("update rowcall.files set status = 'PROCESSED' where status = 'PROCESSING'").await;
+    assert_eq!(lambda.ended().await, "SUCCEEDED 1 PROCESSED");
+    assert_eq!(lambda.aws.executed(LOADER), 1);
 }
