@@ -73,6 +73,8 @@ async fn launch(shared: &Handle, runner: &dyn Runner, mut attempt: Attempt, slot
         runner.turn(&attempt).await;
         // Never closed.
         let Ok(slot) = slots.calls.acquire().await else { return };
+        // Once more: that may have taken long.
+        shared.known_to_live().await;
         let may_call = if runner.repeatable() { Ok(true) } else { may_ask(shared, &attempt).await };
         let answer = match may_call {
             Ok(true) => runner.launch(&attempt, &contract).await,
