@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 const LIMIT: Duration = Duration::from_mins(1);
 
 /// Runs the server. Ends it when its input ends; ends it well and starts it again for each line of input. Containers
-/// with the label are the server's, and go with it.
+/// with the label are the server's, and go with it. Its log stays in `target/standins` until the next one's.
 const WATCHDOG: &str = r#"
     directory=$1 label=$2
     shift 2
@@ -33,6 +33,7 @@ const WATCHDOG: &str = r#"
         containers=$(docker ps --all --quiet --filter "label=$label")
         if [ -n "$containers" ]; then docker rm --force --volumes $containers; fi
     fi
+    mv "$directory/log" "target/standins/$(basename "$1").log"
     rm -rf "$directory"
 "#;
 
@@ -51,6 +52,7 @@ impl Program {
     pub async fn start(server: &Command, port: u16, label: &str, health: &'static str) -> Self {
         let directory = tempfile::Builder::new().prefix("rowcall-standin-").tempdir().unwrap().keep();
         let mut watchdog = Command::new("sh");
+        watchdog.current_dir(env!("CARGO_MANIFEST_DIR"));
         watchdog.args(["-c", WATCHDOG, "sh"]).arg(&directory).arg(label);
         watchdog.arg(server.get_program()).args(server.get_args());
         watchdog.envs(server.get_envs().filter_map(|(name, value)| Some((name, value?))));
