@@ -142,7 +142,7 @@ async fn what_is_not_launched_in_time_is_the_runners_failure() {
     running.world.answer(|_| Err(LaunchError::Ambiguous("no answer".to_owned())));
     insert(&db).await;
     db.until("select state = 'waiting' and failures = 0 and runner_failures = 1 from rowcall.jobs").await;
-    assert_eq!(attempts(&db).await, "1 RUNNER_FAILED not launched within 00:00:00.3");
+    assert_eq!(attempts(&db).await, "1 RUNNER_FAILED not launched within 00:00:00.3 (no answer)");
     running.stop().await;
 }
 

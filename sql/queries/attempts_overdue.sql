@@ -1,13 +1,13 @@
 -- This dispatcher's open attempts that somebody must stop: past a deadline, cancelled, or done and not leaving.
 -- A deadline is written down as the stop's reason, so that whoever settles the attempt knows why it ended.
--- $3 and $4: attempts that their runner was seen to have and not to run, and at what stage; not knowing is no
--- reason to stop. $5: runners that see no ends, where a report is the end.
+-- $3 and $4: attempts that their runner was seen to have and not to run, and at what stage, where not knowing is no
+-- reason to stop; and those not launched, with what held that up. $5: runners that see no ends, where a report is the end.
 with mine as (
     select a.id, a.stop_requested, a.reported, j.moved_at, j.moved_to,
         coalesce(a.begun, a.started) as begun,
         case
             when a.launched is null and a.started is null and a.created + a.launch_timeout < now()
-                then 'not launched within ' || a.launch_timeout
+                then 'not launched within ' || a.launch_timeout || coalesce(' (' || stage.name || ')', '')
             when a.begun is null and a.started is null and a.created + a.launch_timeout < now() and stage.id is not null
                 then format('not started within %s (%s)', a.launch_timeout, stage.name)
             -- It was never seen at all, so that nothing else would ever end it.

@@ -10,6 +10,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::runners::{Attempt, Launched};
 
+/// Characters of what held up a launch that are kept: it ends in a row.
+const HELD_UP_LIMIT: usize = 500;
+
 /// One attempt being followed.
 #[derive(Debug, Clone)]
 pub struct Followed {
@@ -30,8 +33,8 @@ pub struct Followed {
 /// How far an attempt has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Progress {
-    /// No runner has said that it took it.
-    Unlaunched,
+    /// No runner has said that it took it; with what held up the latest try.
+    Unlaunched(Option<String>),
     /// A runner has it; at the stage at which it was seen last, if it could be seen.
     Starting(Option<String>),
     /// The database knows that its program runs.
@@ -41,7 +44,7 @@ pub enum Progress {
 impl Followed {
     /// Whether a runner has taken it.
     pub fn launched(&self) -> bool {
-        self.progress != Progress::Unlaunched
+        !matches!(self.progress, Progress::Unlaunched(_))
     }
 
     fn new(attempt: Attempt, progress: Progress) -> Self {
@@ -95,14 +98,14 @@ impl Following {
         let mut map = self.lock();
         for attempt in attempts {
             // Unless the rescuer was faster, because the answer to the claim took its time.
-            map.entry(attempt.id).or_insert_with(|| Followed::new(attempt, Progress::Unlaunched));
+            map.entry(attempt.id).or_insert_with(|| Followed::new(attempt, Progress::Unlaunched(None)));
         }
     }
 
     /// Follows one that another dispatcher followed.
     pub fn adopt(&self, attempt: Attempt, launched: bool, begun: bool) {
         let progress = match (launched, begun) {
-            (false, _) => Progress::Unlaunched,
+            (false, _) => Progress::Unlaunched(None),
             (true, false) => Progress::Starting(None),
             (true, true) => Progress::Begun,
         };
@@ -116,6 +119,15 @@ impl Following {
             followed.progress = if launched.begun { Progress::Begun } else { Progress::Starting(None) };
             followed.attempt.external_id = Some(launched.external_id.clone());
         })
+    }
+
+    /// A launch was not taken, or perhaps not; and will be tried again.
+    pub fn held_up(&self, id: i64, by: &str) {
+        self.change(id, |followed| {
+            if let Progress::Unlaunched(held_up) = &mut followed.progress {
+                *held_up = Some(by.chars().filter(|c| *c != '\0').take(HELD_UP_LIMIT).collect());
+            }
+        });
     }
 
     /// The runner has it, and does not run it yet; or cannot say.
@@ -175,10 +187,12 @@ impl Following {
         self.lock().get_mut(&id).map(change).is_some()
     }
 
-    /// Those that their runner has and does not run yet, with the stage.
+    /// Those that do not run yet, with the stage at which their runner has them, or with what holds up their launch.
     pub fn starting(&self) -> Vec<(i64, String)> {
         let stage = |followed: &Followed| match &followed.progress {
-            Progress::Starting(Some(stage)) => Some((followed.attempt.id, stage.clone())),
+            Progress::Starting(Some(stage)) | Progress::Unlaunched(Some(stage)) => {
+                Some((followed.attempt.id, stage.clone()))
+            }
             _ => None,
         };
         self.lock().values().filter_map(stage).collect()

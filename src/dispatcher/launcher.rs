@@ -100,6 +100,7 @@ async fn launch(shared: &Handle, runner: &dyn Runner, mut attempt: Attempt, slot
             }
             Err(error) => error,
         };
+        shared.following.held_up(attempt.id, &error.to_string());
         attempt.in_doubt |= matches!(error, LaunchError::Ambiguous(_));
         if !runner.repeatable()
             && matches!(error, LaunchError::Busy(_))
