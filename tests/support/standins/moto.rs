@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use aws_sdk_ecs::config::retry::RetryConfig;
 use tokio::sync::OnceCell;
 
 use super::program::Program;
@@ -30,7 +31,11 @@ impl Moto {
         self.0.url()
     }
 
+    /// For what a test prepares. With the SDK's retries: now and then, many calls at once, moto answers one of them
+    /// with an HTML page and status 500.
     pub fn ecs(&self) -> aws_sdk_ecs::Client {
-        clients::ecs(&self.url())
+        let plain = clients::ecs(&self.url());
+        let retrying = plain.config().to_builder().retry_config(RetryConfig::standard()).build();
+        aws_sdk_ecs::Client::from_conf(retrying)
     }
 }
