@@ -256,26 +256,11 @@ mod cases;
 mod ecs;
 
 mod process {
-    super::cases::conformance!(super::Process);
+    super::cases::conformance!(everywhere: super::Process);
+    super::cases::conformance!(super::Process: nothing_is_kept_of_a_forgotten_attempt);
 }
 
-/// Left out: `nothing_is_kept_of_a_forgotten_attempt`, for nothing is kept outside the daemon's memory.
+/// Nothing is kept of an attempt outside the daemon's memory.
 mod ecs_on_ministack {
-    super::cases::conformance!(super::ecs::Ecs: #[ignore = "needs ministack and Docker: ./dev test"]
-        exit_code_0_is_success
-        another_exit_code_fails_with_the_last_line_printed
-        lines_of_output_and_errors_keep_their_order
-        a_program_killed_by_a_signal_has_failed
-        what_may_not_run_blocks_the_job_and_names_the_rule
-        long_output_is_bounded_and_keeps_its_end
-        output_that_is_no_text_is_kept_as_text
-        the_environment_is_the_contract_and_the_parameters_and_nothing_of_the_daemons
-        arguments_arrive_as_they_are
-        a_timeout_asks_the_program_to_end
-        a_program_that_ignores_the_asking_is_killed_with_its_children
-        a_cancelled_job_stops_its_program
-        what_a_program_leaves_running_ends_with_it
-        launching_twice_starts_one_program
-        the_next_dispatcher_sees_the_end
-    );
+    super::cases::conformance!(everywhere: super::ecs::Ecs, #[ignore = "needs ministack and Docker: ./dev test"]);
 }

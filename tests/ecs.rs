@@ -103,6 +103,20 @@ impl Ecs {
         self.aws.tasks()[n].arn.clone()
     }
 
+    /// A row that asks for the task, and the ARN of the first task as soon as the database knows that it runs.
+    pub async fn running(&self) -> String {
+        self.insert().await;
+        let arn = self.task(0).await;
+        self.begun(&arn).await;
+        arn
+    }
+
+    /// Ends a task well, and the only job with it.
+    pub async fn succeeds(&self, arn: &str) {
+        self.aws.finish(arn, 0);
+        assert_eq!(self.settled().await, ["SUCCEEDED"]);
+    }
+
     /// Waits until the database knows that a task runs.
     pub async fn begun(&self, arn: &str) {
         self.db

@@ -1,30 +1,14 @@
 //! Tidies: partitions of the history, jobs nobody would ever claim, rows that a trigger missed.
 
-use super::pace::{Trouble, jittered};
+use super::pace::again_and_again;
 use super::shared::{Handle, Shared};
 use crate::database::{DatabaseError, attempts_over, janitor};
 use crate::parameters::Task;
 
 /// Tidies at once, then now and then.
 pub async fn run(shared: Handle) {
-    let mut trouble = Trouble::new("tidying");
-    loop {
-        let tidied = tokio::select! {
-            () = shared.stopping.cancelled() => return,
-            tidied = tidy(&shared) => tidied,
-        };
-        let wait = match tidied {
-            Ok(()) => {
-                trouble.over();
-                jittered(shared.settings.dispatcher.janitor_interval)
-            }
-            Err(error) => trouble.wait(&error),
-        };
-        tokio::select! {
-            () = shared.stopping.cancelled() => return,
-            () = tokio::time::sleep(wait) => {}
-        }
-    }
+    let interval = shared.settings.dispatcher.janitor_interval;
+    again_and_again(&shared.stopping, "tidying", interval, || tidy(&shared)).await;
 }
 
 async fn tidy(shared: &Shared) -> Result<(), DatabaseError> {

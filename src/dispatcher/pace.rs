@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use rand::RngExt as _;
+use tokio_util::sync::CancellationToken;
 
 /// The longest wait between two tries while something is broken.
 const LONGEST: Duration = Duration::from_secs(30);
@@ -10,6 +11,33 @@ const LONGEST: Duration = Duration::from_secs(30);
 /// Three quarters to five quarters of an interval.
 pub fn jittered(interval: Duration) -> Duration {
     interval.mul_f64(rand::rng().random_range(0.75..1.25))
+}
+
+/// Does some work at intervals, sooner again while it fails, until told to stop; also in the middle of it, since
+/// whatever it waits for may take longer than anybody wants to wait for an end.
+pub async fn again_and_again<E: std::fmt::Display, Work: Future<Output = Result<(), E>>>(
+    stopping: &CancellationToken,
+    what: &'static str,
+    interval: Duration,
+    work: impl Fn() -> Work,
+) {
+    let mut trouble = Trouble::new(what);
+    let repeating = async {
+        loop {
+            let wait = match work().await {
+                Ok(()) => {
+                    trouble.over();
+                    jittered(interval)
+                }
+                Err(error) => trouble.wait(&error),
+            };
+            tokio::time::sleep(wait).await;
+        }
+    };
+    tokio::select! {
+        () = stopping.cancelled() => {}
+        () = repeating => {}
+    }
 }
 
 /// Full-jitter backoff for a loop whose work fails, with one log line when it begins and one when it is over.

@@ -46,6 +46,7 @@ struct Rescuer {
 }
 
 impl Rescuer {
+    /// Says that this dispatcher lives, and adopts. False if others have been told that it is gone.
     async fn beat(
         &mut self,
         shared: &Shared,
@@ -67,7 +68,8 @@ impl Rescuer {
         if shared.draining.is_cancelled() || self.patient_until.is_some_and(|until| now < until) {
             return Ok(true);
         }
-        self.adopt(shared, &client, launch).await
+        self.adopt(shared, &client, launch).await?;
+        Ok(true)
     }
 
     async fn adopt(
@@ -75,7 +77,7 @@ impl Rescuer {
         shared: &Shared,
         client: &impl GenericClient,
         launch: &mpsc::Sender<Vec<Attempt>>,
-    ) -> Result<bool, DatabaseError> {
+    ) -> Result<(), DatabaseError> {
         let (free, bound) = shared.runners.names();
         let d = &shared.settings.dispatcher;
         let mut followed = shared.following.ids();
@@ -129,7 +131,7 @@ impl Rescuer {
             let launch = launch.clone();
             tokio::spawn(async move { launch.send(relaunch).await });
         }
-        Ok(true)
+        Ok(())
     }
 }
 
@@ -154,12 +156,13 @@ async fn let_go_of_what_others_have(
     Ok(())
 }
 
-/// What is not followed here any more, and is over.
+/// Ends what is over and not followed here any more; what is not over is another's to end.
 async fn let_go(runner: &dyn Runner, attempt: &Attempt, over: bool) {
-    if over && let Err(error) = runner.stop(attempt, "its attempt was settled elsewhere").await {
+    if !over {
+        return;
+    }
+    if let Err(error) = runner.stop(attempt, "its attempt was settled elsewhere").await {
         tracing::warn!(attempt = attempt.id, error, "cannot be stopped");
     }
-    if over {
-        runner.forget(attempt).await;
-    }
+    runner.forget(attempt).await;
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::following::Followed;
-use super::pace::{Trouble, jittered};
+use super::pace::again_and_again;
 use super::shared::{Handle, Shared};
 use crate::database::{DatabaseError, overdue_attempts};
 use crate::job::End;
@@ -17,20 +17,8 @@ const DEAF_LIMIT: Duration = Duration::from_hours(1);
 
 /// Looks again and again.
 pub async fn run(shared: Handle) {
-    let mut trouble = Trouble::new("looking for deadlines");
-    loop {
-        let wait = match sweep(&shared).await {
-            Ok(()) => {
-                trouble.over();
-                jittered(shared.settings.dispatcher.watch_interval)
-            }
-            Err(error) => trouble.wait(&error),
-        };
-        tokio::select! {
-            () = shared.stopping.cancelled() => return,
-            () = tokio::time::sleep(wait) => {}
-        }
-    }
+    let interval = shared.settings.dispatcher.watch_interval;
+    again_and_again(&shared.stopping, "looking for deadlines", interval, || sweep(&shared)).await;
 }
 
 async fn sweep(shared: &Handle) -> Result<(), DatabaseError> {
@@ -102,9 +90,6 @@ async fn give_up(shared: &Shared, runner: &dyn Runner, followed: &Followed, sinc
             if shared.following.launched(id, &launched) {
                 let _ = shared.launched.send((id, launched));
             }
-        }
-        Ok(Found::Unknowable(doubt)) => {
-            let _ = shared.ends.send((id, End::lost(format!("{reason}; {doubt}"))));
         }
         Err(error) if since.elapsed() > DEAF_LIMIT => {
             let _ =

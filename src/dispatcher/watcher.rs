@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::pace::{Trouble, jittered};
+use super::pace::again_and_again;
 use super::shared::{Handle, Shared};
 use crate::database::{DatabaseError, mark_begun};
 use crate::runners::{Observation, Runner};
@@ -10,24 +10,8 @@ use crate::runners::{Observation, Runner};
 /// Looks at what one runner runs, again and again. A loop for each runner: one that answers slowly keeps nobody
 /// from seeing what the others have to say.
 pub async fn run(shared: Handle, runner: Arc<dyn Runner>) {
-    let mut trouble = Trouble::new("watching");
-    loop {
-        let swept = tokio::select! {
-            () = shared.stopping.cancelled() => return,
-            swept = sweep(&shared, runner.as_ref()) => swept,
-        };
-        let wait = match swept {
-            Ok(()) => {
-                trouble.over();
-                jittered(shared.settings.dispatcher.watch_interval)
-            }
-            Err(error) => trouble.wait(&error),
-        };
-        tokio::select! {
-            () = shared.stopping.cancelled() => return,
-            () = tokio::time::sleep(wait) => {}
-        }
-    }
+    let interval = shared.settings.dispatcher.watch_interval;
+    again_and_again(&shared.stopping, "watching", interval, || sweep(&shared, runner.as_ref())).await;
 }
 
 async fn sweep(shared: &Shared, runner: &dyn Runner) -> Result<(), DatabaseError> {

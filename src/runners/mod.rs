@@ -68,8 +68,6 @@ pub enum Found {
     Nothing,
     /// This does.
     Running(String),
-    /// The runner cannot tell, now or ever.
-    Unknowable(String),
 }
 
 /// Something that runs, or is kept, under a launch key of ours, and is perhaps nobody's.

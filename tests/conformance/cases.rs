@@ -8,21 +8,9 @@ const ONCE: (&str, &str) = ("", "");
 
 /// One test per case for a runner.
 macro_rules! conformance {
-    ($subject:ty: $(#[$attribute:meta])? $($case:ident)*) => {
-        $crate::conformance::cases::conformance!(@each $subject, ($(#[$attribute])?), $($case)*);
-    };
-    (@each $subject:ty, $attributes:tt, $($case:ident)*) => {
-        $( $crate::conformance::cases::conformance!(@one $subject, $attributes, $case); )*
-    };
-    (@one $subject:ty, ($(#[$attribute:meta])?), $case:ident) => {
-        #[tokio::test]
-        $(#[$attribute])?
-        async fn $case() {
-            super::cases::$case($crate::conformance::Case::<$subject>::new().await).await;
-        }
-    };
-    ($subject:ty) => {
-        $crate::conformance::cases::conformance!($subject:
+    // What holds for every runner.
+    (everywhere: $subject:ty $(, #[$attribute:meta])?) => {
+        $crate::conformance::cases::conformance!($subject: $(#[$attribute])?
             exit_code_0_is_success
             another_exit_code_fails_with_the_last_line_printed
             lines_of_output_and_errors_keep_their_order
@@ -38,8 +26,20 @@ macro_rules! conformance {
             what_a_program_leaves_running_ends_with_it
             launching_twice_starts_one_program
             the_next_dispatcher_sees_the_end
-            nothing_is_kept_of_a_forgotten_attempt
         );
+    };
+    ($subject:ty: $(#[$attribute:meta])? $($case:ident)*) => {
+        $crate::conformance::cases::conformance!(@each $subject, ($(#[$attribute])?), $($case)*);
+    };
+    (@each $subject:ty, $attributes:tt, $($case:ident)*) => {
+        $( $crate::conformance::cases::conformance!(@one $subject, $attributes, $case); )*
+    };
+    (@one $subject:ty, ($(#[$attribute:meta])?), $case:ident) => {
+        #[tokio::test]
+        $(#[$attribute])?
+        async fn $case() {
+            super::cases::$case($crate::conformance::Case::<$subject>::new().await).await;
+        }
     };
 }
 pub(crate) use conformance;

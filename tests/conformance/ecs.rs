@@ -96,7 +96,7 @@ fn runner(settings: &Settings, ends: Ends) -> Arc<dyn Runner> {
     let quick = Timing {
         soonest: Duration::from_millis(50),
         second_look: Duration::from_millis(50),
-        log_delay: Duration::from_millis(200),
+        // As it is: the stand-in may take a second and more to pass on what was logged.
         ..Timing::default()
     };
     let url = &settings.tasks.database_url;

@@ -39,9 +39,7 @@ async fn settled_as(evidence: &Evidence, containers: bool) -> (String, String) {
     ecs.settings.dispatcher.max_runner_failures = 1;
     ecs.parameters_with("", (", max_attempts", ", 1")).await;
     let dispatcher = ecs.dispatcher().await;
-    ecs.insert().await;
-    let arn = ecs.task(0).await;
-    ecs.begun(&arn).await;
+    let arn = ecs.running().await;
     stop(&ecs, &arn, evidence, containers);
     ecs.settled().await;
     assert_eq!(ecs.tasks(), 1);
@@ -90,9 +88,7 @@ async fn exit_0_with_the_row_still_open_is_no_success_where_a_report_is_asked_fo
     let ecs = Ecs::without_parameters().await;
     ecs.parameters_with("", (", max_attempts, completion", ", 1, 'report'")).await;
     let dispatcher = ecs.dispatcher().await;
-    ecs.insert().await;
-    let arn = ecs.task(0).await;
-    ecs.begun(&arn).await;
+    let arn = ecs.running().await;
     ecs.aws.finish(&arn, 0);
     assert_eq!(ecs.settled().await, ["TASK_FAILED: exited with code 0 without reporting a result"]);
     ecs.stop(dispatcher).await;
@@ -102,9 +98,7 @@ async fn exit_0_with_the_row_still_open_is_no_success_where_a_report_is_asked_fo
 async fn a_reported_success_stands_even_if_spot_took_the_task_back_after_it() {
     let ecs = Ecs::new().await;
     let dispatcher = ecs.dispatcher().await;
-    ecs.insert().await;
-    let arn = ecs.task(0).await;
-    ecs.begun(&arn).await;
+    let arn = ecs.running().await;
     let token = ecs.aws.task(&arn).environment("ROWCALL_TOKEN").unwrap().to_owned();
     ecs.db.client.execute("select rowcall.task_succeed($1, '{}')", &[&token]).await.unwrap();
     ecs.aws.stop_task(&arn, |task| {
@@ -126,9 +120,7 @@ async fn a_failed_sidecar_means_nothing() {
     );
     ecs.parameters("").await;
     let dispatcher = ecs.dispatcher().await;
-    ecs.insert().await;
-    let arn = ecs.task(0).await;
-    ecs.begun(&arn).await;
+    let arn = ecs.running().await;
     ecs.aws.stop_task(&arn, |task| {
         task["stopCode"] = json!("EssentialContainerExited");
         for container in task["containers"].as_array_mut().unwrap() {
@@ -149,9 +141,7 @@ async fn a_failure_keeps_the_last_lines_of_its_log() {
     );
     ecs.parameters_with("", (", max_attempts", ", 1")).await;
     let dispatcher = ecs.dispatcher().await;
-    ecs.insert().await;
-    let arn = ecs.task(0).await;
-    ecs.begun(&arn).await;
+    let arn = ecs.running().await;
     let stream = format!("job/main/{}", ecs.aws.task(&arn).id());
     ecs.aws.log("/jobs", &stream, &["loading", "no such bucket"]);
     ecs.aws.finish(&arn, 3);
@@ -171,9 +161,7 @@ async fn a_failure_whose_log_cannot_be_read_is_told_all_the_same() {
     );
     ecs.parameters_with("", (", max_attempts", ", 1")).await;
     let dispatcher = ecs.dispatcher().await;
-    ecs.insert().await;
-    let arn = ecs.task(0).await;
-    ecs.begun(&arn).await;
+    let arn = ecs.running().await;
     ecs.aws.finish(&arn, 3);
     assert_eq!(ecs.settled().await, ["TASK_FAILED: exit code 3"]);
     ecs.stop(dispatcher).await;

@@ -13,11 +13,8 @@ async fn a_task_that_is_not_visible_yet_is_waited_for() {
         let ecs = Ecs::new().await;
         let dispatcher = ecs.dispatcher().await;
         ecs.aws.script("RunTask", [fault]);
-        ecs.insert().await;
-        let arn = ecs.task(0).await;
-        ecs.begun(&arn).await;
-        ecs.aws.finish(&arn, 0);
-        assert_eq!(ecs.settled().await, ["SUCCEEDED"]);
+        let arn = ecs.running().await;
+        ecs.succeeds(&arn).await;
         assert_eq!((ecs.attempts().await, ecs.tasks()), (1, 1));
         ecs.stop(dispatcher).await;
     }
@@ -28,14 +25,11 @@ async fn a_running_task_that_is_missing_for_a_moment_runs_on() {
     let mut ecs = Ecs::new().await;
     ecs.timing.appears_within = Duration::ZERO;
     let dispatcher = ecs.dispatcher().await;
-    ecs.insert().await;
-    let arn = ecs.task(0).await;
-    ecs.begun(&arn).await;
+    let arn = ecs.running().await;
     ecs.aws.miss(&arn, 3);
     let before = ecs.aws.count("DescribeTasks");
     ecs.aws.until(|aws| aws.count("DescribeTasks") > before + 6).await;
-    ecs.aws.finish(&arn, 0);
-    assert_eq!(ecs.settled().await, ["SUCCEEDED"]);
+    ecs.succeeds(&arn).await;
     ecs.stop(dispatcher).await;
 }
 
@@ -44,9 +38,7 @@ async fn a_task_that_aws_has_forgotten_is_lost_and_its_job_tried_again() {
     let mut ecs = Ecs::new().await;
     ecs.timing.appears_within = Duration::ZERO;
     let dispatcher = ecs.dispatcher().await;
-    ecs.insert().await;
-    let arn = ecs.task(0).await;
-    ecs.begun(&arn).await;
+    let arn = ecs.running().await;
     dispatcher.abandon();
     ecs.aws.finish(&arn, 0);
     ecs.aws.advance(Duration::from_mins(61));
@@ -63,9 +55,7 @@ async fn what_the_row_says_outweighs_a_task_that_aws_has_forgotten() {
     let mut ecs = Ecs::new().await;
     ecs.timing.appears_within = Duration::ZERO;
     let dispatcher = ecs.dispatcher().await;
-    ecs.insert().await;
-    let arn = ecs.task(0).await;
-    ecs.begun(&arn).await;
+    let arn = ecs.running().await;
     let token = ecs.aws.task(&arn).environment("ROWCALL_TOKEN").unwrap().to_owned();
     ecs.db.client.execute("select rowcall.task_succeed($1, '{\"rows\": 5}')", &[&token]).await.unwrap();
     dispatcher.abandon();
@@ -145,12 +135,9 @@ async fn while_aws_cannot_be_asked_no_task_is_taken_for_one_that_never_started()
     ecs.parameters_with("", (", launch_timeout", ", '1 second'")).await;
     ecs.aws.script("DescribeTasks", std::iter::repeat_n(Fault::server_error(), 60));
     let dispatcher = ecs.dispatcher().await;
-    ecs.insert().await;
-    let arn = ecs.task(0).await;
-    ecs.begun(&arn).await;
+    let arn = ecs.running().await;
     assert_eq!(ecs.aws.count("StopTask"), 0);
-    ecs.aws.finish(&arn, 0);
-    assert_eq!(ecs.settled().await, ["SUCCEEDED"]);
+    ecs.succeeds(&arn).await;
     ecs.stop(dispatcher).await;
 }
 
@@ -158,9 +145,7 @@ async fn while_aws_cannot_be_asked_no_task_is_taken_for_one_that_never_started()
 async fn cancelling_a_job_stops_its_task_with_the_reason_however_often_that_takes() {
     let ecs = Ecs::new().await;
     let dispatcher = ecs.dispatcher().await;
-    ecs.insert().await;
-    let arn = ecs.task(0).await;
-    ecs.begun(&arn).await;
+    ecs.running().await;
     ecs.aws.script("StopTask", [Fault::throttled(), Fault::server_error(), Fault::DoneThenReset]);
     ecs.db.run("select rowcall.cancel(id, 'changed my mind') from rowcall.jobs").await;
     assert_eq!(ecs.settled().await, ["CANCELLED: changed my mind"]);
@@ -180,9 +165,7 @@ async fn an_event_is_a_hint_to_look_now() {
     let dispatcher = ecs.dispatcher().await;
     // The one search for tasks that are nobody's, which describes what it finds, is over.
     ecs.aws.until(|aws| aws.count("ListTasks") > 0).await;
-    ecs.insert().await;
-    let arn = ecs.task(0).await;
-    ecs.begun(&arn).await;
+    let arn = ecs.running().await;
     ecs.aws.finish(&arn, 0);
     let event = |arn: &str, version: u32| json!({"source": "aws.ecs", "version": "0", "detail": {"taskArn": arn, "version": version}});
     for event in
@@ -220,9 +203,7 @@ async fn a_thousand_tasks_cost_ten_calls_a_sweep() {
 async fn a_task_that_has_reported_and_left_is_not_stopped_while_ecs_clears_up_after_it() {
     let ecs = Ecs::new().await;
     let dispatcher = ecs.dispatcher().await;
-    ecs.insert().await;
-    let arn = ecs.task(0).await;
-    ecs.begun(&arn).await;
+    let arn = ecs.running().await;
     let token = ecs.aws.task(&arn).environment("ROWCALL_TOKEN").unwrap().to_owned();
     ecs.aws.advance_task(&arn, "DEPROVISIONING");
     let before = ecs.aws.count("DescribeTasks");
@@ -234,8 +215,7 @@ async fn a_task_that_has_reported_and_left_is_not_stopped_while_ecs_clears_up_af
         let before = ecs.aws.count("DescribeTasks");
         ecs.aws.until(|aws| aws.count("DescribeTasks") > before).await;
     }
-    ecs.aws.finish(&arn, 0);
-    assert_eq!(ecs.settled().await, ["SUCCEEDED"]);
+    ecs.succeeds(&arn).await;
     assert_eq!(ecs.aws.count("StopTask"), 0);
     ecs.stop(dispatcher).await;
 }

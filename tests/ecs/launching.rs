@@ -17,8 +17,7 @@ async fn the_row_and_its_attempt_show_the_task_at_once_and_then_its_end() {
     let arn = ecs.task(0).await;
     ecs.db.until(&format!("exists (select from rowcall.attempts where external_id = '{arn}')")).await;
     ecs.begun(&arn).await;
-    ecs.aws.finish(&arn, 0);
-    assert_eq!(ecs.settled().await, ["SUCCEEDED"]);
+    ecs.succeeds(&arn).await;
     let task = ecs.aws.task(&arn);
     let key: String = ecs.db.one("select launch_key from rowcall.attempts").await;
     assert_eq!((task.started_by.as_str(), task.client_token.as_str()), (key.as_str(), key.as_str()));
@@ -83,11 +82,8 @@ async fn one_launch(faults: Vec<Fault>, calls: usize) {
     ecs.settings.aws.call_timeout = Duration::from_millis(500);
     let dispatcher = ecs.dispatcher().await;
     ecs.aws.script("RunTask", faults);
-    ecs.insert().await;
-    let arn = ecs.task(0).await;
-    ecs.begun(&arn).await;
-    ecs.aws.finish(&arn, 0);
-    assert_eq!(ecs.settled().await, ["SUCCEEDED"]);
+    let arn = ecs.running().await;
+    ecs.succeeds(&arn).await;
     assert_eq!((ecs.attempts().await, ecs.tasks()), (1, 1), "{}", ecs.aws.picture());
     let (_, times) = ecs.aws.repeated(&ecs.aws.task(&arn).client_token);
     assert_eq!((ecs.aws.count("RunTask"), times), (calls, calls));
@@ -128,11 +124,8 @@ async fn failures_with_a_task_all_the_same_adopt_that_task() {
         let ecs = Ecs::new().await;
         let dispatcher = ecs.dispatcher().await;
         ecs.aws.script("RunTask", [Fault::failures_but("RESOURCE:MEMORY", ghost)]);
-        ecs.insert().await;
-        let arn = ecs.task(0).await;
-        ecs.begun(&arn).await;
-        ecs.aws.finish(&arn, 0);
-        assert_eq!(ecs.settled().await, ["SUCCEEDED"]);
+        let arn = ecs.running().await;
+        ecs.succeeds(&arn).await;
         assert_eq!((ecs.attempts().await, ecs.tasks(), ecs.aws.count("RunTask")), (1, 1, 1), "{ghost:?}");
         ecs.stop(dispatcher).await;
     }
@@ -144,11 +137,8 @@ async fn a_refusal_after_an_unanswered_launch_adopts_what_that_started() {
     let dispatcher = ecs.dispatcher().await;
     let inactive = Fault::error(400, "ClientException", "TaskDefinition is inactive");
     ecs.aws.script("RunTask", [Fault::DoneThenReset, inactive]);
-    ecs.insert().await;
-    let arn = ecs.task(0).await;
-    ecs.begun(&arn).await;
-    ecs.aws.finish(&arn, 0);
-    assert_eq!(ecs.settled().await, ["SUCCEEDED"]);
+    let arn = ecs.running().await;
+    ecs.succeeds(&arn).await;
     assert_eq!((ecs.attempts().await, ecs.tasks()), (1, 1));
     ecs.stop(dispatcher).await;
 }
@@ -185,8 +175,7 @@ async fn a_launch_that_looks_different_by_now_adopts_what_the_first_call_started
     ecs.aws.define("file-loader", json!({"containerDefinitions": [{"name": "renamed"}]}));
     let next = ecs.dispatcher().await;
     ecs.begun(&arn).await;
-    ecs.aws.finish(&arn, 0);
-    assert_eq!(ecs.settled().await, ["SUCCEEDED"]);
+    ecs.succeeds(&arn).await;
     assert_eq!((ecs.attempts().await, ecs.tasks(), ecs.aws.count("RunTask")), (1, 1, 2));
     ecs.stop(next).await;
 }
@@ -207,8 +196,7 @@ async fn a_token_that_may_have_expired_is_not_used_again() {
     long_ago(&ecs, 51).await;
     let next = ecs.dispatcher().await;
     ecs.begun(&arn).await;
-    ecs.aws.finish(&arn, 0);
-    assert_eq!(ecs.settled().await, ["SUCCEEDED"]);
+    ecs.succeeds(&arn).await;
     assert_eq!((ecs.attempts().await, ecs.tasks(), ecs.aws.count("RunTask")), (1, 1, 1));
     ecs.stop(next).await;
 }
@@ -279,8 +267,7 @@ async fn a_definition_that_no_longer_fits_does_not_hide_what_the_first_call_star
     ecs.aws.define("file-loader", json!({"containerDefinitions": [{"name": "a"}, {"name": "b"}]}));
     let next = ecs.dispatcher().await;
     ecs.begun(&arn).await;
-    ecs.aws.finish(&arn, 0);
-    assert_eq!(ecs.settled().await, ["SUCCEEDED"]);
+    ecs.succeeds(&arn).await;
     assert_eq!((ecs.attempts().await, ecs.tasks(), ecs.aws.count("RunTask")), (1, 1, 1));
     ecs.stop(next).await;
 }
@@ -294,11 +281,8 @@ async fn credentials_that_expire_after_an_unanswered_launch_start_nothing_new() 
     };
     ecs.aws.script("RunTask", [Fault::DoneThenReset, expired(), expired()]);
     ecs.aws.script("ListTasks", [Fault::None, expired(), expired()]);
-    ecs.insert().await;
-    let arn = ecs.task(0).await;
-    ecs.begun(&arn).await;
-    ecs.aws.finish(&arn, 0);
-    assert_eq!(ecs.settled().await, ["SUCCEEDED"]);
+    let arn = ecs.running().await;
+    ecs.succeeds(&arn).await;
     assert_eq!((ecs.attempts().await, ecs.tasks()), (1, 1));
     ecs.stop(dispatcher).await;
 }
@@ -311,8 +295,7 @@ async fn what_was_accepted_a_moment_ago_may_not_be_listed_yet() {
     ecs.aws.script("RunTask", [Fault::error(400, "ClientException", "TaskDefinition is inactive")]);
     let next = ecs.dispatcher().await;
     ecs.begun(&arn).await;
-    ecs.aws.finish(&arn, 0);
-    assert_eq!(ecs.settled().await, ["SUCCEEDED"]);
+    ecs.succeeds(&arn).await;
     assert_eq!((ecs.attempts().await, ecs.tasks()), (1, 1));
     ecs.stop(next).await;
 }

@@ -8,9 +8,7 @@ async fn a_task_that_appears_long_after_its_launch_was_refused_is_stopped() {
     let ecs = Ecs::new().await;
     let dispatcher = ecs.dispatcher().await;
     ecs.aws.script("RunTask", [Fault::failures_but("RESOURCE:ENI", Ghost::WhenTold)]);
-    ecs.insert().await;
-    let arn = ecs.task(0).await;
-    ecs.begun(&arn).await;
+    let arn = ecs.running().await;
     ecs.aws.let_ghosts_appear();
     let ghost = ecs.task(1).await;
     ecs.aws.until(|aws| aws.count("StopTask") == 1).await;
@@ -19,8 +17,7 @@ async fn a_task_that_appears_long_after_its_launch_was_refused_is_stopped() {
         (stop["task"].as_str(), stop["reason"].as_str()),
         (Some(ghost.as_str()), Some("Rowcall: its attempt is over"))
     );
-    ecs.aws.finish(&arn, 0);
-    assert_eq!(ecs.settled().await, ["SUCCEEDED"]);
+    ecs.succeeds(&arn).await;
     assert_eq!(ecs.aws.count("StopTask"), 1);
     ecs.stop(dispatcher).await;
 }
@@ -29,9 +26,7 @@ async fn a_task_that_appears_long_after_its_launch_was_refused_is_stopped() {
 async fn only_tasks_whose_attempt_is_known_to_be_over_are_stopped() {
     let ecs = Ecs::new().await;
     let dispatcher = ecs.dispatcher().await;
-    ecs.insert().await;
-    let arn = ecs.task(0).await;
-    ecs.begun(&arn).await;
+    let arn = ecs.running().await;
     let key = ecs.aws.task(&arn).started_by;
     let (prefix, _) = key.rsplit_once('-').unwrap();
     let launch = |started_by: &str| {
@@ -69,9 +64,7 @@ async fn on_request_orphans_are_only_reported() {
     ecs.settings.runners.ecs.stop_orphans = false;
     let dispatcher = ecs.dispatcher().await;
     ecs.aws.script("RunTask", [Fault::failures_but("AGENT", Ghost::WhenTold)]);
-    ecs.insert().await;
-    let arn = ecs.task(0).await;
-    ecs.begun(&arn).await;
+    ecs.running().await;
     ecs.aws.let_ghosts_appear();
     ecs.task(1).await;
     let before = ecs.aws.count("ListTasks");

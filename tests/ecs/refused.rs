@@ -11,11 +11,8 @@ async fn passes(fault: Fault) {
     ecs.parameters_with("", (", max_attempts", ", 1")).await;
     let dispatcher = ecs.dispatcher().await;
     ecs.aws.script("RunTask", [fault]);
-    ecs.insert().await;
-    let arn = ecs.task(0).await;
-    ecs.begun(&arn).await;
-    ecs.aws.finish(&arn, 0);
-    assert_eq!(ecs.settled().await, ["SUCCEEDED"]);
+    let arn = ecs.running().await;
+    ecs.succeeds(&arn).await;
     assert_eq!((ecs.attempts().await, ecs.tasks(), ecs.aws.count("RunTask")), (2, 1, 2));
     let tokens: Vec<_> =
         ecs.aws.calls("RunTask").iter().map(|call| call.json()["clientToken"].clone()).collect();
@@ -129,11 +126,8 @@ async fn an_unknown_definition_fails_the_row_and_a_busy_reader_does_not() {
     let ecs = Ecs::new().await;
     let dispatcher = ecs.dispatcher().await;
     ecs.aws.script("DescribeTaskDefinition", [Fault::throttled(), Fault::server_error(), Fault::Reset]);
-    ecs.insert().await;
-    let arn = ecs.task(0).await;
-    ecs.begun(&arn).await;
-    ecs.aws.finish(&arn, 0);
-    assert_eq!(ecs.settled().await, ["SUCCEEDED"]);
+    let arn = ecs.running().await;
+    ecs.succeeds(&arn).await;
     ecs.db.run("update rowcall.parameters set target = 'file-loader-of-tomorrow'").await;
     ecs.insert().await;
     let settled = ecs.settled().await;

@@ -9,28 +9,33 @@ use crate::runners::aws::fault;
 /// Lines asked for; the limit in bytes cuts what is too much.
 const LINES: i32 = 500;
 
+/// A log that is empty so often stays empty.
+const EMPTY_LOOKS: u32 = 4;
+
 /// A log that does not answer must not hold up the end of a task.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The end of a log, up to `limit` bytes. None if there is no log, or if it cannot be read; the reason is then in
 /// our own log. A log arrives a little after its task has ended, and not at once, so it is read until two looks see
-/// the same.
+/// the same; one in which there is nothing yet is looked at more often.
 pub async fn tail(region: &Region, place: &LogPlace, limit: usize, delay: Duration) -> Option<String> {
     let stream = place.stream.as_deref()?;
     let mut latest = None;
     let reading = async {
+        let mut empty_looks = 0;
         loop {
-            let read = read(region, &place.group, stream, limit).await;
-            if latest.is_some() && Some(&read) == latest.as_ref() {
+            let read = read(region, &place.group, stream, limit).await.filter(|text| !text.is_empty());
+            empty_looks += u32::from(read.is_none());
+            if empty_looks >= EMPTY_LOOKS || read.is_some() && read == latest {
                 return;
             }
-            latest = Some(read);
+            latest = read;
             tokio::time::sleep(delay).await;
         }
     };
     // What there is by then is better than nothing.
     let _ = tokio::time::timeout(PATIENCE, reading).await;
-    latest.flatten().filter(|text| !text.is_empty())
+    latest
 }
 
 async fn read(region: &Region, group: &str, stream: &str, limit: usize) -> Option<String> {
