@@ -1,10 +1,12 @@
-"""ministack, put right in the two places where the tests need what AWS documents and it does otherwise.
+"""ministack, put right in the three places where the tests need what AWS documents and it does otherwise.
 
 - RunTask with a clientToken that was used before answers with the first call's result, or with a
   ConflictException that names its tasks if anything else in the request differs. (ministack starts another task.)
 - StopTask answers at once. The task is STOPPED when its containers have ended, with the exit codes they ended
   with, after the stopTimeout of the task definition. (ministack says STOPPED with exit code 0, then stops them, and
   answers after that.)
+- All that a container has written reaches its log. (ministack follows the output, and now and then misses what
+  comes last without a line's end.)
 
 Arguments and environment are ministack's own.
 """
@@ -80,10 +82,33 @@ def mark_stopped_as_asked(task_arn, task, reason, stop_code, exit_code=None):
     return mark_stopped(task_arn, task, reason, stop_code, exit_code)
 
 
+def forward_everything(container, config, account_id, region):
+    with ecs.request_scope(account_id, region):
+        if not ecs._ensure_awslogs_stream(config):
+            return
+        followed = b""
+        try:
+            for chunk in container.logs(stream=True, follow=True, stdout=True, stderr=True):
+                followed += chunk
+                emit(config, chunk)
+            whole = container.logs(stdout=True, stderr=True)
+            if whole.startswith(followed):
+                emit(config, whole[len(followed):])
+        except (NotFound, APIError):
+            # Removed from behind; there is no more to read.
+            pass
+
+
+def emit(config, written):
+    for line in written.decode("utf-8", errors="replace").splitlines():
+        ecs._emit_awslogs_event(config, line)
+
+
 def answer_with(task):
     return ecs.json_response({"task": {**ecs._sanitize(task), "desiredStatus": "STOPPED"}})
 
 
 ecs._ACTION_MAP |= {"RunTask": run_task_once, "StopTask": stop_task_in_its_time}
 ecs._mark_task_stopped = mark_stopped_as_asked
+ecs._forward_awslogs = forward_everything
 main()
