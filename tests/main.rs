@@ -22,6 +22,7 @@ mod neighbours;
 mod parameters;
 mod parameters_settings;
 mod process_runner;
+mod roles;
 mod serve_command;
 mod several_dispatchers;
 mod sleeping;

@@ -1,6 +1,6 @@
 //! The schema: applied once, by anybody who may create it, taken away without a trace.
 
-use crate::support::{Running, TestDatabase, settings};
+use crate::support::{Running, TestDatabase, settings, settings_as_owner};
 use rowcall::database::{Database, SchemaError, check_schema, migrate, migrate_down, migration_status, plan};
 use rowcall::dispatcher::DispatcherError;
 use rowcall::job::End;
@@ -149,7 +149,7 @@ async fn a_role_that_may_only_create_in_the_database_can_migrate_and_serve() {
     tokio::spawn(connection);
     migrate(&mut client).await.unwrap();
     db.run(include_str!("support/changed.sql")).await;
-    let mut running = Running::with(settings(&url), std::sync::Arc::default()).await;
+    let mut running = Running::with(settings_as_owner(&url), std::sync::Arc::default()).await;
     client
         .batch_execute(
             "insert into rowcall.parameters (name, on_status, runner, target) values ('loader', 'REGISTERED', 'docker', 'x');

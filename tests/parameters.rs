@@ -119,7 +119,7 @@ async fn max_running_holds_across_dispatchers() {
     let db = TestDatabase::new().await;
     db.task("loader", "REGISTERED", ("max_running", "3")).await;
     // Counted where it cannot be missed: after every statement that changes jobs.
-    db.run("create table public.highest (running bigint);
+    db.run("create table public.highest (running bigint); grant all on public.highest to public;
             create function public.count_running() returns trigger language plpgsql as
             $$ begin insert into public.highest select count(*) from rowcall.jobs where state = 'running'; return null; end $$;
             create trigger count_running after update on rowcall.jobs for each statement execute function public.count_running()").await;

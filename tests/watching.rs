@@ -1,6 +1,6 @@
 //! `rowcall.watch` and `rowcall.unwatch`: what they refuse, and what they leave behind.
 
-use crate::support::{Running, TestDatabase};
+use crate::support::{ADMIN, Running, TestDatabase};
 use rowcall::database::migrate;
 use rowcall::job::End;
 
@@ -129,21 +129,22 @@ async fn files_once_unwatched_stays_so_after_a_migration() {
 }
 
 #[tokio::test]
-async fn only_the_owner_of_the_schema_watches_and_is_told_what_it_needs() {
+async fn watching_takes_the_right_to_hand_over_the_table() {
     let db = TestDatabase::new().await;
-    let role = format!("stranger_{}", db.one::<String>("select current_database()::text").await);
-    db.run(&format!(
-        "create role {role}; grant usage on schema rowcall to {role}; grant create on schema public to {role};
-         grant select on rowcall.source_tables to {role};
-         set role {role}; create table theirs (id int primary key, status text)"
-    ))
-    .await;
-    let refused = db.refused("select rowcall.watch('theirs')").await;
-    assert!(
-        refused.contains("42501") && refused.contains("GRANT SELECT, UPDATE, TRIGGER ON public.theirs"),
-        "{refused}"
-    );
-    db.run(&format!("reset role; drop table theirs; drop owned by {role}; drop role {role}")).await;
+    db.run("create table theirs (id int primary key, status text)").await;
+    let admin = db.connect_as(ADMIN).await;
+    let watch = "select rowcall.watch('theirs')";
+    let error = admin.batch_execute(watch).await.unwrap_err();
+    let error = error.as_db_error().unwrap();
+    let hint = error.hint().unwrap();
+    assert_eq!(error.code().code(), "42501");
+    assert!(hint.contains("GRANT SELECT, UPDATE, TRIGGER ON public.theirs TO rowcall_owner"), "{hint}");
+    // Its owner hands it over; an admin may watch what Rowcall may use.
+    db.run("grant select, update, trigger on theirs to rowcall_owner").await;
+    admin.batch_execute(watch).await.unwrap();
+    db.task("load", "REGISTERED", ("source_table, result_column", "'theirs', null")).await;
+    db.run("insert into theirs values (1, 'REGISTERED')").await;
+    assert_eq!(db.jobs("load").await, 1);
 }
 
 #[tokio::test]

@@ -27,8 +27,7 @@ pub async fn prepare(
     let password: String = (0..32).map(|_| rand::random_range('a'..='z')).collect();
     client
         .batch_execute(&format!(
-            "create role demo_task login password '{password}';
-             grant usage on schema rowcall to demo_task;
+            "create role demo_task login password '{password}' in role rowcall_task;
              grant usage, create on schema public to demo_task;"
         ))
         .await?;

@@ -3,7 +3,7 @@
 -- the job until the writer has committed, so that it cannot run with the row as it was before.
 create or replace function rowcall.ask_again_sql() returns text
 language sql immutable
-set search_path = pg_catalog
+set search_path = pg_catalog, pg_temp
 as $$
     select $sql$
         on conflict on constraint one_job_per_task_and_row do update

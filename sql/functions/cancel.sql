@@ -1,8 +1,8 @@
 -- Cancels a job: one that waits ends at once, and its row is left as it is; a running one is stopped by its
 -- dispatcher, and its row gets status_failed with the reason. Returns whether there was such a job.
 create or replace function rowcall.cancel(job bigint, reason text default 'cancelled') returns boolean
-language plpgsql
-set search_path = pg_catalog
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
 as $$
 declare
     mine rowcall.jobs;

@@ -2,7 +2,7 @@
 -- share a channel, which costs a wake-up and loses nothing.
 create or replace function rowcall.channel(status text) returns text
 language sql immutable parallel safe
-set search_path = pg_catalog
+set search_path = pg_catalog, pg_temp
 as $$
     select 'rowcall_' || left(trim(both '_' from regexp_replace(lower(status), '[^a-z0-9]+', '_', 'g')), 50)
 $$;

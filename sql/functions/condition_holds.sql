@@ -3,7 +3,7 @@
 -- The _tz form, because the plain one raises where a time with a zone meets one without.
 create or replace function rowcall.condition_holds(row_data jsonb, condition jsonpath) returns boolean
 language sql stable parallel safe
-set search_path = pg_catalog
+set search_path = pg_catalog, pg_temp
 as $$
     select coalesce(
         pg_catalog.jsonb_path_query_first_tz(row_data, condition, '{}', true) not in ('false'::jsonb, 'null'::jsonb),

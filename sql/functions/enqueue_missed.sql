@@ -1,8 +1,8 @@
 -- Makes the jobs for the rows that a trigger noted as missed, and forgets the notes. A table that still
 -- cannot be read keeps its notes for the next time. Returns the number of notes dealt with.
 create or replace function rowcall.enqueue_missed() returns bigint
-language plpgsql
-set search_path = pg_catalog
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
 as $$
 declare
     missed record;

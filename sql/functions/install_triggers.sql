@@ -6,7 +6,7 @@
 -- nothing else; whatever goes wrong is noted in rowcall.missed_rows and never reaches the user.
 create or replace function rowcall.install_triggers(source regclass) returns void
 language plpgsql
-set search_path = pg_catalog
+set search_path = pg_catalog, pg_temp
 as $install$
 declare
     entry rowcall.source_tables := rowcall.source_of(source);

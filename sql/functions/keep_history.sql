@@ -1,8 +1,8 @@
 -- Makes the partitions of history for today and the coming days, and drops those older than the given age,
 -- and the attempts of that age with them.
 create or replace function rowcall.keep_history(keep interval, days_ahead int default 3) returns void
-language plpgsql
-set search_path = pg_catalog set timezone = 'UTC'
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp set timezone = 'UTC'
 -- A long reader of the history (a dump, a report) must not make all settling wait behind us: the next round will do.
 set lock_timeout = '200ms'
 as $$
@@ -11,9 +11,11 @@ declare
     old regclass;
 begin
     -- One dispatcher at a time; the others have nothing to add.
-    if not pg_try_advisory_xact_lock(hashtext('rowcall.keep_history')) then
+    begin
+        lock table rowcall.history_turn in exclusive mode nowait;
+    exception when lock_not_available then
         return;
-    end if;
+    end;
     for day in select generate_series(current_date, current_date + days_ahead, interval '1 day')::date loop
         if to_regclass(format('rowcall.history_%s', to_char(day, 'YYYYMMDD'))) is null
            and not exists (select from rowcall.history_default where settled >= day and settled < day + 1) then

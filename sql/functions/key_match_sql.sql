@@ -3,7 +3,7 @@
 create or replace function rowcall.key_match_sql(source rowcall.source_tables, alias text, key_expression text)
 returns text
 language sql stable
-set search_path = pg_catalog
+set search_path = pg_catalog, pg_temp
 as $$
     select string_agg(
         format('%s.%I = (%s->>%L)::%s', alias, key_column, key_expression, key_column, key_type), ' and '

@@ -2,7 +2,7 @@
 -- jsonb_build_object('id', n.id). A numeric goes in as text, since readers of JSON round large numbers.
 create or replace function rowcall.key_sql(source rowcall.source_tables, alias text) returns text
 language sql stable
-set search_path = pg_catalog
+set search_path = pg_catalog, pg_temp
 as $$
     select 'pg_catalog.jsonb_build_object('
         || string_agg(format(

@@ -4,7 +4,7 @@
 -- Returns how many jobs were dropped.
 create or replace function rowcall.new_identity() returns bigint
 language plpgsql
-set search_path = pg_catalog
+set search_path = pg_catalog, pg_temp
 as $$
 declare
     dropped bigint;
@@ -23,4 +23,3 @@ begin
     return dropped;
 end
 $$;
-revoke all on function rowcall.new_identity() from public;

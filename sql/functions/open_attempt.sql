@@ -21,4 +21,3 @@ begin
     return attempt;
 end
 $$;
-revoke all on function rowcall.open_attempt(text) from public;

@@ -11,7 +11,6 @@ begin
     return null;
 end
 $$;
-revoke all on function rowcall.parameters_changed() from public;
 drop trigger if exists parameters_changed on rowcall.parameters;
 create trigger parameters_changed after insert or update or delete on rowcall.parameters
     for each row execute function rowcall.parameters_changed();

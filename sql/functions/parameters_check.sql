@@ -53,7 +53,6 @@ begin
     return new;
 end
 $$;
-revoke all on function rowcall.parameters_check() from public;
 drop trigger if exists parameters_check on rowcall.parameters;
 create trigger parameters_check before insert or update on rowcall.parameters
     for each row execute function rowcall.parameters_check();

@@ -50,7 +50,6 @@ begin
     return new;
 end
 $$;
-revoke all on function rowcall.parameters_check_settings() from public;
 -- Triggers fire in the order of their names: the form of the columns is checked before this.
 drop trigger if exists parameters_check_settings on rowcall.parameters;
 create trigger parameters_check_settings before insert or update on rowcall.parameters

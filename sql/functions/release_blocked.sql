@@ -1,7 +1,7 @@
 -- Gives blocked jobs another try: those of the named tasks, or all.
 create or replace function rowcall.release_blocked(tasks text[] default null) returns bigint
-language sql
-set search_path = pg_catalog
+language sql security definer
+set search_path = pg_catalog, pg_temp
 as $$
     with held as (
         select id from rowcall.jobs

@@ -3,8 +3,8 @@
 -- a task and has neither a job nor a past run of it; what ran before is not run again by a rescan.
 -- Returns the number of jobs made.
 create or replace function rowcall.rescan(source regclass, keys jsonb[] default null) returns bigint
-language plpgsql
-set search_path = pg_catalog
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
 -- As for the triggers: the text of a key must not depend on the caller's settings.
 set timezone = 'UTC' set intervalstyle = 'postgres' set bytea_output = 'hex' set extra_float_digits = 1
 as $$

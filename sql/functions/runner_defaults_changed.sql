@@ -9,7 +9,6 @@ begin
     return null;
 end
 $$;
-revoke all on function rowcall.runner_defaults_changed() from public;
 drop trigger if exists runner_defaults_changed on rowcall.runner_defaults;
 create trigger runner_defaults_changed after insert or update or delete on rowcall.runner_defaults
     for each row execute function rowcall.runner_defaults_changed();

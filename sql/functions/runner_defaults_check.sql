@@ -15,7 +15,6 @@ begin
     return new;
 end
 $$;
-revoke all on function rowcall.runner_defaults_check() from public;
 drop trigger if exists runner_defaults_check on rowcall.runner_defaults;
 create trigger runner_defaults_check before insert or update on rowcall.runner_defaults
     for each row execute function rowcall.runner_defaults_check();

@@ -2,7 +2,7 @@
 create or replace function rowcall.setting_fits(form text, minimum bigint, maximum bigint, pattern text, value jsonb)
 returns boolean
 language plpgsql immutable parallel safe
-set search_path = pg_catalog
+set search_path = pg_catalog, pg_temp
 as $$
 declare
     kind text := jsonb_typeof(value);
@@ -29,4 +29,3 @@ begin
     end case;
 end
 $$;
-revoke all on function rowcall.setting_fits(text, bigint, bigint, text, jsonb) from public;

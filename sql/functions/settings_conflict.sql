@@ -2,7 +2,7 @@
 -- They come without nulls; what a wrong one among them means is not said here.
 create or replace function rowcall.settings_conflict(runner text, settings jsonb, out error text, out hint text)
 language plpgsql immutable parallel safe
-set search_path = pg_catalog
+set search_path = pg_catalog, pg_temp
 as $$
 declare
     strategy jsonb := settings -> 'capacity_provider_strategy';
@@ -26,4 +26,3 @@ begin
     end if;
 end
 $$;
-revoke all on function rowcall.settings_conflict(text, jsonb) from public;

@@ -2,7 +2,7 @@
 -- what is absent is no error here: defaults may bring it, even later.
 create or replace function rowcall.settings_error(runner text, settings jsonb, out error text, out hint text)
 language plpgsql stable
-set search_path = pg_catalog
+set search_path = pg_catalog, pg_temp
 as $$
 declare
     keys text[] := array(select k.key from rowcall.settings_keys() k where k.runner = settings_error.runner);
@@ -67,4 +67,3 @@ begin
     select t.error, t.hint into error, hint from rowcall.settings_conflict(runner, settings) t;
 end
 $$;
-revoke all on function rowcall.settings_error(text, jsonb) from public;

@@ -6,7 +6,7 @@ create or replace function rowcall.settings_keys()
 returns table (runner text, key text, needed boolean, form text, minimum bigint, maximum bigint, pattern text,
                allowed text, help text)
 language sql immutable parallel safe
-set search_path = pg_catalog
+set search_path = pg_catalog, pg_temp
 as $$
 values
 ('ecs', 'cluster', true, 'text', 1::bigint, null::bigint, '^(arn:.*|[A-Za-z0-9_-]{1,255})$',
@@ -74,4 +74,3 @@ values
 ('lambda', 'payload', false, 'object', null, null, null, 'an object', 'merged into the event; its member rowcall is taken'),
 ('lambda', 'log', false, 'boolean', null, null, null, 'true or false', 'keep the end of the function''s log; true if absent')
 $$;
-revoke all on function rowcall.settings_keys() from public;

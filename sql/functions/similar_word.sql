@@ -2,7 +2,7 @@
 -- or exchanged with their neighbour. (The extension fuzzystrmatch has no exchange, and may not be there.)
 create or replace function rowcall.similar_word(typed text, words text[]) returns text
 language plpgsql immutable parallel safe
-set search_path = pg_catalog
+set search_path = pg_catalog, pg_temp
 as $$
 declare
     word text;
@@ -42,4 +42,3 @@ begin
     return best;
 end
 $$;
-revoke all on function rowcall.similar_word(text, text[]) from public;

@@ -1,7 +1,7 @@
 -- The registry entry of a source table, or an error that says what to do.
 create or replace function rowcall.source_of(source regclass) returns rowcall.source_tables
 language plpgsql stable
-set search_path = pg_catalog
+set search_path = pg_catalog, pg_temp
 as $$
 declare
     entry rowcall.source_tables;

@@ -2,8 +2,8 @@
 -- returns nothing; a table that cannot be read returns one row that says so ("locked" if it only takes time).
 create or replace function rowcall.source_rows(source regclass, keys jsonb[])
 returns table (row_key jsonb, status text, row_data jsonb, error text)
-language plpgsql stable
-set search_path = pg_catalog
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
 as $$
 declare
     entry rowcall.source_tables;

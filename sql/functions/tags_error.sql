@@ -2,7 +2,7 @@
 -- left to those who know.
 create or replace function rowcall.tags_error(tags jsonb, maximum bigint) returns text
 language sql immutable parallel safe
-set search_path = pg_catalog
+set search_path = pg_catalog, pg_temp
 as $$
     select coalesce(
         (select format('settings.tags must be %s at most, beside those of Rowcall', maximum)
@@ -19,4 +19,3 @@ as $$
          end) e(wrong)
          where wrong is not null order by t.key limit 1))
 $$;
-revoke all on function rowcall.tags_error(jsonb, bigint) from public;

@@ -1,7 +1,7 @@
 -- What is wrong with the form of a target, or null.
 create or replace function rowcall.target_error(runner text, target text) returns text
 language sql immutable parallel safe
-set search_path = pg_catalog
+set search_path = pg_catalog, pg_temp
 as $$
     select case
         when runner = 'ecs' and target !~ '^([A-Za-z0-9_-]{1,255}(:[0-9]{1,10})?|arn:.*:task-definition/.*)$'
@@ -11,4 +11,3 @@ as $$
             then to_json(target) || ' is not a function: the form is name, name:qualifier, or an ARN of either'
     end
 $$;
-revoke all on function rowcall.target_error(text, text) from public;

@@ -1,6 +1,8 @@
 -- Admits the first executor of an attempt and hands it its work. Any later caller is told to leave; the
 -- same executor may ask again (its first answer may have been lost), which is why it can name itself.
-create or replace function rowcall.task_start(token text, executor text default null)
+-- An ECS task that knows its own ARN tells it, in case the answer to its launch was lost; what the dispatcher knows
+-- is not changed by that, nor is an ARN believed that is another's.
+create or replace function rowcall.task_start(token text, executor text default null, external_id text default null)
 returns table (job_id bigint, attempt int, task text, source_table text, row_key jsonb, row_data jsonb, "values" jsonb)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -13,7 +15,12 @@ begin
             using errcode = 'RC003', hint = 'One attempt has one executor. Stop, and change nothing.';
     end if;
     update rowcall.attempts a
-    set started = coalesce(a.started, clock_timestamp()), heartbeat = clock_timestamp(), executor = task_start.executor
+    set started = coalesce(a.started, clock_timestamp()), heartbeat = clock_timestamp(), executor = task_start.executor,
+        external_id = coalesce(a.external_id, case
+            when a.runner = 'ecs' and task_start.external_id ~ '^arn:aws[a-z-]*:ecs:[a-z0-9-]+:[0-9]+:task/[A-Za-z0-9_/-]+$'
+                 and not exists (select from rowcall.attempts other where other.ended is null
+                                 and other.external_id = task_start.external_id)
+            then task_start.external_id end)
     where a.id = mine.id;
     return query
     select mine.job_id, mine.number, mine.task,

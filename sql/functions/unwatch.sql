@@ -2,7 +2,7 @@
 -- as they will, and write nothing back.
 create or replace function rowcall.unwatch(source regclass) returns void
 language plpgsql
-set search_path = pg_catalog
+set search_path = pg_catalog, pg_temp
 as $$
 declare
     entry rowcall.source_tables := rowcall.source_of(source);
@@ -24,18 +24,6 @@ begin
                     member);
         end;
     end loop;
-    begin
-        execute format('drop function if exists rowcall.on_insert_%s()', entry.id);
-        execute format('drop function if exists rowcall.on_update_%s()', entry.id);
-    exception when dependent_objects_still_exist then
-        -- The triggers that stayed.
-    end;
-    delete from rowcall.source_tables where relation = source;
-    with ended as (
-        delete from rowcall.jobs j where j.source_table = source and j.state <> 'running' returning j.*
-    )
-    insert into rowcall.history (job_id, task, source_table, row_key, on_status, outcome, attempts, message, created)
-    select id, task, source_table, row_key, on_status, 'CANCELLED', attempts, 'the table is no longer watched', created
-    from ended;
+    perform rowcall.forget_source(source);
 end
 $$;

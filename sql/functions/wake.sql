@@ -10,7 +10,7 @@
 -- which refuses a transaction that has notified, needs that.
 create or replace function rowcall.wake(channels text[]) returns void
 language plpgsql
-set search_path = pg_catalog
+set search_path = pg_catalog, pg_temp
 as $$
 begin
     if current_setting('rowcall.notify', true) = 'off' then

@@ -1,61 +1,55 @@
--- Makes a table a source table: registers it and installs its triggers. Repeating it is safe, and takes up
--- a changed primary key and new partitions.
+-- Makes a table a source table: lets Rowcall's owner read it, write to it and put triggers on it, and registers it.
+-- Repeating it is safe, and takes up a changed primary key and new partitions.
+--
+-- It runs as its caller, who must be able to give these rights: whoever could not hand the table to Rowcall is not
+-- made able to by a right on this function.
 create or replace function rowcall.watch(source regclass, status_column text default 'status') returns void
 language plpgsql
-set search_path = pg_catalog
+set search_path = pg_catalog, pg_temp
 as $$
 declare
-    kind "char" := (select relkind from pg_class where oid = source);
-    keys text[];
-    types text[];
-    status_type text;
-    touch text;
     owner name := (select pg_get_userbyid(nspowner) from pg_namespace where nspname = 'rowcall');
+    home name := (select n.nspname from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = source);
+    place name;
+    member regclass;
 begin
-    -- The triggers run as who makes them, and only their owner can renew them in an upgrade.
-    if current_user <> owner then
-        raise exception 'rowcall.watch: only % can watch a table, not %', owner, current_user
+    begin
+        -- The table's own schema, and those of its columns' types: a status is cast to its type by name.
+        for place in
+            select nspname from pg_namespace where nspname = home or oid in (
+                select t.typnamespace from pg_attribute a join pg_type t on t.oid = a.atttypid
+                where a.attrelid = source and a.attnum > 0 and not a.attisdropped)
+        loop
+            if not has_schema_privilege(owner, place, 'usage') then
+                execute format('grant usage on schema %I to %I', place, owner);
+            end if;
+        end loop;
+        -- A trigger on a partition takes a right on the partition.
+        for member in
+            select source union select relid from pg_partition_tree(source)
+        loop
+            if not (has_table_privilege(owner, member, 'select') and has_table_privilege(owner, member, 'update')
+                    and has_table_privilege(owner, member, 'trigger')) then
+                execute format('grant select, update, trigger on table %s to %I', member, owner);
+            end if;
+        end loop;
+    exception when insufficient_privilege then
+        -- Not an error by itself; what is missing is found below.
+    end;
+    -- A grant by somebody without the right to grant is only warned of.
+    if not (has_schema_privilege(owner, home, 'usage') and has_table_privilege(owner, source, 'select')
+            and has_table_privilege(owner, source, 'update') and has_table_privilege(owner, source, 'trigger')) then
+        raise exception 'rowcall.watch: % may not select from, update and put triggers on %', owner, source
             using errcode = '42501',
-                  hint = format('As the owner of the table: GRANT SELECT, UPDATE, TRIGGER ON %1$s TO %2$I; (and USAGE on its '
-                      'schema). Then, as %2$s: SELECT rowcall.watch(%1$L);', source, owner);
+                  hint = format('As the owner of the table: GRANT USAGE ON SCHEMA %I TO %I; '
+                      'GRANT SELECT, UPDATE, TRIGGER ON %s TO %2$I;', home, owner, source);
     end if;
-    if kind not in ('r', 'p') then
-        raise exception 'rowcall.watch: % is not a table', source
-            using errcode = '42809', hint = 'Only ordinary and partitioned tables can be watched.';
+    -- A row that Rowcall cannot see would look like one that is gone.
+    if exists (select from pg_class where oid = source and relrowsecurity)
+       and not (select rolsuper or rolbypassrls from pg_roles where rolname = owner) then
+        raise warning 'rowcall.watch: % has row security: % sees only the rows that its policies let through', source, owner
+            using hint = format('CREATE POLICY rowcall ON %s TO %I USING (true);', source, owner);
     end if;
-
-    select array_agg(a.attname::text order by k.position),
-           array_agg(format_type(a.atttypid, a.atttypmod) order by k.position)
-    into keys, types
-    from pg_index i
-    cross join unnest(i.indkey::int2[]) with ordinality as k(attnum, position)
-    join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
-    where i.indrelid = source and i.indisprimary and k.position <= i.indnkeyatts; -- not the INCLUDE columns
-    if keys is null then
-        raise exception 'rowcall.watch: table % has no primary key', source
-            using errcode = '42P10', hint = 'A job finds its row by the primary key: add one first.';
-    end if;
-
-    -- Without its length: a cast to varchar(8) cuts a longer status short, an assignment refuses it.
-    select format_type(atttypid, -1) into status_type
-    from pg_attribute where attrelid = source and attname = status_column and attnum > 0 and not attisdropped;
-    if not found then
-        raise exception 'rowcall.watch: table % has no column %', source, quote_ident(status_column)
-            using errcode = '42703', hint = 'Name the status column: rowcall.watch(table, status_column).';
-    end if;
-
-    select attname into touch from pg_attribute
-    where attrelid = source and attname = 'last_update' and not attisdropped
-      and atttypid in ('timestamptz'::regtype, 'timestamp'::regtype);
-
-    insert into rowcall.source_tables as s (relation, key_columns, key_types, status_column, status_type, touch_column)
-    values (source, keys, types, watch.status_column, status_type, touch)
-    on conflict (relation) do update
-    set key_columns = excluded.key_columns, key_types = excluded.key_types,
-        status_column = excluded.status_column, status_type = excluded.status_type,
-        touch_column = excluded.touch_column;
-    perform rowcall.install_triggers(source);
-    update rowcall.jobs set state = 'pending', reason = null where source_table = source and state = 'blocked';
-    perform pg_notify('rowcall_control', '');
+    perform rowcall.register_source(source, status_column);
 end
 $$;

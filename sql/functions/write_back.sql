@@ -11,8 +11,8 @@ create or replace function rowcall.write_back(
     merges jsonb[],          -- merged into the result column, in place of our older message; null: leave it
     immediate boolean default true  -- deferred constraints are checked here, where their error has one row's name
 ) returns table (place int, state text, error text)
-language plpgsql
-set search_path = pg_catalog
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
 declare
@@ -70,7 +70,8 @@ begin
     -- Loops, not "return query": what that has returned stays returned when the statement's triggers fail.
     begin
         -- For the triggers of the table, which know nothing of our path. Not the caller's own: a task may be calling.
-        perform set_config('search_path', 'pg_catalog, public', true);
+        -- Its temporary tables come last: a name that a trigger leaves unqualified must not find one of them.
+        perform set_config('search_path', 'pg_catalog, public, pg_temp', true);
         for place, state, error in execute statement using keys, expected, statuses, merges loop
             return next;
         end loop;
@@ -82,7 +83,7 @@ begin
                 continue;
             end if;
             begin
-                perform set_config('search_path', 'pg_catalog, public', true);
+                perform set_config('search_path', 'pg_catalog, public, pg_temp', true);
                 for place, state, error in
                     execute statement using keys[i:i], expected[i:i], statuses[i:i], merges[i:i]
                 loop
@@ -100,7 +101,7 @@ begin
             end;
         end loop;
     end;
-    perform set_config('search_path', 'pg_catalog', true);
+    perform set_config('search_path', 'pg_catalog, pg_temp', true);
     perform set_config('rowcall.writing', '', true);
 end
 $$;

@@ -1,2 +1,2 @@
 -- A heartbeat.
-select rowcall.task_progress($1)
+select rowcall.task_progress($1, $2, $3)

@@ -1,2 +1,2 @@
 -- Admits this executor.
-select rowcall.task_start($1, $2)
+select job_id, attempt, task, source_table, row_key, row_data, "values" from rowcall.task_start($1, $2, $3)

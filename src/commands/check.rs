@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use clap::Args;
+use deadpool_postgres::GenericClient;
 use rowcall::database;
 use rowcall::parameters::{Task, unrendered};
 use rowcall::runners::{self, Runners};
@@ -16,6 +17,9 @@ pub struct Check {
     /// The tasks to check, enabled or not; without any, all that are enabled
     #[arg(value_name = "NAME")]
     names: Vec<String>,
+    /// Hold the rights in the schema rowcall against those documented (docs/roles.md), and name each difference
+    #[arg(long, conflicts_with = "names")]
+    grants: bool,
 }
 
 impl Check {
@@ -23,6 +27,9 @@ impl Check {
     pub async fn run(&self, settings: &Settings) -> anyhow::Result<()> {
         let client = database::Database::new(&settings.database)?.get().await?;
         database::check_schema(&client).await?;
+        if self.grants {
+            return check_grants(&client, settings).await;
+        }
         let tasks = self.wanted(database::load_parameters(&client).await?)?;
         if tasks.is_empty() {
             println!("nothing to check: no row of rowcall.parameters is enabled");
@@ -67,6 +74,23 @@ impl Check {
         tasks.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(tasks)
     }
+}
+
+/// Says of each difference what mends it.
+async fn check_grants(client: &impl GenericClient, settings: &Settings) -> anyhow::Result<()> {
+    let task_role = match settings.tasks.database_url.as_str() {
+        "" => None,
+        url => database::parse_url(url).context("tasks.database_url")?.get_user().map(str::to_owned),
+    };
+    let problems = database::grant_problems(client, task_role.as_deref()).await?;
+    for found in &problems {
+        println!("problem: {}\n    mend: {}", found.problem, found.fix);
+    }
+    if !problems.is_empty() {
+        bail!("{} differences between the rights in the schema and those documented", problems.len());
+    }
+    println!("the rights in the schema rowcall are as documented");
+    Ok(())
 }
 
 /// First by this daemon's own rules, then by the runner's word.

@@ -6,6 +6,8 @@ use rowcall::database;
 use rowcall::settings::Settings;
 
 /// What `rowcall migrate` is told.
+// Each is a flag of its own.
+#[allow(clippy::struct_excessive_bools)]
 #[derive(Args)]
 pub struct Migrate {
     /// Print the SQL that would run, and change nothing
@@ -17,6 +19,9 @@ pub struct Migrate {
     /// With --down-to 0: yes, drop rowcall.files and all its rows too
     #[arg(long, requires = "down_to")]
     force: bool,
+    /// Print the SQL with which a superuser makes Rowcall's roles, where this login may not; needs no database
+    #[arg(long, conflicts_with_all = ["dry_run", "down_to", "status"])]
+    print_roles: bool,
     /// Show which migrations are applied
     #[arg(long)]
     status: bool,
@@ -25,6 +30,10 @@ pub struct Migrate {
 impl Migrate {
     /// Does it.
     pub async fn run(&self, settings: &Settings) -> anyhow::Result<()> {
+        if self.print_roles {
+            print!("{}", database::roles_sql());
+            return Ok(());
+        }
         let mut client = super::connect(settings).await?;
         if self.status {
             for m in database::migration_status(&client).await? {

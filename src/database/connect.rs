@@ -34,7 +34,10 @@ impl DatabaseError {
 fn explain(error: &tokio_postgres::Error) -> String {
     match error.as_db_error() {
         Some(db) => {
-            let extra = [db.detail(), db.hint()].into_iter().flatten().collect::<Vec<_>>().join("; ");
+            let may_not = (db.code() == &tokio_postgres::error::SqlState::INSUFFICIENT_PRIVILEGE)
+                .then_some("`rowcall check --grants` names what is missing");
+            let extra =
+                [db.detail(), db.hint(), may_not].into_iter().flatten().collect::<Vec<_>>().join("; ");
             let extra = if extra.is_empty() { extra } else { format!(" ({extra})") };
             format!("{}{extra} [{}]", db.message(), db.code().code())
         }

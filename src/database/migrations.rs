@@ -111,6 +111,7 @@ impl Plan {
         let mut sql = String::from("begin;\n");
         sql.push_str(include_str!("../../sql/queries/migrations_lock.sql"));
         sql.push_str(";\n");
+        sql.push_str(include_str!("../../sql/queries/roles_create.sql"));
         sql.push_str(include_str!("../../sql/queries/migrations_prepare.sql"));
         for m in &self.migrations {
             let _ = write!(sql, "\n-- migration {} {}\n{}", m.version, m.name, m.up);
@@ -131,6 +132,8 @@ impl Plan {
         if !self.functions.is_empty() {
             sql.push('\n');
             sql.push_str(include_str!("../../sql/queries/triggers_renew.sql"));
+            sql.push_str(";\n");
+            sql.push_str(include_str!("../../sql/queries/grants_apply.sql"));
             sql.push_str(";\n");
         }
         sql.push_str("commit;\n");
@@ -190,8 +193,12 @@ fn make_plan(applied: &[i32], functions: &HashMap<String, String>) -> anyhow::Re
 pub async fn migrate(client: &mut Client) -> anyhow::Result<Plan> {
     let transaction = client.transaction().await?;
     transaction.execute(include_str!("../../sql/queries/migrations_lock.sql"), &[]).await?;
-    let prepare = include_str!("../../sql/queries/migrations_prepare.sql");
-    transaction.batch_execute(prepare).await.map_err(DatabaseError::from)?;
+    for prepare in [
+        include_str!("../../sql/queries/roles_create.sql"),
+        include_str!("../../sql/queries/migrations_prepare.sql"),
+    ] {
+        transaction.batch_execute(prepare).await.map_err(DatabaseError::from)?;
+    }
     let plan = read_plan(&transaction).await?;
     for m in &plan.migrations {
         transaction
@@ -216,6 +223,8 @@ pub async fn migrate(client: &mut Client) -> anyhow::Result<Plan> {
     if !plan.functions.is_empty() {
         let done = transaction.execute(include_str!("../../sql/queries/triggers_renew.sql"), &[]).await;
         done.map_err(DatabaseError::from).context("the triggers of watched tables could not be renewed")?;
+        let done = transaction.execute(include_str!("../../sql/queries/grants_apply.sql"), &[]).await;
+        done.map_err(DatabaseError::from).context("the rights in the schema could not be granted")?;
     }
     transaction.commit().await?;
     Ok(plan)

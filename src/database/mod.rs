@@ -5,6 +5,7 @@
 mod attempts;
 mod connect;
 mod dispatchers;
+mod grants;
 mod jobs;
 mod migrations;
 mod notifications;
@@ -19,6 +20,7 @@ pub use attempts::{
 };
 pub use connect::{Database, DatabaseError, parse_url};
 pub use dispatchers::{Registration, dispatcher_seen, dispatcher_stopped, register_dispatcher};
+pub use grants::{GrantProblem, grant_problems, roles_sql};
 pub use jobs::{
     Claimed, be_careful, block, claim, defer, janitor, mark_obsolete, promote_waiting, running_counts,
 };

@@ -13,6 +13,19 @@ use super::server::Server;
 /// Longer than anything here takes on a busy machine; a test that waits so long has failed.
 const LIMIT: Duration = Duration::from_secs(30);
 
+/// Logins of the tests, each in one role of Rowcall and with no other right.
+pub const DAEMON: &str = "rowcall_test_daemon";
+pub const TASKS: &str = "rowcall_test_tasks";
+pub const ADMIN: &str = "rowcall_test_admin";
+pub const VIEWER: &str = "rowcall_test_viewer";
+const LOGIN_PASSWORD: &str = "of-the-tests";
+
+/// The same database for another login.
+pub fn login(url: &str, name: &str) -> String {
+    let (_, place) = url.rsplit_once('@').expect(url);
+    format!("postgresql://{name}:{LOGIN_PASSWORD}@{place}")
+}
+
 struct Cluster {
     server: Option<Server>,
     base: String,
@@ -50,6 +63,14 @@ impl Cluster {
         let mut template = connect(&cluster.url("rowcall_template")).await;
         migrate(&mut template).await.unwrap();
         template.batch_execute(include_str!("changed.sql")).await.unwrap();
+        for (login, role) in [(DAEMON, "dispatcher"), (TASKS, "task"), (ADMIN, "admin"), (VIEWER, "viewer")] {
+            // Another test program may be at work on the same server.
+            let made = format!(
+                "do $$ begin create role {login} login password '{LOGIN_PASSWORD}' in role rowcall_{role};
+                 exception when duplicate_object or unique_violation then end $$"
+            );
+            admin.batch_execute(&made).await.unwrap();
+        }
         cluster
     }
 
@@ -101,7 +122,7 @@ impl TestDatabase {
         }
         let url = cluster.url(&name);
         let client = connect(&url).await;
-        let database = Database::new(&super::settings(&url).database).unwrap();
+        let database = Database::new(&super::settings_as_owner(&url).database).unwrap();
         let (mut subscription, changes) = Subscription::open(&database).await.unwrap();
         subscription.listen(&["test_changed".to_owned()].into()).await.unwrap();
         Self { url, client, _subscription: subscription, changes }
@@ -110,6 +131,11 @@ impl TestDatabase {
     /// One more connection.
     pub async fn connect(&self) -> Client {
         connect(&self.url).await
+    }
+
+    /// One with only the rights of a login.
+    pub async fn connect_as(&self, name: &str) -> Client {
+        connect(&login(&self.url, name)).await
     }
 
     /// Somebody who sleeps as a dispatcher does, so that commits notify; ends with the connection.

@@ -11,11 +11,21 @@ use rowcall::runners::{Ends, Runners};
 use rowcall::settings::{Settings, Sources, load};
 use tokio::sync::mpsc;
 
-use super::TestDatabase;
 use super::fake_runner::{FakeRunner, Launched, World};
+use super::{DAEMON, TASKS, TestDatabase, login};
 
-/// Settings for a test: defaults, but quick.
+/// Settings for a test: defaults, but quick; the daemon and its tasks have logins with just their rights.
 pub fn settings(url: &str) -> Settings {
+    let mut settings = settings_as_owner(url);
+    if url.contains('@') {
+        settings.database.url = login(url, DAEMON);
+        settings.tasks.database_url = login(url, TASKS);
+    }
+    settings
+}
+
+/// The same, with one login that may do everything.
+pub fn settings_as_owner(url: &str) -> Settings {
     let flags = [
         ("database.url", url),
         ("dispatcher.watch_interval", "50ms"),

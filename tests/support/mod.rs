@@ -10,8 +10,8 @@ mod proxy;
 mod server;
 pub mod standins;
 
-pub use database::TestDatabase;
-pub use dispatching::{Running, process_settings, settings, start_process};
+pub use database::{ADMIN, DAEMON, TASKS, TestDatabase, VIEWER, login};
+pub use dispatching::{Running, process_settings, settings, settings_as_owner, start_process};
 pub use fake_runner::{Launched, World};
 pub use fifo::Fifo;
 pub use programs::{log_to, rowcall, rowcall_task};

@@ -1,0 +1,37 @@
+-- Who may do what in this schema: the one table from which grants are made (rowcall.apply_grants), checked
+-- (rowcall.grants_wrong) and documented (docs/roles.md). The owner needs none; everybody else has only these.
+create or replace function rowcall.grants() returns table (role text, privileges text, kind text, objects text[], why text)
+language sql immutable
+set search_path = pg_catalog, pg_temp
+as $$
+    values
+    ('rowcall_task', 'USAGE', 'schema', '{rowcall}'::text[], 'to name the functions'),
+    ('rowcall_task', 'EXECUTE', 'function', '{task_start,task_progress,task_succeed,task_fail,task_snooze}',
+        'speak for the one attempt whose token they are given, and for nothing else'),
+
+    ('rowcall_dispatcher', 'USAGE', 'schema', '{rowcall}', 'to name what is below'),
+    ('rowcall_dispatcher', 'SELECT', 'table', '{parameters,runner_defaults,source_tables,missed_rows,migrations}',
+        'what to run, and whether this program and the schema fit; it edits none of them'),
+    ('rowcall_dispatcher', 'SELECT', 'table', '{instance}', 'the secret from which tokens are derived'),
+    ('rowcall_dispatcher', 'SELECT, INSERT, UPDATE, DELETE', 'table', '{jobs,dispatchers}', 'its work'),
+    ('rowcall_dispatcher', 'SELECT, INSERT, UPDATE', 'table', '{attempts}', 'every try; old ones are removed by keep_history'),
+    ('rowcall_dispatcher', 'USAGE', 'sequence', '{attempts_id_seq}', 'an attempt has its number before it is written'),
+    ('rowcall_dispatcher', 'INSERT', 'table', '{history}', 'what is settled'),
+    ('rowcall_dispatcher', 'SELECT, UPDATE', 'table', '{sleepers,claim_turn}', 'views that are only locked, which takes UPDATE'),
+    ('rowcall_dispatcher', 'EXECUTE', 'function', '{source_rows,write_back}',
+        'read and write rows of watched tables, with the owner''s rights on these; it needs none itself'),
+    ('rowcall_dispatcher', 'EXECUTE', 'function', '{channel,release_blocked,enqueue_missed,keep_history}', 'its upkeep'),
+    ('rowcall_dispatcher', 'EXECUTE', 'function', '{grants,grants_wrong}', 'what "rowcall check --grants" asks'),
+
+    ('rowcall_viewer', 'USAGE', 'schema', '{rowcall}', 'to name what is below'),
+    ('rowcall_viewer', 'SELECT', 'table',
+        '{parameters,parameters_history,runner_defaults,source_tables,files,jobs,attempts,history,dispatchers,missed_rows,migrations}',
+        'everything but the instance''s secret; attempts holds only hashes of tokens'),
+    ('rowcall_viewer', 'EXECUTE', 'function', '{channel,settings_keys,grants,grants_wrong}', 'what there is to know'),
+
+    -- A member of rowcall_viewer, too.
+    ('rowcall_admin', 'INSERT, UPDATE, DELETE', 'table', '{parameters,runner_defaults}', 'decide what runs'),
+    ('rowcall_admin', 'EXECUTE', 'function', '{watch,unwatch,register_source,forget_source,source_of}',
+        'choose source tables; to hand one over takes its owner''s rights besides'),
+    ('rowcall_admin', 'EXECUTE', 'function', '{cancel,rescan,release_blocked}', 'interfere with jobs')
+$$;

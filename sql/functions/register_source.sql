@@ -1,0 +1,53 @@
+-- The second half of rowcall.watch(), as the owner of the schema: what the table looks like, its triggers, and its
+-- place in the registry.
+create or replace function rowcall.register_source(source regclass, status_column text) returns void
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    kind "char" := (select relkind from pg_class where oid = source);
+    keys text[];
+    types text[];
+    status_type text;
+    touch text;
+begin
+    if kind not in ('r', 'p') then
+        raise exception 'rowcall.watch: % is not a table', source
+            using errcode = '42809', hint = 'Only ordinary and partitioned tables can be watched.';
+    end if;
+
+    select array_agg(a.attname::text order by k.position),
+           array_agg(format_type(a.atttypid, a.atttypmod) order by k.position)
+    into keys, types
+    from pg_index i
+    cross join unnest(i.indkey::int2[]) with ordinality as k(attnum, position)
+    join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
+    where i.indrelid = source and i.indisprimary and k.position <= i.indnkeyatts; -- not the INCLUDE columns
+    if keys is null then
+        raise exception 'rowcall.watch: table % has no primary key', source
+            using errcode = '42P10', hint = 'A job finds its row by the primary key: add one first.';
+    end if;
+
+    -- Without its length: a cast to varchar(8) cuts a longer status short, an assignment refuses it.
+    select format_type(atttypid, -1) into status_type
+    from pg_attribute where attrelid = source and attname = status_column and attnum > 0 and not attisdropped;
+    if not found then
+        raise exception 'rowcall.watch: table % has no column %', source, quote_ident(status_column)
+            using errcode = '42703', hint = 'Name the status column: rowcall.watch(table, status_column).';
+    end if;
+
+    select attname into touch from pg_attribute
+    where attrelid = source and attname = 'last_update' and not attisdropped
+      and atttypid in ('timestamptz'::regtype, 'timestamp'::regtype);
+
+    insert into rowcall.source_tables as s (relation, key_columns, key_types, status_column, status_type, touch_column)
+    values (source, keys, types, register_source.status_column, status_type, touch)
+    on conflict (relation) do update
+    set key_columns = excluded.key_columns, key_types = excluded.key_types,
+        status_column = excluded.status_column, status_type = excluded.status_type,
+        touch_column = excluded.touch_column;
+    perform rowcall.install_triggers(source);
+    update rowcall.jobs set state = 'pending', reason = null where source_table = source and state = 'blocked';
+    perform pg_notify('rowcall_control', '');
+end
+$$;

@@ -1,0 +1,30 @@
+-- The roles of Rowcall: groups without a password, for logins to be members of. Made where the caller may make roles;
+-- they belong to the whole server, so another database may have brought them already.
+do $$
+declare
+    role text;
+begin
+    foreach role in array array['rowcall_owner', 'rowcall_dispatcher', 'rowcall_admin', 'rowcall_viewer', 'rowcall_task'] loop
+        begin
+            if to_regrole(role) is null then
+                execute format('create role %I nologin', role);
+                if role = 'rowcall_owner' and not (select rolsuper from pg_roles where rolname = current_user) then
+                    -- Who makes a role is not its member by that alone, and could not make the schema in its name.
+                    execute format('grant rowcall_owner to %I', current_user);
+                end if;
+            end if;
+        exception
+            when duplicate_object or unique_violation then
+                -- Somebody was quicker, in another database.
+            when insufficient_privilege then
+                raise notice 'the role % is missing, and % may not create it: see "rowcall migrate --print-roles"',
+                    role, current_user;
+        end;
+    end loop;
+    if to_regrole('rowcall_admin') is not null and not pg_has_role('rowcall_admin', 'rowcall_viewer', 'member') then
+        grant rowcall_viewer to rowcall_admin;
+    end if;
+exception when insufficient_privilege or undefined_object then
+    -- They exist and are another's to grant, or are missing: "rowcall check --grants" names it.
+end
+$$;

@@ -1,0 +1,2 @@
+-- Not ready yet.
+select rowcall.task_snooze($1, make_interval(secs => $2), $3)

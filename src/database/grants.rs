@@ -1,0 +1,44 @@
+//! Who may do what in the schema: what is documented, and where the database differs.
+//!
+//! The rights stand in one table, the function `rowcall.grants()`; `docs/roles.md` is printed from it.
+
+use deadpool_postgres::GenericClient;
+
+use super::DatabaseError;
+
+/// A difference between the rights as documented and as they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GrantProblem {
+    /// What differs.
+    pub problem: String,
+    /// The statement, or the command, that mends it.
+    pub fix: String,
+}
+
+/// Every difference; those of the role with which tasks connect too, if its name is given.
+pub async fn grant_problems(
+    client: &impl GenericClient,
+    task_role: Option<&str>,
+) -> Result<Vec<GrantProblem>, DatabaseError> {
+    let mut rows = client.query(include_str!("../../sql/queries/grants_wrong.sql"), &[]).await?;
+    if let Some(role) = task_role {
+        rows.extend(client.query(include_str!("../../sql/queries/task_role_wrong.sql"), &[&role]).await?);
+    }
+    Ok(rows.iter().map(|row| GrantProblem { problem: row.get("problem"), fix: row.get("fix") }).collect())
+}
+
+/// SQL with which a superuser makes the roles, and hands them a schema that is there already.
+#[must_use]
+pub fn roles_sql() -> String {
+    format!(
+        "-- The roles of Rowcall, for a superuser; before the first \"rowcall migrate\" or after it. Repeating it is safe.\n\
+         begin;\n{}{}commit;\n\n\
+         -- Then a login for each purpose, as in:\n\
+         --   create role my_daemon login password '…' in role rowcall_dispatcher;   -- database.url of rowcall serve\n\
+         --   create role my_tasks login password '…' in role rowcall_task;          -- tasks.database_url\n\
+         --   grant rowcall_admin to somebody;                                       -- who edits rowcall.parameters\n\
+         --   grant rowcall_owner to somebody;                                       -- who runs rowcall migrate\n",
+        include_str!("../../sql/queries/roles_create.sql"),
+        include_str!("../../sql/queries/roles_adopt.sql"),
+    )
+}

@@ -1,0 +1,302 @@
+//! Nobody gets more than their own row: the roles, their rights, and what an attacker with a task's login can do.
+
+use rowcall::database::Database;
+
+use crate::support::{ADMIN, DAEMON, Launched, Running, TASKS, TestDatabase, VIEWER, login, settings};
+use rowcall::job::End;
+use tokio_postgres::Client;
+
+/// A running attempt, and a connection with the rights of a task.
+async fn attacked() -> (TestDatabase, Running, Launched, Client) {
+    let db = TestDatabase::new().await;
+    db.task("loader", "REGISTERED", ("backoff", "'1 ms'")).await;
+    let mut running = Running::start(&db).await;
+    db.run("insert into rowcall.files default values").await;
+    let launched = running.launch().await;
+    db.until("select launched is not null from rowcall.attempts").await;
+    let task = db.connect_as(TASKS).await;
+    (db, running, launched, task)
+}
+
+/// Everything a refused call must leave as it was.
+async fn state(db: &TestDatabase) -> String {
+    db.one(
+        "select concat((select string_agg(f::text, ';' order by id) from rowcall.files f),
+            (select string_agg(concat(report, result, message, started, ended), ';' order by id) from rowcall.attempts),
+            (select count(*) from rowcall.jobs), (select count(*) from rowcall.history))",
+    )
+    .await
+}
+
+fn code(error: &tokio_postgres::Error) -> String {
+    error.as_db_error().map_or_else(|| error.to_string(), |db| db.code().code().to_owned())
+}
+
+#[tokio::test]
+async fn the_rights_are_those_documented_and_each_difference_is_named() {
+    let db = TestDatabase::new().await;
+    assert_eq!(db.one::<i64>("select count(*) from rowcall.grants_wrong()").await, 0);
+    let named_but_missing: i64 = db
+        .one(
+            "select count(*) from rowcall.grants() g, unnest(g.objects) o
+             where to_regclass('rowcall.' || o) is null and o <> 'rowcall'
+               and not exists (select from pg_proc where pronamespace = 'rowcall'::regnamespace and proname = o)",
+        )
+        .await;
+    assert_eq!(named_but_missing, 0);
+    db.run(
+        "grant select on rowcall.parameters to rowcall_task; revoke execute on function rowcall.task_start from rowcall_task;
+         grant execute on function rowcall.cancel to public; grant update (status) on rowcall.files to rowcall_viewer",
+    )
+    .await;
+    let database = Database::new(&settings(&db.url).database).unwrap();
+    let client = database.get().await.unwrap();
+    let found = rowcall::database::grant_problems(&client, Some(TASKS)).await.unwrap();
+    let found: Vec<_> = found.iter().map(|p| p.problem.as_str()).collect();
+    assert_eq!(found.len(), 4, "{found:?}");
+    for part in [
+        "rowcall_task has SELECT on table rowcall.parameters",
+        "rowcall_task lacks EXECUTE on function rowcall.task_start",
+        "PUBLIC has EXECUTE on function rowcall.cancel",
+        "rowcall_viewer has UPDATE (status) on table rowcall.files",
+    ] {
+        assert!(found.iter().any(|problem| problem.starts_with(part)), "{part}: {found:?}");
+    }
+    let found = rowcall::database::grant_problems(&client, Some("postgres")).await.unwrap();
+    assert!(found.iter().any(|p| p.problem.contains("postgres, is a superuser")), "{found:?}");
+    db.run("select rowcall.apply_grants()").await;
+    assert_eq!(db.one::<i64>("select count(*) from rowcall.grants_wrong()").await, 0);
+}
+
+#[tokio::test]
+async fn every_function_has_a_pinned_search_path_with_temporary_tables_last() {
+    let db = TestDatabase::new().await;
+    let loose: Option<String> = db
+        .one(
+            "select string_agg(proname, ', ') from pg_proc p where pronamespace = 'rowcall'::regnamespace
+             and not coalesce('search_path=pg_catalog, pg_temp' = any (proconfig), false)",
+        )
+        .await;
+    assert_eq!(loose, None);
+}
+
+#[tokio::test]
+async fn a_task_reads_and_changes_nothing_but_through_the_task_functions() {
+    let (db, running, _, task) = attacked().await;
+    db.run("create schema elsewhere; create table elsewhere.secrets (id int)").await;
+    let before = state(&db).await;
+    for statement in [
+        "select * from rowcall.parameters",
+        "select * from rowcall.jobs",
+        "select * from rowcall.files",
+        "select * from rowcall.attempts",
+        "select secret from rowcall.instance",
+        "update rowcall.files set status = 'DELETED'",
+        "insert into rowcall.files default values",
+        "select * from elsewhere.secrets",
+        "select rowcall.cancel(1)",
+        "select rowcall.rescan('rowcall.files')",
+        "select rowcall.open_attempt('x')",
+        "select rowcall.write_back('rowcall.files', null, array['{\"id\": 1}'::jsonb], array['[\"PROCESSING\"]'::jsonb], array['X'], null)",
+        "select * from rowcall.source_rows('rowcall.files', array['{\"id\": 1}'::jsonb])",
+        "create table rowcall.mine (id int)",
+        "create function rowcall.task_start(text, int) returns void language sql as 'select'",
+        "begin; lock table rowcall.sleepers in share mode",
+        "begin; lock table rowcall.claim_turn in exclusive mode",
+        "set role rowcall_owner",
+    ] {
+        let error = task.batch_execute(statement).await.expect_err(statement);
+        task.batch_execute("rollback").await.unwrap();
+        assert!(["42501", "3F000"].contains(&code(&error).as_str()), "{statement}: {error:?}");
+    }
+    assert_eq!(state(&db).await, before);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn tokens_that_are_guessed_settled_or_superseded_change_nothing() {
+    let (db, mut running, first, task) = attacked().await;
+    running.end(&first, End::exited(1));
+    let second = running.launch().await;
+    let calls = [
+        "select rowcall.task_start($1)",
+        "select rowcall.task_progress($1)",
+        "select rowcall.task_succeed($1)",
+        "select rowcall.task_fail($1, 'x')",
+        "select rowcall.task_snooze($1, '1 minute')",
+    ];
+    db.until("select count(*) = 1 from rowcall.attempts where launched is not null and ended is null").await;
+    let before = state(&db).await;
+    for token in [first.token.as_str(), "", "guessed", &"f".repeat(64), "' or true --"] {
+        for call in calls {
+            let error = task.query(call, &[&token]).await.expect_err(call);
+            assert_eq!(code(&error), "RC001", "{call}");
+        }
+    }
+    assert_eq!(state(&db).await, before, "the superseded token, too");
+    task.query("select rowcall.task_succeed($1)", &[&second.token]).await.unwrap();
+    running.end(&second, End::exited(0));
+    db.until("select count(*) = 1 from rowcall.history").await;
+    let before = state(&db).await;
+    for call in calls {
+        assert_eq!(code(&task.query(call, &[&second.token]).await.expect_err(call)), "RC001", "{call}");
+    }
+    assert_eq!(state(&db).await, before);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn ten_thousand_wrong_tokens_lock_nobody_out() {
+    let (db, running, launched, task) = attacked().await;
+    let refused: i64 = {
+        task.batch_execute(
+            "create function pg_temp.guess(n int) returns bigint language plpgsql as $$
+             declare refused bigint := 0;
+             begin
+                 for i in 1 .. n loop
+                     begin
+                         perform rowcall.task_start('guess ' || i);
+                     exception when sqlstate 'RC001' then
+                         refused := refused + 1;
+                     end;
+                 end loop;
+                 return refused;
+             end $$",
+        )
+        .await
+        .unwrap();
+        task.query_one("select pg_temp.guess(10000)", &[]).await.unwrap().get(0)
+    };
+    assert_eq!(refused, 10_000);
+    task.query("select rowcall.task_start($1)", &[&launched.token]).await.unwrap();
+    task.query("select rowcall.task_succeed($1)", &[&launched.token]).await.unwrap();
+    assert_eq!(db.one::<String>("select status from rowcall.files").await, "PROCESSED");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn sql_in_what_a_task_sends_is_only_text() {
+    let (db, running, launched, task) = attacked().await;
+    let sql = "'; drop table rowcall.files; --\\ $$ %I {{ row.id }}";
+    task.query("select rowcall.task_start($1, $2)", &[&launched.token, &sql]).await.unwrap();
+    task.query("select rowcall.task_progress($1, 0.5, $2)", &[&launched.token, &sql]).await.unwrap();
+    let result = serde_json::json!({ sql: sql });
+    task.query("select rowcall.task_succeed($1, $2)", &[&launched.token, &result]).await.unwrap();
+    let written: serde_json::Value = db.one("select attributes->'result' from rowcall.files").await;
+    assert_eq!(written, result);
+    running.end(&launched, End::exited(0));
+    db.until("select count(*) = 1 from rowcall.history").await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn results_that_are_huge_or_not_text_are_refused_and_the_task_may_go_on() {
+    let (db, running, launched, task) = attacked().await;
+    let before = state(&db).await;
+    for (result, refusal) in [
+        ("to_jsonb(repeat('x', 100 * 1024 * 1024))", "54000"),
+        (r#"'{"a": "\u0000"}'::jsonb"#, "22P05"),
+        ("to_jsonb(convert_from('\\xff'::bytea, 'UTF8'))", "22021"),
+    ] {
+        let call = format!("select rowcall.task_succeed($1, {result})");
+        assert_eq!(code(&task.query(&call, &[&launched.token]).await.expect_err(&call)), refusal, "{call}");
+    }
+    assert_eq!(state(&db).await, before);
+    task.query("select rowcall.task_succeed($1)", &[&launched.token]).await.unwrap();
+    assert_eq!(db.one::<String>("select status from rowcall.files").await, "PROCESSED");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_tasks_own_tables_and_functions_are_never_found_by_name() {
+    let (db, running, launched, task) = attacked().await;
+    // A trigger of the user's names its table without a schema, and runs with the owner's rights.
+    db.run(
+        "create table audit (said text); grant all on audit to rowcall_owner;
+         create function note() returns trigger language plpgsql as $$ begin insert into audit values ('noted'); return null; end $$;
+         create trigger note after update on rowcall.files for each statement execute function note()",
+    )
+    .await;
+    let name: String = db.one("select current_database()::text").await;
+    db.run(&format!("grant create on database {name} to {TASKS}")).await;
+    task.batch_execute(
+        "create schema trap; create table trap.attempts (id int);
+         create function trap.sha256(bytea) returns bytea language sql as $$ select ''::bytea $$;
+         create temp table audit (said text);
+         create temp table pg_class (oid oid, relname text); create temp table attempts (id int);
+         create function pg_temp.climb() returns trigger language plpgsql as
+         $$ begin execute 'create table rowcall.owned ()'; return null; end $$;
+         create trigger climb after insert on audit for each statement execute function pg_temp.climb();
+         set search_path = trap, pg_temp, pg_catalog",
+    )
+    .await
+    .unwrap();
+    task.query("select rowcall.task_start($1)", &[&launched.token]).await.unwrap();
+    task.query("select rowcall.task_succeed($1)", &[&launched.token]).await.unwrap();
+    assert_eq!(db.one::<String>("select status from rowcall.files").await, "PROCESSED");
+    assert!(
+        db.one::<bool>("select to_regclass('rowcall.owned') is null and exists (select from audit)").await
+    );
+    db.run(&format!("revoke create on database {name} from {TASKS}")).await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn viewers_see_and_admins_edit_and_neither_gets_at_the_secret() {
+    let db = TestDatabase::new().await;
+    let (viewer, admin) = (db.connect_as(VIEWER).await, db.connect_as(ADMIN).await);
+    let edit = "insert into rowcall.parameters (name, on_status, runner, target) values ('load', 'NEW', 'docker', 'x')";
+    admin.batch_execute(edit).await.unwrap();
+    for client in [&viewer, &admin] {
+        client
+            .batch_execute("select * from rowcall.jobs, rowcall.attempts, rowcall.parameters")
+            .await
+            .unwrap();
+        let error = client.batch_execute("select secret from rowcall.instance").await.unwrap_err();
+        assert_eq!(code(&error), "42501");
+    }
+    let kept: String = db.one("select changed_by from rowcall.parameters_history").await;
+    assert_eq!(kept, ADMIN);
+    for statement in [edit, "select rowcall.cancel(1)", "delete from rowcall.jobs"] {
+        assert_eq!(code(&viewer.batch_execute(statement).await.unwrap_err()), "42501", "{statement}");
+    }
+    assert_eq!(code(&admin.batch_execute("delete from rowcall.jobs").await.unwrap_err()), "42501");
+    assert_eq!(settings(&db.url).database.url, login(&db.url, DAEMON));
+}
+
+#[tokio::test]
+async fn a_schema_made_without_roles_is_handed_over_by_the_printed_sql() {
+    let db = TestDatabase::new().await;
+    db.run(
+        "create table mine (id int primary key, status text); select rowcall.watch('mine'); alter schema rowcall owner to postgres;
+         alter table rowcall.jobs owner to postgres; alter function rowcall.task_fail owner to postgres;
+         revoke all on mine from rowcall_owner; revoke all on rowcall.jobs from rowcall_dispatcher",
+    )
+    .await;
+    assert!(db.one::<i64>("select count(*) from rowcall.grants_wrong()").await > 2);
+    for _ in 0..2 {
+        db.run(&rowcall::database::roles_sql()).await;
+        assert_eq!(db.one::<i64>("select count(*) from rowcall.grants_wrong()").await, 0);
+    }
+}
+
+/// `ROWCALL_WRITE_DOCS=1 cargo test` writes the page anew.
+#[tokio::test]
+async fn the_page_of_roles_is_printed_from_the_rights() {
+    let db = TestDatabase::new().await;
+    let rows: String = db
+        .one(
+            "select string_agg(format('| `%s` | %s | %s | %s | %s |', role, privileges, kind,
+                (select string_agg('`' || o || '`', ', ') from unnest(objects) o), why), E'\\n')
+             from rowcall.grants()",
+        )
+        .await;
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/roles.md");
+    let page = std::fs::read_to_string(path).unwrap();
+    let begin = page.find("| role | may |").unwrap();
+    let wanted = format!("{}| role | may | | on | why |\n|---|---|---|---|---|\n{rows}\n", &page[..begin]);
+    if std::env::var_os("ROWCALL_WRITE_DOCS").is_some() {
+        std::fs::write(path, &wanted).unwrap();
+    }
+    assert!(page == wanted, "docs/roles.md is not current: ROWCALL_WRITE_DOCS=1 cargo test writes it");
+}
