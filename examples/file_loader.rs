@@ -136,8 +136,10 @@ fn run() -> Result<(), Failure> {
     };
     let (token, url) = (variable("ROWCALL_TOKEN")?, variable("ROWCALL_DATABASE_URL")?);
     let mut client = Client::connect(&url, NoTls)?;
-    // Without a name for ourselves we may ask only once, which we do.
-    let work = client.query_one("select * from rowcall.task_start($1)", &[&token])?;
+    // Under `rowcall-task exec` the attempt is started already, by an executor whose name we are told. Without a
+    // name we may ask only once, which we do.
+    let executor = std::env::var("ROWCALL_EXECUTOR").ok();
+    let work = client.query_one("select * from rowcall.task_start($1, $2)", &[&token, &executor])?;
     let row: Option<Value> = work.try_get("row_data")?;
     let mut attempt = Attempt { client, token, last_progress: Instant::now() };
 

@@ -1,6 +1,12 @@
 //! `rowcall-task exec`: a program that knows nothing of Rowcall gets a start, heartbeats, and a report.
 
+mod calls;
 mod database_away;
+mod first_process_on_docker;
+mod left_behind;
+mod on_ecs;
+mod stopping;
+mod telling;
 
 use std::process::Output;
 
@@ -97,9 +103,9 @@ async fn success_needs_no_result() {
 async fn a_result_that_postgres_cannot_keep_is_a_failure_with_a_reason() {
     let attempt = Attempt::new(("", "")).await;
     let done = attempt.run(r#"echo '{"n": "\u0000"}'"#).await;
-    assert_eq!(done.status.code(), Some(1));
+    assert_eq!(done.status.code(), Some(65));
     let report = attempt.report().await;
-    assert!(report.starts_with("failed retry true the result was refused:"), "{report}");
+    assert!(report.starts_with("failed retry false the result was refused:"), "{report}");
 }
 
 #[tokio::test]
@@ -185,25 +191,6 @@ async fn output_passes_through_unchanged() {
     expected.extend((1..=200_000).flat_map(|n| format!("{n}\n").into_bytes()));
     assert!(done.stdout == expected, "{} bytes of {}", done.stdout.len(), expected.len());
     assert_eq!(done.stderr, b"e\xff");
-}
-
-#[tokio::test]
-async fn a_forwarded_stop_is_reported_as_such_even_if_the_program_ends_well() {
-    for (script, code, report) in [
-        ("trap 'echo bye; exit 9' TERM", 9, "failed retry true exit code 9: bye"),
-        ("trap 'exit 0' TERM", 0, "failed retry true told to stop by SIGTERM, then exit code 0"),
-        ("", 143, "failed retry true stopped by signal 15 SIGTERM"),
-        // A result proves that the work was done all the same.
-        (r#"trap 'echo "{}"; exit 0' TERM"#, 0, "succeeded"),
-    ] {
-        let attempt = Attempt::new(("", "")).await;
-        let up = attempt.fifo("up");
-        let child = attempt.spawn(&[], &format!("{script}\necho > {}; sleep 20 & wait; exit 1", up.path()));
-        up.read().await;
-        kill(Pid::from_raw(child.id().unwrap() as i32), Signal::SIGTERM).unwrap();
-        let done = child.wait_with_output().await.unwrap();
-        assert_eq!((done.status.code(), attempt.report().await.as_str()), (Some(code), report), "{script}");
-    }
 }
 
 #[tokio::test]

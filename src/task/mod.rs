@@ -1,9 +1,18 @@
 //! The task's side: what runs beside a program, in a container or next to it.
 
+pub mod calls;
+mod contract;
 pub mod exec;
+mod executor;
+pub mod exit;
 mod reporter;
+mod secrets;
 mod signals;
+mod started;
 mod tail;
+mod whereabouts;
 
 pub use reporter::{ReportError, Reporter};
-pub use tail::{Tail, drain, password};
+pub use secrets::secrets;
+pub use started::Started;
+pub use tail::{Tail, drain};

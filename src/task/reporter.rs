@@ -6,7 +6,9 @@ use rand::RngExt as _;
 use serde_json::Value;
 use thiserror::Error;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::{Client, Config, NoTls, Row};
+
+use super::Started;
 
 /// How long one call may take before the connection is given up: behind a cut cable nothing answers.
 const CALL_LIMIT: Duration = Duration::from_secs(30);
@@ -21,8 +23,13 @@ pub enum ReportError {
     #[error("{0}")]
     AlreadyReported(String),
     /// The call itself is wrong (a result that is too large, a row that cannot be written).
-    #[error("{0}")]
-    Refused(String),
+    #[error("{reason}")]
+    Refused {
+        /// The database's word.
+        reason: String,
+        /// Whether the same call may be taken another time: a row may be mended, a value will not change.
+        retry: bool,
+    },
     /// The database could not be reached within the limit.
     #[error("the database could not be reached for {limit:?}: {reason}")]
     Unreachable {
@@ -49,18 +56,34 @@ impl Reporter {
     }
 
     /// `task_start`, as an executor that may have to ask twice.
-    pub async fn start(&mut self, executor: &str, limit: Duration) -> Result<(), ReportError> {
-        self.call(include_str!("../../sql/queries/task_start.sql"), &[&executor], limit).await
+    /// `external_id` is the task's own word for where it runs, if it knows.
+    pub async fn start(
+        &mut self,
+        executor: &str,
+        external_id: Option<&str>,
+        limit: Duration,
+    ) -> Result<Started, ReportError> {
+        let sql = include_str!("../../sql/queries/task_start.sql");
+        let rows = self.call(sql, &[&executor, &external_id], limit).await?;
+        let unreadable = |reason: String| ReportError::Refused { reason, retry: false };
+        let row = rows.first().ok_or_else(|| unreadable("task_start answered nothing".to_owned()))?;
+        Started::read(row).map_err(|error| unreadable(format!("task_start's answer: {error}")))
     }
 
-    /// `task_progress`
-    pub async fn heartbeat(&mut self, limit: Duration) -> Result<(), ReportError> {
-        self.call(include_str!("../../sql/queries/task_progress.sql"), &[], limit).await
+    /// `task_progress`: a heartbeat, with a fraction from 0 to 1 and a message where there are any.
+    pub async fn progress(
+        &mut self,
+        fraction: Option<f32>,
+        message: Option<&str>,
+        limit: Duration,
+    ) -> Result<(), ReportError> {
+        let sql = include_str!("../../sql/queries/task_progress.sql");
+        self.call(sql, &[&fraction, &message], limit).await.map(drop)
     }
 
     /// `task_succeed`
     pub async fn succeed(&mut self, result: Option<&Value>, limit: Duration) -> Result<(), ReportError> {
-        self.call(include_str!("../../sql/queries/task_succeed.sql"), &[&result], limit).await
+        self.call(include_str!("../../sql/queries/task_succeed.sql"), &[&result], limit).await.map(drop)
     }
 
     /// `task_fail`
@@ -71,7 +94,19 @@ impl Reporter {
         retry: bool,
         limit: Duration,
     ) -> Result<(), ReportError> {
-        self.call(include_str!("../../sql/queries/task_fail.sql"), &[&message, detail, &retry], limit).await
+        let sql = include_str!("../../sql/queries/task_fail.sql");
+        self.call(sql, &[&message, detail, &retry], limit).await.map(drop)
+    }
+
+    /// `task_snooze`
+    pub async fn snooze(
+        &mut self,
+        snooze: Duration,
+        reason: Option<&str>,
+        limit: Duration,
+    ) -> Result<(), ReportError> {
+        let sql = include_str!("../../sql/queries/task_snooze.sql");
+        self.call(sql, &[&snooze.as_secs_f64(), &reason], limit).await.map(drop)
     }
 
     /// Calls until there is an answer or the limit is over. Every task function may be called twice: the first
@@ -81,12 +116,12 @@ impl Reporter {
         sql: &str,
         parameters: &[&(dyn ToSql + Sync)],
         limit: Duration,
-    ) -> Result<(), ReportError> {
+    ) -> Result<Vec<Row>, ReportError> {
         let deadline = Instant::now() + limit;
         let mut ceiling = Duration::from_millis(200);
         loop {
             let reason = match tokio::time::timeout(CALL_LIMIT, self.call_once(sql, parameters)).await {
-                Ok(Ok(())) => return Ok(()),
+                Ok(Ok(rows)) => return Ok(rows),
                 Ok(Err(error)) => match classify(&error) {
                     Some(verdict) => return Err(verdict),
                     None => describe(&error),
@@ -107,16 +142,16 @@ impl Reporter {
         &mut self,
         sql: &str,
         parameters: &[&(dyn ToSql + Sync)],
-    ) -> Result<(), tokio_postgres::Error> {
+    ) -> Result<Vec<Row>, tokio_postgres::Error> {
         if self.client.as_ref().is_none_or(Client::is_closed) {
             let (client, connection) = self.config.connect(NoTls).await?;
             tokio::spawn(connection);
             self.client = Some(client);
         }
-        let Some(client) = &self.client else { return Ok(()) };
+        let Some(client) = &self.client else { return Ok(Vec::new()) };
         let mut all: Vec<&(dyn ToSql + Sync)> = vec![&self.token];
         all.extend(parameters);
-        client.query(sql, &all).await.map(drop)
+        client.query(sql, &all).await
     }
 }
 
@@ -140,7 +175,11 @@ fn classify(error: &tokio_postgres::Error) -> Option<ReportError> {
         // server is shutting down or starting.
         code if ["08", "40", "53", "57"].iter().any(|class| code.starts_with(class)) => None,
         "25006" | "55P03" => None,
-        _ => Some(ReportError::Refused(text)),
+        // 22: a value that cannot be; 54: too large.
+        code => {
+            let retry = !["22", "54"].iter().any(|class| code.starts_with(class));
+            Some(ReportError::Refused { reason: text, retry })
+        }
     }
 }
 

@@ -38,7 +38,7 @@ impl Tail {
 
     /// The same without secrets, and without what the cut left of one.
     #[must_use]
-    pub fn masked(&self, secrets: &[Option<String>]) -> String {
+    pub fn masked(&self, secrets: &[String]) -> String {
         let (a, b) = self.bytes.as_slices();
         let mut text = String::from_utf8_lossy(&[a, b].concat()).replace('\0', "\u{fffd}");
         if self.dropped > 0 {
@@ -46,7 +46,7 @@ impl Tail {
                 let suffixes = secret.char_indices().skip(1).map(|(i, _)| &secret[i..]);
                 suffixes.filter(|suffix| text.starts_with(suffix)).map(str::len).next()
             };
-            if let Some(length) = secrets.iter().flatten().filter_map(cut).max() {
+            if let Some(length) = secrets.iter().filter_map(cut).max() {
                 text.replace_range(..length, MASK);
             }
         }
@@ -68,20 +68,9 @@ pub fn drain(mut stream: impl Read, mut each: impl FnMut(&[u8])) {
     }
 }
 
-/// The password in a database URL; a program may print it alone.
-#[must_use]
-pub fn password(url: &str) -> Option<String> {
-    let config: tokio_postgres::Config = url.parse().ok()?;
-    Some(String::from_utf8_lossy(config.get_password()?).into_owned())
-}
-
 /// Replaces secrets that a program printed.
-fn mask(text: String, secrets: &[Option<String>]) -> String {
-    secrets
-        .iter()
-        .flatten()
-        .filter(|secret| secret.len() >= 8)
-        .fold(text, |text, secret| text.replace(secret.as_str(), MASK))
+fn mask(text: String, secrets: &[String]) -> String {
+    secrets.iter().fold(text, |text, secret| text.replace(secret.as_str(), MASK))
 }
 
 #[cfg(test)]
@@ -108,12 +97,12 @@ mod tests {
 
     #[test]
     fn masks_secrets() {
-        let secrets = [Some("s3cr3t-token".to_owned()), None, Some(String::new())];
+        let secrets = ["s3cr3t-token".to_owned()];
         assert_eq!(mask("x s3cr3t-token y".into(), &secrets), "x [masked] y");
     }
     #[test]
     fn masks_what_a_cut_left_of_a_secret() {
-        let secrets = [Some("s3cr3t-token".to_owned())];
+        let secrets = ["s3cr3t-token".to_owned()];
         let mut tail = Tail::new(8);
         tail.push(b"s3cr3t-token yz");
         assert_eq!(tail.masked(&secrets), "[7 bytes before this were dropped]\n[masked] yz");

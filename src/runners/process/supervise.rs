@@ -17,7 +17,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 use super::attempt_dir::{AttemptDir, EndFile};
-use crate::task::{Tail, drain, password};
+use crate::task::{Tail, drain, secrets};
 
 /// The first argument that makes `rowcall` a supervisor.
 pub const SUBCOMMAND: &str = "supervise";
@@ -93,13 +93,10 @@ fn follow(
     while !reader.is_finished() && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(1));
     }
-    let [token, url] = ["ROWCALL_TOKEN", "ROWCALL_DATABASE_URL"].map(|name| std::env::var(name).ok());
-    let password = url.as_deref().and_then(password);
-    let secrets = [token, url, password];
     Ok(EndFile {
         exit_code: status.code(),
         signal: status.signal(),
         not_started: None,
-        output: tail.lock().unwrap_or_else(PoisonError::into_inner).masked(&secrets),
+        output: tail.lock().unwrap_or_else(PoisonError::into_inner).masked(&secrets()),
     })
 }

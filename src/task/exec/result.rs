@@ -1,0 +1,113 @@
+//! The program's result: what its result file says, or else the last line of its standard output.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::place::read_end;
+
+/// The variable that names the file.
+pub const RESULT_FILE: &str = "ROWCALL_RESULT_FILE";
+/// Of a result as it is written. Postgres counts it in its own spelling, and `task_succeed` takes a quarter of this;
+/// the rest is for those who indent.
+const LONGEST: usize = 4 << 20;
+
+/// The last line that is not empty, however long it is.
+#[derive(Debug, Default)]
+pub struct LastLine {
+    line: Vec<u8>,
+    /// Bytes of it that were not kept.
+    beyond: u64,
+    ended: bool,
+}
+
+impl LastLine {
+    /// Adds what was printed.
+    pub fn push(&mut self, mut new: &[u8]) {
+        while let Some(end) = new.iter().position(|byte| *byte == b'\n') {
+            self.add(&new[..end]);
+            self.ended = true;
+            new = &new[end + 1..];
+        }
+        self.add(new);
+    }
+
+    fn add(&mut self, piece: &[u8]) {
+        if self.ended {
+            if piece.trim_ascii().is_empty() {
+                return;
+            }
+            *self = Self::default();
+        }
+        let room = LONGEST - self.line.len();
+        let kept = piece.len().min(room);
+        self.line.extend_from_slice(&piece[..kept]);
+        self.beyond += (piece.len() - kept) as u64;
+    }
+
+    /// A JSON object is a result; anything else is only output. Too long for a result but begun like one, it is
+    /// an error.
+    fn result(&self) -> Result<Option<Value>, String> {
+        let line = self.line.trim_ascii();
+        if self.beyond > 0 {
+            let looks_like_one = line.starts_with(b"{");
+            return if looks_like_one {
+                Err(too_large(self.line.len() as u64 + self.beyond))
+            } else {
+                Ok(None)
+            };
+        }
+        Ok(serde_json::from_slice::<Value>(line).ok().filter(Value::is_object))
+    }
+}
+
+/// The result, if there is one; an error if the program meant to leave one and failed at it.
+pub fn find(file: Option<&Path>, last_line: &LastLine) -> Result<Option<Value>, String> {
+    let Some((bytes, length)) = file.and_then(|file| read_end(file, LONGEST as u64)) else {
+        return last_line.result();
+    };
+    if length > LONGEST as u64 {
+        return Err(too_large(length));
+    }
+    if bytes.trim_ascii().is_empty() {
+        return Err("the result file is empty".to_owned());
+    }
+    serde_json::from_slice(&bytes).map(Some).map_err(|error| format!("the result file is not JSON: {error}"))
+}
+
+fn too_large(bytes: u64) -> String {
+    format!(
+        "the result has {bytes} bytes, and 1 MiB is allowed; store large output elsewhere and return where it is"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn result(pieces: &[&str]) -> Result<Option<Value>, String> {
+        let mut last_line = LastLine::default();
+        for piece in pieces {
+            last_line.push(piece.as_bytes());
+        }
+        last_line.result()
+    }
+
+    #[test]
+    fn the_result_is_the_last_line_if_it_is_a_json_object() {
+        assert_eq!(result(&["log\n{\"n\"", ": 1}\n", "\n"]), Ok(Some(json!({"n": 1}))));
+        assert_eq!(result(&["{\"n\": 1}\ndone\n"]), Ok(None));
+        assert_eq!(result(&["{\"n\": 1}\n", " \n"]), Ok(Some(json!({"n": 1}))));
+        assert_eq!(result(&["3\n"]), Ok(None));
+        assert_eq!(result(&[]), Ok(None));
+    }
+
+    #[test]
+    fn a_line_beyond_all_measure_is_an_error_if_it_may_be_a_result() {
+        let long = "x".repeat(LONGEST);
+        assert_eq!(result(&["log\n", &long, "x"]), Ok(None));
+        assert!(result(&["log\n{\"x\": \"", &long, "\"}\n"]).unwrap_err().contains("has 41943"));
+        assert_eq!(result(&["{", &long, "\n{}\n"]), Ok(Some(json!({}))));
+    }
+}
