@@ -29,5 +29,6 @@ mod sleeping;
 mod sources;
 mod standins;
 mod task_functions;
+mod tls;
 mod triggers;
 mod watching;

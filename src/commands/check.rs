@@ -80,7 +80,10 @@ impl Check {
 async fn check_grants(client: &impl GenericClient, settings: &Settings) -> anyhow::Result<()> {
     let task_role = match settings.tasks.database_url.as_str() {
         "" => None,
-        url => database::parse_url(url).context("tasks.database_url")?.get_user().map(str::to_owned),
+        url => {
+            let address = database::Address::parse(url).context("tasks.database_url")?;
+            address.config.get_user().map(str::to_owned)
+        }
     };
     let problems = database::grant_problems(client, task_role.as_deref()).await?;
     for found in &problems {

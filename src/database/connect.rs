@@ -1,11 +1,13 @@
 //! Connections: the pool, and single ones for LISTEN and for migrations.
 
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
 use thiserror::Error;
-use tokio_postgres::{Config, NoTls};
+use tokio_postgres::{Client, Connection, Socket};
 
+use super::address::Address;
+use super::connector::{Connector, Pooled, Stream};
 use crate::settings::DatabaseSettings;
 
 /// Why the database cannot be used.
@@ -14,6 +16,9 @@ pub enum DatabaseError {
     /// The connection string is missing or malformed. The string itself, which may hold a password, is not shown.
     #[error("{0}")]
     Url(String),
+    /// A certificate or key cannot be used.
+    #[error("{0}")]
+    Tls(String),
     /// No connection could be had.
     #[error("cannot connect to the database: {0}")]
     Connect(String),
@@ -31,7 +36,7 @@ impl DatabaseError {
 }
 
 /// Postgres' own message, with its code, detail and hint, instead of the driver's "db error".
-fn explain(error: &tokio_postgres::Error) -> String {
+pub fn explain(error: &tokio_postgres::Error) -> String {
     match error.as_db_error() {
         Some(db) => {
             let may_not = (db.code() == &tokio_postgres::error::SqlState::INSUFFICIENT_PRIVILEGE)
@@ -48,61 +53,23 @@ fn explain(error: &tokio_postgres::Error) -> String {
     }
 }
 
-impl From<deadpool_postgres::PoolError> for DatabaseError {
-    fn from(error: deadpool_postgres::PoolError) -> Self {
-        match error {
-            deadpool_postgres::PoolError::Backend(e) => Self::Connect(explain(&e)),
-            other => Self::Connect(other.to_string()),
-        }
-    }
-}
-
-/// Reads a connection string, saying what is wrong with it without repeating it.
-pub fn parse_url(url: &str) -> Result<Config, DatabaseError> {
-    const FORM: &str =
-        "set DATABASE_URL or database.url to the form postgresql://user:password@host:port/dbname";
-    if url.is_empty() {
-        return Err(DatabaseError::Url(format!("no database is named: {FORM}")));
-    }
-    let mut config: Config = url.parse().map_err(|e: tokio_postgres::Error| {
-        let source = std::error::Error::source(&e).map(|s| format!(": {s}")).unwrap_or_default();
-        DatabaseError::Url(format!("the database URL is not valid{source}; {FORM}"))
-    })?;
-    if config.get_hosts().is_empty() {
-        return Err(DatabaseError::Url(format!("the database URL names no host; {FORM}")));
-    }
-    if config.get_ssl_mode() == tokio_postgres::config::SslMode::Require {
-        return Err(DatabaseError::Url(
-            "the database URL asks for sslmode=require, and this version of rowcall cannot encrypt connections".to_owned(),
-        ));
-    }
-    if config.get_application_name().is_none() {
-        config.application_name("rowcall");
-    }
-    Ok(config)
-}
-
 /// The database, as the daemon uses it. Cheap to clone.
 #[derive(Clone)]
 pub struct Database {
     pool: Pool,
-    config: Config,
+    connector: Connector,
+    /// Why the pool could not connect, in our words.
+    told: Arc<Mutex<Option<String>>>,
 }
 
 impl Database {
     /// Prepares a pool; the first connection is made when it is needed.
     pub fn new(settings: &DatabaseSettings) -> Result<Self, DatabaseError> {
-        let mut config = parse_url(&settings.url)?;
-        config.connect_timeout(settings.connect_timeout);
-        // A peer that vanished without a word is noticed in about a minute, not in two hours.
-        config
-            .keepalives_idle(Duration::from_secs(30))
-            .keepalives_interval(Duration::from_secs(10))
-            .keepalives_retries(3)
-            .tcp_user_timeout(Duration::from_mins(1));
-        let manager = Manager::from_config(
-            config.clone(),
-            NoTls,
+        let connector = Connector::new(Address::parse(&settings.url)?, settings.connect_timeout)?;
+        let (pooled, told) = Pooled::new(connector.clone());
+        let manager = Manager::from_connect(
+            connector.config().clone(),
+            pooled,
             ManagerConfig { recycling_method: RecyclingMethod::Fast },
         );
         let pool = Pool::builder(manager)
@@ -112,42 +79,28 @@ impl Database {
             .create_timeout(Some(settings.connect_timeout))
             .build()
             .map_err(|e| DatabaseError::Connect(e.to_string()))?;
-        Ok(Self { pool, config })
+        Ok(Self { pool, connector, told })
     }
 
     /// A pooled connection.
     pub async fn get(&self) -> Result<Object, DatabaseError> {
-        Ok(self.pool.get().await?)
+        self.pool.get().await.map_err(|error| match error {
+            PoolError::Backend(error) => {
+                let told = self.told.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                DatabaseError::Connect(told.unwrap_or_else(|| explain(&error)))
+            }
+            other => DatabaseError::Connect(other.to_string()),
+        })
     }
 
     /// A connection of its own, driven by the caller.
-    pub async fn connect(
-        &self,
-    ) -> Result<
-        (
-            tokio_postgres::Client,
-            tokio_postgres::Connection<tokio_postgres::Socket, tokio_postgres::tls::NoTlsStream>,
-        ),
-        DatabaseError,
-    > {
-        self.config.connect(NoTls).await.map_err(|e| DatabaseError::Connect(explain(&e)))
+    pub async fn connect(&self) -> Result<(Client, Connection<Socket, Stream>), DatabaseError> {
+        Ok(self.connector.connect().await?)
     }
 }
 
 impl std::fmt::Debug for Database {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Database").finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_bad_url_is_explained_without_its_password() {
-        let text = parse_url("postgresql://u:hunter2@h:port/db").unwrap_err().to_string();
-        assert!(text.contains("not valid") && !text.contains("hunter2"), "{text}");
-        assert!(parse_url("").unwrap_err().to_string().contains("DATABASE_URL"));
     }
 }

@@ -2,23 +2,30 @@
 //!
 //! A statement lives in its own file under `sql/queries` and is run by one function here.
 
+mod address;
 mod attempts;
 mod connect;
+mod connector;
+mod conninfo;
 mod dispatchers;
 mod grants;
 mod jobs;
 mod migrations;
 mod notifications;
+mod rds_iam;
 mod schema;
 mod settling;
 mod source_rows;
 mod tasks;
+mod tls;
 
+pub use address::{Address, RdsRegion, Roots, SslMode, Tls};
 pub use attempts::{
     NewAttempt, Overdue, Rescued, TakenOver, attempts_over, create_attempts, mark_asked, mark_begun,
     mark_launched, overdue_attempts, rescue_attempts, taken_over, unmark_asked,
 };
-pub use connect::{Database, DatabaseError, parse_url};
+pub use connect::{Database, DatabaseError};
+pub use connector::{ConnectError, Connector};
 pub use dispatchers::{Registration, dispatcher_seen, dispatcher_stopped, register_dispatcher};
 pub use grants::{GrantProblem, grant_problems, roles_sql};
 pub use jobs::{

@@ -5,10 +5,12 @@ use std::time::{Duration, Instant};
 use rand::RngExt as _;
 use serde_json::Value;
 use thiserror::Error;
+use tokio_postgres::error::DbError;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Config, NoTls, Row};
+use tokio_postgres::{Client, Row};
 
 use super::Started;
+use crate::database::{ConnectError, Connector};
 
 /// How long one call may take before the connection is given up: behind a cut cable nothing answers.
 const CALL_LIMIT: Duration = Duration::from_secs(30);
@@ -42,7 +44,7 @@ pub enum ReportError {
 
 /// Speaks for one attempt.
 pub struct Reporter {
-    config: Config,
+    connector: Connector,
     token: String,
     client: Option<Client>,
 }
@@ -50,9 +52,8 @@ pub struct Reporter {
 impl Reporter {
     /// For the attempt with this token. Connects when first needed.
     #[must_use]
-    pub fn new(mut config: Config, token: String) -> Self {
-        config.connect_timeout(Duration::from_secs(10)).application_name("rowcall-task");
-        Self { config, token, client: None }
+    pub fn new(connector: Connector, token: String) -> Self {
+        Self { connector, token, client: None }
     }
 
     /// `task_start`, as an executor that may have to ask twice.
@@ -122,9 +123,9 @@ impl Reporter {
         loop {
             let reason = match tokio::time::timeout(CALL_LIMIT, self.call_once(sql, parameters)).await {
                 Ok(Ok(rows)) => return Ok(rows),
-                Ok(Err(error)) => match classify(&error) {
+                Ok(Err(error)) => match error.answer().and_then(classify) {
                     Some(verdict) => return Err(verdict),
-                    None => describe(&error),
+                    None => error.to_string(),
                 },
                 Err(_) => format!("no answer within {CALL_LIMIT:?}"),
             };
@@ -138,20 +139,37 @@ impl Reporter {
         }
     }
 
-    async fn call_once(
-        &mut self,
-        sql: &str,
-        parameters: &[&(dyn ToSql + Sync)],
-    ) -> Result<Vec<Row>, tokio_postgres::Error> {
+    async fn call_once(&mut self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Failed> {
         if self.client.as_ref().is_none_or(Client::is_closed) {
-            let (client, connection) = self.config.connect(NoTls).await?;
+            let (client, connection) = self.connector.connect().await?;
             tokio::spawn(connection);
             self.client = Some(client);
         }
         let Some(client) = &self.client else { return Ok(Vec::new()) };
         let mut all: Vec<&(dyn ToSql + Sync)> = vec![&self.token];
         all.extend(parameters);
-        client.query(sql, &all).await
+        Ok(client.query(sql, &all).await?)
+    }
+}
+
+/// Why a call got no answer, or a bad one.
+#[derive(Debug, Error)]
+enum Failed {
+    #[error(transparent)]
+    Connecting(#[from] ConnectError),
+    #[error("{}", describe(.0))]
+    Calling(#[from] tokio_postgres::Error),
+}
+
+impl Failed {
+    /// What the database said, if it did.
+    fn answer(&self) -> Option<&DbError> {
+        match self {
+            Self::Connecting(ConnectError::Failed { error, .. }) | Self::Calling(error) => {
+                error.as_db_error()
+            }
+            Self::Connecting(ConnectError::SignIn(_)) => None,
+        }
     }
 }
 
@@ -161,9 +179,8 @@ impl std::fmt::Debug for Reporter {
     }
 }
 
-/// What the database's word means; `None` if it had none (or none for us) and asking again may help.
-fn classify(error: &tokio_postgres::Error) -> Option<ReportError> {
-    let db = error.as_db_error()?;
+/// What the database's word means; `None` if it had none for us and asking again may help.
+fn classify(db: &DbError) -> Option<ReportError> {
     let text = match db.hint() {
         Some(hint) => format!("{}. {hint}", db.message()),
         None => db.message().to_owned(),

@@ -1,5 +1,7 @@
 //! What must not be repeated from a program's output: secrets that its environment gives it.
 
+use crate::database::Address;
+
 /// A shorter value is more often a word than a secret, and would riddle the output with masks.
 const SHORTEST: usize = 8;
 
@@ -7,9 +9,14 @@ const SHORTEST: usize = 8;
 /// by another that it contains.
 #[must_use]
 pub fn secrets() -> Vec<String> {
+    secrets_and(&[])
+}
+
+/// The same with the variables that only the program has.
+pub fn secrets_and(more: &[(String, String)]) -> Vec<String> {
     let variables = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    among(variables)
+    among(variables.chain(more.iter().cloned()))
 }
 
 fn among(variables: impl Iterator<Item = (String, String)>) -> Vec<String> {
@@ -35,8 +42,8 @@ fn sounds_secret(name: &str) -> bool {
 
 /// The password in a database URL; a program may print it alone.
 fn password(url: &str) -> Option<String> {
-    let config: tokio_postgres::Config = url.parse().ok()?;
-    Some(String::from_utf8_lossy(config.get_password()?).into_owned())
+    let address = Address::parse(url).ok()?;
+    Some(String::from_utf8_lossy(address.config.get_password()?).into_owned())
 }
 
 /// The same in any URL, with its percent signs.

@@ -1,5 +1,6 @@
 //! What every test stands on: a fresh migrated database, a dispatcher in this process, and waiting on signals.
 
+mod authority;
 pub mod aws;
 mod database;
 mod dispatching;
@@ -9,10 +10,14 @@ mod programs;
 mod proxy;
 mod server;
 pub mod standins;
+mod tls_front;
 
+pub use authority::Authority;
 pub use database::{ADMIN, DAEMON, TASKS, TestDatabase, VIEWER, login};
 pub use dispatching::{Running, process_settings, settings, settings_as_owner, start_process};
 pub use fake_runner::{Launched, World};
 pub use fifo::Fifo;
 pub use programs::{log_to, rowcall, rowcall_task};
 pub use proxy::Proxy;
+pub use server::Server;
+pub use tls_front::{SignIn, TlsFront};

@@ -1,24 +1,45 @@
 //! The database for programs that speak to it through libpq.
 
-use tokio_postgres::Config;
 use tokio_postgres::config::Host;
+
+use crate::database::{Connector, Roots, SslMode};
 
 /// The database in libpq's own variables, so that `psql` and most drivers reach it without a connection string
 /// on their command line, where every user of the machine could read the password. What is set already stays.
-pub fn variables(config: &Config) -> Vec<(&'static str, String)> {
+pub async fn variables(connector: &Connector) -> Vec<(String, String)> {
+    let config = connector.config();
     let host = config.get_hosts().first().map(|host| match host {
         Host::Tcp(name) => name.clone(),
         Host::Unix(path) => path.display().to_string(),
     });
-    let values = [
+    let password = connector.password().await.unwrap_or_else(|error| {
+        // The program may do without.
+        eprintln!("rowcall-task: PGPASSWORD is not set: {error}");
+        None
+    });
+    let mut values = vec![
         ("PGHOST", host),
         ("PGPORT", config.get_ports().first().map(ToString::to_string)),
         ("PGUSER", config.get_user().map(str::to_owned)),
-        ("PGPASSWORD", config.get_password().map(|p| String::from_utf8_lossy(p).into_owned())),
+        ("PGPASSWORD", password.map(|p| String::from_utf8_lossy(&p).into_owned())),
         ("PGDATABASE", config.get_dbname().map(str::to_owned)),
     ];
-    if values.iter().any(|(name, _)| std::env::var_os(name).is_some()) {
+    let tls = connector.tls();
+    // libpq's own default needs no word.
+    if tls.mode != SslMode::Prefer {
+        values.push(("PGSSLMODE", Some(tls.mode.word().to_owned())));
+    }
+    match &tls.roots {
+        Roots::File(path) => values.push(("PGSSLROOTCERT", Some(path.display().to_string()))),
+        Roots::System => values.push(("PGSSLROOTCERT", Some("system".to_owned()))),
+        Roots::Usual => {}
+    }
+    if let Some((certificate, key)) = &tls.identity {
+        values.push(("PGSSLCERT", Some(certificate.display().to_string())));
+        values.push(("PGSSLKEY", Some(key.display().to_string())));
+    }
+    if values.iter().any(|(name, _)| !name.starts_with("PGSSL") && std::env::var_os(name).is_some()) {
         return Vec::new();
     }
-    values.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    values.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
 }

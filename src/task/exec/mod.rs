@@ -33,12 +33,13 @@ use report::{Ended, report};
 use result::RESULT_FILE;
 
 use super::exit::{self, complain};
+use super::secrets::secrets_and;
 use super::signals::Signals;
-use super::{ReportError, Started, contract, executor, secrets, whereabouts};
+use super::{ReportError, Started, contract, executor, whereabouts};
 
 /// Runs, and returns the exit code for this process.
 pub async fn run(options: Options) -> i32 {
-    let (mut reporter, config) = match contract::reporter() {
+    let (mut reporter, connector) = match contract::reporter() {
         Ok(both) => both,
         Err(problem) => return complain(exit::USAGE, problem),
     };
@@ -75,8 +76,7 @@ pub async fn run(options: Options) -> i32 {
     let mut environment = files.environment();
     environment.push((executor::EXECUTOR.to_owned(), executor));
     if !options.private {
-        environment
-            .extend(libpq::variables(&config).into_iter().map(|(name, value)| (name.to_owned(), value)));
+        environment.extend(libpq::variables(&connector).await);
     }
     let progress = Progress::new(files.progress.clone());
     let mut beats = Beats::new(reporter, progress, options.heartbeat_interval);
@@ -143,12 +143,13 @@ impl Run<'_> {
             Err(interruption) => return interrupted(interruption),
         }
         let Self { options, beats, signals, children, .. } = self;
+        let secrets = secrets_and(&environment);
         let end = program::run(options, environment, beats, signals, children).await;
         if let Some(over) = end.over {
             return Ended::Over(over);
         }
         let result = result::find(self.files.result.as_deref(), &end.kept.last_line);
-        let outcome = Outcome::of(&end, result, &options.no_retry, &secrets());
+        let outcome = Outcome::of(&end, result, &options.no_retry, &secrets);
         let what = outcome::what(&end);
         let outcome = match outcome {
             Outcome::Succeeded(result) => {

@@ -1,0 +1,180 @@
+//! New connections, encrypted and signed in as the address says.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use thiserror::Error;
+use tokio::task::JoinHandle;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::tls::MakeTlsConnect;
+use tokio_postgres::{Client, Config, Connection, NoTls, Socket};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::DatabaseError;
+use super::address::{Address, SslMode, Tls};
+use super::connect::explain;
+use super::rds_iam::RdsIam;
+use super::tls::{Encryption, encryption};
+
+/// An encrypted stream, where it is encrypted.
+pub type Stream = <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream;
+
+/// Makes connections to one database. Cheap to clone.
+#[derive(Clone)]
+pub struct Connector {
+    config: Config,
+    tls: Tls,
+    encryption: Encryption,
+    rds_iam: Option<Arc<RdsIam>>,
+}
+
+impl Connector {
+    /// Reads the certificates that the address names; the database is not called yet.
+    pub fn new(address: Address, connect_timeout: Duration) -> Result<Self, DatabaseError> {
+        let Address { mut config, tls, rds_iam } = address;
+        config.connect_timeout(connect_timeout);
+        let encryption = encryption(&tls)?;
+        let rds_iam = rds_iam.map(|region| Arc::new(RdsIam::new(region.named)));
+        Ok(Self { config, tls, encryption, rds_iam })
+    }
+
+    /// Where to, without what is only known when connecting.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// How it is encrypted.
+    #[must_use]
+    pub fn tls(&self) -> &Tls {
+        &self.tls
+    }
+
+    /// The same under another `application_name`.
+    #[must_use]
+    pub fn named(mut self, application_name: &str) -> Self {
+        self.config.application_name(application_name);
+        self
+    }
+
+    /// What the server is given as the password of a connection made now: on RDS with IAM a fresh token.
+    pub async fn password(&self) -> Result<Option<Vec<u8>>, ConnectError> {
+        match &self.rds_iam {
+            None => Ok(self.config.get_password().map(<[u8]>::to_vec)),
+            Some(iam) => {
+                let token = Box::pin(iam.token(&self.config)).await.map_err(ConnectError::SignIn)?;
+                Ok(Some(token.into_bytes()))
+            }
+        }
+    }
+
+    /// A connection, driven by the caller.
+    pub async fn connect(&self) -> Result<(Client, Connection<Socket, Stream>), ConnectError> {
+        let mut config = self.config.clone();
+        if self.rds_iam.is_some()
+            && let Some(token) = self.password().await?
+        {
+            config.password(token);
+        }
+        // A handshake is large, and must not lie in every future that may once have to connect.
+        let connect = async |config: &Config| Box::pin(config.connect(self.encryption.make.clone())).await;
+        let mut connected = connect(&config).await;
+        // pg_hba.conf has no line for connections in the clear: libpq's `allow` tries the other way then.
+        if self.tls.mode == SslMode::Allow
+            && let Err(error) = &connected
+            && error.code() == Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION)
+        {
+            config.ssl_mode(tokio_postgres::config::SslMode::Require);
+            connected = connect(&config).await;
+        }
+        connected.map_err(|error| ConnectError::Failed { what: self.explained(&error), error })
+    }
+
+    /// In the words of what the address asked for; the server's own where it gave any.
+    fn explained(&self, error: &tokio_postgres::Error) -> String {
+        let text = explain(error);
+        if error.as_db_error().is_some() {
+            return text;
+        }
+        let mode = self.tls.mode.word();
+        let signers = self.encryption.signers.as_deref().unwrap_or("nobody");
+        let why = if text.contains("does not support TLS") {
+            format!("sslmode={mode} asks for encryption, and the server offers none")
+        } else if text.contains("not valid for name") {
+            format!("sslmode={mode}: the server's certificate is for another host")
+        } else if text.contains("UnknownIssuer") {
+            format!("sslmode={mode}: the server's certificate is signed by none of those trusted ({signers})")
+        } else {
+            return text;
+        };
+        format!("{why} ({text})")
+    }
+}
+
+/// Why there is no connection.
+#[derive(Debug, Error)]
+pub enum ConnectError {
+    /// What the server wants to see could not be had.
+    #[error("{0}")]
+    SignIn(String),
+    /// The server could not be reached, or did not let us in.
+    #[error("{what}")]
+    Failed {
+        /// For a person.
+        what: String,
+        /// As the driver has it.
+        error: tokio_postgres::Error,
+    },
+}
+
+impl From<ConnectError> for DatabaseError {
+    fn from(error: ConnectError) -> Self {
+        Self::Connect(error.to_string())
+    }
+}
+
+/// The same for the pool, whose errors must be the driver's own: in our words they are kept beside.
+pub struct Pooled {
+    connector: Connector,
+    told: Arc<Mutex<Option<String>>>,
+}
+
+impl Pooled {
+    /// With the place where the latest failure is told.
+    pub fn new(connector: Connector) -> (Self, Arc<Mutex<Option<String>>>) {
+        let told = Arc::default();
+        (Self { connector, told: Arc::clone(&told) }, told)
+    }
+}
+
+impl deadpool_postgres::Connect for Pooled {
+    /// The configuration is the connector's own.
+    fn connect(&self, _: &Config) -> BoxFuture<'_, Result<(Client, JoinHandle<()>), tokio_postgres::Error>> {
+        Box::pin(async {
+            let failed = match self.connector.connect().await {
+                Ok((client, connection)) => {
+                    // Its end is seen by the client.
+                    let driver = tokio::spawn(async { drop(connection.await) });
+                    return Ok((client, driver));
+                }
+                Err(failed) => failed,
+            };
+            *self.told.lock().unwrap_or_else(PoisonError::into_inner) = Some(failed.to_string());
+            match failed {
+                ConnectError::Failed { error, .. } => Err(error),
+                // The driver makes an error only of its own failures, such as having nowhere to go.
+                ConnectError::SignIn(_) => {
+                    let (client, connection) = Config::new().connect(NoTls).await?;
+                    Ok((client, tokio::spawn(async { drop(connection.await) })))
+                }
+            }
+        })
+    }
+}
+
+impl std::fmt::Debug for Connector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connector").field("tls", &self.tls).finish_non_exhaustive()
+    }
+}
