@@ -2,6 +2,7 @@
 
 mod calls;
 mod database_away;
+mod documented;
 mod first_process_on_docker;
 mod left_behind;
 mod on_ecs;

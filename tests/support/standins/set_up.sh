@@ -1,4 +1,4 @@
-# Sourced by ./dev: what stands in for AWS in the tests. Engine and network may be missing; then that part is left
+# Sourced by ./dev: what the tests need besides, above all what stands in for AWS. Engine and network may be missing; then that part is left
 # out, with its tests, whose modules carry its name: on_ministack, on_moto.
 #
 # Sets `left_out`, `without` (modules to skip) and the ROWCALL_TEST_… variables.
@@ -6,6 +6,7 @@
 # moto wants a newer botocore than ministack pins, hence two environments.
 MINISTACK_PACKAGES="ministack==1.5.33 docker==7.2.0"
 MOTO_PACKAGES="moto[server]==5.2.5"
+PSYCOPG_PACKAGES="psycopg[binary]==3.3.9"
 
 set_up_standins() {
     local directory="$PWD/target/standins"
@@ -24,6 +25,12 @@ set_up_standins() {
     else
         left_out+=("tests on moto: $why_not")
         without+=(--skip on_moto)
+    fi
+    if why_not=$(python_environment "$directory/psycopg" $PSYCOPG_PACKAGES); then
+        export ROWCALL_TEST_PYTHON="$directory/psycopg/bin/python"
+    else
+        left_out+=("the documented task in Python: $why_not")
+        without+=(--skip with_psycopg)
     fi
 }
 
