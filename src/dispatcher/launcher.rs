@@ -53,6 +53,8 @@ pub async fn run(shared: Handle, mut attempts: mpsc::Receiver<Vec<Attempt>>) {
             tokio::spawn(async move {
                 let Some(launching) = shared.following.launching(attempt.id) else { return };
                 tokio::select! {
+                    // Whoever is not wanted any more must not call when its slot becomes free at the same moment.
+                    biased;
                     () = shared.stopping.cancelled() => {}
                     // Whatever its call may have started is looked for by who ends it.
                     () = launching.unwanted.cancelled() => {}
