@@ -8,6 +8,7 @@ use tokio::sync::OnceCell;
 use tokio_postgres::types::{FromSqlOwned, ToSql};
 use tokio_postgres::{Client, NoTls};
 
+use super::container::Container;
 use super::server::Server;
 
 /// Longer than anything here takes on a busy machine; a test that waits so long has failed.
@@ -26,37 +27,49 @@ pub fn login(url: &str, name: &str) -> String {
     format!("postgresql://{name}:{LOGIN_PASSWORD}@{place}")
 }
 
+/// What this machine may run: enough connections for all tests at once, and nothing that only a crash would miss.
+const SETTINGS: [(&str, &str); 5] = [
+    ("fsync", "off"),
+    ("synchronous_commit", "off"),
+    ("full_page_writes", "off"),
+    ("max_connections", "400"),
+    ("max_prepared_transactions", "10"),
+];
+
 struct Cluster {
-    server: Option<Server>,
     base: String,
+    /// Lives as long as we do.
+    _running: Running,
+}
+
+enum Running {
+    Elsewhere,
+    Here { _server: Server },
+    Contained { _container: Container },
 }
 
 static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
 impl Cluster {
-    /// The server that ROWCALL_TEST_DATABASE_URL names (a superuser's URL, without a database name), or one of
-    /// our own. With a template database, migrated, in it.
+    /// The server that ROWCALL_TEST_DATABASE_URL names (a superuser's URL, without a database name), one from the image
+    /// ROWCALL_TEST_POSTGRES_IMAGE, or one of our own. With a template database, migrated, in it.
     async fn start() -> Self {
-        let mut cluster = match std::env::var("ROWCALL_TEST_DATABASE_URL") {
-            Ok(base) => Self { server: None, base: base.trim_end_matches('/').to_owned() },
-            Err(_) => {
-                let start = || {
-                    Server::start(&[
-                        ("fsync", "off"),
-                        ("synchronous_commit", "off"),
-                        ("full_page_writes", "off"),
-                        ("max_connections", "400"),
-                        ("max_prepared_transactions", "10"),
-                    ])
-                };
+        let cluster = match (setting("DATABASE_URL"), setting("POSTGRES_IMAGE")) {
+            (Some(base), _) => {
+                Self { base: base.trim_end_matches('/').to_owned(), _running: Running::Elsewhere }
+            }
+            (None, Some(image)) => {
+                let container = Container::start(&image, &SETTINGS).await.unwrap();
+                Self { base: container.url.clone(), _running: Running::Contained { _container: container } }
+            }
+            (None, None) => {
+                let start = || Server::start(&SETTINGS);
                 let server = tokio::task::spawn_blocking(start).await.unwrap().unwrap();
-                Self { base: String::new(), server: Some(server) }
+                let base = server.url("").trim_end_matches('/').to_owned();
+                Self { base, _running: Running::Here { _server: server } }
             }
         };
-        if let Some(server) = &cluster.server {
-            server.url("").trim_end_matches('/').clone_into(&mut cluster.base);
-        }
         let admin = connect(&cluster.url("postgres")).await;
         admin.batch_execute("drop database if exists rowcall_template").await.unwrap();
         admin.batch_execute("create database rowcall_template").await.unwrap();
@@ -77,6 +90,10 @@ impl Cluster {
     fn url(&self, database: &str) -> String {
         format!("{}/{database}", self.base)
     }
+}
+
+fn setting(name: &str) -> Option<String> {
+    std::env::var(format!("ROWCALL_TEST_{name}")).ok().filter(|value| !value.is_empty())
 }
 
 async fn connect(url: &str) -> Client {

@@ -2,6 +2,7 @@
 
 mod authority;
 pub mod aws;
+mod container;
 mod database;
 mod dispatching;
 mod fake_runner;

@@ -1,0 +1,31 @@
+# Sourced by ./dev: images with a Postgres server, for machines that cannot pull one. A Debian release holds one version
+# of Postgres each: bullseye 13, bookworm 15, trixie 17, forky 18. What the image is given is as with Docker's official
+# one: POSTGRES_PASSWORD, and settings as arguments.
+
+# Prints the image's name, made if it is not there. Needs root, debootstrap, and Debian's packages.
+postgres_image() {
+    local release=$1 image="rowcall-test-postgres:$1" root mirror
+    docker image inspect "$image" >/dev/null 2>&1 && { echo "$image"; return; }
+    command -v debootstrap >/dev/null || installed_packages debootstrap >&2 || { say "debootstrap is missing"; return 1; }
+    mirror=$(debian_mirror) || { say "apt names no source of Debian's packages"; return 1; }
+    root=$(mktemp -d)
+    say "./dev: making $image from Debian's packages…"
+    # A release that is newer than debootstrap is made like the newest it knows.
+    local script=/usr/share/debootstrap/scripts/$release
+    [ -e "$script" ] || script=/usr/share/debootstrap/scripts/sid
+    if ! debootstrap --variant=minbase --include=postgresql "$release" "$root" "$mirror" "$script" >"$root.log" 2>&1; then
+        tail -n 5 "$root.log" >&2
+        rm -rf "$root" "$root.log"
+        return 1
+    fi
+    install tests/support/standins/serve_postgres "$root/usr/local/bin/serve_postgres"
+    rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/*
+    tar -C "$root" -c . | docker import --change 'ENTRYPOINT ["/usr/local/bin/serve_postgres"]' --change 'EXPOSE 5432' - "$image" >/dev/null
+    rm -rf "$root" "$root.log"
+    echo "$image"
+}
+
+# Where this machine's own apt gets Debian from.
+debian_mirror() {
+    apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' | sort -u | grep -v security | head -n 1 | grep .
+}
