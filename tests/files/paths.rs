@@ -48,9 +48,7 @@ async fn a_pattern_chooses_and_makes_plain_paths_count() {
 async fn a_folder_comes_with_the_folders_in_it() {
     let attempt = Attempt::new(json!({"all": "file://DATA/"})).await;
     std::os::unix::fs::symlink("/etc", attempt.path("data/link")).unwrap();
-    let done = attempt
-        .run(&["--input-dir", "in"], r#"cd in; find . -type f | sort | tr '\n' ' '; test -w in || :"#)
-        .await;
+    let done = attempt.run(&["--input-dir", "in"], r"cd in; find . -type f | sort | tr '\n' ' '").await;
     assert_eq!(text(&done.stdout), "./a.nc ./b.txt ./sub/c.nc ", "{}", text(&done.stderr));
     assert!(!attempt.path("in").exists());
 }
@@ -82,7 +80,7 @@ async fn without_a_place_to_store_them_files_stay_and_are_listed() {
     );
     let url = format!("file://{}", attempt.path("out/x").display());
     assert_eq!(attempt.result().await, json!({"files": [entry("x", "1", &url)]}));
-    assert_eq!(attempt.path("out/x").exists() && attempt.path("out/link").exists(), true);
+    assert!(attempt.path("out/x").exists() && attempt.path("out/link").exists());
 }
 
 #[tokio::test]

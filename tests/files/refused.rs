@@ -80,6 +80,13 @@ async fn nothing_that_is_there_is_replaced() {
     not_started(&attempt, &["--input-dir", "in"], "in/a.nc is there already").await;
     assert_eq!(attempt.tree("in"), files(&[("a.nc", "mine")]));
 
+    let attempt = Attempt::new(json!({"u": "file://DATA/"})).await;
+    std::fs::create_dir_all(attempt.path("elsewhere")).unwrap();
+    std::fs::create_dir(attempt.path("in")).unwrap();
+    std::os::unix::fs::symlink("../elsewhere", attempt.path("in/sub")).unwrap();
+    not_started(&attempt, &["--input-dir", "in"], "in/sub leads out of the input directory").await;
+    assert!(attempt.tree("elsewhere").is_empty() && attempt.path("in/sub").is_symlink());
+
     let attempt = Attempt::new(json!({})).await;
     write(&attempt.path("out/old"), "mine");
     let report = "out is not empty: what is in it would count as made";

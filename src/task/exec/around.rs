@@ -28,13 +28,14 @@ impl Around {
 
     /// Before the program starts. Dropped half-way when somebody asks to stop.
     pub async fn prepare(&mut self, started: &Started) -> Result<Extra, Failure> {
-        Ok(Extra { environment: self.files.bring(started).await? })
+        // What S3's client needs for a call is large, and hardly anybody's program has files.
+        Ok(Extra { environment: Box::pin(self.files.bring(started)).await? })
     }
 
     /// After the program and all that it started have ended, and well; returns what to report as the result. Dropped
     /// half-way when somebody asks to stop.
     pub async fn conclude(&mut self, result: Option<Value>) -> Result<Option<Value>, Failure> {
-        self.files.take(result).await
+        Box::pin(self.files.take(result)).await
     }
 
     /// After the report, whatever the end was.

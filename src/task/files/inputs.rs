@@ -62,6 +62,13 @@ impl Inputs {
         let path = self.dir.join(&input.name);
         if let Some(parent) = path.parent() {
             make_directory(parent, &mut self.made)?;
+            let real = |path: &Path| path.canonicalize().map_err(|error| copy::writing(path, &error));
+            if !real(parent)?.starts_with(real(&self.dir)?) {
+                return Err(Failure::passing(format!(
+                    "{} leads out of the input directory",
+                    parent.display()
+                )));
+            }
         }
         match path.symlink_metadata() {
             Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -111,21 +118,22 @@ pub fn make_directory(dir: &Path, made: &mut Vec<PathBuf>) -> Result<(), Failure
 pub async fn find(named: Vec<Named>, pattern: Option<&Regex>, store: &Store) -> Result<Vec<Input>, Failure> {
     let mut inputs: Vec<Input> = Vec::new();
     for Named { address, at } in named {
-        let names = if address.is_folder() {
+        let files = if address.is_folder() {
             let limit = MOST - inputs.len();
-            let mut names = match &address {
+            let mut below_it = match &address {
                 Address::S3 { bucket, key } => store.s3().await?.list(bucket, key, limit).await?,
                 Address::File(path) => below(path, limit)?,
             };
-            names.retain(|name| pattern.is_none_or(|pattern| pattern.is_match(&spelt(&address.below(name)))));
-            names.into_iter().map(|name| (address.below(&name), name)).collect()
+            below_it
+                .retain(|name| pattern.is_none_or(|pattern| pattern.is_match(&spelt(&address.below(name)))));
+            below_it.into_iter().map(|name| (address.below(&name), name)).collect()
         } else {
             let name = address.name().map(str::to_owned).ok_or_else(|| {
                 Failure::lasting(format!("{at}: {address} has a name that is not UTF-8 text"))
             })?;
             vec![(address, name)]
         };
-        for (source, name) in names {
+        for (source, name) in files {
             add(&mut inputs, Input { source, name }, &at)?;
         }
     }
