@@ -10,7 +10,7 @@ use crate::task::failure::Failure;
 
 /// For an answer's beginning, all tries together. Without it a server that takes calls and never answers is waited
 /// for without end.
-const PATIENCE: Duration = Duration::from_mins(2);
+pub const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Codes of what will be the same the next time, with more about it where S3's own words leave one alone.
 const LASTING: [(&str, &str); 10] = [
@@ -34,7 +34,8 @@ const LASTING: [(&str, &str); 10] = [
 pub struct Fault {
     /// S3's name for the error; empty where it never answered.
     pub code: String,
-    message: String,
+    /// In S3's words, or the SDK's.
+    pub message: String,
 }
 
 impl<E> From<SdkError<E, HttpResponse>> for Fault
@@ -56,16 +57,17 @@ impl Fault {
     }
 }
 
-/// A call whose answer must begin in time.
-pub async fn in_time<T, E>(
+/// A call whose answer must begin in this time.
+pub async fn within<T, E>(
+    patience: Duration,
     call: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
 ) -> Result<T, Fault>
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
-    match tokio::time::timeout(PATIENCE, call).await {
+    match tokio::time::timeout(patience, call).await {
         Ok(answer) => answer.map_err(Fault::from),
-        Err(_) => Err(Fault { code: String::new(), message: format!("no answer within {PATIENCE:?}") }),
+        Err(_) => Err(Fault { code: String::new(), message: format!("no answer within {patience:?}") }),
     }
 }
 

@@ -38,7 +38,8 @@ impl S3 {
             if arriving.bytes > 0 {
                 call = call.range(format!("bytes={}-", arriving.bytes)).set_if_match(arriving.etag.clone());
             }
-            let answer = fault::in_time(call.send()).await.map_err(|error| error.failure(&what))?;
+            let answer =
+                fault::within(fault::PATIENCE, call.send()).await.map_err(|error| error.failure(&what))?;
             let broken = arriving.take(answer).await.map_err(|error| copy::writing(to, &error))?;
             let Some(why) = broken else { break };
             resumed += 1;

@@ -62,7 +62,7 @@ impl S3 {
         let mut token = None;
         loop {
             let call = self.client.list_objects_v2().bucket(bucket).prefix(prefix);
-            let answer = fault::in_time(call.set_continuation_token(token).send())
+            let answer = fault::within(fault::PATIENCE, call.set_continuation_token(token).send())
                 .await
                 .map_err(|error| error.failure(&format!("s3://{bucket}/{prefix} cannot be listed")))?;
             let keys = answer.contents().iter().filter_map(|object| object.key()?.strip_prefix(prefix));

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use aws_sdk_s3::primitives::{ByteStream, Length};
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
+use futures_util::future::join_all;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::{S3, fault};
@@ -17,8 +18,12 @@ const LARGE: u64 = 64 << 20;
 const PART: u64 = 32 << 20;
 /// S3 takes no more of them.
 const MOST_PARTS: u64 = 10_000;
+/// S3 puts parts together in minutes.
+const JOINING: Duration = Duration::from_mins(10);
+/// Bytes in a second; what is slower would take a large file days.
+const SLOWEST: u64 = 64 << 10;
 /// For taking back what was begun, when a container's end is near.
-const PATIENCE: Duration = Duration::from_secs(5);
+const LEAVING: Duration = Duration::from_secs(5);
 
 /// An upload in parts that was begun. Its parts are kept, and charged for, until it is completed or aborted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,27 +41,26 @@ impl S3 {
         }
         let body = body(from, 0, bytes).await?;
         let call = self.client.put_object().bucket(bucket).key(key).body(body);
-        call.send().await.map(drop).map_err(|error| fault::Fault::from(error).failure(&what(bucket, key)))
+        let stored = fault::within(patience(bytes), call.send()).await;
+        stored.map(drop).map_err(|error| error.failure(&what(bucket, key)))
     }
 
     async fn store_in_parts(&self, from: &Path, bytes: u64, bucket: &str, key: &str) -> Result<(), Failure> {
         let what = what(bucket, key);
         let call = self.client.create_multipart_upload().bucket(bucket).key(key);
-        let begun = fault::in_time(call.set_checksum_algorithm(self.checksum.clone()).send()).await;
+        let begun =
+            fault::within(fault::PATIENCE, call.set_checksum_algorithm(self.checksum.clone()).send()).await;
         let id = begun.map_err(|error| error.failure(&what))?.upload_id.unwrap_or_default();
         let upload = Unfinished { bucket: bucket.to_owned(), key: key.to_owned(), id };
         self.unfinished().push(upload.clone());
-        let parts = parts(bytes).map(|(number, offset, length)| {
-            let (upload, what) = (&upload, &what);
-            async move { self.store_part(upload, number, body(from, offset, length).await?, what).await }
-        });
+        let parts = parts(bytes).map(|part| self.store_part(&upload, from, part, &what));
         let mut parts: Vec<CompletedPart> =
             stream::iter(parts).buffer_unordered(AT_ONCE).try_collect().await?;
         parts.sort_unstable_by_key(CompletedPart::part_number);
         let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
         let call = self.client.complete_multipart_upload().bucket(bucket).key(key);
         let call = call.upload_id(&upload.id).multipart_upload(parts);
-        call.send().await.map_err(|error| fault::Fault::from(error).failure(&what))?;
+        fault::within(JOINING, call.send()).await.map_err(|error| error.failure(&what))?;
         self.unfinished().retain(|other| *other != upload);
         Ok(())
     }
@@ -64,13 +68,15 @@ impl S3 {
     async fn store_part(
         &self,
         upload: &Unfinished,
-        number: i32,
-        body: ByteStream,
+        from: &Path,
+        (number, offset, length): (i32, u64, u64),
         what: &str,
     ) -> Result<CompletedPart, Failure> {
+        let body = body(from, offset, length).await?;
         let call = self.client.upload_part().bucket(&upload.bucket).key(&upload.key).upload_id(&upload.id);
         let call = call.part_number(number).set_checksum_algorithm(self.checksum.clone()).body(body);
-        let answer = call.send().await.map_err(|error| fault::Fault::from(error).failure(what))?;
+        let answer = fault::within(patience(length), call.send()).await;
+        let answer = answer.map_err(|error| error.failure(what))?;
         let part = CompletedPart::builder().part_number(number).set_e_tag(answer.e_tag);
         Ok(part.set_checksum_crc32(answer.checksum_crc32).build())
     }
@@ -78,19 +84,17 @@ impl S3 {
     /// Takes back uploads that were not completed, whatever stopped them.
     pub async fn abort(&self) {
         let unfinished = std::mem::take(&mut *self.unfinished());
-        for upload in unfinished {
-            let Unfinished { bucket, key, id } = upload;
-            let call = self.client.abort_multipart_upload().bucket(&bucket).key(&key).upload_id(id);
-            let why = match tokio::time::timeout(PATIENCE, call.send()).await {
-                Ok(Ok(_)) => continue,
-                Ok(Err(error)) => fault::Fault::from(error).failure("S3").message,
-                Err(_) => format!("no answer within {PATIENCE:?}"),
-            };
-            eprintln!(
-                "rowcall-task: parts of s3://{bucket}/{key} stay behind (a lifecycle rule for incomplete uploads \
-                 removes them): {why}"
-            );
-        }
+        let aborting = unfinished.iter().map(|Unfinished { bucket, key, id }| async move {
+            let call = self.client.abort_multipart_upload().bucket(bucket).key(key).upload_id(id);
+            if let Err(fault) = fault::within(LEAVING, call.send()).await {
+                eprintln!(
+                    "rowcall-task: parts of s3://{bucket}/{key} stay behind (a lifecycle rule for incomplete \
+                     uploads removes them): {}",
+                    fault.message
+                );
+            }
+        });
+        join_all(aborting).await;
     }
 
     fn unfinished(&self) -> std::sync::MutexGuard<'_, Vec<Unfinished>> {
@@ -100,6 +104,11 @@ impl S3 {
 
 fn what(bucket: &str, key: &str) -> String {
     format!("s3://{bucket}/{key} cannot be stored")
+}
+
+/// For a call that sends so much.
+fn patience(bytes: u64) -> Duration {
+    fault::PATIENCE + Duration::from_secs(bytes / SLOWEST)
 }
 
 /// Number, offset and length of each part.
