@@ -58,16 +58,20 @@ impl Fault {
 }
 
 /// A call whose answer must begin in this time.
-pub async fn within<T, E>(
+pub fn within<T, E>(
     patience: Duration,
     call: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
-) -> Result<T, Fault>
+) -> impl Future<Output = Result<T, Fault>>
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
-    match tokio::time::timeout(patience, call).await {
-        Ok(answer) => answer.map_err(Fault::from),
-        Err(_) => Err(Fault { code: String::new(), message: format!("no answer within {patience:?}") }),
+    // The SDK's calls are many kilobytes each.
+    let call = Box::pin(call);
+    async move {
+        match tokio::time::timeout(patience, call).await {
+            Ok(answer) => answer.map_err(Fault::from),
+            Err(_) => Err(Fault { code: String::new(), message: format!("no answer within {patience:?}") }),
+        }
     }
 }
 
