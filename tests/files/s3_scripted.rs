@@ -16,17 +16,17 @@ use super::{Attempt, text};
 
 /// One call as it arrived: `GET /bucket/key?query range`.
 type Call = String;
-type Answer = Pin<Box<dyn Future<Output = Response> + Send>>;
+pub type Answer = Pin<Box<dyn Future<Output = Response> + Send>>;
 
 /// An endpoint that answers as the test says.
-struct Endpoint {
+pub struct Endpoint {
     url: String,
     calls: Arc<Mutex<Vec<Call>>>,
     serving: tokio::task::JoinHandle<()>,
 }
 
 impl Endpoint {
-    async fn new(answer: impl Fn(&str) -> Answer + Clone + Send + Sync + 'static) -> Self {
+    pub async fn new(answer: impl Fn(&str) -> Answer + Clone + Send + Sync + 'static) -> Self {
         let calls = Arc::new(Mutex::new(Vec::new()));
         let theirs = Arc::clone(&calls);
         let handle = async move |request: Request| {
@@ -51,7 +51,7 @@ impl Endpoint {
     }
 
     /// Runs to the end, quickly tried again.
-    fn command(&self, attempt: &Attempt, options: &[&str], script: &str) -> Command {
+    pub fn command(&self, attempt: &Attempt, options: &[&str], script: &str) -> Command {
         let mut command = attempt.command(options, script);
         command.env("AWS_ENDPOINT_URL_S3", &self.url);
         command.env("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE").env("AWS_SECRET_ACCESS_KEY", "secret");
@@ -65,7 +65,7 @@ impl Drop for Endpoint {
     }
 }
 
-fn now(response: Response) -> Answer {
+pub fn now(response: Response) -> Answer {
     Box::pin(async { response })
 }
 
