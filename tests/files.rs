@@ -1,6 +1,7 @@
 //! Files in and out: `rowcall-task exec --input-dir … --output-dir …`.
 
 mod locally;
+mod mounts_on_docker;
 mod paths;
 mod refused;
 mod s3_on_ministack;
