@@ -12,6 +12,7 @@ mod dispatching;
 mod ear;
 mod ecs;
 mod exec;
+mod files;
 mod held_rows;
 mod iam;
 mod lambda;

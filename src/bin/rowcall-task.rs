@@ -10,7 +10,7 @@ use rowcall::task::{calls, exec, exit};
 ///
 /// Reads ROWCALL_TOKEN and ROWCALL_DATABASE_URL, which the dispatcher sets.
 ///
-/// Exit codes of its own: 64 wrong call, 65 the result was not taken, 69 database out of reach, 77 the attempt is
+/// Exit codes of its own: 64 wrong call, 65 the result was not taken or files not fetched or stored, 69 database out of reach, 77 the attempt is
 /// over or another executor's.
 #[derive(Parser)]
 #[command(name = "rowcall-task", version)]
@@ -29,7 +29,9 @@ enum Command {
     /// as `0.42 reading page 3` to the file ROWCALL_PROGRESS_FILE.
     ///
     /// The program's exit code is passed on; 64, 65, 69 and 77 are rowcall-task's own: wrong call, result not
-    /// taken, database out of reach, attempt over.
+    /// taken or files not fetched or stored, database out of reach, attempt over.
+    ///
+    /// With --input-dir and --output-dir the program needs to know nothing of where files come from and go to.
     Exec(Box<exec::Options>),
     #[command(flatten)]
     Call(calls::Call),

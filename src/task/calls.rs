@@ -135,7 +135,7 @@ fn show(started: &Started, path: Option<&str>) -> i32 {
 }
 
 /// What stands at a path such as `row.attributes.parts.0`; null counts as nothing.
-fn at<'a>(whole: &'a Value, path: &str) -> Option<&'a Value> {
+pub(super) fn at<'a>(whole: &'a Value, path: &str) -> Option<&'a Value> {
     let found = path.split('.').try_fold(whole, |value, step| match value {
         Value::Array(items) => items.get(step.parse::<usize>().ok()?),
         other => other.get(step),

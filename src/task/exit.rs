@@ -2,7 +2,8 @@
 
 /// The command line or the environment is wrong (`EX_USAGE`).
 pub const USAGE: i32 = 64;
-/// The database did not take what it was told, such as a result that is too large or no JSON (`EX_DATAERR`).
+/// The database did not take what it was told, such as a result that is too large or no JSON; or files around the
+/// program could not be fetched or stored (`EX_DATAERR`).
 pub const REFUSED: i32 = 65;
 /// The database could not be reached: the program was not started, or its end not reported (`EX_UNAVAILABLE`).
 pub const UNAVAILABLE: i32 = 69;

@@ -5,6 +5,8 @@ mod contract;
 pub mod exec;
 mod executor;
 pub mod exit;
+mod failure;
+mod files;
 mod reporter;
 mod secrets;
 mod signals;

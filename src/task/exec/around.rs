@@ -4,9 +4,13 @@ use serde_json::Value;
 
 use super::Options;
 use crate::task::Started;
+pub use crate::task::failure::Failure;
+use crate::task::files::{Files, Local, Saying};
 
 /// Knows what the program needs and what becomes of what it made.
-pub struct Around {}
+pub struct Around {
+    files: Files,
+}
 
 /// What the program gets besides.
 #[derive(Debug, Default)]
@@ -15,33 +19,27 @@ pub struct Extra {
     pub environment: Vec<(String, String)>,
 }
 
-/// Why the attempt fails although its program did not.
-#[derive(Debug)]
-pub struct Failure {
-    /// For a person.
-    pub message: String,
-    /// Whether it may go better another time.
-    pub retry: bool,
-}
-
-#[allow(clippy::unused_async, clippy::unused_self)]
 impl Around {
-    /// For a program that is about to be run so.
-    pub fn new(_options: &Options) -> Self {
-        Self {}
+    /// For a program that is about to be run so, perhaps with a developer's directories. Says what is wrong with
+    /// the options.
+    pub fn new(options: &Options, local: Option<Local>, saying: Saying) -> Result<Self, String> {
+        Ok(Self { files: Files::new(&options.files, local, saying)? })
     }
 
     /// Before the program starts. Dropped half-way when somebody asks to stop.
-    pub async fn prepare(&mut self, _started: &Started) -> Result<Extra, Failure> {
-        Ok(Extra::default())
+    pub async fn prepare(&mut self, started: &Started) -> Result<Extra, Failure> {
+        // What S3's client needs for a call is large, and hardly anybody's program has files.
+        Ok(Extra { environment: Box::pin(self.files.bring(started)).await? })
     }
 
     /// After the program and all that it started have ended, and well; returns what to report as the result. Dropped
     /// half-way when somebody asks to stop.
     pub async fn conclude(&mut self, result: Option<Value>) -> Result<Option<Value>, Failure> {
-        Ok(result)
+        Box::pin(self.files.take(result)).await
     }
 
     /// After the report, whatever the end was.
-    pub async fn clean_up(self) {}
+    pub async fn clean_up(self) {
+        self.files.clean_up().await;
+    }
 }

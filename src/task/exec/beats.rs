@@ -14,8 +14,8 @@ const OFTEN: Duration = Duration::from_secs(1);
 
 /// Keeps an attempt alive.
 pub struct Beats {
-    /// Speaks for it.
-    pub reporter: Reporter,
+    /// Speaks for it; none for a developer who tries the program alone.
+    pub reporter: Option<Reporter>,
     progress: Progress,
     interval: Duration,
     next_look: Instant,
@@ -34,7 +34,7 @@ pub enum Interruption {
 
 impl Beats {
     /// `task_start` was the first.
-    pub fn new(reporter: Reporter, progress: Progress, interval: Duration) -> Self {
+    pub fn new(reporter: Option<Reporter>, progress: Progress, interval: Duration) -> Self {
         let next_beat = Instant::now() + interval;
         let next_look = Instant::now() + interval.min(OFTEN);
         Self { reporter, progress, interval, next_look, next_beat, unsent: None, away: false }
@@ -57,7 +57,11 @@ impl Beats {
                 Some(update) => (update.fraction, update.message.as_deref()),
                 None => (None, None),
             };
-            match self.reporter.progress(fraction, message, self.interval).await {
+            let Some(reporter) = &mut self.reporter else {
+                show(self.unsent.take());
+                continue;
+            };
+            match reporter.progress(fraction, message, self.interval).await {
                 Ok(()) => {
                     self.away = false;
                     self.unsent = None;
@@ -85,4 +89,12 @@ impl Beats {
             over = self.until_over() => Err(Interruption::Over(over)),
         }
     }
+}
+
+/// On standard error, where the developer sees it.
+fn show(update: Option<Update>) {
+    let Some(Update { fraction, message }) = update else { return };
+    let percent = fraction.map(|fraction| format!("{:.0} %", fraction * 100.0));
+    let words: Vec<String> = percent.into_iter().chain(message).collect();
+    eprintln!("rowcall-task: {}", words.join(" "));
 }

@@ -9,6 +9,7 @@ mod around;
 mod beats;
 mod children;
 mod libpq;
+mod locally;
 mod options;
 mod outcome;
 mod output;
@@ -33,12 +34,16 @@ use report::{Ended, report};
 use result::RESULT_FILE;
 
 use super::exit::{self, complain};
+use super::files::Local;
 use super::secrets::secrets_and;
 use super::signals::Signals;
 use super::{ReportError, Started, contract, executor, whereabouts};
 
 /// Runs, and returns the exit code for this process.
 pub async fn run(options: Options) -> i32 {
+    if let Some(local) = Local::asked() {
+        return locally::run(&options, local).await;
+    }
     let (mut reporter, connector) = match contract::reporter() {
         Ok(both) => both,
         Err(problem) => return complain(exit::USAGE, problem),
@@ -46,6 +51,11 @@ pub async fn run(options: Options) -> i32 {
     let place = Place::find();
     let files = match Files::new(&options, place.as_ref()) {
         Ok(files) => files,
+        Err(problem) => return complain(exit::USAGE, problem),
+    };
+    let progress = Progress::new(files.progress.clone());
+    let mut around = match Around::new(&options, None, progress.saying.clone()) {
+        Ok(around) => around,
         Err(problem) => return complain(exit::USAGE, problem),
     };
     if options.private {
@@ -78,12 +88,13 @@ pub async fn run(options: Options) -> i32 {
     if !options.private {
         environment.extend(libpq::variables(&connector).await);
     }
-    let progress = Progress::new(files.progress.clone());
-    let mut beats = Beats::new(reporter, progress, options.heartbeat_interval);
-    let mut around = Around::new(&options);
+    let mut beats = Beats::new(Some(reporter), progress, options.heartbeat_interval);
     let mut run = Run { options: &options, files: &files, beats: &mut beats, signals, children };
     let ended = run.program(&mut around, &started, environment).await;
-    let code = report(&mut beats.reporter, ended, options.report_limit).await;
+    let code = match &mut beats.reporter {
+        Some(reporter) => report(reporter, ended, options.report_limit).await,
+        None => locally::tell(ended),
+    };
     around.clean_up().await;
     code
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use humantime::parse_duration;
 
-use crate::task::{contract, whereabouts};
+use crate::task::{contract, files, whereabouts};
 
 /// Docker kills ten seconds after SIGTERM: what is left of them is for the report.
 const STOP_GRACE: Duration = Duration::from_secs(8);
@@ -47,6 +47,9 @@ pub struct Options {
     /// The program and its arguments
     #[arg(last = true, required = true, value_name = "PROGRAM")]
     pub command: Vec<String>,
+    /// What is fetched and stored around it.
+    #[command(flatten)]
+    pub files: files::Options,
 }
 
 impl Options {

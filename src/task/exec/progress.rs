@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::place::read_end;
+use crate::task::files::Saying;
 
 /// The variable that names the file.
 pub const PROGRESS_FILE: &str = "ROWCALL_PROGRESS_FILE";
@@ -26,16 +27,21 @@ pub struct Progress {
     file: Option<PathBuf>,
     seen: Vec<u8>,
     complained: bool,
+    /// Our own word, before the program and after it.
+    pub saying: Saying,
 }
 
 impl Progress {
     /// None yet.
     pub fn new(file: Option<PathBuf>) -> Self {
-        Self { file, seen: Vec::new(), complained: false }
+        Self { file, seen: Vec::new(), complained: false, saying: Saying::default() }
     }
 
     /// What is new since the last look. A line that cannot be read is as good as none; the first is told.
     pub fn look(&mut self) -> Option<Update> {
+        if let Some(word) = self.saying.take() {
+            return Some(Update { fraction: None, message: Some(word) });
+        }
         let (bytes, _) = read_end(self.file.as_ref()?, LONGEST)?;
         let line = bytes.trim_ascii().rsplit(|byte| *byte == b'\n').next()?.trim_ascii().to_vec();
         if line.is_empty() || line == self.seen {

@@ -4,7 +4,7 @@ use aws_sdk_ecs::config::{BehaviorVersion, Credentials, Region};
 
 use super::{REGION, ScriptedAws};
 
-/// The four services' configurations are four types, built alike.
+/// The services' configurations are as many types, built alike.
 macro_rules! client {
     ($sdk:ident, $url:expr) => {{
         let config = $sdk::Config::builder()
@@ -28,6 +28,12 @@ pub fn lambda(url: &str) -> aws_sdk_lambda::Client {
 
 pub fn logs(url: &str) -> aws_sdk_cloudwatchlogs::Client {
     client!(aws_sdk_cloudwatchlogs, url)
+}
+
+/// With the bucket in the path: one endpoint has them all.
+pub fn s3(url: &str) -> aws_sdk_s3::Client {
+    let client = client!(aws_sdk_s3, url);
+    aws_sdk_s3::Client::from_conf(client.config().to_builder().force_path_style(true).build())
 }
 
 pub fn sqs(url: &str) -> aws_sdk_sqs::Client {

@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use aws_sdk_s3::types::CreateBucketConfiguration;
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
@@ -49,7 +50,7 @@ impl Ministack {
             ("GATEWAY_PORT", &port.to_string()),
             ("MINISTACK_HOSTNAME", &name),
             ("MINISTACK_REGION", REGION),
-            ("SERVICES", "ecs,ecs-metadata,lambda,logs,secretsmanager,ssm,iam"),
+            ("SERVICES", "ecs,ecs-metadata,lambda,logs,s3,secretsmanager,ssm,iam"),
             ("LAMBDA_EXECUTOR", "local"),
             ("PERSIST_STATE", "1"),
             // These would listen on ports of their own.
@@ -82,6 +83,19 @@ impl Ministack {
 
     pub fn logs(&self) -> aws_sdk_cloudwatchlogs::Client {
         clients::logs(&self.url())
+    }
+
+    pub fn s3(&self) -> aws_sdk_s3::Client {
+        clients::s3(&self.url())
+    }
+
+    /// A bucket of the test's own.
+    pub async fn bucket(&self) -> String {
+        let bucket = unique("bucket");
+        let here = CreateBucketConfiguration::builder().location_constraint(REGION.into()).build();
+        let call = self.s3().create_bucket().bucket(&bucket).create_bucket_configuration(here);
+        call.send().await.unwrap();
+        bucket
     }
 
     /// The containers behind its tasks.
