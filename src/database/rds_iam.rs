@@ -12,6 +12,8 @@ use tokio::sync::OnceCell;
 use tokio_postgres::Config;
 use tokio_postgres::config::Host;
 
+use crate::https;
+
 /// AWS takes no token that lives longer.
 const LIFETIME: Duration = Duration::from_mins(15);
 
@@ -31,7 +33,8 @@ impl RdsIam {
     /// A fresh token for the first host of this configuration.
     pub async fn token(&self, config: &Config) -> Result<String, String> {
         let (host, port, user) = whom(config)?;
-        let aws = self.aws.get_or_init(|| aws_config::defaults(BehaviorVersion::latest()).load()).await;
+        let load = || aws_config::defaults(BehaviorVersion::latest()).http_client(https::client()).load();
+        let aws = self.aws.get_or_init(load).await;
         let region = self
             .region
             .clone()

@@ -28,7 +28,7 @@ pub struct Encryption {
 
 /// Reads the files that these wishes name.
 pub fn encryption(tls: &Tls) -> Result<Encryption, DatabaseError> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
     let (verifier, signers): (Arc<dyn ServerCertVerifier>, _) = if tls.mode < SslMode::VerifyCa {
         (Arc::new(Anybody(Arc::clone(&provider))), None)
     } else {

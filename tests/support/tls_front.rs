@@ -33,7 +33,7 @@ impl TlsFront {
         let (certificate, key) = authority.sign("localhost");
         let chain = CertificateDer::pem_file_iter(&certificate).unwrap().map(Result::unwrap).collect();
         let key = PrivateKeyDer::from_pem_file(&key).unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()

@@ -50,7 +50,7 @@ pub fn http_client(connecting: Duration, patience: Duration) -> Result<SharedHtt
 fn tls() -> Result<rustls::ClientConfig, rustls::Error> {
     let mut roots = rustls::RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    let provider = rustls::crypto::ring::default_provider();
     let versions =
         rustls::ClientConfig::builder_with_provider(provider.into()).with_safe_default_protocol_versions()?;
     Ok(versions.with_root_certificates(roots).with_no_client_auth())

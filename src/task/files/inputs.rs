@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use regex::Regex;
+use regex_lite::Regex;
 
 use super::address::Address;
 use super::copy;

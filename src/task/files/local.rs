@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use regex::Regex;
+use regex_lite::Regex;
 
 use super::address::Address;
 use super::copy;

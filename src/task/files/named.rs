@@ -1,6 +1,6 @@
 //! What a row names: the files that a task is about.
 
-use regex::Regex;
+use regex_lite::Regex;
 use serde_json::Value;
 
 use super::address::Address;

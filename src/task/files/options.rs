@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use regex::Regex;
+use regex_lite::Regex;
 
 use super::address::Address;
 use crate::task::Started;
