@@ -1,0 +1,199 @@
+//! What the end of a container means.
+
+use std::time::{Duration, SystemTime};
+
+use bollard::models::ContainerState;
+
+use crate::job::End;
+use crate::runners::exit_code::signal;
+
+/// The engine notes the end of what it stops on its way down, or finds dead on its way up, no later than this.
+const WITH_THE_ENGINE: Duration = Duration::from_secs(2);
+
+/// What is known of a container that has ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Evidence {
+    /// Of its first process.
+    pub exit_code: i32,
+    /// The kernel has ended it, or something in it, for want of memory.
+    pub oom_killed: bool,
+    /// The engine's words, where it could not run it.
+    pub error: String,
+    /// When it began to run; none if it never did.
+    pub started: Option<SystemTime>,
+    /// When it ended.
+    pub finished: Option<SystemTime>,
+    /// Somebody who is not Rowcall stopped or killed it.
+    pub stopped_by_somebody: bool,
+    /// Since when the engine runs, where it was asked.
+    pub engine_since: Option<SystemTime>,
+}
+
+impl Evidence {
+    /// From what the engine says of its state.
+    pub fn of(state: &ContainerState) -> Self {
+        let time = |text: &Option<String>| text.as_deref().and_then(time);
+        Self {
+            exit_code: state.exit_code.unwrap_or_default() as i32,
+            oom_killed: state.oom_killed == Some(true),
+            error: state.error.clone().unwrap_or_default(),
+            started: time(&state.started_at),
+            finished: time(&state.finished_at),
+            ..Self::default()
+        }
+    }
+
+    /// Whether the code is one that a container ends with when its engine does: killed, asked to end, or found dead.
+    pub fn may_be_the_engines(&self) -> bool {
+        matches!(self.exit_code, 137 | 143 | 255) && !self.oom_killed
+    }
+
+    /// It ran before the engine's present life, and not since.
+    fn went_with_the_engine(&self) -> bool {
+        match (self.engine_since, self.started, self.finished) {
+            (Some(since), Some(started), Some(finished)) => {
+                self.may_be_the_engines() && started < since && finished <= since + WITH_THE_ENGINE
+            }
+            _ => false,
+        }
+    }
+}
+
+/// The end that a container came to.
+#[must_use]
+pub fn end(evidence: &Evidence) -> End {
+    let code = evidence.exit_code;
+    if evidence.started.is_none() {
+        let stays = matches!(code, 126 | 127);
+        return End::not_started(format!("never started: {}", evidence.error), !stays);
+    }
+    if evidence.went_with_the_engine() {
+        let reason = format!("its engine was stopped or restarted (exit code {code})");
+        return End { exit_code: Some(code), ..End::interrupted(reason, true) };
+    }
+    if evidence.stopped_by_somebody {
+        let reason = format!("stopped by somebody (exit code {code})");
+        return End { exit_code: Some(code), ..End::interrupted(reason, false) };
+    }
+    if evidence.oom_killed {
+        // Also with code 0, when a child was killed and nobody looked.
+        return End { exit_code: Some(code), ..End::failed(format!("out of memory (exit code {code})")) };
+    }
+    let reason = signal(code).or_else(|| Some(evidence.error.clone()).filter(|error| !error.is_empty()));
+    End { reason, ..End::exited(code) }
+}
+
+/// The end of an attempt whose container is not there any more.
+#[must_use]
+pub fn removed(elsewhere: Option<(&str, &str)>) -> End {
+    End::lost(match elsewhere {
+        None => {
+            "its container is gone: removed by somebody before its end was recorded, or never on this engine"
+                .to_owned()
+        }
+        Some((theirs, ours)) => {
+            format!(
+                "it was handed to the engine {theirs}, and this dispatcher speaks to {ours}, which does not know it"
+            )
+        }
+    })
+}
+
+/// A time as the engine writes it: in UTC, or with the offset of its machine; none if it is the year 1, which is its
+/// word for never.
+#[must_use]
+pub fn time(text: &str) -> Option<SystemTime> {
+    if let Ok(time) = humantime::parse_rfc3339(text) {
+        return Some(time);
+    }
+    let split = text.len().checked_sub(6).filter(|at| text.is_char_boundary(*at))?;
+    let (local, offset) = text.split_at(split);
+    let local = humantime::parse_rfc3339(&format!("{local}Z")).ok()?;
+    let (hours, minutes) = offset.get(1..)?.split_once(':')?;
+    let offset_by =
+        Duration::from_secs(hours.parse::<u64>().ok()? * 3600 + minutes.parse::<u64>().ok()? * 60);
+    match offset.chars().next()? {
+        '+' => local.checked_sub(offset_by),
+        '-' => local.checked_add(offset_by),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::How;
+
+    const BEGAN: &str = "2026-05-01T10:00:00Z";
+    const ENDED: &str = "2026-05-01T10:05:00.25Z";
+
+    fn evidence(exit_code: i32) -> Evidence {
+        Evidence { exit_code, started: time(BEGAN), finished: time(ENDED), ..Evidence::default() }
+    }
+
+    fn told(evidence: &Evidence) -> (How, Option<i32>, String) {
+        let end = end(evidence);
+        (end.how, end.exit_code, end.reason.unwrap_or_default())
+    }
+
+    #[test]
+    fn exit_codes_and_signals_are_the_programs() {
+        assert_eq!(told(&evidence(0)), (How::Exited, Some(0), String::new()));
+        assert_eq!(told(&evidence(3)), (How::Exited, Some(3), String::new()));
+        assert_eq!(
+            told(&evidence(137)),
+            (How::Exited, Some(137), "killed by signal 9 SIGKILL (exit code 137)".into())
+        );
+    }
+
+    #[test]
+    fn out_of_memory_is_said_whatever_the_code() {
+        let killed = Evidence { oom_killed: true, ..evidence(137) };
+        assert_eq!(told(&killed), (How::Exited, Some(137), "out of memory (exit code 137)".into()));
+        let (how, _, reason) = told(&Evidence { oom_killed: true, ..evidence(0) });
+        assert_eq!((how, reason.as_str()), (How::Exited, "out of memory (exit code 0)"));
+    }
+
+    #[test]
+    fn what_never_ran_was_not_started() {
+        let error = "exec: \"/nope\": stat /nope: no such file or directory".to_owned();
+        let never = Evidence { started: None, error: error.clone(), ..evidence(127) };
+        assert_eq!(
+            told(&never),
+            (How::NotStarted { retryable: false }, None, format!("never started: {error}"))
+        );
+        let (how, ..) = told(&Evidence { exit_code: 128, ..never });
+        assert_eq!(how, How::NotStarted { retryable: true });
+    }
+
+    #[test]
+    fn a_person_who_stops_it_is_not_its_fault_and_does_not_want_it_again() {
+        let stopped = Evidence { stopped_by_somebody: true, ..evidence(0) };
+        assert_eq!(
+            told(&stopped),
+            (How::Interrupted { retryable: false }, Some(0), "stopped by somebody (exit code 0)".into())
+        );
+    }
+
+    #[test]
+    fn what_went_with_the_engine_is_tried_again() {
+        let after = |seconds| time(ENDED).map(|at| at + Duration::from_secs(seconds));
+        for code in [137, 143, 255] {
+            let (how, ..) = told(&Evidence { engine_since: after(1), ..evidence(code) });
+            assert_eq!(how, How::Interrupted { retryable: true }, "{code}");
+        }
+        let restarted = Evidence { engine_since: after(1), ..evidence(3) };
+        assert_eq!(told(&restarted).0, How::Exited, "a code of the program's own");
+        let before = Evidence { engine_since: time(BEGAN), ..evidence(137) };
+        assert_eq!(told(&before).0, How::Exited, "the engine has lived all the while");
+    }
+
+    #[test]
+    fn times_are_read_with_any_offset() {
+        assert_eq!(time("2026-05-01T12:00:00+02:00"), time(BEGAN));
+        assert_eq!(time("2026-05-01T04:30:00.5-05:30"), time("2026-05-01T10:00:00.5Z"));
+        assert_eq!(time("0001-01-01T00:00:00Z"), None);
+        assert_eq!(time("soon"), None);
+        assert_eq!(time(""), None);
+    }
+}
