@@ -156,5 +156,7 @@ async fn engine_since(core: &Core) -> Option<SystemTime> {
     let call = core.engine.call("looking at the default network", |docker| async move {
         docker.inspect_network("bridge", None).await
     });
-    call.await.ok()?.created.as_deref().and_then(time)
+    // The client library has a date for it or a text, as other crates of the build wish.
+    let network = serde_json::to_value(call.await.ok()?).ok()?;
+    time(network.get("Created")?.as_str()?)
 }

@@ -1,5 +1,5 @@
-# Sourced by ./dev: what stands in for AWS in the tests. Engine and network may be missing; then that part is left
-# out, with its tests, whose modules carry its name: on_ministack, on_moto.
+# Sourced by ./dev: a container engine for the tests, and what stands in for AWS. Engine and network may be missing; then
+# that part is left out, with its tests, whose modules carry its name: on_docker, on_ministack, on_moto.
 #
 # Sets `left_out`, `without` (modules to skip) and the ROWCALL_TEST_… variables.
 
@@ -10,12 +10,19 @@ MOTO_PACKAGES="moto[server]==5.2.5"
 set_up_standins() {
     local directory="$PWD/target/standins"
     mkdir -p "$directory"
-    if why_not=$(docker_is_there && python_environment "$directory/ministack" $MINISTACK_PACKAGES && test_images "$directory"); then
-        export ROWCALL_TEST_MINISTACK="$directory/ministack/bin/python"
-        export ROWCALL_TEST_IMAGE ROWCALL_TEST_LOADER_IMAGE
+    if why_not=$(docker_is_there && test_images "$directory"); then
+        export ROWCALL_TEST_IMAGE ROWCALL_TEST_SCRATCH_IMAGE ROWCALL_TEST_LOADER_IMAGE
         ROWCALL_TEST_IMAGE=$(busybox_image)
+        ROWCALL_TEST_SCRATCH_IMAGE=$(scratch_image)
         ROWCALL_TEST_LOADER_IMAGE=$(loader_image)
+        if why_not=$(python_environment "$directory/ministack" $MINISTACK_PACKAGES); then
+            export ROWCALL_TEST_MINISTACK="$directory/ministack/bin/python"
+        fi
     else
+        left_out+=("tests on Docker: $why_not")
+        without+=(--skip on_docker)
+    fi
+    if [ -z "${ROWCALL_TEST_MINISTACK:-}" ]; then
         left_out+=("tests on ministack: $why_not")
         without+=(--skip on_ministack)
     fi
@@ -51,6 +58,11 @@ busybox_image() {
     echo "rowcall-test-busybox:$(cksum <tests/support/standins/init | cut -d ' ' -f 1)"
 }
 
+# Of one static program and nothing else: no shell, no /tmp, no /etc.
+scratch_image() {
+    echo "rowcall-test-scratch:1"
+}
+
 # One for each checkout.
 loader_image() {
     echo "rowcall-test-loader:$(pwd | cksum | cut -d ' ' -f 1)"
@@ -62,6 +74,12 @@ test_images() {
         need_busybox || return
         busybox_root "$root"
         tar -C "$root" -c . | docker import --change 'ENV PATH=/bin' - "$(busybox_image)" >/dev/null ||
+            { echo "docker import failed"; return 1; }
+    fi
+    if ! docker image inspect "$(scratch_image)" >/dev/null 2>&1; then
+        need_busybox || return
+        tar -C "$(dirname "$(command -v busybox)")" -c busybox |
+            docker import --change 'ENTRYPOINT ["/busybox"]' - "$(scratch_image)" >/dev/null ||
             { echo "docker import failed"; return 1; }
     fi
     loader_is_fresh "$root"
