@@ -9,6 +9,7 @@ mod check_command;
 mod conformance;
 mod crash_points;
 mod dispatching;
+mod docker;
 mod ear;
 mod ecs;
 mod exec;

@@ -22,9 +22,27 @@ pub struct Docker {
 }
 
 impl Drop for Docker {
+    /// Nobody forgets what a runner without a dispatcher has launched.
     fn drop(&mut self) {
         self.listening.cancel();
+        let all = ["ps", "--all", "--no-trunc", "--filter", "label=rowcall.instance=rowcall-test"];
+        let listed = docker(&[&all[..], &["--format", "{{.ID}} {{.Command}}"]].concat());
+        let place = self.place.path().to_str().unwrap();
+        for line in listed.lines().filter(|line| line.contains(place)) {
+            docker(&["rm", "--force", "--volumes", line.split(' ').next().unwrap()]);
+        }
     }
+}
+
+/// What docker says to a command; nothing if it fails.
+pub fn docker(arguments: &[&str]) -> String {
+    let output = std::process::Command::new("docker").args(arguments).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// The containers of an attempt.
+pub fn containers(attempt: &Attempt) -> String {
+    docker(&["ps", "--all", "--quiet", "--filter", &format!("label=rowcall.key={}", attempt.launch_key)])
 }
 
 /// Set by `./dev test`: busybox, and nothing else.
@@ -38,11 +56,6 @@ impl Subject for Docker {
         r#"{"mounts": [{"source": "/tmp", "target": "/tmp"}], "network": "none", "pull": "never"}"#;
     /// The engine reads them from two pipes.
     const ONE_STREAM: bool = false;
-
-    /// A log has lines and nothing else.
-    fn kept(written: &str) -> String {
-        written.strip_suffix('\n').unwrap_or(written).to_owned() + "\n"
-    }
 
     async fn new() -> Self {
         Self { place: tempfile::tempdir_in("/tmp").unwrap(), listening: CancellationToken::new() }
@@ -90,9 +103,7 @@ impl Subject for Docker {
     }
 
     fn remembers(&self, attempt: &Attempt) -> bool {
-        let found =
-            std::process::Command::new("docker").args(["container", "inspect", &attempt.launch_key]).output();
-        found.unwrap().status.success()
+        !containers(attempt).is_empty()
     }
 }
 

@@ -3,6 +3,8 @@
 //! The engine lets a name be taken once, which makes creating idempotent. Starting is not: an exited container would
 //! run again. So a container that was found, and not made by this very call, is started only if it never was.
 
+use std::time::Duration;
+
 use bollard::models::{ContainerInspectResponse, ContainerStateStatusEnum as Status};
 use bollard::query_parameters::CreateContainerOptionsBuilder;
 
@@ -11,6 +13,12 @@ use super::container::{body, is_of};
 use super::fault::{Fault, Kind};
 use super::settings::{Pull, TaskSettings, handed_to};
 use crate::runners::{Attempt, Found, LaunchError, Launched};
+
+/// How often a container is looked for whose name is taken…
+const LOOKS_FOR_TAKEN: u32 = 20;
+
+/// …and the time in between.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
 /// Launches an attempt, or finds what an earlier call with its key has started.
 pub async fn launch(
@@ -53,7 +61,7 @@ pub async fn launch(
     };
     let refused = |reason, retryable| Err(LaunchError::Refused { reason, retryable });
     match fault.kind {
-        Kind::Answer(409) => match core.engine.inspect(&attempt.launch_key).await.map_err(unknown)? {
+        Kind::Answer(409) => match find_taken(core, &attempt.launch_key).await.map_err(unknown)? {
             Some(container) => adopt(core, attempt, &container).await,
             // On its way out, or just gone: the next try will see.
             None => Err(LaunchError::Ambiguous(fault.message)),
@@ -65,6 +73,17 @@ pub async fn launch(
     }
 }
 
+/// The container that has taken the name. An engine takes a name a moment before it can show the container.
+async fn find_taken(core: &Core, name: &str) -> Result<Option<ContainerInspectResponse>, Fault> {
+    for _ in 0..LOOKS_FOR_TAKEN {
+        if let Some(container) = core.engine.inspect(name).await? {
+            return Ok(Some(container));
+        }
+        tokio::time::sleep(BETWEEN_LOOKS).await;
+    }
+    Ok(None)
+}
+
 /// What the repetition of a call will find out, if anything was called at all.
 fn unknown(fault: Fault) -> LaunchError {
     match fault.kind {
@@ -73,7 +92,7 @@ fn unknown(fault: Fault) -> LaunchError {
     }
 }
 
-/// Handed to another engine than ours; nobody notes that before version 1 of a request without it.
+/// Handed to another engine than ours.
 fn is_elsewhere(core: &Core, attempt: &Attempt) -> bool {
     handed_to(&attempt.request.settings).is_some_and(|engine| engine != core.engine.endpoint.url)
 }
