@@ -1,6 +1,6 @@
 //! One launch, however often it is called, whoever died in the middle, and whoever else has taken its name.
 
-use rowcall::dispatcher::{Dispatcher, Mode};
+use rowcall::dispatcher::Dispatcher;
 use rowcall::job::How;
 use rowcall::runners::{Attempt, Found, LaunchError, Observation, Runner};
 
@@ -75,14 +75,14 @@ async fn a_strangers_container_under_the_name_is_neither_adopted_nor_touched() {
         assert_eq!(runner.find(&attempt).await, Ok(Found::Nothing));
         runner.stop(&attempt, "test").await.unwrap();
         runner.forget(&attempt).await;
-        end_of(runner, &case).await;
+        end_of(runner).await;
         assert_eq!(inspect(&attempt, "{{.Id}} {{.State.Status}}"), format!("{id} created"));
         docker(&["rm", &id]);
     }
 }
 
 /// Waits until a runner has removed what it is removing.
-async fn end_of(runner: std::sync::Arc<dyn Runner>, _case: &Containers) {
+async fn end_of(runner: std::sync::Arc<dyn Runner>) {
     let stopping = tokio_util::sync::CancellationToken::new();
     stopping.cancel();
     runner.background(stopping).await;
@@ -119,7 +119,7 @@ async fn a_program_that_cannot_start_is_refused_and_gone() {
     let refused = runner.launch(&attempt, &[]).await.unwrap_err();
     assert!(matches!(refused, LaunchError::Refused { retryable: false, .. }), "{refused:?}");
     runner.forget(&attempt).await;
-    end_of(runner, &case).await;
+    end_of(runner).await;
     assert_eq!(containers(&attempt), "");
 }
 
@@ -290,7 +290,6 @@ async fn the_token_is_in_the_container_and_in_no_log() {
     assert_eq!(token.trim().len(), 43);
     assert!(log.contains("launched"), "{log}");
     assert!(!log.contains(token.trim()));
-    let _ = Mode::Serve;
 }
 
 #[tokio::test]

@@ -24,7 +24,9 @@ struct Content {
     password: Option<String>,
     manifest: Vec<u8>,
     blobs: BTreeMap<String, Vec<u8>>,
-    pulls: Mutex<u32>,
+    /// Who has asked for the image, and fetched parts of it.
+    asked: Mutex<u32>,
+    fetched: Mutex<u32>,
     /// Answers 503 to everything.
     broken: Mutex<bool>,
 }
@@ -61,7 +63,8 @@ impl Registry {
             password: password.map(str::to_owned),
             manifest: manifest.to_string().into_bytes(),
             blobs,
-            pulls: Mutex::new(0),
+            asked: Mutex::new(0),
+            fetched: Mutex::new(0),
             broken: Mutex::new(false),
         });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -80,11 +83,17 @@ impl Registry {
         format!("{}/tool:1", self.host())
     }
 
-    /// How often somebody has fetched the manifest.
-    pub fn pulls(&self) -> u32 {
-        *self.state.pulls.lock().unwrap()
+    /// How often somebody has asked what the image is.
+    pub fn asked(&self) -> u32 {
+        *self.state.asked.lock().unwrap()
     }
 
+    /// How often somebody has fetched one of its two parts.
+    pub fn fetched(&self) -> u32 {
+        *self.state.fetched.lock().unwrap()
+    }
+
+    /// Answers nobody any more, or again.
     pub fn break_down(&self, broken: bool) {
         *self.state.broken.lock().unwrap() = broken;
     }
@@ -128,7 +137,7 @@ async fn answer(State(content): State<Arc<Content>>, request: Request) -> Respon
     if let Some(reference) = path.strip_prefix("/v2/tool/manifests/")
         && (reference == "1" || reference == digest(&content.manifest))
     {
-        *content.pulls.lock().unwrap() += 1;
+        *content.asked.lock().unwrap() += 1;
         let head = [
             (header::CONTENT_TYPE.as_str(), MANIFEST.to_owned()),
             ("Docker-Content-Digest", digest(&content.manifest)),
@@ -136,6 +145,7 @@ async fn answer(State(content): State<Arc<Content>>, request: Request) -> Respon
         return (head, content.manifest.clone()).into_response();
     }
     if let Some(blob) = path.strip_prefix("/v2/tool/blobs/").and_then(|name| content.blobs.get(name)) {
+        *content.fetched.lock().unwrap() += 1;
         return ([(header::CONTENT_TYPE, "application/octet-stream")], blob.clone()).into_response();
     }
     let body = json!({"errors": [{"code": "MANIFEST_UNKNOWN", "message": "manifest unknown"}]}).to_string();

@@ -1,7 +1,7 @@
 //! What the engine is to show a registry: as `docker login` has left it for the user that this daemon runs as.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use bollard::auth::DockerCredentials;
 use serde::Deserialize;
 use tokio::io::AsyncWriteExt as _;
 
+use super::engine::config_directory;
 use super::image::DOCKER_HUB;
 
 /// What Docker Hub is called there, for reasons of history.
@@ -53,9 +54,31 @@ struct Helped {
     secret: String,
 }
 
-/// Credentials for a registry, if there are any. Errors never repeat what was read.
-pub async fn find(directory: Option<&Path>, host: Option<&str>) -> Result<Option<DockerCredentials>, String> {
-    let Some(path) = directory.map(|directory| directory.join("config.json")) else { return Ok(None) };
+/// Where a user's logins are.
+#[derive(Debug, Clone, Default)]
+pub struct Logins {
+    /// The directory of docker's own settings.
+    directory: Option<PathBuf>,
+    /// Where helpers are looked for.
+    path: Option<String>,
+}
+
+impl Logins {
+    /// Of the user that has this environment.
+    pub fn of(environment: &BTreeMap<String, String>) -> Self {
+        Self { directory: config_directory(environment), path: environment.get("PATH").cloned() }
+    }
+
+    /// Credentials for a registry, if there are any. Errors never repeat what was read.
+    pub async fn find(&self, host: Option<&str>) -> Result<Option<DockerCredentials>, String> {
+        find(self, host).await
+    }
+}
+
+async fn find(logins: &Logins, host: Option<&str>) -> Result<Option<DockerCredentials>, String> {
+    let Some(path) = logins.directory.as_ref().map(|directory| directory.join("config.json")) else {
+        return Ok(None);
+    };
     let text = match tokio::fs::read(&path).await {
         Ok(text) => text,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -67,7 +90,7 @@ pub async fn find(directory: Option<&Path>, host: Option<&str>) -> Result<Option
     let key = host.unwrap_or(DOCKER_HUB_KEY);
     let helper = file.helpers.get(key).or_else(|| Some(&file.store).filter(|name| !name.is_empty()));
     if let Some(helper) = helper {
-        return ask_helper(helper, key).await;
+        return ask_helper(helper, key, logins.path.as_deref()).await;
     }
     let found = file.auths.get(key).or_else(|| {
         let wanted = bare_host(key);
@@ -105,7 +128,7 @@ fn of_file(auth: &Auth, key: &str) -> Result<DockerCredentials, String> {
 }
 
 /// Runs `docker-credential-NAME get`, as docker does.
-async fn ask_helper(name: &str, key: &str) -> Result<Option<DockerCredentials>, String> {
+async fn ask_helper(name: &str, key: &str, path: Option<&str>) -> Result<Option<DockerCredentials>, String> {
     let program = format!("docker-credential-{name}");
     if name.contains('/') {
         return Err(format!("{program}: the name of a credential helper has no /"));
@@ -113,6 +136,7 @@ async fn ask_helper(name: &str, key: &str) -> Result<Option<DockerCredentials>, 
     let asking = async {
         let mut child = tokio::process::Command::new(&program)
             .arg("get")
+            .envs(path.map(|path| ("PATH", path)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -157,7 +181,7 @@ mod tests {
     async fn found(config: &str, host: Option<&str>) -> Result<Option<DockerCredentials>, String> {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("config.json"), config).unwrap();
-        find(Some(dir.path()), host).await
+        Logins { directory: Some(dir.path().to_owned()), path: None }.find(host).await
     }
 
     fn name_and_password(credentials: Option<DockerCredentials>) -> (String, String) {
@@ -183,7 +207,7 @@ mod tests {
             Some("t")
         );
         assert_eq!(found(config, Some("r.example")).await, Ok(None));
-        assert_eq!(find(None, None).await, Ok(None));
+        assert_eq!(Logins::default().find(None).await, Ok(None));
     }
 
     #[tokio::test]

@@ -1,7 +1,6 @@
 //! Getting images onto the engine, one pull of an image at a time.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,7 +8,7 @@ use bollard::models::CreateImageInfo;
 use bollard::query_parameters::CreateImageOptionsBuilder;
 use futures_util::StreamExt as _;
 
-use super::credentials;
+use super::credentials::Logins;
 use super::engine::Engine;
 use super::fault::{Fault, Kind};
 use super::image::{host_and_rest, repository_and_tag};
@@ -25,8 +24,7 @@ type Latest = Option<(Instant, Result<(), LaunchError>)>;
 /// What is under way, and what has come of it.
 #[derive(Debug)]
 pub struct Images {
-    /// The directory of docker's own settings.
-    config: Option<PathBuf>,
+    logins: Logins,
     patience: Duration,
     /// By image; whoever holds it asks the engine and pulls, the others wait and take over what has come of it.
     pulls: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Latest>>>>,
@@ -35,8 +33,8 @@ pub struct Images {
 }
 
 impl Images {
-    pub fn new(config: Option<PathBuf>, patience: Duration) -> Self {
-        Self { config, patience, pulls: Mutex::default(), found: Mutex::default() }
+    pub fn new(logins: Logins, patience: Duration) -> Self {
+        Self { logins, patience, pulls: Mutex::default(), found: Mutex::default() }
     }
 
     /// Gets the image of an attempt that waits for its launch; that is told what came of it.
@@ -92,7 +90,9 @@ impl Images {
     async fn pull(&self, engine: &Engine, image: &str) -> Result<(), LaunchError> {
         let refused = |reason: String, retryable| LaunchError::Refused { reason, retryable };
         let (host, _) = host_and_rest(image);
-        let credentials = credentials::find(self.config.as_deref(), host)
+        let credentials = self
+            .logins
+            .find(host)
             .await
             .map_err(|e| refused(format!("image {image} cannot be pulled: {e}"), true))?;
         let docker = engine.client().map_err(|fault| LaunchError::Busy(fault.message))?;

@@ -22,7 +22,6 @@ mod rails;
 mod settings;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +34,7 @@ use tokio_util::task::TaskTracker;
 use super::{Attempt, Ends, Found, LaunchError, Launched, Observation, Request, Runner, Stray};
 use crate::parameters::Task;
 use crate::settings::DockerSettings;
+use credentials::Logins;
 use engine::{Endpoint, Engine};
 use fault::Fault;
 use follow::Follow;
@@ -69,8 +69,7 @@ struct Core {
     images: Images,
     follow: Follow,
     ends: Ends,
-    /// The directory of docker's own settings.
-    docker_config: Option<PathBuf>,
+    logins: Logins,
 }
 
 impl Core {
@@ -94,14 +93,14 @@ impl DockerRunner {
         environment: &BTreeMap<String, String>,
     ) -> Result<Self, String> {
         let endpoint = Endpoint::find(&settings.host, environment)?;
-        let docker_config = engine::config_directory(environment);
+        let logins = Logins::of(environment);
         let core = Core {
             engine: Engine::new(endpoint, settings.call_timeout),
-            images: Images::new(docker_config.clone(), settings.pull_patience),
+            images: Images::new(logins.clone(), settings.pull_patience),
             follow: Follow::default(),
             settings: settings.clone(),
             ends,
-            docker_config,
+            logins,
         };
         Ok(Self { core: Arc::new(core), removals: TaskTracker::new() })
     }

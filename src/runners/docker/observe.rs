@@ -12,9 +12,10 @@ use futures_util::StreamExt as _;
 use super::Core;
 use super::container::{KEY, is_of};
 use super::fault::Fault;
-use super::outcome::{Evidence, end, removed, time};
+use super::outcome::{self, Evidence, end, removed, time};
 use super::output;
 use super::settings::handed_to;
+use crate::job::End;
 use crate::runners::{Attempt, Observation};
 
 /// Looks under way at the same time.
@@ -94,7 +95,10 @@ pub async fn look(core: &Core, attempt: &Attempt) -> Observation {
             let evidence = gather(core, key, &container, &state).await;
             let mut end = end(&evidence);
             end.output = output::tail(&core.engine, &container, core.settings.output_limit).await;
-            end
+            match outcome::not_begun(end.exit_code, end.output.as_deref().unwrap_or_default()) {
+                Some(never) => End { output: end.output, ..never },
+                None => end,
+            }
         }
     };
     core.follow.ended(key, &ended);

@@ -83,6 +83,16 @@ pub fn end(evidence: &Evidence) -> End {
     End { reason, ..End::exited(code) }
 }
 
+/// Why Docker's own first process could not run the program, which it prints where the program would print: no engine
+/// knows of it.
+#[must_use]
+pub fn not_begun(exit_code: Option<i32>, output: &str) -> Option<End> {
+    let line = output.lines().find_map(|line| line.strip_prefix("[FATAL tini ("))?;
+    let (_, why) =
+        line.split_once(")] ").filter(|(_, why)| why.starts_with("exec ") && why.contains(" failed: "))?;
+    matches!(exit_code, Some(126 | 127)).then(|| End::not_started(format!("never started: {why}"), false))
+}
+
 /// The end of an attempt whose container is not there any more.
 #[must_use]
 pub fn removed(elsewhere: Option<(&str, &str)>) -> End {
@@ -164,6 +174,19 @@ mod tests {
         );
         let (how, ..) = told(&Evidence { exit_code: 128, ..never });
         assert_eq!(how, How::NotStarted { retryable: true });
+    }
+
+    #[test]
+    fn what_the_first_process_could_not_run_was_not_started() {
+        let printed = "[FATAL tini (7)] exec /nope failed: No such file or directory\n";
+        let end = not_begun(Some(127), printed).unwrap();
+        assert_eq!(end.how, How::NotStarted { retryable: false });
+        assert_eq!(
+            end.reason.as_deref(),
+            Some("never started: exec /nope failed: No such file or directory")
+        );
+        assert_eq!(not_begun(Some(1), printed), None);
+        assert_eq!(not_begun(Some(127), "sh: nope: not found\n"), None);
     }
 
     #[test]

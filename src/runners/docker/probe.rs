@@ -1,7 +1,6 @@
 //! Whether a task could run, as far as the engine tells without starting one.
 
 use super::Core;
-use super::credentials;
 use super::image::host_and_rest;
 use super::settings::{Pull, TaskSettings};
 
@@ -31,7 +30,7 @@ pub async fn probe(core: &Core, target: &str, settings: &TaskSettings) -> Result
         _ => {}
     }
     let (host, _) = host_and_rest(target);
-    let credentials = credentials::find(core.docker_config.as_deref(), host).await?;
+    let credentials = core.logins.find(host).await?;
     let asked = engine.call("asking the registry", |docker| async move {
         docker.inspect_registry_image(target, credentials).await
     });
