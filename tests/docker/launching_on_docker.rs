@@ -115,7 +115,10 @@ async fn a_launch_that_is_given_up_finds_what_runs() {
 async fn a_program_that_cannot_start_is_refused_and_gone() {
     let case = Containers::new().await;
     let (runner, _ends) = case.subject.runner();
-    let attempt = with(case.attempt(""), |request| request.command = vec!["/no-such-program".to_owned()]);
+    let attempt = with(case.attempt(""), |request| {
+        request.command = vec!["/no-such-program".to_owned()];
+        request.settings["init"] = false.into();
+    });
     let refused = runner.launch(&attempt, &[]).await.unwrap_err();
     assert!(matches!(refused, LaunchError::Refused { retryable: false, .. }), "{refused:?}");
     runner.forget(&attempt).await;

@@ -27,6 +27,9 @@ const EVENTS_LIMIT: Duration = Duration::from_secs(5);
 /// A signal that came longer before the end has not caused it.
 const SIGNAL_TAKES_EFFECT: Duration = Duration::from_mins(10);
 
+/// A signal is noted within this.
+const SIGNAL_NOTED: Duration = Duration::from_secs(1);
+
 /// SIGHUP, SIGINT, SIGQUIT, SIGKILL, SIGTERM: those that end programs, and that images name as their stop signal.
 const ENDING_SIGNALS: [&str; 5] = ["1", "2", "3", "9", "15"];
 
@@ -134,11 +137,13 @@ async fn was_sent_a_signal(core: &Core, id: &str, finished: SystemTime) -> bool 
             .map(|at| format!("{}.{:09}", at.as_secs(), at.subsec_nanos()))
             .unwrap_or_default()
     };
+    // The signal is noted when it was sent, by when the program may have ended. A time to come would be waited for.
+    let until = SystemTime::now().min(finished + SIGNAL_NOTED).max(finished);
     let filters =
         HashMap::from([("type", vec!["container"]), ("event", vec!["kill"]), ("container", vec![id])]);
     let options = EventsOptionsBuilder::new()
         .since(&seconds(finished - SIGNAL_TAKES_EFFECT))
-        .until(&seconds(finished))
+        .until(&seconds(until))
         .filters(&filters)
         .build();
     let reading = async {
