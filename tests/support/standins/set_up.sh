@@ -95,17 +95,23 @@ loader_is_fresh() {
     [ "${old#* }" = "$of" ] && return
     need_busybox || return
     busybox_root "$root"
-    install -s $programs "$root/bin" 2>/dev/null || install $programs "$root/bin"
+    install_with_libraries "$root" $programs
     install -D -m 644 -t "$root/data" examples/data/airports.csv
-    # Lines such as "libc.so.6 => /lib/… (0x…)" and "/lib64/ld-linux-x86-64.so.2 (0x…)".
-    ldd $programs | grep -o '/[^ ]* (0x' | cut -d ' ' -f 1 | sort -u | while read -r library; do
-        install -D "$(readlink -f "$library")" "$root$library"
-    done
     tar -C "$root" -c . | docker import --change 'ENV PATH=/bin' --change "LABEL of=$of" - "$(loader_image)" >/dev/null ||
         { echo "docker import failed"; return 1; }
     rm -rf "$root"
     # In use by somebody still, perhaps.
     if [ -n "$old" ]; then docker image rm "${old%% *}" >/dev/null 2>&1 || true; fi
+}
+
+install_with_libraries() {
+    local root=$1
+    shift
+    install -s "$@" "$root/bin" 2>/dev/null || install "$@" "$root/bin"
+    # Lines such as "libc.so.6 => /lib/… (0x…)" and "/lib64/ld-linux-x86-64.so.2 (0x…)".
+    ldd "$@" | grep -o '/[^ ]* (0x' | cut -d ' ' -f 1 | sort -u | while read -r library; do
+        install -D "$(readlink -f "$library")" "$root$library"
+    done
 }
 
 busybox_root() {
