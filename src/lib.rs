@@ -9,6 +9,7 @@
 pub mod database;
 pub mod dispatcher;
 pub mod job;
+pub mod local;
 pub mod parameters;
 pub mod runners;
 pub mod settings;

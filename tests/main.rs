@@ -24,6 +24,7 @@ mod parameters;
 mod parameters_settings;
 mod process_runner;
 mod roles;
+mod run_local;
 mod serve_command;
 mod several_dispatchers;
 mod sleeping;

@@ -5,13 +5,13 @@
 //! finds it there, and then removed.
 
 mod container;
-mod credentials;
-mod engine;
+pub(crate) mod credentials;
+pub(crate) mod engine;
 mod events;
-mod fault;
+pub(crate) mod fault;
 mod follow;
 mod image;
-mod images;
+pub(crate) mod images;
 mod launch;
 mod observe;
 mod orphans;
@@ -19,7 +19,7 @@ pub mod outcome;
 mod output;
 mod probe;
 mod rails;
-mod settings;
+pub(crate) mod settings;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
