@@ -53,7 +53,7 @@ enum Command {
     /// files from the input directory and leaves them in the output directory. What the program prints goes to standard
     /// error; at the end standard output has, as JSON, name, size and SHA-256 of each file in the output directory. The
     /// exit code is the program's. The engine is found as docker finds it; what the daemon's settings allow plays no part.
-    RunLocal(run_local::RunLocal),
+    RunLocal(Box<run_local::RunLocal>),
     /// Run the dispatcher
     ///
     /// Any number of dispatchers may run against one database. SIGTERM or Ctrl-C drains: no new jobs are claimed, and

@@ -33,7 +33,8 @@ struct ConfigFile {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Auth {
-    auth: String,
+    #[serde(rename = "auth")]
+    encoded: String,
     username: String,
     password: String,
     identitytoken: String,
@@ -111,8 +112,8 @@ fn bare_host(key: &str) -> &str {
 fn of_file(auth: &Auth, key: &str) -> Result<DockerCredentials, String> {
     let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
     let (mut username, mut password) = (given(&auth.username), given(&auth.password));
-    if !auth.auth.is_empty() {
-        let decoded = STANDARD.decode(&auth.auth).map_err(|_| "auth is not base64")?;
+    if !auth.encoded.is_empty() {
+        let decoded = STANDARD.decode(&auth.encoded).map_err(|_| "auth is not base64")?;
         let decoded = String::from_utf8(decoded).map_err(|_| "auth is no text")?;
         let (name, secret) = decoded.split_once(':').ok_or("auth is not user:password")?;
         (username, password) = (given(name), given(secret.trim_end_matches('\0')));

@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn the_setting_goes_before_docker_host_and_that_before_this_machine() {
         let host = environment(&[("DOCKER_HOST", "tcp://build:2375")]);
-        let find = |host: &str, environment| Endpoint::find(host, environment).unwrap();
+        let find = |host: &str, environment: &_| Endpoint::find(host, environment).unwrap();
         assert_eq!(find("", &environment(&[])).url, "unix:///var/run/docker.sock");
         assert!(find("", &environment(&[])).is_local());
         assert_eq!(find("", &host).url, "tcp://build:2375");

@@ -180,7 +180,7 @@ impl Progress {
         let detail = step.progress_detail.unwrap_or_default();
         match (step.status.as_deref(), detail.current, detail.total) {
             (Some("Downloading"), Some(current), total) => {
-                *entry = (current, total.unwrap_or(entry.1).max(current))
+                *entry = (current, total.unwrap_or(entry.1).max(current));
             }
             (Some("Download complete" | "Pull complete"), ..) => entry.0 = entry.1,
             _ => {}

@@ -15,7 +15,7 @@ pub(crate) mod images;
 mod launch;
 mod observe;
 mod orphans;
-pub mod outcome;
+mod outcome;
 mod output;
 mod probe;
 mod rails;

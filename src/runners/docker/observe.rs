@@ -84,7 +84,6 @@ pub async fn look(core: &Core, attempt: &Attempt) -> Observation {
         Some(container) => {
             let state = container.state.clone().unwrap_or_default();
             match state.status {
-                Some(Status::EXITED | Status::DEAD) => {}
                 // Somebody's hand is on it: gone is what it will be next.
                 Some(Status::REMOVING) => {
                     return Observation::Unknown("its container is being removed".to_owned());
@@ -92,7 +91,8 @@ pub async fn look(core: &Core, attempt: &Attempt) -> Observation {
                 Some(Status::CREATED) if state.error.as_deref().unwrap_or_default().is_empty() => {
                     return Observation::Starting("created".to_owned());
                 }
-                Some(Status::CREATED) => {}
+                // Made and never started is an end, too, if starting it has failed.
+                Some(Status::EXITED | Status::DEAD | Status::CREATED) => {}
                 _ => return Observation::Running,
             }
             let evidence = gather(core, key, &container, &state).await;

@@ -32,7 +32,7 @@ pub async fn discard(core: &Core, stray: &Stray) {
     match core.engine.remove(container).await {
         Ok(()) => tracing::warn!(container, launch_key, "removed a container whose attempt was over"),
         Err(fault) => {
-            tracing::warn!(container, %fault, "a container of an attempt that is over cannot be removed")
+            tracing::warn!(container, %fault, "a container of an attempt that is over cannot be removed");
         }
     }
 }
