@@ -82,7 +82,7 @@ async fn pass_on(mut client: tokio::net::TcpStream, state: Arc<Mutex<State>>) {
         let mut answer = [0; 1];
         // The rest of the call, until the engine answers: then it was done.
         tokio::select! {
-            _ = async { tokio::io::copy(&mut from, &mut calls).await.ok(); std::future::pending::<()>().await } => {}
+            () = async { tokio::io::copy(&mut from, &mut calls).await.ok(); std::future::pending::<()>().await } => {}
             _ = answers.read(&mut answer) => {}
         }
         return;

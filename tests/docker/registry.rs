@@ -33,8 +33,7 @@ struct Content {
 
 fn digest(bytes: &[u8]) -> String {
     let hash = Sha256::digest(bytes);
-    let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{hex}")
+    hash.iter().fold("sha256:".to_owned(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 impl Registry {
@@ -54,10 +53,10 @@ impl Registry {
         let config = json!({"architecture": "amd64", "os": "linux", "config": {"Entrypoint": ["/bin/sh"]},
             "rootfs": {"type": "layers", "diff_ids": [digest(&layer)]}});
         let config = config.to_string().into_bytes();
-        let part = |media: &str, bytes: &[u8]| json!({"mediaType": media, "size": bytes.len(), "digest": digest(bytes)});
+        let described = |media: &str, bytes: &[u8]| json!({"mediaType": media, "size": bytes.len(), "digest": digest(bytes)});
         let manifest = json!({"schemaVersion": 2, "mediaType": MANIFEST,
-            "config": part("application/vnd.docker.container.image.v1+json", &config),
-            "layers": [part("application/vnd.docker.image.rootfs.diff.tar.gzip", &layer)]});
+            "config": described("application/vnd.docker.container.image.v1+json", &config),
+            "layers": [described("application/vnd.docker.image.rootfs.diff.tar.gzip", &layer)]});
         let blobs = [config, layer].map(|bytes| (digest(&bytes), bytes)).into();
         let state = Arc::new(Content {
             password: password.map(str::to_owned),
