@@ -122,9 +122,7 @@ async fn gather(
     if let (Some(id), Some(finished)) = (&container.id, evidence.finished) {
         evidence.stopped_by_somebody = was_sent_a_signal(core, id, finished).await;
     }
-    if !evidence.stopped_by_somebody && evidence.may_be_the_engines() {
-        evidence.engine_since = engine_since(core).await;
-    }
+    evidence.engine_since = engine_since(core).await;
     evidence
 }
 

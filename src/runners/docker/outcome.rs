@@ -10,6 +10,10 @@ use crate::runners::exit_code::signal;
 /// The engine notes the end of what it stops on its way down, or finds dead on its way up, no later than this.
 const WITH_THE_ENGINE: Duration = Duration::from_secs(2);
 
+/// What ended so shortly before the engine's present life has ended with the last one: the engine asks its containers to
+/// end when it goes, and whoever traps that may exit with any code, also 0.
+const WAY_DOWN: Duration = Duration::from_mins(1);
+
 /// What is known of a container that has ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Evidence {
@@ -25,7 +29,7 @@ pub struct Evidence {
     pub finished: Option<SystemTime>,
     /// Somebody who is not Rowcall stopped or killed it.
     pub stopped_by_somebody: bool,
-    /// Since when the engine runs, where it was asked.
+    /// Since when the engine runs.
     pub engine_since: Option<SystemTime>,
 }
 
@@ -43,19 +47,18 @@ impl Evidence {
         }
     }
 
-    /// Whether the code is one that a container ends with when its engine does: killed, asked to end, or found dead.
-    pub fn may_be_the_engines(&self) -> bool {
-        matches!(self.exit_code, 137 | 143 | 255) && !self.oom_killed
-    }
-
     /// It ran before the engine's present life, and not since.
     fn went_with_the_engine(&self) -> bool {
-        match (self.engine_since, self.started, self.finished) {
-            (Some(since), Some(started), Some(finished)) => {
-                self.may_be_the_engines() && started < since && finished <= since + WITH_THE_ENGINE
-            }
-            _ => false,
-        }
+        let (Some(since), Some(started), Some(finished)) = (self.engine_since, self.started, self.finished)
+        else {
+            return false;
+        };
+        // Killed, asked to end, or found dead: codes that are seldom a program's own.
+        let telling = matches!(self.exit_code, 137 | 143 | 255);
+        !self.oom_killed
+            && started < since
+            && finished <= since + WITH_THE_ENGINE
+            && (telling || finished + WAY_DOWN >= since)
     }
 }
 
@@ -201,12 +204,16 @@ mod tests {
     #[test]
     fn what_went_with_the_engine_is_tried_again() {
         let after = |seconds| time(ENDED).map(|at| at + Duration::from_secs(seconds));
-        for code in [137, 143, 255] {
-            let (how, ..) = told(&Evidence { engine_since: after(1), ..evidence(code) });
+        for (code, seconds) in [(137, 1), (143, 1), (255, 1), (0, 1), (3, 1), (137, 3600)] {
+            let (how, ..) = told(&Evidence { engine_since: after(seconds), ..evidence(code) });
             assert_eq!(how, How::Interrupted { retryable: true }, "{code}");
         }
-        let restarted = Evidence { engine_since: after(1), ..evidence(3) };
-        assert_eq!(told(&restarted).0, How::Exited, "a code of the program's own");
+        for code in [0, 3] {
+            let long_before = Evidence { engine_since: after(120), ..evidence(code) };
+            assert_eq!(told(&long_before).0, How::Exited, "a code of the program's own");
+        }
+        let memory = Evidence { engine_since: after(1), oom_killed: true, ..evidence(137) };
+        assert_eq!(told(&memory).0, How::Exited);
         let before = Evidence { engine_since: time(BEGAN), ..evidence(137) };
         assert_eq!(told(&before).0, How::Exited, "the engine has lived all the while");
     }
