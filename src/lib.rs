@@ -10,6 +10,7 @@ pub mod database;
 pub mod dispatcher;
 pub mod https;
 pub mod job;
+pub mod local;
 pub mod parameters;
 pub mod runners;
 pub mod settings;

@@ -253,6 +253,7 @@ pub async fn observed(runner: &Arc<dyn Runner>, attempt: &Attempt) -> Observatio
 }
 
 mod cases;
+pub mod docker;
 mod ecs;
 
 mod process {
@@ -263,4 +264,8 @@ mod process {
 /// Nothing is kept of an attempt outside the daemon's memory.
 mod ecs_on_ministack {
     super::cases::conformance!(everywhere: super::ecs::Ecs, #[ignore = "needs ministack and Docker: ./dev test"]);
+}
+
+mod containers_on_docker {
+    super::cases::conformance!(everywhere: super::docker::Docker, #[ignore = "needs Docker: ./dev test"]);
 }

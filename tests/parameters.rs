@@ -232,11 +232,11 @@ async fn jobs_of_a_task_renamed_or_deleted_are_blocked_until_the_name_is_back() 
 #[tokio::test]
 async fn an_edit_takes_effect_on_the_next_claim_and_defaults_fill_settings() {
     let db = TestDatabase::new().await;
-    db.run(r#"insert into rowcall.runner_defaults values ('docker', '{"a": 1, "b": 1}')"#).await;
+    db.run(r#"insert into rowcall.runner_defaults values ('docker', '{"cpu": 1, "pids_limit": 1}')"#).await;
     db.task(
         "loader",
         "REGISTERED",
-        ("settings, \"values\", command", r#"'{"b": 2}', '{"x": 1}', '{"{{ values.x }}"}'"#),
+        ("settings, \"values\", command", r#"'{"pids_limit": 2}', '{"x": 1}', '{"{{ values.x }}"}'"#),
     )
     .await;
     let mut running = Running::start(&db).await;
@@ -247,9 +247,9 @@ async fn an_edit_takes_effect_on_the_next_claim_and_defaults_fill_settings() {
             first.attempt.request.settings.to_string().as_str(),
             first.attempt.request.command.join("").as_str()
         ),
-        (r#"{"a":1,"b":2}"#, "1")
+        (r#"{"cpu":1,"pids_limit":2}"#, "1")
     );
-    db.run(r#"update rowcall.parameters set "values" = '{"x": 2}'; update rowcall.runner_defaults set settings = '{"a": 3}'"#).await;
+    db.run(r#"update rowcall.parameters set "values" = '{"x": 2}'; update rowcall.runner_defaults set settings = '{"cpu": 3}'"#).await;
     db.run("insert into rowcall.files default values").await;
     let second = running.launch().await;
     assert_eq!(
@@ -257,7 +257,7 @@ async fn an_edit_takes_effect_on_the_next_claim_and_defaults_fill_settings() {
             second.attempt.request.settings.to_string().as_str(),
             second.attempt.request.command.join("").as_str()
         ),
-        (r#"{"a":3,"b":2}"#, "2")
+        (r#"{"cpu":3,"pids_limit":2}"#, "2")
     );
     running.stop().await;
 }

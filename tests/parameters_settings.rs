@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use rowcall::runners::ecs::{self, TaskSettings, check_target};
-use rowcall::runners::lambda;
+use rowcall::runners::{docker, lambda};
 use serde_json::{Value, json};
 
 use crate::support::TestDatabase;
@@ -75,6 +75,13 @@ async fn a_wrong_edit_says_which_key_and_what_it_must_be() {
             json!({"tags": {"aws:x": "1"}}),
             "tags.aws:x: keys that begin with aws: or rowcall: are taken",
         ),
+        ("docker", json!({"privileged": true}), "privileged: the docker runner has no such setting"),
+        (
+            "docker",
+            json!({"mounts": [{"source": "../etc", "target": "/etc"}]}),
+            "mounts[0].source must be a full path without . and .., or the name of a volume, and is \"../etc\"",
+        ),
+        ("docker", json!({"mounts": [{"source": "/data"}]}), "mounts[0].target is missing"),
         ("lambda", json!({"mode": "Sync"}), "mode must be RequestResponse or Event, and is \"Sync\""),
         (
             "lambda",
@@ -86,9 +93,11 @@ async fn a_wrong_edit_says_which_key_and_what_it_must_be() {
         let refused = db.takes(runner, "loader", &settings).await.unwrap_err();
         assert_eq!(refused, format!("settings: parameters.settings.{error}"));
     }
-    for runner in ["docker", "process"] {
-        assert_eq!(db.takes(runner, "loader", &json!({"anything": [1]})).await, Ok(()), "not checked yet");
-    }
+    assert_eq!(
+        db.takes("process", "loader", &json!({"anything": [1]})).await,
+        Ok(()),
+        "the daemon refuses them"
+    );
 }
 
 #[tokio::test]
@@ -141,7 +150,7 @@ async fn defaults_are_held_to_the_same_keys() {
     let expected =
         "23514 runner_defaults.settings.subnet: the ecs runner has no such setting; did you mean subnets?";
     assert!(refused.starts_with(expected), "{refused}");
-    db.run(r#"insert into rowcall.runner_defaults values ('ecs', '{}'), ('docker', '{"anything": 1}')"#)
+    db.run(r#"insert into rowcall.runner_defaults values ('ecs', '{}'), ('process', '{"anything": 1}')"#)
         .await;
     let refused = db
         .refused(r#"update rowcall.runner_defaults set settings = '{"gpu": 0}' where runner = 'ecs'"#)
@@ -202,7 +211,9 @@ async fn targets_have_a_form() {
 #[tokio::test]
 async fn database_and_daemon_know_the_same_keys() {
     let db = TestDatabase::new().await;
-    for (runner, known) in [("ecs", &ecs::SETTINGS[..]), ("lambda", &lambda::SETTINGS)] {
+    for (runner, known) in
+        [("docker", &docker::SETTINGS[..]), ("ecs", &ecs::SETTINGS), ("lambda", &lambda::SETTINGS)]
+    {
         let keys =
             "select array_agg(key) from rowcall.settings_keys() where runner = $1 and key not like '%[]%'";
         let keys: Vec<String> = db.one_with(keys, &[&runner]).await;
@@ -333,6 +344,109 @@ async fn database_and_daemon_agree_about_settings_of_lambda() {
             "{settings}\ndatabase: {database:?}\ndaemon: {daemon:?}"
         );
     }
+}
+
+/// The same for keys of docker.
+fn more_values() -> Vec<Value> {
+    vec![
+        json!("always"),
+        json!("a:b"),
+        json!("a:b:c"),
+        json!("_a.b-c"),
+        json!("/a/b"),
+        json!("host:gateway"),
+        json!(5),
+        json!(6),
+        json!(120),
+        json!(121),
+        json!(["a:b"]),
+        json!(["a:b c"]),
+        json!(["a b:c"]),
+        json!([":b"]),
+        json!(["a:"]),
+        json!(["a=b:c"]),
+        json!(["::1"]),
+        json!(["a:::1"]),
+        json!(["/tmp"]),
+        json!(["/"]),
+        json!(["/a/"]),
+        json!(["/a//b"]),
+        json!(["/a/../b"]),
+        json!(["/a/.b", "/.../c"]),
+        json!(["/a/."]),
+        json!(vec!["/a"; 20]),
+        json!(vec!["/a"; 21]),
+        json!(vec!["a:b"; 51]),
+        json!([{"source": "/", "target": "/a"}]),
+        json!([{"source": "/a/..", "target": "/a"}]),
+        json!([{"source": "/a", "target": "/"}]),
+        json!([{"source": "/a", "target": "a"}]),
+        json!([{"source": "/a\nb", "target": "/a\n"}]),
+        json!([{"source": "ab", "target": "/a", "read_only": true}]),
+        json!([{"source": "ab", "target": "/a", "read_only": null}]),
+        json!([{"source": "ab", "target": "/a", "read_only": "yes"}]),
+        json!([{"source": "a", "target": "/a"}]),
+        json!([{"source": "_b", "target": "/a"}]),
+        json!([{"source": "a/b", "target": "/a"}]),
+        json!([{"source": "", "target": "/a"}]),
+        json!([{"source": "ab"}]),
+        json!([{"target": "/a"}]),
+        json!([{"source": "ab", "target": "/a", "propagation": "shared"}]),
+        json!(vec![json!({"source": "ab", "target": "/a"}); 51]),
+    ]
+}
+
+#[tokio::test]
+async fn database_and_daemon_agree_about_settings_of_docker() {
+    let db = TestDatabase::new().await;
+    let values = [values(), more_values()].concat();
+    let one_by_one =
+        docker::SETTINGS.iter().flat_map(|key| values.iter().map(move |value| json!({ *key: value })));
+    let several = [
+        json!({"engine": "unix:///run/other.sock"}),
+        json!({"privileged": true}),
+        json!({"cpu": 256, "memory": "512", "network": "none", "init": false, "read_only": true, "tmpfs": ["/tmp"]}),
+    ];
+    let (mut good, mut bad) = (0, 0);
+    for settings in one_by_one.chain(several) {
+        let daemon = docker::TaskSettings::read(&settings).map(drop);
+        let database = db.takes("docker", "loader", &settings).await;
+        assert_eq!(
+            database.is_ok(),
+            daemon.is_ok(),
+            "{settings}\ndatabase: {database:?}\ndaemon: {daemon:?}"
+        );
+        *(if daemon.is_ok() { &mut good } else { &mut bad }) += 1;
+    }
+    assert!(good > 50 && bad > 100, "{good} good, {bad} bad");
+}
+
+#[tokio::test]
+async fn images_have_a_form() {
+    let db = TestDatabase::new().await;
+    let digest = format!("acme/loader:7@sha256:{}", "0a".repeat(32));
+    for target in [
+        "loader",
+        "localhost:5000/a/b_c:D",
+        "acme.example/loader",
+        &digest,
+        "a b",
+        "Loader",
+        "loader:",
+        "-v",
+        "/x",
+        "http://a/b",
+        "a@b",
+        "a\n",
+    ] {
+        let taken = db.takes("docker", target, &json!({})).await;
+        assert_eq!(taken.is_ok(), docker::check_target(target).is_ok(), "{target}: {taken:?}");
+    }
+    let refused = db.takes("docker", "a b", &json!({})).await.unwrap_err();
+    assert!(
+        refused.starts_with("target: parameters.target: \"a b\" must be the name of an image"),
+        "{refused}"
+    );
 }
 
 /// `ROWCALL_WRITE_DOCS=1 cargo test` writes the page anew.

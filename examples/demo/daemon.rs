@@ -9,6 +9,8 @@ use anyhow::{Context as _, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::place::Place;
+
 /// `rowcall migrate`
 pub fn migrate(programs: &Path, url: &str) -> anyhow::Result<()> {
     let output = Command::new(programs.join("rowcall")).arg("migrate").env("DATABASE_URL", url).output()?;
@@ -24,18 +26,15 @@ pub struct Daemon {
 
 impl Daemon {
     /// Starts it with a settings file that allows what the demo needs and nothing else.
-    pub fn start(programs: &Path, url: &str, task_url: &str, directory: &Path) -> anyhow::Result<Self> {
-        let root = std::env::current_dir()?;
+    pub fn start(
+        programs: &Path,
+        url: &str,
+        task_url: &str,
+        directory: &Path,
+        place: &Place,
+    ) -> anyhow::Result<Self> {
         let settings = directory.join("rowcall.toml");
-        let text = format!(
-            "[tasks]\ndatabase_url = {task_url:?}\n\n\
-             [runners.process]\nenabled = true\nprograms = [{:?}, {:?}, {:?}]\nstate_dir = {:?}\nworking_directory = {:?}\n",
-            text(&programs.join("examples/file_loader")),
-            text(&programs.join("rowcall-task")),
-            text(&root.join("examples/file_download.sh")),
-            text(&directory.join("state")),
-            text(&root),
-        );
+        let text = format!("[tasks]\ndatabase_url = {task_url:?}\n\n{}", place.settings(directory)?);
         std::fs::write(&settings, text)?;
         let log = directory.join("serve.log");
         let process = Command::new(programs.join("rowcall"))
@@ -61,11 +60,6 @@ impl Daemon {
     pub fn keep(mut self) -> u32 {
         self.process.take().map(|process| process.id()).unwrap_or_default()
     }
-}
-
-/// TOML's strings and Rust's agree on what paths are made of.
-fn text(path: &Path) -> String {
-    path.display().to_string()
 }
 
 impl Drop for Daemon {

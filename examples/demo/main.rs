@@ -5,6 +5,7 @@
 mod server;
 
 mod daemon;
+mod place;
 mod story;
 mod view;
 
@@ -12,24 +13,33 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context as _, bail};
+use place::Place;
 use server::Server;
 use tokio_postgres::{Client, NoTls};
 
 fn main() -> anyhow::Result<()> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let keep = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [] => false,
-        ["--keep"] => true,
-        _ => bail!("usage: ./dev demo [--keep]"),
-    };
-    tokio::runtime::Runtime::new()?.block_on(run(keep))
+    let (mut keep, mut image) = (false, None);
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--keep" => keep = true,
+            "--docker" => image = Some(arguments.next().context("--docker: which image? ./dev demo says")?),
+            _ => bail!("usage: ./dev demo [--docker] [--keep]"),
+        }
+    }
+    tokio::runtime::Runtime::new()?.block_on(run(keep, image))
 }
 
-async fn run(keep: bool) -> anyhow::Result<()> {
+async fn run(keep: bool, image: Option<String>) -> anyhow::Result<()> {
     let begun = Instant::now();
     let programs = std::env::current_exe()?;
     let programs = programs.parent().and_then(Path::parent).context("where am I?")?.to_owned();
     let directory = tempfile::Builder::new().prefix("rowcall-demo-").tempdir()?.keep();
+
+    let place = match image {
+        Some(image) => Place::Containers { image },
+        None => Place::Processes { programs: programs.clone() },
+    };
 
     println!("Starting a private PostgreSQL server…");
     let server = Server::start(&[]).map_err(anyhow::Error::msg)?;
@@ -40,23 +50,31 @@ async fn run(keep: bool) -> anyhow::Result<()> {
     println!("$ rowcall migrate");
     daemon::migrate(&programs, &url)?;
     let client = connect(&url).await?;
-    let task_url = story::prepare(&client, &url, &programs, &directory).await?;
+    let task_url = story::prepare(&client, &url, &place, &directory).await?;
 
-    println!("$ rowcall serve");
-    let daemon = daemon::Daemon::start(&programs, &url, &task_url, &directory)?;
+    if let Place::Containers { image } = &place {
+        println!("$ rowcall serve        # each task a container of {image}");
+    } else {
+        println!("$ rowcall serve");
+    }
+    let daemon = daemon::Daemon::start(&programs, &url, &task_url, &directory, &place)?;
 
     let outcome = tokio::select! {
         outcome = story::tell(&client, begun) => outcome,
         _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
     };
     let outcome = match outcome {
-        Ok(()) => story::check(&client, &directory).await,
+        Ok(()) => match story::check(&client, &directory).await {
+            Ok(()) => story::leaves_nothing(&client, &place).await,
+            wrong => wrong,
+        },
         Err(error) => Err(error),
     };
     view::table(&client).await?;
     if let Err(error) = outcome {
         println!("\nNot as it should be: {error:#}\n\nThe dispatcher's log:\n{}", daemon.log());
         drop(daemon);
+        place.tidy(&client).await?;
         remove(&directory);
         bail!("the demo failed");
     }
@@ -81,6 +99,7 @@ async fn run(keep: bool) -> anyhow::Result<()> {
         println!(
             "\nWhat to try next:\n    \
              ./dev demo --keep         the same, and leaves it running for you to play with\n    \
+             ./dev demo --docker       the same, each task a container\n    \
              examples/README.md        the two tasks, to copy\n    \
              config/rowcall.toml       every setting"
         );

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail, ensure};
 use serde_json::{Value, json};
 use tokio_postgres::Client;
+use tokio_postgres::types::ToSql;
 
+use super::place::Place;
 use super::view::Progress;
 
 /// Airports in `examples/data/airports.csv`, and those of them in Colorado.
@@ -18,12 +20,7 @@ const LIMIT: Duration = Duration::from_mins(1);
 
 /// What a DBA does once: a role for tasks with the rights they need, and two rows of parameters. Returns the
 /// connection string for tasks.
-pub async fn prepare(
-    client: &Client,
-    url: &str,
-    programs: &Path,
-    directory: &Path,
-) -> anyhow::Result<String> {
+pub async fn prepare(client: &Client, url: &str, place: &Place, directory: &Path) -> anyhow::Result<String> {
     let password: String = (0..32).map(|_| rand::random_range('a'..='z')).collect();
     client
         .batch_execute(&format!(
@@ -31,32 +28,30 @@ pub async fn prepare(
              grant usage, create on schema public to demo_task;"
         ))
         .await?;
+    let defaults = "insert into rowcall.runner_defaults (runner, settings) values ($1, $2)";
+    client
+        .execute(defaults, &[&place.runner(), &place.defaults(directory)])
+        .await
+        .context("defaults of the runner")?;
     let insert = "insert into rowcall.parameters
             (name, on_status, runner, target, command, backoff, status_succeeded)
-        values ($1, $2, 'process', $3, $4, interval '500 milliseconds', $5)";
-    let loader = programs.join("examples/file_loader").display().to_string();
-    let none: [&str; 0] = [];
+        values ($1, $2, $3, $4, $5, interval '500 milliseconds', $6)";
+    let (target, command) = place.loader();
     client
-        .execute(insert, &[&"file_loader", &"REGISTERED", &loader, &&none[..], &"PROCESSED"])
+        .execute(insert, &[&"file_loader", &"REGISTERED", &place.runner(), &target, &command, &"PROCESSED"])
         .await
         .context("parameters of file_loader")?;
-    let exec = programs.join("rowcall-task").display().to_string();
     let output = format!("{}/{{{{ row.attributes.name }}}}", directory.display());
-    let script = std::env::current_dir()?.join("examples/file_download.sh").display().to_string();
-    let command = [
-        "exec",
-        "--",
-        &script,
+    let (target, command) = place.download(&[
         "{{ row.attributes.table }}",
         "state",
         "{{ row.attributes.state }}",
         "{{ row.attributes.format }}",
         &output,
-    ];
-    client
-        .execute(insert, &[&"file_download", &"DOWNLOAD_REQUESTED", &exec, &&command[..], &"DOWNLOADED"])
-        .await
-        .context("parameters of file_download")?;
+    ])?;
+    let download: [&(dyn ToSql + Sync); 6] =
+        [&"file_download", &"DOWNLOAD_REQUESTED", &place.runner(), &target, &command, &"DOWNLOADED"];
+    client.execute(insert, &download).await.context("parameters of file_download")?;
     let host = url.rsplit_once('@').context("the server's address")?.1;
     Ok(format!("postgresql://demo_task:{password}@{host}"))
 }
@@ -100,6 +95,19 @@ async fn until(client: &Client, progress: &mut Progress, condition: &str) -> any
         if Instant::now() > deadline {
             bail!("not done after {LIMIT:?}: {condition}");
         }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Waits until nothing is left of what ran.
+pub async fn leaves_nothing(client: &Client, place: &Place) -> anyhow::Result<()> {
+    let deadline = Instant::now() + LIMIT;
+    loop {
+        let left = place.left(client).await?;
+        if left.is_empty() {
+            return Ok(());
+        }
+        ensure!(Instant::now() < deadline, "containers are left: {}", left.join(", "));
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

@@ -2,6 +2,7 @@
 
 mod check;
 mod migrate;
+mod run_local;
 mod serve;
 
 use std::io::IsTerminal as _;
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, bail};
 use clap::{Parser, Subcommand};
 use rowcall::settings::{LogFormat, LogSettings, Settings, Sources, load};
+use tokio::signal::unix::Signal;
 use tracing_subscriber::EnvFilter;
 
 /// Insert a row, run a container
@@ -45,6 +47,13 @@ enum Command {
     /// Migrations are applied once and in order, functions whenever they changed, in one transaction; two migrations
     /// at the same time are safe. The role needs CREATE on the database the first time, and no superuser.
     Migrate(migrate::Migrate),
+    /// Run a task's image with directories of this machine, without a database
+    ///
+    /// For whoever writes a task. The image may have any entry point, `rowcall-task exec` among them, which then takes its
+    /// files from the input directory and leaves them in the output directory. What the program prints goes to standard
+    /// error; at the end standard output has, as JSON, name, size and SHA-256 of each file in the output directory. The
+    /// exit code is the program's. The engine is found as docker finds it; what the daemon's settings allow plays no part.
+    RunLocal(Box<run_local::RunLocal>),
     /// Run the dispatcher
     ///
     /// Any number of dispatchers may run against one database. SIGTERM or Ctrl-C drains: no new jobs are claimed, and
@@ -70,6 +79,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         match cli.command {
             Command::Check(check) => check.run(&settings).await,
             Command::Migrate(migrate) => migrate.run(&settings).await,
+            Command::RunLocal(run_local) => run_local.run().await,
             Command::Serve(serve) => serve.run(settings).await,
         }
     })
@@ -92,6 +102,8 @@ fn start_log(settings: &LogSettings) -> anyhow::Result<()> {
         .level
         .parse()
         .with_context(|| format!("log.level: {:?} is not a level or filter", settings.level))?;
+    // It logs what it sends and receives, and that holds tokens.
+    let filter = filter.add_directive("bollard=warn".parse()?);
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match settings.format {
         LogFormat::Human => log.with_target(false).with_ansi(std::io::stderr().is_terminal()).init(),
@@ -105,4 +117,12 @@ async fn connect(settings: &Settings) -> anyhow::Result<tokio_postgres::Client> 
     let (client, connection) = rowcall::database::Database::new(&settings.database)?.connect().await?;
     tokio::spawn(connection);
     Ok(client)
+}
+
+/// Waits for one of two signals.
+async fn any([first, second]: &mut [Signal; 2]) {
+    tokio::select! {
+        _ = first.recv() => {}
+        _ = second.recv() => {}
+    }
 }

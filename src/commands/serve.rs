@@ -4,7 +4,7 @@ use clap::Args;
 use rowcall::dispatcher::{Dispatcher, Mode};
 use rowcall::runners;
 use rowcall::settings::Settings;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// What `rowcall serve` is told.
 #[derive(Args)]
@@ -24,22 +24,15 @@ impl Serve {
         let draining = dispatcher.draining();
         tokio::select! {
             () = draining.cancelled() => {}
-            () = any(&mut signals) => {
+            () = super::any(&mut signals) => {
                 tracing::info!("draining: no new jobs are claimed");
                 dispatcher.drain();
             }
         }
         tokio::select! {
             finished = dispatcher.finish() => finished?,
-            () = any(&mut signals) => tracing::warn!("ended at once; what runs is left to the next dispatcher"),
+            () = super::any(&mut signals) => tracing::warn!("ended at once; what runs is left to the next dispatcher"),
         }
         Ok(())
-    }
-}
-
-async fn any([first, second]: &mut [Signal; 2]) {
-    tokio::select! {
-        _ = first.recv() => {}
-        _ = second.recv() => {}
     }
 }

@@ -6,7 +6,9 @@
 
 mod attempt;
 pub mod aws;
+pub mod docker;
 pub mod ecs;
+mod exit_code;
 pub mod lambda;
 pub mod process;
 
@@ -216,6 +218,10 @@ pub fn enabled(settings: &Settings, ends: &Ends) -> anyhow::Result<Runners> {
     if settings.runners.process.enabled {
         runners =
             runners.with(Arc::new(process::ProcessRunner::new(&settings.runners.process, ends.clone())?));
+    }
+    if settings.runners.docker.enabled {
+        let docker = docker::DockerRunner::new(&settings.runners.docker, ends.clone());
+        runners = runners.with(Arc::new(docker.map_err(anyhow::Error::msg)?));
     }
     let aws = Arc::new(Aws::new(&settings.aws));
     if settings.runners.ecs.enabled {

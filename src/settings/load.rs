@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use config::{Config, File, FileFormat, Map, Source, Value, ValueKind};
 use thiserror::Error;
 
-use super::Settings;
+use super::{DockerSettings, Settings};
 
 const DEFAULTS: &str = include_str!("../../config/rowcall.toml");
 const PREFIX: &str = "ROWCALL_";
@@ -217,6 +217,8 @@ fn check(settings: &Settings) -> Result<(), SettingsError> {
         ("dispatcher.batch", d.batch),
         ("dispatcher.launch_concurrency", d.launch_concurrency),
         ("runners.process.output_limit", settings.runners.process.output_limit),
+        ("runners.docker.max_running", settings.runners.docker.max_running),
+        ("runners.docker.output_limit", settings.runners.docker.output_limit),
         ("runners.ecs.max_running", settings.runners.ecs.max_running),
         ("runners.ecs.output_limit", settings.runners.ecs.output_limit),
         ("runners.lambda.max_running", settings.runners.lambda.max_running),
@@ -254,6 +256,23 @@ fn check(settings: &Settings) -> Result<(), SettingsError> {
     if let Some(program) = settings.runners.process.programs.iter().find(|p| !p.starts_with('/')) {
         return Err(SettingsError::Value(format!(
             "runners.process.programs: {program:?} must be a full path"
+        )));
+    }
+    check_docker(&settings.runners.docker)
+}
+
+/// A rule that could never apply would keep from nothing.
+fn check_docker(docker: &DockerSettings) -> Result<(), SettingsError> {
+    if !["missing", "always", "never"].contains(&docker.pull.as_str()) {
+        return Err(SettingsError::Value("runners.docker.pull must be missing, always or never".to_owned()));
+    }
+    let wrong = |mount: &&String| {
+        let place = mount.strip_suffix(":ro").unwrap_or(mount);
+        place.is_empty() || place.contains(':') || place.contains('/') && !place.starts_with('/')
+    };
+    if let Some(mount) = docker.mounts.iter().find(wrong) {
+        return Err(SettingsError::Value(format!(
+            "runners.docker.mounts: {mount:?} must be a full path or the name of a volume, with :ro behind it or not"
         )));
     }
     Ok(())

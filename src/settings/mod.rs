@@ -106,6 +106,8 @@ pub struct HistorySettings {
 pub struct RunnerSettings {
     /// `[runners.process]`
     pub process: ProcessSettings,
+    /// `[runners.docker]`
+    pub docker: DockerSettings,
     /// `[runners.ecs]`
     pub ecs: EcsSettings,
     /// `[runners.lambda]`
@@ -125,6 +127,26 @@ pub struct ProcessSettings {
     pub stop_grace: Duration,
     pub output_limit: usize,
     pub pass_environment: Vec<String>,
+}
+
+/// The Docker runner; each field is explained in `config/rowcall.toml`.
+#[derive(Debug, Clone, Deserialize)]
+#[allow(missing_docs)]
+pub struct DockerSettings {
+    pub enabled: bool,
+    pub host: String,
+    pub images: Vec<String>,
+    pub mounts: Vec<String>,
+    pub networks: Vec<String>,
+    pub max_running: usize,
+    #[serde(with = "humantime_serde")]
+    pub stop_grace: Duration,
+    pub output_limit: usize,
+    pub pull: String,
+    #[serde(with = "humantime_serde")]
+    pub pull_patience: Duration,
+    #[serde(with = "humantime_serde")]
+    pub call_timeout: Duration,
 }
 
 /// How AWS is reached; each field is explained in `config/rowcall.toml`.

@@ -15,6 +15,6 @@ mod tail;
 mod whereabouts;
 
 pub use reporter::{ReportError, Reporter};
-pub use secrets::secrets;
+pub use secrets::{secrets, secrets_among};
 pub use started::Started;
 pub use tail::{Tail, drain};

@@ -16,10 +16,12 @@ pub fn secrets() -> Vec<String> {
 pub fn secrets_and(more: &[(String, String)]) -> Vec<String> {
     let variables = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    among(variables.chain(more.iter().cloned()))
+    secrets_among(variables.chain(more.iter().cloned()))
 }
 
-fn among(variables: impl Iterator<Item = (String, String)>) -> Vec<String> {
+/// The same among variables that another process has.
+#[must_use]
+pub fn secrets_among(variables: impl Iterator<Item = (String, String)>) -> Vec<String> {
     let mut found = Vec::new();
     for (name, value) in variables {
         let in_url = password_as_written(&value).map(str::to_owned);
@@ -59,7 +61,7 @@ mod tests {
     use super::*;
 
     fn found(name: &str, value: &str) -> Vec<String> {
-        among([(name.to_owned(), value.to_owned())].into_iter())
+        secrets_among([(name.to_owned(), value.to_owned())].into_iter())
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! A runner whose attempts live in memory and end when the test says so. It takes the name `docker`, which is a
-//! word the schema knows and no runner of ours offers yet.
+//! word the schema knows, and the place of that runner.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};

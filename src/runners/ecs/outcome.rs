@@ -10,6 +10,7 @@ use aws_sdk_ecs::types::Task;
 
 use super::reasons;
 use crate::job::End;
+use crate::runners::exit_code::signal;
 
 /// What ECS tells of a stopped task.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -237,20 +238,6 @@ pub fn end(evidence: &Evidence) -> End {
             End { exit_code: evidence.exit_code, ..End::interrupted(told, retryable) }
         }
     }
-}
-
-/// What shells and container engines mean by the higher exit codes.
-fn signal(code: i32) -> Option<String> {
-    let meaning = match code {
-        126 => "the command cannot be executed".to_owned(),
-        127 => "the command was not found".to_owned(),
-        129..=192 => {
-            let signal = nix::sys::signal::Signal::try_from(code - 128).ok()?;
-            format!("killed by signal {} {}", code - 128, signal.as_str())
-        }
-        _ => return None,
-    };
-    Some(format!("{meaning} (exit code {code})"))
 }
 
 #[cfg(test)]

@@ -291,7 +291,7 @@ impl TaskSettings {
 }
 
 /// Members set to null are absent, however deep, as for Postgres's `jsonb_strip_nulls`.
-fn strip_nulls(value: &mut Value) {
+pub fn strip_nulls(value: &mut Value) {
     match value {
         Value::Object(members) => {
             members.retain(|_, member| !member.is_null());

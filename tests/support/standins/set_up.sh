@@ -1,5 +1,6 @@
-# Sourced by ./dev: what the tests need besides, above all what stands in for AWS. Engine and network may be missing; then that part is left
-# out, with its tests, whose modules carry its name: on_ministack, on_moto.
+# Sourced by ./dev: what the tests need besides: a container engine, what stands in for AWS, a driver for Python. Engine and
+# network may be missing; then that part is left out, with its tests, whose modules or names carry its name: on_docker,
+# on_ministack, on_moto, with_psycopg.
 #
 # Sets `left_out`, `without` (modules to skip) and the ROWCALL_TEST_… variables.
 
@@ -11,12 +12,19 @@ PSYCOPG_PACKAGES="psycopg[binary]==3.3.9"
 set_up_standins() {
     local directory="$PWD/target/standins"
     mkdir -p "$directory"
-    if why_not=$(docker_is_there && python_environment "$directory/ministack" $MINISTACK_PACKAGES && test_images "$directory"); then
-        export ROWCALL_TEST_MINISTACK="$directory/ministack/bin/python"
-        export ROWCALL_TEST_IMAGE ROWCALL_TEST_LOADER_IMAGE
+    if why_not=$(docker_is_there && test_images "$directory"); then
+        export ROWCALL_TEST_IMAGE ROWCALL_TEST_SCRATCH_IMAGE ROWCALL_TEST_LOADER_IMAGE
         ROWCALL_TEST_IMAGE=$(busybox_image)
+        ROWCALL_TEST_SCRATCH_IMAGE=$(scratch_image)
         ROWCALL_TEST_LOADER_IMAGE=$(loader_image)
+        if why_not=$(python_environment "$directory/ministack" $MINISTACK_PACKAGES); then
+            export ROWCALL_TEST_MINISTACK="$directory/ministack/bin/python"
+        fi
     else
+        left_out+=("tests on Docker: $why_not")
+        without+=(--skip on_docker)
+    fi
+    if [ -z "${ROWCALL_TEST_MINISTACK:-}" ]; then
         left_out+=("tests on ministack: $why_not")
         without+=(--skip on_ministack)
     fi
@@ -58,6 +66,11 @@ busybox_image() {
     echo "rowcall-test-busybox:$(cksum <tests/support/standins/init | cut -d ' ' -f 1)"
 }
 
+# Of one static program and nothing else: no shell, no /tmp, no /etc.
+scratch_image() {
+    echo "rowcall-test-scratch:1"
+}
+
 # One for each checkout.
 loader_image() {
     echo "rowcall-test-loader:$(pwd | cksum | cut -d ' ' -f 1)"
@@ -69,6 +82,12 @@ test_images() {
         need_busybox || return
         busybox_root "$root"
         tar -C "$root" -c . | docker import --change 'ENV PATH=/bin' - "$(busybox_image)" >/dev/null ||
+            { echo "docker import failed"; return 1; }
+    fi
+    if ! docker image inspect "$(scratch_image)" >/dev/null 2>&1; then
+        need_busybox || return
+        tar -C "$(dirname "$(command -v busybox)")" -c busybox |
+            docker import --change 'ENTRYPOINT ["/busybox"]' - "$(scratch_image)" >/dev/null ||
             { echo "docker import failed"; return 1; }
     fi
     loader_is_fresh "$root"
@@ -84,17 +103,23 @@ loader_is_fresh() {
     [ "${old#* }" = "$of" ] && return
     need_busybox || return
     busybox_root "$root"
-    install -s $programs "$root/bin" 2>/dev/null || install $programs "$root/bin"
+    install_with_libraries "$root" $programs
     install -D -m 644 -t "$root/data" examples/data/airports.csv
-    # Lines such as "libc.so.6 => /lib/… (0x…)" and "/lib64/ld-linux-x86-64.so.2 (0x…)".
-    ldd $programs | grep -o '/[^ ]* (0x' | cut -d ' ' -f 1 | sort -u | while read -r library; do
-        install -D "$(readlink -f "$library")" "$root$library"
-    done
     tar -C "$root" -c . | docker import --change 'ENV PATH=/bin' --change "LABEL of=$of" - "$(loader_image)" >/dev/null ||
         { echo "docker import failed"; return 1; }
     rm -rf "$root"
     # In use by somebody still, perhaps.
     if [ -n "$old" ]; then docker image rm "${old%% *}" >/dev/null 2>&1 || true; fi
+}
+
+install_with_libraries() {
+    local root=$1
+    shift
+    install -s "$@" "$root/bin" 2>/dev/null || install "$@" "$root/bin"
+    # Lines such as "libc.so.6 => /lib/… (0x…)" and "/lib64/ld-linux-x86-64.so.2 (0x…)".
+    ldd "$@" | grep -o '/[^ ]* (0x' | cut -d ' ' -f 1 | sort -u | while read -r library; do
+        install -D "$(readlink -f "$library")" "$root$library"
+    done
 }
 
 busybox_root() {

@@ -1,0 +1,87 @@
+//! `rowcall run-local`
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::Args;
+use rowcall::local;
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// What `rowcall run-local` is told.
+#[derive(Args)]
+pub struct RunLocal {
+    /// The task's image
+    #[arg(value_name = "IMAGE")]
+    task: String,
+    /// The directory that the program reads; it cannot write there
+    #[arg(long, value_name = "DIR")]
+    input: PathBuf,
+    /// The directory that the program writes to; made if it is not there
+    #[arg(long, value_name = "DIR")]
+    output: PathBuf,
+    /// Where the program finds the first
+    #[arg(long, value_name = "PATH", default_value = "/input")]
+    container_input: String,
+    /// Where the program finds the second
+    #[arg(long, value_name = "PATH", default_value = "/output")]
+    container_output: String,
+    /// A variable for the program; without a value, that of this process
+    #[arg(long = "env", value_name = "NAME[=VALUE]", value_parser = variable)]
+    environment: Vec<(String, String)>,
+    /// User in the container, such as 1000:1000, if not the image's
+    #[arg(long, value_name = "USER")]
+    user: Option<String>,
+    /// Network of the container, such as host or none, if not the engine's default
+    #[arg(long, value_name = "NAME")]
+    network: Option<String>,
+    /// When the image is pulled
+    #[arg(long, value_name = "WHEN", default_value = "missing", value_parser = ["missing", "always", "never"])]
+    pull: String,
+    /// The program's arguments, as parameters.command has them; without any, the image's own
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<String>,
+}
+
+fn variable(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        Some(_) => Err("a name must stand before the =".to_owned()),
+        None => match std::env::var(text) {
+            Ok(value) => Ok((text.to_owned(), value)),
+            Err(_) => Err(format!("{text} is not set; write {text}=VALUE")),
+        },
+    }
+}
+
+impl RunLocal {
+    /// Does it; the exit code of the program is that of this process.
+    pub async fn run(self) -> anyhow::Result<()> {
+        let stop = CancellationToken::new();
+        let mut signals = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
+        let told = stop.clone();
+        tokio::spawn(async move {
+            super::any(&mut signals).await;
+            told.cancel();
+        });
+        let run = local::Run {
+            image: self.task,
+            input: self.input,
+            output: self.output,
+            input_in_container: self.container_input,
+            output_in_container: self.container_output,
+            command: self.command,
+            environment: self.environment,
+            user: self.user,
+            network: self.network,
+            pull: self.pull,
+        };
+        let variables =
+            std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
+        let code = local::run(&run, &variables.collect(), &stop).await?;
+        let files = local::manifest(&run.output).with_context(|| run.output.display().to_string())?;
+        println!("{}", serde_json::to_string_pretty(&json!({ "files": files }))?);
+        std::process::exit(code);
+    }
+}

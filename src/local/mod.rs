@@ -1,0 +1,174 @@
+//! A task's image with directories of this machine, the way its developer tests it: no database, no token, no guard
+//! rails.
+
+mod manifest;
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use bollard::models::{ContainerCreateBody, HostConfig, Mount, MountType};
+use bollard::query_parameters::{LogsOptionsBuilder, StopContainerOptionsBuilder};
+use futures_util::StreamExt as _;
+use tokio_util::sync::CancellationToken;
+
+pub use manifest::{Entry, read as manifest};
+
+use crate::runners::docker::check_target;
+use crate::runners::docker::credentials::Logins;
+use crate::runners::docker::engine::{Endpoint, Engine};
+use crate::runners::docker::images::Images;
+use crate::runners::docker::settings::Pull;
+
+/// What tells `rowcall-task exec` in the image that there is no database, and where the files are instead.
+const INPUT: &str = "ROWCALL_LOCAL_INPUT";
+/// The same for what the program leaves.
+const OUTPUT: &str = "ROWCALL_LOCAL_OUTPUT";
+
+/// Of one call to the engine.
+const CALL_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// A pull without progress.
+const PULL_PATIENCE: Duration = Duration::from_mins(5);
+
+/// From SIGTERM to SIGKILL, in seconds, as in `runners.docker.stop_grace`.
+const STOP_GRACE: i32 = 10;
+
+/// What to run.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// The image.
+    pub image: String,
+    /// What the program reads.
+    pub input: PathBuf,
+    /// What the program writes.
+    pub output: PathBuf,
+    /// Where it finds the first.
+    pub input_in_container: String,
+    /// Where it finds the second.
+    pub output_in_container: String,
+    /// Arguments; without any, the image's own.
+    pub command: Vec<String>,
+    /// Variables.
+    pub environment: Vec<(String, String)>,
+    /// User in the container, if not the image's.
+    pub user: Option<String>,
+    /// Network, if not the engine's default.
+    pub network: Option<String>,
+    /// `missing`, `always` or `never`.
+    pub pull: String,
+}
+
+/// Runs it, with what it prints on our standard error; its exit code. Told to stop, it ends the program first. No
+/// container stays behind.
+pub async fn run(
+    run: &Run,
+    environment: &BTreeMap<String, String>,
+    stop: &CancellationToken,
+) -> anyhow::Result<i32> {
+    check_target(&run.image).map_err(anyhow::Error::msg)?;
+    let endpoint = Endpoint::find("", environment).map_err(anyhow::Error::msg)?;
+    if !endpoint.is_local() {
+        bail!("the engine {} is elsewhere, and does not see the directories of this machine", endpoint.url);
+    }
+    let engine = Engine::new(endpoint, CALL_TIMEOUT);
+    let images = Images::new(Logins::of(environment), PULL_PATIENCE);
+    let body = body(run)?;
+    let pull = Pull::of_word(&run.pull);
+    tokio::select! {
+        () = stop.cancelled() => bail!("stopped before it began"),
+        there = images.of(&engine, 0, &run.image, pull) => there?,
+    }
+    let create = |docker: bollard::Docker| async move { docker.create_container(None, body).await };
+    let created = engine.call("creating a container", create).await;
+    let id = created.map_err(|fault| anyhow::anyhow!("{fault}"))?.id;
+    let ended = follow(&engine, &id, stop).await;
+    let removed = engine.remove(&id).await;
+    let code = ended?;
+    removed.map_err(|fault| anyhow::anyhow!("the container {id} is left: {fault}"))?;
+    Ok(code)
+}
+
+fn body(run: &Run) -> anyhow::Result<ContainerCreateBody> {
+    let mount = |source: &Path, target: &str, read_only| {
+        let source = std::fs::canonicalize(source).with_context(|| source.display().to_string())?;
+        if !source.is_dir() {
+            bail!("{} is not a directory", source.display());
+        }
+        if !target.starts_with('/') {
+            bail!("{target:?} must be a full path in the container");
+        }
+        Ok(Mount {
+            typ: Some(MountType::BIND),
+            source: Some(source.to_string_lossy().into_owned()),
+            target: Some(target.to_owned()),
+            read_only: Some(read_only),
+            ..Mount::default()
+        })
+    };
+    std::fs::create_dir_all(&run.output).with_context(|| run.output.display().to_string())?;
+    let own = [(INPUT, &run.input_in_container), (OUTPUT, &run.output_in_container)];
+    let own = own.iter().map(|(name, value)| format!("{name}={value}"));
+    let given = run.environment.iter().map(|(name, value)| format!("{name}={value}"));
+    let host = HostConfig {
+        init: Some(true),
+        network_mode: run.network.clone(),
+        mounts: Some(vec![
+            mount(&run.input, &run.input_in_container, true)?,
+            mount(&run.output, &run.output_in_container, false)?,
+        ]),
+        ..HostConfig::default()
+    };
+    Ok(ContainerCreateBody {
+        image: Some(run.image.clone()),
+        cmd: Some(run.command.clone()).filter(|command| !command.is_empty()),
+        env: Some(given.chain(own).collect()),
+        user: run.user.clone(),
+        labels: Some(HashMap::from([("rowcall.local".to_owned(), run.image.clone())])),
+        host_config: Some(host),
+        ..ContainerCreateBody::default()
+    })
+}
+
+/// Starts a container, passes on what it prints until it ends, and returns its exit code.
+async fn follow(engine: &Engine, id: &str, stop: &CancellationToken) -> anyhow::Result<i32> {
+    let start = |docker: bollard::Docker| async move { docker.start_container(id, None).await };
+    engine.call("starting the container", start).await.map_err(|fault| anyhow::anyhow!("{fault}"))?;
+    let docker = engine.client().map_err(|fault| anyhow::anyhow!("{fault}"))?;
+    let options = LogsOptionsBuilder::new().follow(true).stdout(true).stderr(true).build();
+    // The engine sends the head of its answer with the first line.
+    let mut lines = pin!(docker.clone().with_timeout(Duration::from_hours(24 * 365)).logs(id, Some(options)));
+    let mut stopping = None;
+    loop {
+        let line = tokio::select! {
+            line = lines.next() => line,
+            () = stop.cancelled(), if stopping.is_none() => {
+                let (docker, id) = (docker.clone().with_timeout(CALL_TIMEOUT), id.to_owned());
+                let options = StopContainerOptionsBuilder::new().t(STOP_GRACE).build();
+                stopping = Some(tokio::spawn(async move { docker.stop_container(&id, Some(options)).await }));
+                continue;
+            }
+        };
+        match line {
+            // Nobody reads any more: the program runs on all the same.
+            Some(Ok(piece)) => drop(std::io::stderr().write_all(&piece.into_bytes())),
+            Some(Err(error)) => return Err(error).context("following the container"),
+            None => break,
+        }
+    }
+    // Its log ends a moment before it does; how it ended is told with more words below.
+    let _ = pin!(docker.wait_container(id, None)).next().await;
+    let container = engine.inspect(id).await.map_err(|fault| anyhow::anyhow!("{fault}"))?;
+    let state =
+        container.and_then(|container| container.state).context("somebody has removed the container")?;
+    if state.running == Some(true) {
+        bail!("its log ended before the program did");
+    }
+    if state.oom_killed == Some(true) {
+        eprintln!("rowcall run-local: out of memory");
+    }
+    Ok(state.exit_code.unwrap_or_default() as i32)
+}

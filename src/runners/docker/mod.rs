@@ -1,0 +1,247 @@
+//! Attempts as containers of a Docker engine.
+//!
+//! The launch key is the container's name, which an engine lets be taken once: a repeated launch finds the first one,
+//! whoever repeats it. Containers are kept after their end until that is in the database, so that a daemon's successor
+//! finds it there, and then removed.
+
+mod container;
+pub(crate) mod credentials;
+pub(crate) mod engine;
+mod events;
+pub(crate) mod fault;
+mod follow;
+mod image;
+pub(crate) mod images;
+mod launch;
+mod observe;
+mod orphans;
+mod outcome;
+mod output;
+mod probe;
+mod rails;
+pub(crate) mod settings;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bollard::models::ContainerStateStatusEnum as Status;
+use bollard::query_parameters::StopContainerOptionsBuilder;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::{Attempt, Ends, Found, LaunchError, Launched, Observation, Request, Runner, Stray};
+use crate::parameters::Task;
+use crate::settings::DockerSettings;
+use credentials::Logins;
+use engine::{Endpoint, Engine};
+use fault::Fault;
+use follow::Follow;
+pub use image::check_target;
+use images::Images;
+pub use settings::{KEYS as SETTINGS, TaskSettings};
+use settings::{LONGEST_STOP, Pull};
+
+/// From the end of a stop's grace to the moment when its end is seen.
+const AFTER_GRACE: Duration = Duration::from_mins(2);
+
+/// How long an answer about a stop is waited for: that it was heard is told by what an engine which is away says at
+/// once, and an engine that stops a container says nothing until it has.
+const STOP_HEARD: Duration = Duration::from_secs(2);
+
+/// How long a daemon on its way out waits for the removal of what it has settled.
+const LAST_REMOVALS: Duration = Duration::from_secs(10);
+
+/// Runs images that the operator allows.
+#[derive(Debug)]
+pub struct DockerRunner {
+    core: Arc<Core>,
+    /// Containers being removed.
+    removals: TaskTracker,
+}
+
+/// What all its parts need.
+#[derive(Debug)]
+struct Core {
+    settings: DockerSettings,
+    engine: Engine,
+    images: Images,
+    follow: Follow,
+    ends: Ends,
+    logins: Logins,
+}
+
+impl Core {
+    fn pull(&self, settings: &TaskSettings) -> Pull {
+        settings.pull.unwrap_or_else(|| Pull::of_word(&self.settings.pull))
+    }
+}
+
+impl DockerRunner {
+    /// A runner with this process' environment, where docker's own variables may stand.
+    pub fn new(settings: &DockerSettings, ends: Ends) -> Result<Self, String> {
+        let variables =
+            std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
+        Self::with_environment(settings, ends, &variables.collect())
+    }
+
+    /// The same with another environment.
+    pub fn with_environment(
+        settings: &DockerSettings,
+        ends: Ends,
+        environment: &BTreeMap<String, String>,
+    ) -> Result<Self, String> {
+        let endpoint = Endpoint::find(&settings.host, environment)?;
+        let logins = Logins::of(environment);
+        let core = Core {
+            engine: Engine::new(endpoint, settings.call_timeout),
+            images: Images::new(logins.clone(), settings.pull_patience),
+            follow: Follow::default(),
+            settings: settings.clone(),
+            ends,
+            logins,
+        };
+        Ok(Self { core: Arc::new(core), removals: TaskTracker::new() })
+    }
+
+    /// Seconds from SIGTERM to SIGKILL.
+    fn grace(&self, settings: &TaskSettings) -> i32 {
+        let own = || self.core.settings.stop_grace.as_secs_f64().ceil() as i64;
+        settings.stop_timeout.unwrap_or_else(own).clamp(0, i64::from(i32::MAX)) as i32
+    }
+}
+
+#[async_trait]
+impl Runner for DockerRunner {
+    fn name(&self) -> &'static str {
+        "docker"
+    }
+
+    async fn ready(&self) -> Result<(), String> {
+        // One that is away is said in the log; jobs wait for it.
+        let _ = self.core.engine.call("asking the engine", |docker| async move { docker.ping().await }).await;
+        Ok(())
+    }
+
+    fn freeze(&self, request: &mut Request) {
+        // A daemon that is told to use another engine must not launch there again what runs on this one.
+        settings::freeze(&mut request.settings, &self.core.engine.endpoint.url);
+    }
+
+    fn capacity(&self) -> usize {
+        self.core.settings.max_running
+    }
+
+    /// Another machine's dispatcher may speak to another engine under the same name (every machine has its
+    /// `/var/run/docker.sock`), would find nothing there, and launch a second time.
+    fn bound_to_host(&self) -> bool {
+        true
+    }
+
+    fn stop_limit(&self) -> Duration {
+        self.core.settings.stop_grace.max(Duration::from_secs(LONGEST_STOP.unsigned_abs())) + AFTER_GRACE
+    }
+
+    fn check(&self, request: &Request) -> Result<(), String> {
+        let settings = TaskSettings::read(&request.settings)?;
+        rails::check(&request.target, &settings, &self.core.settings, self.core.engine.endpoint.is_local())
+    }
+
+    async fn probe(&self, request: &Request) -> Result<String, String> {
+        let settings = TaskSettings::read(&request.settings)?;
+        probe::probe(&self.core, &request.target, &settings).await
+    }
+
+    async fn turn(&self, attempt: &Attempt) {
+        // A pull may take minutes, in which others may be launched. Whatever is wrong is said by the launch.
+        if let (false, Ok(settings)) = (attempt.in_doubt, TaskSettings::frozen(&attempt.request.settings)) {
+            let (core, image) = (&self.core, &attempt.request.target);
+            core.images.prepare(&core.engine, attempt.id, image, core.pull(&settings)).await;
+        }
+    }
+
+    async fn launch(
+        &self,
+        attempt: &Attempt,
+        contract: &[(String, String)],
+    ) -> Result<Launched, LaunchError> {
+        let settings = TaskSettings::frozen(&attempt.request.settings)
+            .map_err(|reason| LaunchError::Refused { reason, retryable: false })?;
+        let launched = launch::launch(&self.core, attempt, &settings, contract).await?;
+        self.core.follow.add(attempt);
+        Ok(launched)
+    }
+
+    async fn observe(&self, attempts: &[Attempt]) -> Vec<Observation> {
+        observe::observe(&self.core, attempts).await
+    }
+
+    async fn find(&self, attempt: &Attempt) -> Result<Found, String> {
+        launch::find(&self.core, attempt).await.map_err(|fault| fault.message)
+    }
+
+    async fn stop(&self, attempt: &Attempt, _reason: &str) -> Result<(), String> {
+        let engine = &self.core.engine;
+        let Some(container) = engine.inspect(&attempt.launch_key).await.map_err(|fault| fault.message)?
+        else {
+            return Ok(());
+        };
+        let (Some(id), true) = (container.id.clone(), container::is_of(&container, attempt)) else {
+            return Ok(());
+        };
+        if container.state.and_then(|state| state.status) == Some(Status::CREATED) {
+            return engine.remove(&id).await.map_err(|fault| fault.message);
+        }
+        self.core.follow.stopping(attempt);
+        let settings = TaskSettings::frozen(&attempt.request.settings)?;
+        let seconds = self.grace(&settings);
+        let options = StopContainerOptionsBuilder::new().t(seconds).build();
+        let docker = engine.client().map_err(|fault| fault.message)?;
+        let docker = docker.with_timeout(Duration::from_secs(seconds.unsigned_abs().into()) + AFTER_GRACE);
+        // Goes on when it is not waited for any more.
+        let stopping = tokio::spawn(async move { docker.stop_container(&id, Some(options)).await });
+        match tokio::time::timeout(STOP_HEARD, stopping).await {
+            Ok(Ok(Err(error))) => match Fault::from(error) {
+                fault if fault.is_missing() => Ok(()),
+                fault => Err(format!("stopping a container: {fault}")),
+            },
+            _ => Ok(()),
+        }
+    }
+
+    async fn forget(&self, attempt: &Attempt) {
+        let (core, attempt) = (Arc::clone(&self.core), attempt.clone());
+        core.images.forget(attempt.id);
+        // Not waited for: the settler has others to settle.
+        self.removals.spawn(async move {
+            let removed = match core.engine.inspect(&attempt.launch_key).await {
+                Ok(Some(container)) if container::is_of(&container, &attempt) => {
+                    core.engine.remove(container.id.as_deref().unwrap_or(&attempt.launch_key)).await
+                }
+                Ok(_) => Ok(()),
+                Err(fault) => Err(fault),
+            };
+            if let Err(fault) = removed {
+                tracing::warn!(attempt = attempt.id, container = attempt.launch_key, %fault,
+                    "a container that is done with cannot be removed; it is tried again with the next tidying");
+            }
+            core.follow.forget(&attempt.launch_key);
+        });
+    }
+
+    async fn strays(&self, prefix: &str, _tasks: &[&Task]) -> Vec<Stray> {
+        orphans::strays(&self.core, prefix).await
+    }
+
+    async fn discard(&self, stray: &Stray) {
+        orphans::discard(&self.core, stray).await;
+    }
+
+    async fn background(&self, stopping: CancellationToken) {
+        events::listen(&self.core, &stopping).await;
+        self.removals.close();
+        // What is left over is removed by the next daemon.
+        let _ = tokio::time::timeout(LAST_REMOVALS, self.removals.wait()).await;
+    }
+}

@@ -1,0 +1,182 @@
+//! The operator's guard rails: what a table may not make this daemon do.
+
+use std::path::{Path, PathBuf};
+
+use wildmatch::WildMatch;
+
+use super::image::{check_target, host_and_rest};
+use super::settings::{MountSetting, TaskSettings};
+use crate::settings::DockerSettings;
+
+/// The whole machine's network: not within what a * allows.
+const HOST_NETWORK: &str = "host";
+
+/// Networks that give a container no more than it has without saying anything.
+const FREE_NETWORKS: [&str; 2] = ["none", "bridge"];
+
+/// Refuses what the daemon's own settings do not allow, naming the rule. `local`: the engine's machine is this one.
+pub fn check(
+    target: &str,
+    task: &TaskSettings,
+    settings: &DockerSettings,
+    local: bool,
+) -> Result<(), String> {
+    check_target(target)?;
+    let outside = |what: &str, value: &str, rule: &str| {
+        Err(format!("{what} {value} is not among runners.docker.{rule} of this daemon's settings"))
+    };
+    if !settings.images.iter().any(|rule| allows_image(rule, target)) {
+        return outside("target", target, "images");
+    }
+    if let Some(network) = task.network.as_deref()
+        && !FREE_NETWORKS.contains(&network)
+        && !settings.networks.iter().any(|rule| allows_network(rule, network))
+    {
+        return outside("settings.network", network, "networks");
+    }
+    for mount in &task.mounts {
+        if !settings.mounts.iter().any(|rule| allows_mount(rule, mount, local)) {
+            let as_what = if mount.read_only { "" } else { " (for writing)" };
+            return outside("settings.mounts:", &format!("{}{as_what}", mount.source), "mounts");
+        }
+    }
+    Ok(())
+}
+
+/// A rule for images without a host must not let one in: `loader-*` is not meant for `loader-x.example/anything`.
+fn allows_image(rule: &str, image: &str) -> bool {
+    if rule == "*" {
+        return true;
+    }
+    let ((rule_host, rule_rest), (host, rest)) = (host_and_rest(rule), host_and_rest(image));
+    let same_host = match (rule_host, host) {
+        (None, None) => true,
+        (Some(rule), Some(host)) => WildMatch::new(rule).matches(host),
+        _ => false,
+    };
+    same_host && WildMatch::new(rule_rest).matches(rest)
+}
+
+fn allows_network(rule: &str, network: &str) -> bool {
+    rule == network || network != HOST_NETWORK && WildMatch::new(rule).matches(network)
+}
+
+fn allows_mount(rule: &str, mount: &MountSetting, local: bool) -> bool {
+    let (place, read_only) = rule.strip_suffix(":ro").map_or((rule, false), |place| (place, true));
+    if read_only && !mount.read_only {
+        return false;
+    }
+    match (place.starts_with('/'), mount.is_path()) {
+        (true, true) => {
+            let source = Path::new(&mount.source);
+            // A link must not lead out of an allowed directory; where it leads on another machine, nobody here can tell.
+            within(place, source, Path::new(place))
+                && (!local || within(place, &resolved(source), &resolved(Path::new(place))))
+        }
+        (false, false) => WildMatch::new(place).matches(&mount.source),
+        _ => false,
+    }
+}
+
+fn within(rule: &str, source: &Path, place: &Path) -> bool {
+    if rule.ends_with('/') { source.starts_with(place) } else { source == place }
+}
+
+/// What this machine does not have (the daemon may run in a container of its own) stays as it is written.
+fn resolved(path: &Path) -> PathBuf {
+    std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::{Sources, load};
+    use serde_json::{Value, json};
+
+    fn settings() -> DockerSettings {
+        DockerSettings {
+            images: vec!["loader-*".into(), "acme/tool:7".into(), "*.acme.example/tasks/*".into()],
+            mounts: vec!["/data/".into(), "/etc/app.toml:ro".into(), "cache-*".into()],
+            networks: vec!["backend".into(), "job*".into()],
+            ..load(&Sources::default()).unwrap().runners.docker
+        }
+    }
+
+    fn refusal(target: &str, more: &Value) -> Option<String> {
+        check(target, &TaskSettings::read(more).unwrap(), &settings(), false).err()
+    }
+
+    #[test]
+    fn what_is_allowed_passes() {
+        for target in ["loader-csv:7", "acme/tool:7", "eu.acme.example/tasks/a/b:1"] {
+            assert_eq!(refusal(target, &json!({})), None, "{target}");
+        }
+        let mount = |source: &str, read_only: bool| json!({"mounts": [{"source": source, "target": "/x", "read_only": read_only}]});
+        for more in [
+            json!({"network": "none"}),
+            json!({"network": "bridge"}),
+            json!({"network": "backend"}),
+            json!({"network": "jobs"}),
+            mount("/data", false),
+            mount("/data/a/b", false),
+            mount("/etc/app.toml", true),
+            mount("cache-7", false),
+        ] {
+            assert_eq!(refusal("loader-csv", &more), None, "{more}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_allowed_is_refused_by_the_name_of_its_rule() {
+        for target in [
+            "loader",
+            "acme/tool",
+            "acme/tool:8",
+            "loader-x.example/anything:1",
+            "acme.example/tasks/a",
+            "eu.acme.example/other",
+        ] {
+            let refused = refusal(target, &json!({})).unwrap();
+            assert!(refused.contains("runners.docker.images"), "{target}: {refused}");
+        }
+        let mount = |source: &str, read_only: bool| json!({"mounts": [{"source": source, "target": "/x", "read_only": read_only}]});
+        for (more, rule) in [
+            (json!({"network": "host"}), "runners.docker.networks"),
+            (json!({"network": "other"}), "runners.docker.networks"),
+            (mount("/dat", true), "runners.docker.mounts"),
+            (mount("/database", true), "runners.docker.mounts"),
+            (mount("/", true), "runners.docker.mounts"),
+            (mount("/etc/app.toml", false), "runners.docker.mounts"),
+            (mount("/etc/app.toml/x", true), "runners.docker.mounts"),
+            (mount("/var/run/docker.sock", true), "runners.docker.mounts"),
+            (mount("volume", false), "runners.docker.mounts"),
+        ] {
+            let refused = refusal("loader-csv", &more).unwrap();
+            assert!(refused.contains(rule), "{more}: {refused}");
+        }
+    }
+
+    #[test]
+    fn the_host_network_needs_its_own_word() {
+        let rules = |rule: &str| DockerSettings { networks: vec![rule.into()], ..settings() };
+        let host = TaskSettings::read(&json!({"network": "host"})).unwrap();
+        assert!(check("loader-csv", &host, &rules("*"), true).is_err());
+        assert_eq!(check("loader-csv", &host, &rules("host"), true), Ok(()));
+    }
+
+    #[test]
+    fn a_link_leads_out_of_no_allowed_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        let (inside, outside) = (dir.path().join("in"), dir.path().join("out"));
+        std::fs::create_dir(&inside).unwrap();
+        std::fs::create_dir(&outside).unwrap();
+        std::os::unix::fs::symlink(&outside, inside.join("link")).unwrap();
+        let rules = DockerSettings { mounts: vec![format!("{}/", inside.display())], ..settings() };
+        let mount = |path: PathBuf| {
+            let more = json!({"mounts": [{"source": path.to_str().unwrap(), "target": "/x"}]});
+            check("loader-csv", &TaskSettings::read(&more).unwrap(), &rules, true)
+        };
+        assert_eq!(mount(inside.clone()), Ok(()));
+        assert!(mount(inside.join("link")).is_err());
+    }
+}

@@ -1,0 +1,133 @@
+//! In containers of a real engine.
+
+use std::process::Stdio;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+use crate::conformance::docker::{docker, image};
+use crate::support::Fifo;
+
+struct Place {
+    directory: tempfile::TempDir,
+}
+
+impl Place {
+    /// With one file to read.
+    fn new() -> Self {
+        let directory = tempfile::tempdir_in("/tmp").unwrap();
+        std::fs::create_dir(directory.path().join("in")).unwrap();
+        std::fs::write(directory.path().join("in/words"), "abc").unwrap();
+        Self { directory }
+    }
+
+    fn run_local(&self, image: &str, more: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rowcall"));
+        // What the tests are told is no setting.
+        command.env_clear().envs(std::env::vars().filter(|(name, _)| !name.starts_with("ROWCALL_TEST_")));
+        command.args(["run-local", image, "--network", "none", "--pull", "never", "--input"]);
+        command
+            .arg(self.directory.path().join("in"))
+            .arg("--output")
+            .arg(self.directory.path().join("out/new"));
+        command
+            .args(more)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        command
+    }
+}
+
+/// Containers of this kind that name a text in their command.
+fn left(text: &str) -> Vec<String> {
+    let all =
+        docker(&["ps", "--all", "--no-trunc", "--filter", "label=rowcall.local", "--format", "{{.Command}}"]);
+    all.lines().filter(|line| line.contains(text)).map(str::to_owned).collect()
+}
+
+#[tokio::test]
+#[ignore = "needs Docker: ./dev test"]
+async fn files_come_from_one_directory_and_go_to_the_other() {
+    let place = Place::new();
+    let mark = place.directory.path().display().to_string();
+    let script = format!(
+        ": {mark}; mkdir /output/sub; cat /input/words > /output/sub/copy; echo $GREETING $ROWCALL_LOCAL_INPUT \
+         $ROWCALL_LOCAL_OUTPUT; echo token: $ROWCALL_TOKEN; touch /input/x 2> /dev/null || exit 4"
+    );
+    let more = ["--env", "GREETING=hello there", "--", "sh", "-c", &script];
+    let done = place.run_local(&image(), &more).output().await.unwrap();
+    let told = String::from_utf8(done.stderr).unwrap();
+    assert_eq!((done.status.code(), told.as_str()), (Some(4), "hello there /input /output\ntoken:\n"));
+    let listed: Value = serde_json::from_slice(&done.stdout).unwrap();
+    let hash = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    assert_eq!(listed, json!({"files": [{"name": "sub/copy", "bytes": 3, "sha256": hash}]}));
+    assert_eq!(std::fs::read_to_string(place.directory.path().join("out/new/sub/copy")).unwrap(), "abc");
+    assert_eq!(left(&mark), [""; 0]);
+}
+
+#[tokio::test]
+#[ignore = "needs Docker: ./dev test"]
+async fn an_image_of_one_program_runs_with_its_entry_point() {
+    let place = Place::new();
+    let image = std::env::var("ROWCALL_TEST_SCRATCH_IMAGE").expect("./dev test sets it");
+    let at = [
+        "--container-input",
+        "/a",
+        "--container-output",
+        "/b",
+        "--user",
+        "0:0",
+        "--",
+        "cp",
+        "/a/words",
+        "/b/copy",
+    ];
+    let done = place.run_local(&image, &at).output().await.unwrap();
+    assert_eq!(done.status.code(), Some(0), "{}", String::from_utf8_lossy(&done.stderr));
+    let listed: Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert_eq!(listed["files"][0]["name"], "copy");
+}
+
+#[tokio::test]
+#[ignore = "needs Docker: ./dev test"]
+async fn ctrl_c_ends_the_program_and_leaves_no_container() {
+    let place = Place::new();
+    let up = Fifo::new(&place.directory.path().join("in"), "up");
+    let mark = place.directory.path().display().to_string();
+    // A pipe can be written to also where the file system cannot.
+    let script = format!(": {mark}; trap 'echo tidied; exit 3' TERM; echo up > /input/up; sleep 1000 & wait");
+    let running = place.run_local(&image(), &["--", "sh", "-c", &script]).spawn().unwrap();
+    up.read().await;
+    assert_eq!(left(&mark).len(), 1);
+    kill(Pid::from_raw(running.id().unwrap().try_into().unwrap()), Signal::SIGINT).unwrap();
+    let done = running.wait_with_output().await.unwrap();
+    assert_eq!((done.status.code(), String::from_utf8(done.stderr).unwrap().as_str()), (Some(3), "tidied\n"));
+    assert_eq!(left(&mark), [""; 0]);
+}
+
+#[tokio::test]
+#[ignore = "needs Docker: ./dev test"]
+async fn what_cannot_run_is_said_and_leaves_nothing() {
+    let place = Place::new();
+    for (image, more, words) in [
+        (image(), &["--", "/no-such"][..], "/no-such"),
+        ("rowcall-test-none:1".to_owned(), &[], "rowcall-test-none:1 is not on the engine"),
+        ("No Image".to_owned(), &[], "must be the name of an image"),
+        (image(), &["--container-input", "here"], "must be a full path in the container"),
+        (image(), &["--env", "=x"], "a name must stand before the ="),
+    ] {
+        let done = place.run_local(&image, more).output().await.unwrap();
+        let told = String::from_utf8(done.stderr).unwrap();
+        assert!(!done.status.success() && told.contains(words), "{told}");
+        assert_eq!(left("/no-such"), [""; 0]);
+    }
+    let mut command = place.run_local(&image(), &[]);
+    std::fs::remove_dir_all(place.directory.path().join("in")).unwrap();
+    let done = command.output().await.unwrap();
+    let told = String::from_utf8(done.stderr).unwrap();
+    assert!(told.contains("/in: No such file"), "{told}");
+}
