@@ -6,7 +6,7 @@ pub mod exec;
 mod executor;
 pub mod exit;
 mod failure;
-mod files;
+pub mod files;
 mod reporter;
 mod secrets;
 mod signals;

@@ -64,7 +64,8 @@ async fn files_come_from_one_directory_and_go_to_the_other() {
     assert_eq!((done.status.code(), told.as_str()), (Some(4), "hello there /input /output\ntoken:\n"));
     let listed: Value = serde_json::from_slice(&done.stdout).unwrap();
     let hash = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-    assert_eq!(listed, json!({"files": [{"name": "sub/copy", "bytes": 3, "sha256": hash}]}));
+    let url = format!("file://{}/out/new/sub/copy", place.directory.path().display());
+    assert_eq!(listed, json!({"files": [{"name": "sub/copy", "bytes": 3, "sha256": hash, "url": url}]}));
     assert_eq!(std::fs::read_to_string(place.directory.path().join("out/new/sub/copy")).unwrap(), "abc");
     assert_eq!(left(&mark), [""; 0]);
 }

@@ -17,10 +17,14 @@ mod saying;
 mod store;
 mod tree;
 
-pub use local::Local;
+pub use local::{INPUT, Local, OUTPUT};
+pub use manifest::Entry;
 pub use options::Options;
 pub use saying::Saying;
 
+use std::path::Path;
+
+use address::Address;
 use inputs::{Input, Inputs};
 use outputs::Outputs;
 use serde_json::{Value, json};
@@ -31,6 +35,22 @@ use super::failure::Failure;
 
 /// Files on their way at the same time.
 const AT_ONCE: usize = 4;
+
+/// What lies below a directory, as a task's result lists it. Links are left out.
+pub async fn list(dir: &Path) -> Result<Vec<Entry>, String> {
+    let listed = async {
+        let dir = std::path::absolute(dir).map_err(|error| copy::reading(dir, &error))?;
+        let at = Address::File(dir.clone()).into_folder();
+        let mut entries = Vec::new();
+        for name in tree::walk(&dir, named::MOST)?.files {
+            let (bytes, sha256) = copy::hash(&dir.join(&name)).await?;
+            let url = at.below(&name).to_string();
+            entries.push(Entry { name, bytes, sha256, url });
+        }
+        Ok(entries)
+    };
+    listed.await.map_err(|failure: Failure| failure.message)
+}
 
 /// The files of one attempt.
 #[derive(Debug)]

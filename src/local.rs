@@ -1,8 +1,6 @@
 //! A task's image with directories of this machine, the way its developer tests it: no database, no token, no guard
 //! rails.
 
-mod manifest;
-
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -15,18 +13,12 @@ use bollard::query_parameters::{LogsOptionsBuilder, StopContainerOptionsBuilder}
 use futures_util::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 
-pub use manifest::{Entry, read as manifest};
-
 use crate::runners::docker::check_target;
 use crate::runners::docker::credentials::Logins;
 use crate::runners::docker::engine::{Endpoint, Engine};
 use crate::runners::docker::images::Images;
 use crate::runners::docker::settings::Pull;
-
-/// What tells `rowcall-task exec` in the image that there is no database, and where the files are instead.
-const INPUT: &str = "ROWCALL_LOCAL_INPUT";
-/// The same for what the program leaves.
-const OUTPUT: &str = "ROWCALL_LOCAL_OUTPUT";
+use crate::task::files::{INPUT, OUTPUT};
 
 /// Of one call to the engine.
 const CALL_TIMEOUT: Duration = Duration::from_mins(1);
