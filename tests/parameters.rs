@@ -62,7 +62,8 @@ async fn every_check_names_what_is_wrong() {
         ("source_table", "'rowcall.jobs'", "parameters.source_table: table rowcall.jobs is not watched"),
         ("source_table", "'nowhere'", "relation \"nowhere\" does not exist"),
     ];
-    db.task("good", "REGISTERED", ("", "")).await;
+    // Of a runner whose settings only the columns' own checks look at.
+    db.task("good", "REGISTERED", ("runner, target", "'process', '/bin/true'")).await;
     for (column, value, said) in cases {
         let refused = db.refused(&format!("update rowcall.parameters set {column} = {value}")).await;
         assert!(refused.contains(said), "{column} = {value}: {refused}");

@@ -10,7 +10,7 @@ as $$
             and target !~ '^(arn:[^:]+:lambda:[A-Za-z0-9_-]+:[^:]+:function:|[^:]+:function:)?[A-Za-z0-9_-]+(:\$?[A-Za-z0-9_-]{1,128})?$'
             then to_json(target) || ' is not a function: the form is name, name:qualifier, or an ARN of either'
         -- As in src/runners/docker/image.rs.
-        when runner = 'docker'
+        when runner = 'docker' and target <> ''
             and target !~ '^([A-Za-z0-9.-]+(:[0-9]{1,5})?/)?[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?$'
             then to_json(target) || ' must be the name of an image: name, name:tag, name@sha256:…, with a registry before it or not'
     end

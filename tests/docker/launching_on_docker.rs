@@ -288,7 +288,9 @@ async fn the_token_is_in_the_container_and_in_no_log() {
     case.insert(&format!("echo $ROWCALL_TOKEN > {}; exit 1", said.path()), &[], ONCE).await;
     let token = said.read().await;
     case.ended().await;
-    daemon.kill().await.unwrap();
+    let pid = nix::unistd::Pid::from_raw(daemon.id().unwrap().try_into().unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+    daemon.wait().await.unwrap();
     let log = std::fs::read_to_string(log).unwrap();
     assert_eq!(token.trim().len(), 43);
     assert!(log.contains("launched"), "{log}");
