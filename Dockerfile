@@ -20,9 +20,8 @@ COPY examples examples
 COPY tests tests
 RUN cargo build --release --locked --bin rowcall
 # What other images copy from here (COPY --from=rowcall /usr/local/bin/rowcall-task /) must need nothing of theirs.
-RUN host=$(rustc -vV | sed -n 's/^host: //p') \
-    && RUSTFLAGS="-C target-feature=+crt-static" cargo build --profile task --locked --target "$host" --bin rowcall-task \
-    && cp "target/$host/task/rowcall-task" /usr/local/bin/
+COPY dev ./
+RUN ./dev task-binary
 
 FROM ${RUN_IMAGE}
 # A fixed number, so that volumes keep their owner; no shell, no home to log in to.
@@ -31,7 +30,7 @@ RUN groupadd --system --gid 10001 rowcall \
     && install -d -o rowcall -g rowcall -m 700 /var/lib/rowcall
 # Whom to believe that AWS is AWS; the slim image knows nobody.
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
-COPY --from=build /src/target/release/rowcall /usr/local/bin/rowcall-task /usr/local/bin/
+COPY --from=build /src/target/release/rowcall /src/target/rowcall-task /src/target/rowcall-task-s3 /usr/local/bin/
 COPY config/rowcall.toml /usr/share/doc/rowcall/rowcall.toml
 USER 10001:10001
 ENTRYPOINT ["/usr/local/bin/rowcall"]
