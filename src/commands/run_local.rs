@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use rowcall::local;
-use rowcall::task::files::list;
+use rowcall::task::list_files;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -80,7 +80,7 @@ impl RunLocal {
         let variables =
             std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
         let code = local::run(&run, &variables.collect(), &stop).await?;
-        let files = list(&run.output).await.map_err(anyhow::Error::msg)?;
+        let files = list_files(&run.output).await.map_err(anyhow::Error::msg)?;
         println!("{}", serde_json::to_string_pretty(&json!({ "files": files }))?);
         std::process::exit(code);
     }

@@ -6,7 +6,7 @@ pub mod exec;
 mod executor;
 pub mod exit;
 mod failure;
-pub mod files;
+pub(crate) mod files;
 mod reporter;
 mod secrets;
 mod signals;
@@ -14,6 +14,7 @@ mod started;
 mod tail;
 mod whereabouts;
 
+pub use files::{Entry, list as list_files};
 pub use reporter::{ReportError, Reporter};
 pub use secrets::{secrets, secrets_among};
 pub use started::Started;

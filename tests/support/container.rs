@@ -11,7 +11,7 @@ const PORT: ContainerPort = ContainerPort::Tcp(5432);
 /// A server that is removed with this program.
 pub struct Container {
     pub url: String,
-    _container: ContainerAsync<GenericImage>,
+    _running: ContainerAsync<GenericImage>,
     _watchdog: Child,
 }
 
@@ -35,7 +35,7 @@ impl Container {
         let port = container.get_host_port_ipv4(5432.tcp()).await.map_err(|error| failed(&error))?;
         let url = format!("postgresql://postgres:{password}@{host}:{port}");
         answers(&url).await.map_err(|error| failed(&error))?;
-        Ok(Self { url, _container: container, _watchdog: watchdog })
+        Ok(Self { url, _running: container, _watchdog: watchdog })
     }
 }
 

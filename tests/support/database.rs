@@ -1,5 +1,6 @@
 //! A fresh database per test, cloned from a migrated template.
 
+use std::any::Any;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -39,13 +40,7 @@ const SETTINGS: [(&str, &str); 5] = [
 struct Cluster {
     base: String,
     /// Lives as long as we do.
-    _running: Running,
-}
-
-enum Running {
-    Elsewhere,
-    Here { _server: Server },
-    Contained { _container: Container },
+    _running: Box<dyn Any + Send + Sync>,
 }
 
 static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
@@ -56,18 +51,16 @@ impl Cluster {
     /// ROWCALL_TEST_POSTGRES_IMAGE, or one of our own. With a template database, migrated, in it.
     async fn start() -> Self {
         let cluster = match (setting("DATABASE_URL"), setting("POSTGRES_IMAGE")) {
-            (Some(base), _) => {
-                Self { base: base.trim_end_matches('/').to_owned(), _running: Running::Elsewhere }
-            }
+            (Some(base), _) => Self { base: base.trim_end_matches('/').to_owned(), _running: Box::new(()) },
             (None, Some(image)) => {
                 let container = Container::start(&image, &SETTINGS).await.unwrap();
-                Self { base: container.url.clone(), _running: Running::Contained { _container: container } }
+                Self { base: container.url.clone(), _running: Box::new(container) }
             }
             (None, None) => {
                 let start = || Server::start(&SETTINGS);
                 let server = tokio::task::spawn_blocking(start).await.unwrap().unwrap();
                 let base = server.url("").trim_end_matches('/').to_owned();
-                Self { base, _running: Running::Here { _server: server } }
+                Self { base, _running: Box::new(server) }
             }
         };
         let admin = connect(&cluster.url("postgres")).await;

@@ -100,7 +100,7 @@ impl Engine {
         let made = match &self.endpoint.certificates {
             Some(directory) => {
                 // There is one already, or this one is as good.
-                let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+                let _ = rustls::crypto::ring::default_provider().install_default();
                 let file = |name: &str| directory.join(name);
                 let (key, certificate, ca) = (file("key.pem"), file("cert.pem"), file("ca.pem"));
                 Docker::connect_with_ssl(url, &key, &certificate, &ca, seconds, API_DEFAULT_VERSION)
