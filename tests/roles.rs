@@ -261,6 +261,19 @@ async fn viewers_see_and_admins_edit_and_neither_gets_at_the_secret() {
         assert_eq!(code(&viewer.batch_execute(statement).await.unwrap_err()), "42501", "{statement}");
     }
     assert_eq!(code(&admin.batch_execute("delete from rowcall.jobs").await.unwrap_err()), "42501");
+    // Nor by way of a task that is rendered from it; and what only a superuser owns is nobody's to hand over.
+    db.run("create table public.payroll (id int primary key, status text)").await;
+    for statement in [
+        "select rowcall.watch('rowcall.instance', 'only_one')",
+        "select rowcall.register_source('rowcall.instance', 'only_one')",
+        "select rowcall.watch('rowcall.attempts', 'outcome')",
+        "select rowcall.watch('public.payroll')",
+        "select rowcall.register_source('public.payroll', 'status')",
+    ] {
+        assert_eq!(code(&admin.batch_execute(statement).await.unwrap_err()), "42501", "{statement}");
+    }
+    assert_eq!(db.one::<i64>("select count(*) from rowcall.source_tables").await, 1);
+    admin.batch_execute("select rowcall.watch('rowcall.files')").await.unwrap();
     assert_eq!(settings(&db.url).database.url, login(&db.url, DAEMON));
 }
 

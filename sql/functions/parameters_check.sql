@@ -37,10 +37,12 @@ begin
                 using errcode = '23514', column = 'environment',
                       hint = 'The form is {"NAME": "text or {{ template }}"}.';
         end if;
-        if value.key like 'ROWCALL\_%' then
+        -- The others that begin so are options of rowcall-task.
+        if value.key in ('ROWCALL_TOKEN', 'ROWCALL_DATABASE_URL', 'ROWCALL_JOB', 'ROWCALL_ATTEMPT', 'ROWCALL_EXECUTOR',
+                'ROWCALL_PROGRESS_FILE', 'ROWCALL_LOCAL_INPUT', 'ROWCALL_LOCAL_OUTPUT') then
             raise exception 'parameters.environment: the name % is Rowcall''s own', value.key
                 using errcode = '23514', column = 'environment',
-                      hint = 'Names that begin with ROWCALL_ are set by the dispatcher.';
+                      hint = 'It is set by the dispatcher or by rowcall-task.';
         end if;
     end loop;
     if tg_op = 'UPDATE' then

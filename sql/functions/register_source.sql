@@ -6,6 +6,8 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     kind "char" := (select relkind from pg_class where oid = source);
+    its_owner oid := (select relowner from pg_class where oid = source);
+    home name := (select n.nspname from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = source);
     keys text[];
     types text[];
     status_type text;
@@ -14,6 +16,19 @@ begin
     if kind not in ('r', 'p') then
         raise exception 'rowcall.watch: % is not a table', source
             using errcode = '42809', hint = 'Only ordinary and partitioned tables can be watched.';
+    end if;
+
+    -- What is rendered of a row can be read by viewers, and the instance's secret makes tokens.
+    if home = 'rowcall' and source <> 'rowcall.files'::regclass then
+        raise exception 'rowcall.watch: % is Rowcall''s own', source
+            using errcode = '42501', hint = 'Of the schema rowcall only files can be watched.';
+    end if;
+    -- The grants to this function's owner are how a table's owner agrees. Where they come without a word, because that
+    -- owner has every right on the table anyway, the caller must be its owner.
+    if home <> 'rowcall' and pg_has_role(current_user, its_owner, 'member')
+       and not pg_has_role(session_user, its_owner, 'member') then
+        raise exception 'rowcall.watch: % does not own %', session_user, source
+            using errcode = '42501', hint = format('Call it as %I.', pg_get_userbyid(its_owner));
     end if;
 
     select array_agg(a.attname::text order by k.position),

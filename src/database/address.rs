@@ -173,6 +173,7 @@ fn tls(ours: &Pairs, config: &Config, rds_iam: bool) -> Result<Tls, String> {
         }
         // Whoever names signers wants them looked at; so does libpq.
         (Some(SslMode::Require), Roots::File(_)) => SslMode::VerifyCa,
+        (Some(SslMode::Require), Roots::Usual) if libpqs_roots().is_some() => SslMode::VerifyCa,
         (Some(mode), _) => mode,
         // A token that lets in must not be given to whoever answers.
         (None, _) if rds_iam => SslMode::VerifyFull,
@@ -187,8 +188,15 @@ fn tls(ours: &Pairs, config: &Config, rds_iam: bool) -> Result<Tls, String> {
         _ => return Err("sslcert and sslkey go together".to_owned()),
     };
     // Nobody listens in on a socket in the file system; libpq takes no notice of sslmode there either.
-    let local = config.get_hosts().iter().all(|host| matches!(host, Host::Unix(_)));
+    let local = config.get_hostaddrs().is_empty()
+        && config.get_hosts().iter().all(|host| matches!(host, Host::Unix(_)));
     Ok(Tls { mode: if local { SslMode::Disable } else { mode }, roots, identity })
+}
+
+/// Where libpq looks for those who may sign, if nobody says so.
+pub fn libpqs_roots() -> Option<PathBuf> {
+    let path = PathBuf::from(std::env::var_os("HOME")?).join(".postgresql/root.crt");
+    path.is_file().then_some(path)
 }
 
 #[cfg(test)]
@@ -222,6 +230,8 @@ mod tests {
         assert_eq!(mode("postgresql://u@h/d?sslmode=require&sslrootcert=/ca.pem"), SslMode::VerifyCa);
         assert_eq!(mode("postgresql://u@h/d?sslrootcert=system"), SslMode::VerifyFull);
         assert_eq!(mode("host=/var/run/postgresql user=u sslmode=verify-full"), SslMode::Disable);
+        let elsewhere = "host=/var/run/postgresql hostaddr=10.0.0.5 user=u sslmode=verify-full";
+        assert_eq!(mode(elsewhere), SslMode::VerifyFull);
         let wrong = read("postgresql://u@h/d?sslmode=full").unwrap_err();
         assert!(wrong.contains("\"full\"") && wrong.contains("verify-full"), "{wrong}");
         let weak = read("postgresql://u@h/d?sslmode=require&sslrootcert=system").unwrap_err();

@@ -76,7 +76,8 @@ impl Database {
             .max_size(settings.pool_size)
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(settings.connect_timeout))
-            .create_timeout(Some(settings.connect_timeout))
+            // The connector has its own limit.
+            .create_timeout(None)
             .build()
             .map_err(|e| DatabaseError::Connect(e.to_string()))?;
         Ok(Self { pool, connector, told })

@@ -15,7 +15,7 @@ use super::DatabaseError;
 use super::address::{Address, SslMode, Tls};
 use super::connect::explain;
 use super::rds_iam::RdsIam;
-use super::tls::{Encryption, encryption};
+use super::tls::{Encryption, SYSTEM, encryption};
 
 /// An encrypted stream, where it is encrypted.
 pub type Stream = <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream;
@@ -27,6 +27,8 @@ pub struct Connector {
     tls: Tls,
     encryption: Encryption,
     rds_iam: Option<Arc<RdsIam>>,
+    /// Of one address.
+    connect_timeout: Duration,
 }
 
 impl Connector {
@@ -36,7 +38,7 @@ impl Connector {
         config.connect_timeout(connect_timeout);
         let encryption = encryption(&tls)?;
         let rds_iam = rds_iam.map(|region| Arc::new(RdsIam::new(region.named)));
-        Ok(Self { config, tls, encryption, rds_iam })
+        Ok(Self { config, tls, encryption, rds_iam, connect_timeout })
     }
 
     /// Where to, without what is only known when connecting.
@@ -49,6 +51,12 @@ impl Connector {
     #[must_use]
     pub fn tls(&self) -> &Tls {
         &self.tls
+    }
+
+    /// Whether the server is verified by the system's certificates.
+    #[must_use]
+    pub fn trusts_the_system(&self) -> bool {
+        self.encryption.signers.as_deref() == Some(SYSTEM)
     }
 
     /// The same under another `application_name`.
@@ -69,8 +77,24 @@ impl Connector {
         }
     }
 
+    /// The longest that connecting may take, handshakes and all addresses included: each may use up its own time, and
+    /// the last one must have some left.
+    #[must_use]
+    pub fn limit(&self) -> Duration {
+        let addresses = self.config.get_hosts().len().max(self.config.get_hostaddrs().len()).max(1) as u32;
+        // A name may have one address of each kind.
+        self.connect_timeout * (2 * addresses + 1)
+    }
+
     /// A connection, driven by the caller.
     pub async fn connect(&self) -> Result<(Client, Connection<Socket, Stream>), ConnectError> {
+        let limit = self.limit();
+        tokio::time::timeout(limit, self.connect_without_limit())
+            .await
+            .unwrap_or_else(|_| Err(ConnectError::Silent(limit)))
+    }
+
+    async fn connect_without_limit(&self) -> Result<(Client, Connection<Socket, Stream>), ConnectError> {
         let mut config = self.config.clone();
         if self.rds_iam.is_some()
             && let Some(token) = self.password().await?
@@ -80,15 +104,25 @@ impl Connector {
         // A handshake is large, and must not lie in every future that may once have to connect.
         let connect = async |config: &Config| Box::pin(config.connect(self.encryption.make.clone())).await;
         let mut connected = connect(&config).await;
-        // pg_hba.conf has no line for connections in the clear: libpq's `allow` tries the other way then.
-        if self.tls.mode == SslMode::Allow
-            && let Err(error) = &connected
-            && error.code() == Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION)
+        // As libpq does: whoever does not insist on one way tries the other.
+        if let Err(error) = &connected
+            && let Some(other) = self.other_way(error)
         {
-            config.ssl_mode(tokio_postgres::config::SslMode::Require);
+            config.ssl_mode(other);
             connected = connect(&config).await;
         }
         connected.map_err(|error| ConnectError::Failed { what: self.explained(&error), error })
+    }
+
+    /// Whether pg_hba.conf has no line for this way, or the handshake came to nothing, and the other may be tried.
+    fn other_way(&self, error: &tokio_postgres::Error) -> Option<tokio_postgres::config::SslMode> {
+        let not_so = error.code() == Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION);
+        let no_handshake = error.as_db_error().is_none() && error.to_string().contains("TLS handshake");
+        match self.tls.mode {
+            SslMode::Allow if not_so => Some(tokio_postgres::config::SslMode::Require),
+            SslMode::Prefer if not_so || no_handshake => Some(tokio_postgres::config::SslMode::Disable),
+            _ => None,
+        }
     }
 
     /// In the words of what the address asked for; the server's own where it gave any.
@@ -118,6 +152,9 @@ pub enum ConnectError {
     /// What the server wants to see could not be had.
     #[error("{0}")]
     SignIn(String),
+    /// Somebody took the connection and said nothing.
+    #[error("no answer from the database within {0:?}")]
+    Silent(Duration),
     /// The server could not be reached, or did not let us in.
     #[error("{what}")]
     Failed {
@@ -164,7 +201,7 @@ impl deadpool_postgres::Connect for Pooled {
             match failed {
                 ConnectError::Failed { error, .. } => Err(error),
                 // The driver makes an error only of its own failures, such as having nowhere to go.
-                ConnectError::SignIn(_) => {
+                ConnectError::SignIn(_) | ConnectError::Silent(_) => {
                     let (client, connection) = Config::new().connect(NoTls).await?;
                     Ok((client, tokio::spawn(async { drop(connection.await) })))
                 }

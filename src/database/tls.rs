@@ -1,6 +1,6 @@
 //! Encryption with rustls, as strict as `sslmode` says.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
@@ -12,10 +12,13 @@ use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStor
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::DatabaseError;
-use super::address::{Roots, SslMode, Tls};
+use super::address::{Roots, SslMode, Tls, libpqs_roots};
 
 /// What Postgres is called where protocols are negotiated, which `sslnegotiation=direct` insists on.
 const PROTOCOL: &[u8] = b"postgresql";
+
+/// Who the signers are where no file names them.
+pub const SYSTEM: &str = "the system";
 
 /// Whom a connection believes, and in whose name an error may speak of it.
 #[derive(Clone)]
@@ -70,16 +73,11 @@ fn roots(named: &Roots) -> Result<(RootCertStore, String), DatabaseError> {
     match named {
         Roots::File(path) => from_file(path),
         Roots::System => from_system(),
-        Roots::Usual => match libpqs_own() {
+        Roots::Usual => match libpqs_roots() {
             Some(path) => from_file(&path),
             None => from_system(),
         },
     }
-}
-
-fn libpqs_own() -> Option<PathBuf> {
-    let path = Path::new(&std::env::var_os("HOME")?).join(".postgresql/root.crt");
-    path.is_file().then_some(path)
 }
 
 fn from_file(path: &Path) -> Result<(RootCertStore, String), DatabaseError> {
@@ -116,7 +114,7 @@ fn from_system() -> Result<(RootCertStore, String), DatabaseError> {
                 .to_owned(),
         ));
     }
-    Ok((store, "the system".to_owned()))
+    Ok((store, SYSTEM.to_owned()))
 }
 
 /// `require` and weaker: the server proves only that it has the key of the certificate that it shows.

@@ -162,13 +162,12 @@ enum Failed {
 }
 
 impl Failed {
-    /// What the database said, if it did.
+    /// What the database said of the call. A server that lets nobody in has not heard it: passwords are changed, rules
+    /// reloaded, and IAM is busy now and then.
     fn answer(&self) -> Option<&DbError> {
         match self {
-            Self::Connecting(ConnectError::Failed { error, .. }) | Self::Calling(error) => {
-                error.as_db_error()
-            }
-            Self::Connecting(ConnectError::SignIn(_)) => None,
+            Self::Calling(error) => error.as_db_error(),
+            Self::Connecting(_) => None,
         }
     }
 }

@@ -118,6 +118,8 @@ async fn what_was_in_the_directories_before_stays() {
 #[tokio::test]
 async fn options_may_come_from_the_environment_that_parameters_set() {
     let attempt = Attempt::new(json!({"u": "DATA/a.nc"})).await;
+    let set = r#"update rowcall.parameters set environment = '{"ROWCALL_INPUT_PATTERN": "nc$", "ROWCALL_OUTPUT_TO": "/x"}'"#;
+    attempt.db.run(set).await;
     let mut command = attempt.command(&["--input-dir", "in", "--output-dir", "out"], "cp in/* out");
     command.env("ROWCALL_INPUT_PATTERN", "nc$").env("ROWCALL_OUTPUT_TO", attempt.path("store/{attempt}"));
     let done = command.output().await.unwrap();

@@ -17,7 +17,7 @@ async fn not_started(attempt: &Attempt, options: &[&str], report: &str) {
 async fn wrong_options_are_told_before_the_attempt_begins() {
     let attempt = Attempt::new(json!({})).await;
     for (options, words) in [
-        (&["--input-dir", "in", "--input-pattern", "("][..], "regex parse error"),
+        (&["--input-dir", "in", "--input-pattern", "("][..], "--input-pattern"),
         (&["--input-pattern", "x"], "--input-dir"),
         (&["--output-to", "s3://b/x"], "--output-dir"),
         (&["--output-dir", "out", "--output-to", "b/x"], "s3://bucket/prefix/"),
@@ -119,17 +119,4 @@ async fn a_result_without_room_for_the_list_stores_nothing() {
         assert_eq!(attempt.result().await, Value::Null);
         assert!(!attempt.path("store").exists() && !attempt.path("out").exists());
     }
-}
-
-#[tokio::test]
-async fn a_full_disk_is_explained() {
-    let attempt = Attempt::new(json!({"u": "file://DATA/a.nc"})).await;
-    // Where the file grows until it is whole; the device answers as a full disk does.
-    std::fs::create_dir(attempt.path("in")).unwrap();
-    std::os::unix::fs::symlink("/dev/full", attempt.path("in/.a.nc.rowcall")).unwrap();
-    let done = attempt.run(&["--input-dir", "in"], "echo started").await;
-    assert_eq!((done.status.code(), text(&done.stdout)), (Some(65), ""));
-    let told = attempt.report().await;
-    assert!(told.starts_with("failed retry true the disk below ") && told.contains("in is full: "), "{told}");
-    assert_eq!(attempt.tree("in"), []);
 }

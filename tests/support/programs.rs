@@ -32,6 +32,9 @@ pub fn rowcall_task(token: &str, url: &str, options: &[&str], program: &[&str]) 
     let mut command = Command::new(env!("CARGO_BIN_EXE_rowcall-task"));
     command.arg("exec").args(options).arg("--").args(program);
     command.env("ROWCALL_TOKEN", token).env("ROWCALL_DATABASE_URL", url);
+    for name in ["PGSSLMODE", "PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY"] {
+        command.env_remove(name);
+    }
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     command
 }

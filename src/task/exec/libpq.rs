@@ -31,8 +31,11 @@ pub async fn variables(connector: &Connector) -> Vec<(String, String)> {
     }
     match &tls.roots {
         Roots::File(path) => values.push(("PGSSLROOTCERT", Some(path.display().to_string()))),
-        Roots::System => values.push(("PGSSLROOTCERT", Some("system".to_owned()))),
-        Roots::Usual => {}
+        // libpq knows the word since version 16, and without it takes nothing but its own file.
+        Roots::Usual | Roots::System if connector.trusts_the_system() => {
+            values.push(("PGSSLROOTCERT", Some("system".to_owned())));
+        }
+        Roots::Usual | Roots::System => {}
     }
     if let Some((certificate, key)) = &tls.identity {
         values.push(("PGSSLCERT", Some(certificate.display().to_string())));

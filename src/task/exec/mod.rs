@@ -32,6 +32,7 @@ use place::Place;
 use progress::{PROGRESS_FILE, Progress};
 use report::{Ended, report};
 use result::RESULT_FILE;
+use tokio::time::timeout;
 
 use super::exit::{self, complain};
 use super::files::Local;
@@ -69,10 +70,15 @@ pub async fn run(options: Options) -> i32 {
         let task_arn = whereabouts::task_arn().await;
         reporter.start(&executor, task_arn.as_deref(), options.start_limit).await
     };
-    let started = tokio::select! {
-        started = starting => started,
-        signal = signals.next_stop() => {
-            return complain(128 + signal as i32, format_args!("the program was not started: {signal}"));
+    let (started, stopped) = {
+        tokio::pin!(starting);
+        tokio::select! {
+            started = &mut starting => (started, None),
+            // The database may have heard us already, and then waits for our end.
+            signal = signals.next_stop() => match timeout(options.stop_grace(), starting).await {
+                Ok(started) => (started, Some(signal)),
+                Err(_) => return complain(128 + signal as i32, format_args!("the program was not started: {signal}")),
+            }
         }
     };
     let started = match started {
@@ -82,6 +88,9 @@ pub async fn run(options: Options) -> i32 {
         }
         Err(error) => return complain(exit::OVER, format_args!("the program was not started: {error}")),
     };
+    if let Some(signal) = stopped {
+        return report(&mut reporter, Ended::before(Outcome::stopped(signal)), options.stop_grace()).await;
+    }
 
     let mut environment = files.environment();
     environment.push((executor::EXECUTOR.to_owned(), executor));
@@ -91,8 +100,19 @@ pub async fn run(options: Options) -> i32 {
     let mut beats = Beats::new(Some(reporter), progress, options.heartbeat_interval);
     let mut run = Run { options: &options, files: &files, beats: &mut beats, signals, children };
     let ended = run.program(&mut around, &started, environment).await;
+    let Run { mut signals, .. } = run;
     let code = match &mut beats.reporter {
-        Some(reporter) => report(reporter, ended, options.report_limit).await,
+        Some(reporter) => {
+            let told = report(reporter, ended, options.report_limit);
+            tokio::pin!(told);
+            tokio::select! {
+                code = &mut told => code,
+                // Whoever sends it kills us soon, and then nothing is tidied.
+                signal = signals.next_stop() => timeout(options.stop_grace(), told).await.unwrap_or_else(|_| {
+                    complain(exit::UNAVAILABLE, format_args!("{signal}: the end is not reported any more"))
+                }),
+            }
+        }
         None => locally::tell(ended),
     };
     around.clean_up().await;

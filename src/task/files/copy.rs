@@ -76,7 +76,8 @@ pub fn look(path: &Path) -> Result<Metadata, Failure> {
 
 /// An error of a file that is there to be read.
 pub fn reading(path: &Path, error: &Error) -> Failure {
-    let retry = !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory);
+    let lasting = [ErrorKind::NotFound, ErrorKind::NotADirectory, ErrorKind::PermissionDenied];
+    let retry = !lasting.contains(&error.kind());
     Failure { message: format!("{} cannot be read: {error}", path.display()), retry }
 }
 
@@ -117,6 +118,16 @@ mod tests {
         std::fs::write(&from, "").unwrap();
         let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         assert_eq!(hash(&from).await.unwrap(), (0, empty.to_owned()));
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_is_explained() {
+        let place = tempfile::tempdir().unwrap();
+        let (from, to) = (place.path().join("from"), place.path().join("to"));
+        std::fs::write(&from, "x").unwrap();
+        std::os::unix::fs::symlink("/dev/full", part(&to)).unwrap();
+        let failure = copy(&from, &to).await.unwrap_err();
+        assert!(failure.retry && failure.message.contains("is full"), "{failure:?}");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use regex_lite::Regex;
 
 use super::address::Address;
 use super::copy;
+use super::directory::Directory;
 use super::named::{MOST, Named};
 use super::saying::Saying;
 use super::store::Store;
@@ -27,7 +28,7 @@ pub struct Input {
 /// The directory, and what is ours in it.
 #[derive(Debug)]
 pub struct Inputs {
-    dir: PathBuf,
+    dir: Directory,
     /// Nothing was in it, so that all in it is ours.
     empty: bool,
     /// Outermost first; directories too.
@@ -40,7 +41,7 @@ impl Inputs {
         let mut made = Vec::new();
         make_directory(dir, &mut made)?;
         let empty = std::fs::read_dir(dir).map_err(|error| copy::reading(dir, &error))?.next().is_none();
-        Ok(Self { dir: dir.to_owned(), empty, made })
+        Ok(Self { dir: Directory::open(dir)?, empty, made })
     }
 
     /// Fetches all. Nothing that was there before is touched.
@@ -49,7 +50,7 @@ impl Inputs {
             self.make_room(input)?;
         }
         let fetches = inputs.iter().enumerate().map(|(i, input)| {
-            let to = self.dir.join(&input.name);
+            let to = self.dir.path().join(&input.name);
             async move {
                 saying.say(format!("fetching {} of {}: {}", i + 1, inputs.len(), input.name));
                 store.fetch(&input.source, &to).await
@@ -59,35 +60,42 @@ impl Inputs {
     }
 
     fn make_room(&mut self, input: &Input) -> Result<(), Failure> {
-        let path = self.dir.join(&input.name);
+        let path = self.dir.path().join(&input.name);
         if let Some(parent) = path.parent() {
             make_directory(parent, &mut self.made)?;
             let real = |path: &Path| path.canonicalize().map_err(|error| copy::writing(path, &error));
-            if !real(parent)?.starts_with(real(&self.dir)?) {
+            if !real(parent)?.starts_with(real(self.dir.path())?) {
                 return Err(Failure::passing(format!(
                     "{} leads out of the input directory",
                     parent.display()
                 )));
             }
         }
-        match path.symlink_metadata() {
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                self.made.push(path);
-                Ok(())
+        // Also under the name that it has until it is whole.
+        for taken in [copy::part(&path), path.clone()] {
+            match taken.symlink_metadata() {
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(copy::writing(&path, &error)),
+                Ok(_) => {
+                    return Err(Failure::passing(format!(
+                        "{} is there already, where {} would be fetched to; nothing is replaced",
+                        taken.display(),
+                        input.source
+                    )));
+                }
             }
-            Err(error) => Err(copy::writing(&path, &error)),
-            Ok(_) => Err(Failure::passing(format!(
-                "{} is there already, where {} would be fetched to; nothing is replaced",
-                path.display(),
-                input.source
-            ))),
         }
+        self.made.push(path);
+        Ok(())
     }
 
     /// Removes what was fetched, and in a directory of our own all that the program has put there too.
     pub fn clean_up(self) {
+        if !self.dir.is_same() {
+            return;
+        }
         if self.empty {
-            tree::empty(&self.dir);
+            tree::empty(self.dir.path());
         }
         for path in self.made.iter().rev() {
             // What is gone is gone, and a directory with somebody else's file in it stays.
@@ -119,7 +127,7 @@ pub async fn find(named: Vec<Named>, pattern: Option<&Regex>, store: &Store) -> 
     let mut inputs: Vec<Input> = Vec::new();
     for Named { address, at } in named {
         let files = if address.is_folder() {
-            let limit = MOST - inputs.len();
+            let limit = MOST.saturating_sub(inputs.len());
             let mut below_it = match &address {
                 Address::S3 { bucket, key } => store.s3().await?.list(bucket, key, limit).await?,
                 Address::File(path) => below(path, limit)?,
@@ -157,6 +165,11 @@ fn add(inputs: &mut Vec<Input>, input: Input, at: &str) -> Result<(), Failure> {
             return Err(Failure::lasting(format!(
                 "{at}: {} and {} have the same name {}, and only one can be in the input directory",
                 other.source, input.source, input.name
+            )));
+        }
+        None if inputs.len() >= MOST => {
+            return Err(Failure::lasting(format!(
+                "{at}: more than {MOST} files are named, which is the most that is fetched"
             )));
         }
         None => {}

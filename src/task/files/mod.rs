@@ -5,6 +5,7 @@
 
 mod address;
 mod copy;
+mod directory;
 mod inputs;
 mod local;
 mod manifest;
