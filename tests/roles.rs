@@ -148,9 +148,11 @@ async fn tokens_that_are_guessed_settled_or_superseded_change_nothing() {
 #[tokio::test]
 async fn ten_thousand_wrong_tokens_lock_nobody_out() {
     let (db, running, launched, task) = attacked().await;
-    let refused: i64 = {
-        task.batch_execute(
-            "create function pg_temp.guess(n int) returns bigint language plpgsql as $$
+    let attacker = db.connect_as(TASKS).await;
+    let guessing = async {
+        attacker
+            .batch_execute(
+                "create function pg_temp.guess(n int) returns bigint language plpgsql as $$
              declare refused bigint := 0;
              begin
                  for i in 1 .. n loop
@@ -162,13 +164,21 @@ async fn ten_thousand_wrong_tokens_lock_nobody_out() {
                  end loop;
                  return refused;
              end $$",
-        )
-        .await
-        .unwrap();
-        task.query_one("select pg_temp.guess(10000)", &[]).await.unwrap().get(0)
+            )
+            .await
+            .unwrap();
+        let refused: i64 = attacker.query_one("select pg_temp.guess(10000)", &[]).await.unwrap().get(0);
+        refused
     };
+    // Beside it, and afterwards.
+    let working = async {
+        task.query("select rowcall.task_start($1)", &[&launched.token]).await.unwrap();
+        for _ in 0..100 {
+            task.query("select rowcall.task_progress($1)", &[&launched.token]).await.unwrap();
+        }
+    };
+    let (refused, ()) = tokio::join!(guessing, working);
     assert_eq!(refused, 10_000);
-    task.query("select rowcall.task_start($1)", &[&launched.token]).await.unwrap();
     task.query("select rowcall.task_succeed($1)", &[&launched.token]).await.unwrap();
     assert_eq!(db.one::<String>("select status from rowcall.files").await, "PROCESSED");
     running.stop().await;
@@ -186,6 +196,39 @@ async fn sql_in_what_a_task_sends_is_only_text() {
     assert_eq!(written, result);
     running.end(&launched, End::exited(0));
     db.until("select count(*) = 1 from rowcall.history").await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn sql_in_the_reason_of_a_failure_or_a_snooze_is_only_text() {
+    let sql = "'; drop table rowcall.files; --\\ $$ %I {{ row.id }}";
+    let detail = serde_json::json!({ sql: [sql] });
+    for call in ["task_fail($1, $2, $3)", "task_snooze($1, '1 hour', $2) from (select $3::jsonb) as nothing"]
+    {
+        let (db, running, launched, task) = attacked().await;
+        let start = "select rowcall.task_start($1, $2, $2)";
+        task.query(start, &[&launched.token, &sql]).await.unwrap();
+        task.query(&format!("select rowcall.{call}"), &[&launched.token, &sql, &detail]).await.unwrap();
+        let told: Vec<String> = db.one("select array[message, executor] from rowcall.attempts").await;
+        assert_eq!(told, [sql, sql], "{call}");
+        running.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn anothers_token_speaks_for_the_other_and_not_for_the_caller() {
+    let (db, mut running, mine, task) = attacked().await;
+    db.run("insert into rowcall.files default values").await;
+    let other = running.launch().await;
+    db.until("select count(*) = 2 from rowcall.attempts where launched is not null").await;
+    task.query("select rowcall.task_start($1)", &[&mine.token]).await.unwrap();
+    task.query("select rowcall.task_succeed($1, '{\"stolen\": true}')", &[&other.token]).await.unwrap();
+    let rows: Vec<String> = db
+        .one("select array_agg(concat_ws(' ', status, attributes->>'result') order by id) from rowcall.files")
+        .await;
+    assert_eq!(rows, ["PROCESSING", r#"PROCESSED {"stolen": true}"#]);
+    let error = task.query("select rowcall.task_succeed($1)", &[&"0".repeat(64)]).await.unwrap_err();
+    assert_eq!(code(&error), "RC001");
     running.stop().await;
 }
 

@@ -111,11 +111,15 @@ async fn each_sslmode_gets_in_where_it_should() {
         (postgres, "127.0.0.1", "sslmode=allow", false),
         (postgres, "127.0.0.1", "sslmode=disable", false),
         (postgres, "127.0.0.1", "", true),
+        // Let in without encryption only.
+        ("trusted", "127.0.0.1", "", false),
+        ("trusted", "127.0.0.1", "sslmode=prefer", false),
     ] {
         let client = connect(&server.url(user, host, parameters)).await;
         let client = client.unwrap_or_else(|error| panic!("{parameters}: {error}"));
         assert_eq!(encrypted(&client).await, ssl, "{host} {parameters}");
     }
+    connect(&server.url("trusted", "127.0.0.1", "sslmode=require")).await.unwrap_err();
 }
 
 #[tokio::test]

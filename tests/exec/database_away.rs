@@ -44,6 +44,34 @@ async fn a_report_that_is_never_heard_leaves_with_69() {
 }
 
 #[tokio::test]
+async fn a_sign_in_that_is_refused_is_no_verdict_on_the_report() {
+    let attempt = Attempt::new(("", "")).await;
+    let (up, gate) = (attempt.fifo("up"), attempt.fifo("gate"));
+    // Roles belong to the whole server, which other tests use.
+    let role: String = attempt.db.one("select 'away_' || current_database()").await;
+    attempt.db.run(&format!("create role {role} login password 'first' in role rowcall_task")).await;
+    let (_, place) = attempt.db.url.rsplit_once('@').unwrap();
+    let url = format!("postgresql://{role}:first@{place}");
+    let script = format!("echo > {}; read x < {}", up.path(), gate.path());
+    let child = attempt.spawn_at(&url, &["--report-limit", "500ms"], &["sh", "-c", &script]);
+    up.read().await;
+    attempt.db.run(&format!("alter role {role} password 'second'")).await;
+    attempt
+        .db
+        .run(&format!("select pg_terminate_backend(pid) from pg_stat_activity where usename = '{role}'"))
+        .await;
+    gate.open().await;
+    let done = child.wait_with_output().await.unwrap();
+    let said = text(&done.stderr);
+    assert_eq!(done.status.code(), Some(69), "{said}");
+    assert!(
+        said.contains("its success is lost") && said.contains("password authentication failed"),
+        "{said}"
+    );
+    attempt.db.run(&format!("drop role {role}")).await;
+}
+
+#[tokio::test]
 async fn a_program_whose_attempt_is_over_is_stopped() {
     let attempt = Attempt::new(("", "")).await;
     let up = attempt.fifo("up");
