@@ -10,6 +10,8 @@ mod stopping;
 mod telling;
 
 use std::process::Output;
+use std::sync::Arc;
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -18,7 +20,7 @@ use serde_json::Value;
 use tokio::process::Child;
 
 use crate::conformance::{Case, Process};
-use crate::support::{Fifo, Launched, Running, TestDatabase, rowcall_task};
+use crate::support::{Fifo, Launched, Running, TestDatabase, rowcall_task, settings};
 
 /// An attempt that waits for its executor.
 struct Attempt {
@@ -32,7 +34,10 @@ impl Attempt {
     async fn new(more: (&str, &str)) -> Self {
         let db = TestDatabase::new().await;
         db.task("task", "REGISTERED", more).await;
-        let mut running = Running::start(&db).await;
+        let mut settings = settings(&db.url);
+        // Calls after the report are what some tests are about.
+        settings.dispatcher.report_grace = Duration::from_mins(1);
+        let mut running = Running::with(settings, Arc::default()).await;
         db.run("insert into rowcall.files default values").await;
         let launched = running.launch().await;
         db.until("select launched is not null from rowcall.attempts").await;
