@@ -12,10 +12,6 @@ use serde::Deserialize;
 use tokio::io::AsyncWriteExt as _;
 
 use super::engine::config_directory;
-use super::image::DOCKER_HUB;
-
-/// What Docker Hub is called there, for reasons of history.
-const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";
 
 /// A helper may ask a cloud; one that asks a person never ends.
 const HELPER_LIMIT: Duration = Duration::from_secs(30);
@@ -70,13 +66,14 @@ impl Logins {
         Self { directory: config_directory(environment), path: environment.get("PATH").cloned() }
     }
 
-    /// Credentials for a registry, if there are any. Errors never repeat what was read.
-    pub async fn find(&self, host: Option<&str>) -> Result<Option<DockerCredentials>, String> {
-        find(self, host).await
+    /// Credentials for a registry, if there are any; `usual` is what the engine calls the one of images without a host
+    /// in their name. Errors never repeat what was read.
+    pub async fn find(&self, host: Option<&str>, usual: &str) -> Result<Option<DockerCredentials>, String> {
+        find(self, host, usual).await
     }
 }
 
-async fn find(logins: &Logins, host: Option<&str>) -> Result<Option<DockerCredentials>, String> {
+async fn find(logins: &Logins, host: Option<&str>, usual: &str) -> Result<Option<DockerCredentials>, String> {
     let Some(path) = logins.directory.as_ref().map(|directory| directory.join("config.json")) else {
         return Ok(None);
     };
@@ -87,8 +84,9 @@ async fn find(logins: &Logins, host: Option<&str>) -> Result<Option<DockerCreden
     };
     let file: ConfigFile = serde_json::from_slice(&text)
         .map_err(|e| format!("{}: not understood, line {}", path.display(), e.line()))?;
-    let host = host.filter(|host| *host != DOCKER_HUB);
-    let key = host.unwrap_or(DOCKER_HUB_KEY);
+    // `docker login` keeps that one under its address, and in names of images it is shorter by a word.
+    let short = bare_host(usual).trim_start_matches("index.");
+    let key = host.filter(|host| *host != short).unwrap_or(usual);
     let helper = file.helpers.get(key).or_else(|| Some(&file.store).filter(|name| !name.is_empty()));
     if let Some(helper) = helper {
         return ask_helper(helper, key, logins.path.as_deref()).await;
@@ -179,10 +177,12 @@ async fn ask_helper(name: &str, key: &str, path: Option<&str>) -> Result<Option<
 mod tests {
     use super::*;
 
+    const USUAL: &str = "https://index.usual.example/v1/";
+
     async fn found(config: &str, host: Option<&str>) -> Result<Option<DockerCredentials>, String> {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("config.json"), config).unwrap();
-        Logins { directory: Some(dir.path().to_owned()), path: None }.find(host).await
+        Logins { directory: Some(dir.path().to_owned()), path: None }.find(host, USUAL).await
     }
 
     fn name_and_password(credentials: Option<DockerCredentials>) -> (String, String) {
@@ -193,7 +193,7 @@ mod tests {
     #[tokio::test]
     async fn logins_are_found_under_the_registrys_name() {
         // me:p:w
-        let config = r#"{"auths": {"r.example:5000": {"auth": "bWU6cDp3"}, "https://index.docker.io/v1/": {"auth": "aHViOng="},
+        let config = r#"{"auths": {"r.example:5000": {"auth": "bWU6cDp3"}, "https://index.usual.example/v1/": {"auth": "aHViOng="},
             "https://old.example/v1/": {"username": "a", "password": "b"}, "tokens.example": {"auth": "", "identitytoken": "t"}}}"#;
         let pair = |name: &str, password: &str| (name.to_owned(), password.to_owned());
         assert_eq!(
@@ -201,14 +201,14 @@ mod tests {
             pair("me", "p:w")
         );
         assert_eq!(name_and_password(found(config, None).await.unwrap()), pair("hub", "x"));
-        assert_eq!(name_and_password(found(config, Some("docker.io")).await.unwrap()), pair("hub", "x"));
+        assert_eq!(name_and_password(found(config, Some("usual.example")).await.unwrap()), pair("hub", "x"));
         assert_eq!(name_and_password(found(config, Some("old.example")).await.unwrap()), pair("a", "b"));
         assert_eq!(
             found(config, Some("tokens.example")).await.unwrap().unwrap().identitytoken.as_deref(),
             Some("t")
         );
         assert_eq!(found(config, Some("r.example")).await, Ok(None));
-        assert_eq!(Logins::default().find(None).await, Ok(None));
+        assert_eq!(Logins::default().find(None, USUAL).await, Ok(None));
     }
 
     #[tokio::test]

@@ -113,6 +113,12 @@ impl Engine {
         Ok(made)
     }
 
+    /// What it calls the registry of images without a host in their name, and `docker login` with it.
+    pub async fn usual_registry(&self) -> Result<String, Fault> {
+        let info = self.call("asking the engine", |docker| async move { docker.info().await }).await?;
+        Ok(info.index_server_address.unwrap_or_default())
+    }
+
     /// One call, whose whole answer must be there in time.
     pub async fn call<T, F>(&self, what: &str, call: impl FnOnce(Docker) -> F) -> Result<T, Fault>
     where

@@ -90,9 +90,10 @@ impl Images {
     async fn pull(&self, engine: &Engine, image: &str) -> Result<(), LaunchError> {
         let refused = |reason: String, retryable| LaunchError::Refused { reason, retryable };
         let (host, _) = host_and_rest(image);
+        let usual = engine.usual_registry().await.map_err(|fault| LaunchError::Busy(fault.message))?;
         let credentials = self
             .logins
-            .find(host)
+            .find(host, &usual)
             .await
             .map_err(|e| refused(format!("image {image} cannot be pulled: {e}"), true))?;
         let docker = engine.client().map_err(|fault| LaunchError::Busy(fault.message))?;

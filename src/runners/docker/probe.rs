@@ -30,7 +30,8 @@ pub async fn probe(core: &Core, target: &str, settings: &TaskSettings) -> Result
         _ => {}
     }
     let (host, _) = host_and_rest(target);
-    let credentials = core.logins.find(host).await?;
+    let usual = engine.usual_registry().await.map_err(|fault| fault.message)?;
+    let credentials = core.logins.find(host, &usual).await?;
     let asked = engine.call("asking the registry", |docker| async move {
         docker.inspect_registry_image(target, credentials).await
     });
