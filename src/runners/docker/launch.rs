@@ -66,8 +66,7 @@ pub async fn launch(
     }
     // Before the create only: what runs already was within the rules when it was launched. Then the job is claimed
     // anew, and held up by the rule's name.
-    allowed(core, attempt, settings)
-        .map_err(|reason| LaunchError::Refused { reason, retryable: true })?;
+    allowed(core, attempt, settings).map_err(|reason| LaunchError::Refused { reason, retryable: true })?;
     core.images.of(&core.engine, attempt.id, &attempt.request.target, core.pull(settings)).await?;
     let options = CreateContainerOptionsBuilder::new().name(&attempt.launch_key).build();
     let body = body(attempt, settings, contract);
@@ -122,9 +121,9 @@ fn unknown(fault: Fault) -> LaunchError {
 /// Handed to another engine than ours: which one, in words.
 pub fn elsewhere(core: &Core, attempt: &Attempt) -> Option<String> {
     let ours = &core.engine.endpoint.url;
-    handed_to(&attempt.request.settings).filter(|theirs| theirs != ours).map(|theirs| {
-        format!("it was handed to the engine {theirs}, and this dispatcher speaks to {ours}")
-    })
+    handed_to(&attempt.request.settings)
+        .filter(|theirs| theirs != ours)
+        .map(|theirs| format!("it was handed to the engine {theirs}, and this dispatcher speaks to {ours}"))
 }
 
 /// Makes a container that was found under the launch key this attempt's, if it is.

@@ -8,6 +8,7 @@ mod container;
 pub(crate) mod credentials;
 pub(crate) mod engine;
 mod events;
+mod evidence;
 pub(crate) mod fault;
 mod follow;
 mod image;

@@ -91,8 +91,9 @@ fn within(rule: &str, source: &Path, place: &Path) -> bool {
 /// Where links lead. What this machine does not have (the daemon may run in a container of its own) stays as it is
 /// written below what it has. What this daemon may not look at is refused: the engine may, and would follow a link there.
 fn resolved(path: &Path) -> Result<PathBuf, String> {
-    let unknown =
-        |at: &Path, error: &dyn std::fmt::Display| format!("where {} leads is not known: {error}", at.display());
+    let unknown = |at: &Path, error: &dyn std::fmt::Display| {
+        format!("where {} leads is not known: {error}", at.display())
+    };
     for there in path.ancestors() {
         match std::fs::canonicalize(there) {
             Ok(place) => {
@@ -101,7 +102,9 @@ fn resolved(path: &Path) -> Result<PathBuf, String> {
                 return Ok(if rest.as_os_str().is_empty() { place } else { place.join(rest) });
             }
             // Also said of a link to what is not there, which may be there when the container starts.
-            Err(e) if e.kind() == ErrorKind::NotFound && there.is_symlink() => return Err(unknown(there, &e)),
+            Err(e) if e.kind() == ErrorKind::NotFound && there.is_symlink() => {
+                return Err(unknown(there, &e));
+            }
             Err(e) if e.kind() == ErrorKind::NotFound => {}
             Err(e) => return Err(unknown(there, &e)),
         }
