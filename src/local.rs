@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::runners::docker::check_target;
 use crate::runners::docker::credentials::Logins;
 use crate::runners::docker::engine::{Endpoint, Engine};
+use crate::runners::docker::fault::Fault;
 use crate::runners::docker::images::Images;
 use crate::runners::docker::settings::Pull;
 use crate::task::files::{INPUT, OUTPUT};
@@ -28,6 +29,12 @@ const PULL_PATIENCE: Duration = Duration::from_mins(5);
 
 /// From SIGTERM to SIGKILL, in seconds, as in `runners.docker.stop_grace`.
 const STOP_GRACE: i32 = 10;
+
+/// From the end of the program's log to its own.
+const LAST_WAIT: Duration = Duration::from_mins(1);
+
+/// Of whom was told twice to stop: what shells say of Ctrl-C.
+const KILLED: i32 = 130;
 
 /// What to run.
 #[derive(Debug, Clone)]
@@ -54,12 +61,13 @@ pub struct Run {
     pub pull: String,
 }
 
-/// Runs it, with what it prints on our standard error; its exit code. Told to stop, it ends the program first. No
-/// container stays behind.
+/// Runs it, with what it prints on our standard error; its exit code. Told to stop, it ends the program first; told to
+/// kill, it waits for nothing, and the code is 130. No container stays behind.
 pub async fn run(
     run: &Run,
     environment: &BTreeMap<String, String>,
     stop: &CancellationToken,
+    kill: &CancellationToken,
 ) -> anyhow::Result<i32> {
     check_target(&run.image).map_err(anyhow::Error::msg)?;
     let endpoint = Endpoint::find("", environment).map_err(anyhow::Error::msg)?;
@@ -77,7 +85,10 @@ pub async fn run(
     let create = |docker: bollard::Docker| async move { docker.create_container(None, body).await };
     let created = engine.call("creating a container", create).await;
     let id = created.map_err(|fault| anyhow::anyhow!("{fault}"))?.id;
-    let ended = follow(&engine, &id, stop).await;
+    let ended = tokio::select! {
+        ended = follow(&engine, &id, stop) => ended,
+        () = kill.cancelled() => Ok(KILLED),
+    };
     let removed = engine.remove(&id).await;
     let code = ended?;
     removed.map_err(|fault| anyhow::anyhow!("the container {id} is left: {fault}"))?;
@@ -133,26 +144,23 @@ async fn follow(engine: &Engine, id: &str, stop: &CancellationToken) -> anyhow::
     let options = LogsOptionsBuilder::new().follow(true).stdout(true).stderr(true).build();
     // The engine sends the head of its answer with the first line.
     let mut lines = pin!(docker.clone().with_timeout(Duration::from_hours(24 * 365)).logs(id, Some(options)));
-    let mut stopping = None;
-    loop {
-        let line = tokio::select! {
-            line = lines.next() => line,
-            () = stop.cancelled(), if stopping.is_none() => {
-                let (docker, id) = (docker.clone().with_timeout(CALL_TIMEOUT), id.to_owned());
-                let options = StopContainerOptionsBuilder::new().t(STOP_GRACE).build();
-                stopping = Some(tokio::spawn(async move { docker.stop_container(&id, Some(options)).await }));
-                continue;
-            }
-        };
-        match line {
+    let ending = async {
+        while let Some(line) = lines.next().await {
             // Nobody reads any more: the program runs on all the same.
-            Some(Ok(piece)) => drop(std::io::stderr().write_all(&piece.into_bytes())),
-            Some(Err(error)) => return Err(error).context("following the container"),
-            None => break,
+            drop(std::io::stderr().write_all(&line.context("following the container")?.into_bytes()));
+        }
+        // Its log ends a moment before it does; how it ended is told with more words below.
+        let _ = tokio::time::timeout(LAST_WAIT, pin!(docker.wait_container(id, None)).next()).await;
+        Ok::<_, anyhow::Error>(())
+    };
+    let mut ending = pin!(ending);
+    tokio::select! {
+        ended = &mut ending => ended?,
+        stopped = stopped(&docker, id, stop) => {
+            stopped?;
+            ending.await?;
         }
     }
-    // Its log ends a moment before it does; how it ended is told with more words below.
-    let _ = pin!(docker.wait_container(id, None)).next().await;
     let container = engine.inspect(id).await.map_err(|fault| anyhow::anyhow!("{fault}"))?;
     let state =
         container.and_then(|container| container.state).context("somebody has removed the container")?;
@@ -160,7 +168,24 @@ async fn follow(engine: &Engine, id: &str, stop: &CancellationToken) -> anyhow::
         bail!("its log ended before the program did");
     }
     if state.oom_killed == Some(true) {
-        eprintln!("rowcall run-local: out of memory");
+        // The terminal may be gone.
+        let _ = writeln!(std::io::stderr(), "rowcall run-local: out of memory");
     }
     Ok(state.exit_code.unwrap_or_default() as i32)
+}
+
+/// Stops a container once that is wanted. One that ends by itself meanwhile is as good.
+async fn stopped(docker: &bollard::Docker, id: &str, stop: &CancellationToken) -> anyhow::Result<()> {
+    stop.cancelled().await;
+    let options = StopContainerOptionsBuilder::new().t(STOP_GRACE).build();
+    match docker
+        .clone()
+        .with_timeout(CALL_TIMEOUT)
+        .stop_container(id, Some(options))
+        .await
+        .map_err(Fault::from)
+    {
+        Err(fault) if !fault.is_missing() => bail!("the container cannot be stopped, and is killed: {fault}"),
+        _ => Ok(()),
+    }
 }

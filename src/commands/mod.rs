@@ -51,8 +51,9 @@ enum Command {
     ///
     /// For whoever writes a task. The image may have any entry point, `rowcall-task exec` among them, which then takes its
     /// files from the input directory and leaves them in the output directory. What the program prints goes to standard
-    /// error; at the end standard output has, as JSON, name, size and SHA-256 of each file in the output directory. The
-    /// exit code is the program's. The engine is found as docker finds it; what the daemon's settings allow plays no part.
+    /// error; at the end standard output has, as JSON, name, size, SHA-256 and URL of each file in the output directory.
+    /// The exit code is the program's. SIGTERM, SIGHUP or Ctrl-C ends it; a second one kills it, with exit code 130.
+    /// The engine is found as docker finds it; what the daemon's settings allow plays no part.
     RunLocal(Box<run_local::RunLocal>),
     /// Run the dispatcher
     ///
@@ -119,10 +120,7 @@ async fn connect(settings: &Settings) -> anyhow::Result<tokio_postgres::Client> 
     Ok(client)
 }
 
-/// Waits for one of two signals.
-async fn any([first, second]: &mut [Signal; 2]) {
-    tokio::select! {
-        _ = first.recv() => {}
-        _ = second.recv() => {}
-    }
+/// Waits for one of these signals.
+async fn any(signals: &mut [Signal]) {
+    futures_util::future::select_all(signals.iter_mut().map(|signal| Box::pin(signal.recv()))).await;
 }

@@ -1,6 +1,7 @@
 //! `rowcall run-local`
 
-use std::path::PathBuf;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use rowcall::local;
@@ -58,12 +59,16 @@ fn variable(text: &str) -> Result<(String, String), String> {
 impl RunLocal {
     /// Does it; the exit code of the program is that of this process.
     pub async fn run(self) -> anyhow::Result<()> {
-        let stop = CancellationToken::new();
-        let mut signals = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
-        let told = stop.clone();
+        let (stop, kill) = (CancellationToken::new(), CancellationToken::new());
+        // A terminal that is closed says the last.
+        let kinds = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()];
+        let mut signals = kinds.into_iter().map(signal).collect::<Result<Vec<_>, _>>()?;
+        let told = [stop.clone(), kill.clone()];
         tokio::spawn(async move {
-            super::any(&mut signals).await;
-            told.cancel();
+            for told in told {
+                super::any(&mut signals).await;
+                told.cancel();
+            }
         });
         let run = local::Run {
             image: self.task,
@@ -79,9 +84,24 @@ impl RunLocal {
         };
         let variables =
             std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
-        let code = local::run(&run, &variables.collect(), &stop).await?;
-        let files = list_files(&run.output).await.map_err(anyhow::Error::msg)?;
-        println!("{}", serde_json::to_string_pretty(&json!({ "files": files }))?);
+        let code = local::run(&run, &variables.collect(), &stop, &kill).await?;
+        if let Err(error) = tell_files(&run.output).await {
+            let directory = run.output.display();
+            // The terminal may be gone.
+            let _ = writeln!(
+                std::io::stderr(),
+                "rowcall run-local: what is in {directory} cannot be told: {error:#}"
+            );
+            // The program's own trouble goes before ours.
+            std::process::exit(if code == 0 { 1 } else { code });
+        }
         std::process::exit(code);
     }
+}
+
+/// Tells on standard output what the program has made.
+async fn tell_files(directory: &Path) -> anyhow::Result<()> {
+    let files = list_files(directory).await.map_err(anyhow::Error::msg)?;
+    writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&json!({ "files": files }))?)?;
+    Ok(())
 }

@@ -81,7 +81,7 @@ impl Subject for Docker {
         docker.enabled = true;
         docker.images = vec!["rowcall-test-*".to_owned()];
         docker.mounts = vec!["/tmp/".to_owned()];
-        docker.networks = vec!["host".to_owned()];
+        docker.networks = ["host", "no-such-network"].map(str::to_owned).to_vec();
         docker.stop_grace = Duration::from_millis(300);
         docker.output_limit = 10_000;
         settings

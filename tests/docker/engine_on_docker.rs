@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rowcall::dispatcher::{Dispatcher, Mode};
+use rowcall::job::How;
 use rowcall::runners::docker::DockerRunner;
 use rowcall::runners::{Ends, LaunchError, Observation, Runner, Runners};
 use rowcall::settings::Settings;
 use tokio::sync::mpsc;
 
 use super::cable::Cable;
-use super::{Containers, ONCE};
+use super::{Containers, ONCE, docker};
 use crate::conformance::docker::{containers, runner};
 use crate::conformance::{Subject as _, asked, observed};
 
@@ -56,6 +57,31 @@ async fn a_running_task_does_not_notice_that_the_engine_is_out_of_reach() {
     assert_eq!(case.db.one::<i64>("select count(*) from rowcall.attempts").await, 2);
     dispatcher.drain();
     dispatcher.finish().await.unwrap();
+}
+
+#[tokio::test]
+#[ignore = "needs Docker: ./dev test"]
+async fn an_end_waits_until_the_engine_says_whether_somebody_stopped_it() {
+    let case = Containers::new().await;
+    let (up, cable) = (case.fifo("up"), Cable::new().await);
+    // Nobody listens to its events.
+    let (ends, _ended) = mpsc::unbounded_channel();
+    let runner: Arc<dyn Runner> = Arc::new(runner(&settings(&case, &cable), ends));
+    let script = format!("trap 'exit 0' TERM; echo up > {}; sleep 1000 & wait", up.path());
+    let attempt = case.attempt(&script);
+    runner.launch(&attempt, &[]).await.unwrap();
+    up.read().await;
+    docker(&["stop", &attempt.launch_key]);
+    for call in ["/events?", "/networks/bridge"] {
+        cable.swallow(call);
+        let seen = observed(&runner, &attempt).await;
+        assert!(
+            matches!(&seen, Observation::Unknown(why) if why.contains("who ended it")),
+            "{call}: {seen:?}"
+        );
+    }
+    let Observation::Ended(end) = observed(&runner, &attempt).await else { panic!("it has ended") };
+    assert_eq!((end.how, end.exit_code), (How::Interrupted { retryable: false }, Some(0)));
 }
 
 #[tokio::test]

@@ -165,7 +165,31 @@ async fn what_another_engine_was_given_is_not_launched_here() {
     let end = asked(&runner, &mut ends, &attempt).await;
     assert_eq!(end.how, How::Lost);
     assert!(end.reason.unwrap().contains("tcp://elsewhere.example:2375"));
+    // Nothing here says nothing about there.
+    assert!(runner.find(&attempt).await.unwrap_err().contains("tcp://elsewhere.example:2375"));
+    assert!(runner.stop(&attempt, "test").await.unwrap_err().contains("tcp://elsewhere.example:2375"));
     assert_eq!(containers(&attempt), "");
+}
+
+#[tokio::test]
+#[ignore = "needs Docker: ./dev test"]
+async fn rules_that_were_narrowed_hold_for_what_waits_and_not_for_what_was_launched() {
+    for in_doubt in [false, true] {
+        let case = Containers::new().await;
+        let (runner, mut ends) = case.subject.runner();
+        let mut attempt = with(case.attempt("exit 0"), |request| request.target = "other:1".to_owned());
+        attempt.in_doubt = in_doubt;
+        runner.turn(&attempt).await;
+        let refused = runner.launch(&attempt, &[]).await.unwrap_err();
+        let LaunchError::Refused { reason, retryable: true } = &refused else { panic!("{refused:?}") };
+        assert!(reason.contains("other:1") && reason.contains("runners.docker.images"), "{reason}");
+        assert_eq!(containers(&attempt), "");
+
+        create(&attempt, &format!(": {}; exit 5", case.subject.place().display()), true);
+        attempt.in_doubt = true;
+        runner.launch(&attempt, &[]).await.unwrap();
+        assert_eq!(asked(&runner, &mut ends, &attempt).await.exit_code, Some(5));
+    }
 }
 
 #[tokio::test]
@@ -217,13 +241,24 @@ async fn what_outlived_its_attempt_is_removed_and_nothing_else() {
     let over = labelled(&key, instance);
     // Of an attempt that this database does not know, and of another installation.
     let unknown = labelled(&format!("{instance}-999999-00000000"), instance);
-    let other = labelled("rowcall-ffffffff-1-00000000", "rowcall-ffffffff");
+    let another = format!("rowcall-{:08x}", rand::random::<u32>());
+    let other = labelled(&format!("{another}-1-00000000"), &another);
+    let _removed = Removed([&over, &unknown, &other].map(|attempt| attempt.launch_key.clone()));
     let dispatcher = case.dispatcher().await;
     until_gone(&over).await;
     end(dispatcher).await;
     for kept in [&unknown, &other] {
         assert_eq!(inspect(kept, "{{.State.Status}}"), "running");
-        docker(&["rm", "--force", &kept.launch_key]);
+    }
+}
+
+/// Containers that are removed, however their test ends.
+struct Removed([String; 3]);
+
+impl Drop for Removed {
+    fn drop(&mut self) {
+        let [first, second, third] = &self.0;
+        docker(&["rm", "--force", first, second, third]);
     }
 }
 

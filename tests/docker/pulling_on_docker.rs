@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 
 use super::registry::Registry;
 use super::{Containers, docker, with};
+use crate::conformance::docker::image;
 use crate::conformance::{Subject as _, asked};
 
 /// A runner whose user has this in its docker settings.
@@ -25,7 +26,8 @@ fn runner(case: &Containers, config: &str) -> (Arc<dyn Runner>, mpsc::UnboundedR
         ("DOCKER_CONFIG".to_owned(), directory.to_str().unwrap().to_owned()),
         ("PATH".to_owned(), case.subject.place().to_str().unwrap().to_owned()),
     ]);
-    let settings = case.subject.settings("postgresql://nowhere").runners.docker;
+    let mut settings = case.subject.settings("postgresql://nowhere").runners.docker;
+    settings.images.push("*".to_owned());
     let (ends, ended) = mpsc::unbounded_channel();
     (Arc::new(DockerRunner::with_environment(&settings, ends, &environment).unwrap()), ended)
 }
@@ -91,6 +93,33 @@ async fn a_registry_is_shown_what_docker_login_has_left() {
     assert_eq!(asked(&runner, &mut ends, &attempt).await.exit_code, Some(8));
     let found = runner.probe(&attempt.request).await.unwrap();
     assert!(found.starts_with("the image is on the engine"), "{found}");
+}
+
+#[tokio::test]
+#[ignore = "needs Docker: ./dev test"]
+async fn what_is_in_doubt_is_pulled_for_in_its_turn_and_only_if_it_is_not_there() {
+    let (case, registry) = (Containers::new().await, Registry::start(None).await);
+    let (runner, mut ends) = runner(&case, "{}");
+    let in_doubt = || Attempt { in_doubt: true, ..attempt(&case, &registry, "always") };
+    let there = in_doubt();
+    let labels = [format!("rowcall.key={}", there.launch_key), format!("rowcall.job={}", there.job_id)];
+    let labels = ["--label", &labels[0], "--label", &labels[1], "--label", "rowcall.instance=rowcall-test"];
+    let script = format!(": {}; exit 8", case.subject.place().display());
+    let program = [&image(), "sh", "-c", &script];
+    docker(&[&["create", "--network", "none", "--name", &there.launch_key], &labels[..], &program].concat());
+    runner.turn(&there).await;
+    runner.launch(&there, &[]).await.unwrap();
+    assert_eq!(asked(&runner, &mut ends, &there).await.exit_code, Some(8));
+    assert_eq!(registry.fetched(), 0);
+
+    let gone = in_doubt();
+    let waits = runner.launch(&gone, &[]).await.unwrap_err();
+    assert!(matches!(waits, LaunchError::Busy(_)), "{waits:?}");
+    assert_eq!(registry.fetched(), 0);
+    runner.turn(&gone).await;
+    assert_eq!(registry.fetched(), 2);
+    runner.launch(&gone, &[]).await.unwrap();
+    assert_eq!(asked(&runner, &mut ends, &gone).await.exit_code, Some(8));
 }
 
 #[tokio::test]

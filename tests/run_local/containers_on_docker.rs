@@ -112,10 +112,47 @@ async fn ctrl_c_ends_the_program_and_leaves_no_container() {
 
 #[tokio::test]
 #[ignore = "needs Docker: ./dev test"]
+async fn a_second_signal_kills_what_does_not_end() {
+    let place = Place::new();
+    let up = Fifo::new(&place.directory.path().join("in"), "up");
+    let heard = Fifo::new(&place.directory.path().join("in"), "heard");
+    let mark = place.directory.path().display().to_string();
+    // The shell waits anew after each signal.
+    let script = format!(
+        ": {mark}; trap 'echo heard > /input/heard' TERM; echo up > /input/up; while :; do sleep 1000 & wait $!; done"
+    );
+    let running = place.run_local(&image(), &["--", "sh", "-c", &script]).spawn().unwrap();
+    let pid = Pid::from_raw(running.id().unwrap().try_into().unwrap());
+    up.read().await;
+    kill(pid, Signal::SIGHUP).unwrap();
+    heard.read().await;
+    kill(pid, Signal::SIGINT).unwrap();
+    let done = running.wait_with_output().await.unwrap();
+    assert_eq!(done.status.code(), Some(130), "{}", String::from_utf8_lossy(&done.stderr));
+    assert_eq!(left(&mark), [""; 0]);
+}
+
+#[tokio::test]
+#[ignore = "needs Docker: ./dev test"]
+async fn what_the_program_made_unreadable_keeps_its_exit_code() {
+    for (code, told) in [(0, 1), (7, 7)] {
+        let place = Place::new();
+        // No file name as JSON has it.
+        let script = format!("touch \"/output/$(printf '\\377')\"; exit {code}");
+        let done = place.run_local(&image(), &["--", "sh", "-c", &script]).output().await.unwrap();
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert_eq!(done.status.code(), Some(told), "{said}");
+        assert!(said.contains("cannot be told"), "{said}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs Docker: ./dev test"]
 async fn what_cannot_run_is_said_and_leaves_nothing() {
     let place = Place::new();
+    let program = format!("{}/no-such", place.directory.path().display());
     for (image, more, words) in [
-        (image(), &["--", "/no-such"][..], "/no-such"),
+        (image(), &["--", &program][..], program.as_str()),
         ("rowcall-test-none:1".to_owned(), &[], "rowcall-test-none:1 is not on the engine"),
         ("No Image".to_owned(), &[], "must be the name of an image"),
         (image(), &["--container-input", "here"], "must be a full path in the container"),
@@ -124,7 +161,7 @@ async fn what_cannot_run_is_said_and_leaves_nothing() {
         let done = place.run_local(&image, more).output().await.unwrap();
         let told = String::from_utf8(done.stderr).unwrap();
         assert!(!done.status.success() && told.contains(words), "{told}");
-        assert_eq!(left("/no-such"), [""; 0]);
+        assert_eq!(left(&program), [""; 0]);
     }
     let mut command = place.run_local(&image(), &[]);
     std::fs::remove_dir_all(place.directory.path().join("in")).unwrap();

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Core;
 use super::container::KEY;
+use super::evidence::Sent;
 use super::fault::Fault;
 use super::observe::look;
 use crate::runners::Observation;
@@ -41,8 +42,8 @@ async fn once(core: &Arc<Core>, since: u64) {
         Ok(docker) => docker,
         Err(fault) => return core.engine.note(Some(&fault)),
     };
-    let filters =
-        HashMap::from([("type", vec!["container"]), ("event", vec!["die", "destroy"]), ("label", vec![KEY])]);
+    let kinds = vec!["kill", "die", "destroy"];
+    let filters = HashMap::from([("type", vec!["container"]), ("event", kinds), ("label", vec![KEY])]);
     let options = EventsOptionsBuilder::new().since(&since.to_string()).filters(&filters).build();
     // The engine sends the head of its answer with the first event, which may be long in coming.
     let docker = docker.with_timeout(Duration::from_hours(24 * 365));
@@ -52,8 +53,13 @@ async fn once(core: &Arc<Core>, since: u64) {
             Ok(event) => event,
             Err(error) => return core.engine.note(Some(&Fault::from(error))),
         };
+        let sent = Sent::of(&event).filter(|_| event.action.as_deref() == Some("kill"));
         let attributes = event.actor.and_then(|actor| actor.attributes).unwrap_or_default();
         let Some(attempt) = attributes.get(KEY).and_then(|key| core.follow.open(key)) else { continue };
+        if let Some(sent) = sent {
+            core.follow.was_sent(&attempt.launch_key, sent);
+            continue;
+        }
         let core = Arc::clone(core);
         // Its log may be long, and others end meanwhile.
         tokio::spawn(async move {

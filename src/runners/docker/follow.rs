@@ -2,9 +2,14 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
+use super::evidence::Sent;
 use crate::job::End;
 use crate::runners::Attempt;
+
+/// Signals remembered of one container.
+const SENT_LIMIT: usize = 16;
 
 #[derive(Debug)]
 struct Followed {
@@ -13,6 +18,10 @@ struct Followed {
     end: Option<End>,
     /// We have told it to stop; then it was not somebody else.
     told_to_stop: bool,
+    /// What the engine has told of signals, which it forgets sooner than we do.
+    sent: Vec<Sent>,
+    /// Since when it is not known who ended it.
+    undecided: Option<Instant>,
 }
 
 /// All of them.
@@ -32,7 +41,33 @@ impl Follow {
             attempt: attempt.clone(),
             end: None,
             told_to_stop: false,
+            sent: Vec::new(),
+            undecided: None,
         });
+    }
+
+    /// It was sent a signal.
+    pub fn was_sent(&self, key: &str, sent: Sent) {
+        if let Some(followed) = self.lock().get_mut(key) {
+            // A program may be sent one each second, and live. The last ones count.
+            if followed.sent.len() == SENT_LIMIT {
+                followed.sent.remove(0);
+            }
+            followed.sent.push(sent);
+        }
+    }
+
+    /// The signals that it was sent, as far as this daemon has heard.
+    pub fn sent(&self, key: &str) -> Vec<Sent> {
+        self.lock().get(key).map(|followed| followed.sent.clone()).unwrap_or_default()
+    }
+
+    /// It cannot be found out who ended it: since when.
+    pub fn undecided(&self, key: &str) -> Duration {
+        self.lock()
+            .get_mut(key)
+            .map(|followed| followed.undecided.get_or_insert_with(Instant::now).elapsed())
+            .unwrap_or_default()
     }
 
     /// The attempt of a key, while its end is not known.

@@ -58,6 +58,11 @@ impl Images {
         }
     }
 
+    /// Whether something was found for an attempt.
+    pub fn is_prepared(&self, attempt: i64) -> bool {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&attempt)
+    }
+
     /// Nobody will ask for this attempt any more.
     pub fn forget(&self, attempt: i64) -> Option<Result<(), LaunchError>> {
         self.found.lock().unwrap_or_else(PoisonError::into_inner).remove(&attempt)

@@ -8,10 +8,10 @@ use std::time::Duration;
 use bollard::models::{ContainerInspectResponse, ContainerStateStatusEnum as Status};
 use bollard::query_parameters::CreateContainerOptionsBuilder;
 
-use super::Core;
 use super::container::{body, is_of};
 use super::fault::{Fault, Kind};
 use super::settings::{Pull, TaskSettings, handed_to};
+use super::{Core, rails};
 use crate::runners::{Attempt, Found, LaunchError, Launched};
 
 /// How often a container is looked for whose name is taken…
@@ -19,6 +19,28 @@ const LOOKS_FOR_TAKEN: u32 = 20;
 
 /// …and the time in between.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
+
+/// Gets the image of an attempt that will be launched. A pull may take minutes, in which others may be launched, and
+/// after which it must be asked again whether this attempt is still ours: so no launch pulls by itself.
+pub async fn prepare(core: &Core, attempt: &Attempt, settings: &TaskSettings) {
+    // What is there needs no image any more; where that cannot be known, the launch will say so.
+    if attempt.in_doubt
+        && (elsewhere(core, attempt).is_some()
+            || !matches!(core.engine.inspect(&attempt.launch_key).await, Ok(None)))
+    {
+        return;
+    }
+    // The launch refuses it.
+    if allowed(core, attempt, settings).is_err() {
+        return;
+    }
+    core.images.prepare(&core.engine, attempt.id, &attempt.request.target, core.pull(settings)).await;
+}
+
+/// An attempt may have waited for its launch while the operator narrowed the rules.
+fn allowed(core: &Core, attempt: &Attempt, settings: &TaskSettings) -> Result<(), String> {
+    rails::check(&attempt.request.target, settings, &core.settings, core.engine.endpoint.is_local())
+}
 
 /// Launches an attempt, or finds what an earlier call with its key has started.
 pub async fn launch(
@@ -31,16 +53,20 @@ pub async fn launch(
     if attempt.in_doubt {
         match core.engine.inspect(&attempt.launch_key).await.map_err(unknown)? {
             Some(container) => return adopt(core, attempt, &container).await,
-            None if is_elsewhere(core, attempt) => {
-                return Err(LaunchError::Lost(format!(
-                    "it was handed to the engine {}, and this dispatcher speaks to {}",
-                    handed_to(&attempt.request.settings).unwrap_or_default(),
-                    core.engine.endpoint.url
-                )));
+            None => {
+                if let Some(other) = elsewhere(core, attempt) {
+                    return Err(LaunchError::Lost(other));
+                }
+                // It was there when its image was to be prepared, or nobody could tell.
+                if !core.images.is_prepared(attempt.id) && allowed(core, attempt, settings).is_ok() {
+                    return Err(LaunchError::Busy("its image has still to be looked for".to_owned()));
+                }
             }
-            None => {}
         }
     }
+    // Before the create only: what runs already was within the rules when it was launched. Then the job is claimed
+    // anew, and held up by the rule's name.
+    allowed(core, attempt, settings).map_err(|reason| LaunchError::Refused { reason, retryable: true })?;
     core.images.of(&core.engine, attempt.id, &attempt.request.target, core.pull(settings)).await?;
     let options = CreateContainerOptionsBuilder::new().name(&attempt.launch_key).build();
     let body = body(attempt, settings, contract);
@@ -92,9 +118,12 @@ fn unknown(fault: Fault) -> LaunchError {
     }
 }
 
-/// Handed to another engine than ours.
-fn is_elsewhere(core: &Core, attempt: &Attempt) -> bool {
-    handed_to(&attempt.request.settings).is_some_and(|engine| engine != core.engine.endpoint.url)
+/// Handed to another engine than ours: which one, in words.
+pub fn elsewhere(core: &Core, attempt: &Attempt) -> Option<String> {
+    let ours = &core.engine.endpoint.url;
+    handed_to(&attempt.request.settings)
+        .filter(|theirs| theirs != ours)
+        .map(|theirs| format!("it was handed to the engine {theirs}, and this dispatcher speaks to {ours}"))
 }
 
 /// Makes a container that was found under the launch key this attempt's, if it is.
@@ -144,7 +173,9 @@ async fn start(core: &Core, attempt: &Attempt, id: &str) -> Result<Launched, Lau
 /// What runs, or has run, under the key of a launch that was never confirmed and will not be repeated. What was made
 /// and not started goes, so that nothing can start it any more.
 pub async fn find(core: &Core, attempt: &Attempt) -> Result<Found, Fault> {
-    let Some(container) = core.engine.inspect(&attempt.launch_key).await? else { return Ok(Found::Nothing) };
+    let Some(container) = core.engine.inspect(&attempt.launch_key).await? else {
+        return elsewhere(core, attempt).map_or(Ok(Found::Nothing), |other| Err(Fault::unclear(other)));
+    };
     if !is_of(&container, attempt) {
         return Ok(Found::Nothing);
     }

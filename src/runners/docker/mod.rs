@@ -8,6 +8,7 @@ mod container;
 pub(crate) mod credentials;
 pub(crate) mod engine;
 mod events;
+mod evidence;
 pub(crate) mod fault;
 mod follow;
 mod image;
@@ -154,10 +155,9 @@ impl Runner for DockerRunner {
     }
 
     async fn turn(&self, attempt: &Attempt) {
-        // A pull may take minutes, in which others may be launched. Whatever is wrong is said by the launch.
-        if let (false, Ok(settings)) = (attempt.in_doubt, TaskSettings::frozen(&attempt.request.settings)) {
-            let (core, image) = (&self.core, &attempt.request.target);
-            core.images.prepare(&core.engine, attempt.id, image, core.pull(&settings)).await;
+        // Whatever is wrong is said by the launch.
+        if let Ok(settings) = TaskSettings::frozen(&attempt.request.settings) {
+            launch::prepare(&self.core, attempt, &settings).await;
         }
     }
 
@@ -185,7 +185,8 @@ impl Runner for DockerRunner {
         let engine = &self.core.engine;
         let Some(container) = engine.inspect(&attempt.launch_key).await.map_err(|fault| fault.message)?
         else {
-            return Ok(());
+            // It may run there; nobody can stop it from here.
+            return launch::elsewhere(&self.core, attempt).map_or(Ok(()), Err);
         };
         let (Some(id), true) = (container.id.clone(), container::is_of(&container, attempt)) else {
             return Ok(());

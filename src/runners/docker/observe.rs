@@ -1,18 +1,18 @@
 //! Looking at containers: all at once for their state, and at each that has ended for what became of it.
 
 use std::collections::{HashMap, HashSet};
-use std::pin::pin;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use bollard::models::{ContainerInspectResponse, ContainerState, ContainerStateStatusEnum as Status};
+use bollard::models::ContainerStateStatusEnum as Status;
 use bollard::models::{ContainerSummary, ContainerSummaryStateEnum as Listed};
-use bollard::query_parameters::{EventsOptionsBuilder, ListContainersOptionsBuilder};
+use bollard::query_parameters::ListContainersOptionsBuilder;
 use futures_util::StreamExt as _;
 
 use super::Core;
 use super::container::{KEY, is_of};
+use super::evidence::gather;
 use super::fault::Fault;
-use super::outcome::{self, Evidence, end, removed, time};
+use super::outcome::{self, Evidence, end, removed};
 use super::output;
 use super::settings::handed_to;
 use crate::job::End;
@@ -21,17 +21,8 @@ use crate::runners::{Attempt, Observation};
 /// Looks under way at the same time.
 const LOOKS_AT_ONCE: usize = 8;
 
-/// Events asked for to find out who ended a container; the engine answers from memory.
-const EVENTS_LIMIT: Duration = Duration::from_secs(5);
-
-/// A signal that came longer before the end has not caused it.
-const SIGNAL_TAKES_EFFECT: Duration = Duration::from_mins(10);
-
-/// A signal is noted within this.
-const SIGNAL_NOTED: Duration = Duration::from_secs(1);
-
-/// SIGHUP, SIGINT, SIGQUIT, SIGKILL, SIGTERM: those that end programs, and that images name as their stop signal.
-const ENDING_SIGNALS: [&str; 5] = ["1", "2", "3", "9", "15"];
+/// Who ended a container is asked so long, if the engine does not say; then its exit code has to do.
+const ASKED_FOR: Duration = Duration::from_mins(1);
 
 /// What became of these attempts.
 pub async fn observe(core: &Core, attempts: &[Attempt]) -> Vec<Observation> {
@@ -95,7 +86,17 @@ pub async fn look(core: &Core, attempt: &Attempt) -> Observation {
                 Some(Status::EXITED | Status::DEAD | Status::CREATED) => {}
                 _ => return Observation::Running,
             }
-            let evidence = gather(core, key, &container, &state).await;
+            let evidence = match gather(core, key, &container, &state).await {
+                Ok(evidence) => evidence,
+                // Not yet: who was told to stop may have exited with 0, which would be a success.
+                Err(fault) if core.follow.undecided(key) < ASKED_FOR => {
+                    return Observation::Unknown(format!("who ended it is not known yet: {fault}"));
+                }
+                Err(fault) => {
+                    tracing::warn!(attempt = attempt.id, %fault, "who ended a container cannot be found out; its exit code decides");
+                    Evidence::of(&state)
+                }
+            };
             let mut end = end(&evidence);
             end.output = output::tail(&core.engine, &container, core.settings.output_limit).await;
             match outcome::not_begun(end.exit_code, end.output.as_deref().unwrap_or_default()) {
@@ -106,64 +107,4 @@ pub async fn look(core: &Core, attempt: &Attempt) -> Observation {
     };
     core.follow.ended(key, &ended);
     Observation::Ended(ended)
-}
-
-/// All that can be known of a container that has ended.
-async fn gather(
-    core: &Core,
-    key: &str,
-    container: &ContainerInspectResponse,
-    state: &ContainerState,
-) -> Evidence {
-    let mut evidence = Evidence::of(state);
-    if core.follow.told_to_stop(key) || evidence.started.is_none() {
-        return evidence;
-    }
-    if let (Some(id), Some(finished)) = (&container.id, evidence.finished) {
-        evidence.stopped_by_somebody = was_sent_a_signal(core, id, finished).await;
-    }
-    evidence.engine_since = engine_since(core).await;
-    evidence
-}
-
-/// Whether somebody used `docker stop` or `docker kill` on it. The engine remembers its latest events only, so this
-/// finds what happened lately, or nothing.
-async fn was_sent_a_signal(core: &Core, id: &str, finished: SystemTime) -> bool {
-    let Ok(docker) = core.engine.client() else { return false };
-    let seconds = |at: SystemTime| {
-        at.duration_since(UNIX_EPOCH)
-            .map(|at| format!("{}.{:09}", at.as_secs(), at.subsec_nanos()))
-            .unwrap_or_default()
-    };
-    // The signal is noted when it was sent, by when the program may have ended. A time to come would be waited for.
-    let until = SystemTime::now().min(finished + SIGNAL_NOTED).max(finished);
-    let filters =
-        HashMap::from([("type", vec!["container"]), ("event", vec!["kill"]), ("container", vec![id])]);
-    let options = EventsOptionsBuilder::new()
-        .since(&seconds(finished - SIGNAL_TAKES_EFFECT))
-        .until(&seconds(until))
-        .filters(&filters)
-        .build();
-    let reading = async {
-        let mut events = pin!(docker.events(Some(options)));
-        while let Some(Ok(event)) = events.next().await {
-            let attributes = event.actor.and_then(|actor| actor.attributes).unwrap_or_default();
-            if attributes.get("signal").is_some_and(|signal| ENDING_SIGNALS.contains(&signal.as_str())) {
-                return true;
-            }
-        }
-        false
-    };
-    tokio::time::timeout(EVENTS_LIMIT, reading).await.unwrap_or(false)
-}
-
-/// Since when the engine runs. It does not say so, but it makes its default network anew at each start; where it keeps
-/// that (live restore), it keeps the containers running, too.
-async fn engine_since(core: &Core) -> Option<SystemTime> {
-    let call = core.engine.call("looking at the default network", |docker| async move {
-        docker.inspect_network("bridge", None).await
-    });
-    // The client library has a date for it or a text, as other crates of the build wish.
-    let network = serde_json::to_value(call.await.ok()?).ok()?;
-    time(network.get("Created")?.as_str()?)
 }

@@ -1,5 +1,6 @@
 //! The operator's guard rails: what a table may not make this daemon do.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use wildmatch::WildMatch;
@@ -35,7 +36,11 @@ pub fn check(
         return outside("settings.network", network, "networks");
     }
     for mount in &task.mounts {
-        if !settings.mounts.iter().any(|rule| allows_mount(rule, mount, local)) {
+        let mut allowed = false;
+        for rule in &settings.mounts {
+            allowed = allowed || allows_mount(rule, mount, local)?;
+        }
+        if !allowed {
             let as_what = if mount.read_only { "" } else { " (for writing)" };
             return outside("settings.mounts:", &format!("{}{as_what}", mount.source), "mounts");
         }
@@ -43,14 +48,15 @@ pub fn check(
     Ok(())
 }
 
-/// A rule for images without a host must not let one in: `loader-*` is not meant for `loader-x.example/anything`.
+/// A rule for images without a host must not let one in: `loader-*` is not meant for `loader-x.example/anything`. Nor
+/// for `loader-x/anything`, which is whatever somebody of that name has on Docker Hub.
 fn allows_image(rule: &str, image: &str) -> bool {
     if rule == "*" {
         return true;
     }
     let ((rule_host, rule_rest), (host, rest)) = (host_and_rest(rule), host_and_rest(image));
     let same_host = match (rule_host, host) {
-        (None, None) => true,
+        (None, None) => rule_rest.contains('/') || !rest.contains('/'),
         (Some(rule), Some(host)) => WildMatch::new(rule).matches(host),
         _ => false,
     };
@@ -61,30 +67,49 @@ fn allows_network(rule: &str, network: &str) -> bool {
     rule == network || network != HOST_NETWORK && WildMatch::new(rule).matches(network)
 }
 
-fn allows_mount(rule: &str, mount: &MountSetting, local: bool) -> bool {
+fn allows_mount(rule: &str, mount: &MountSetting, local: bool) -> Result<bool, String> {
     let (place, read_only) = rule.strip_suffix(":ro").map_or((rule, false), |place| (place, true));
     if read_only && !mount.read_only {
-        return false;
+        return Ok(false);
     }
-    match (place.starts_with('/'), mount.is_path()) {
+    Ok(match (place.starts_with('/'), mount.is_path()) {
         (true, true) => {
             let source = Path::new(&mount.source);
             // A link must not lead out of an allowed directory; where it leads on another machine, nobody here can tell.
             within(place, source, Path::new(place))
-                && (!local || within(place, &resolved(source), &resolved(Path::new(place))))
+                && (!local || within(place, &resolved(source)?, &resolved(Path::new(place))?))
         }
         (false, false) => WildMatch::new(place).matches(&mount.source),
         _ => false,
-    }
+    })
 }
 
 fn within(rule: &str, source: &Path, place: &Path) -> bool {
     if rule.ends_with('/') { source.starts_with(place) } else { source == place }
 }
 
-/// What this machine does not have (the daemon may run in a container of its own) stays as it is written.
-fn resolved(path: &Path) -> PathBuf {
-    std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+/// Where links lead. What this machine does not have (the daemon may run in a container of its own) stays as it is
+/// written below what it has. What this daemon may not look at is refused: the engine may, and would follow a link there.
+fn resolved(path: &Path) -> Result<PathBuf, String> {
+    let unknown = |at: &Path, error: &dyn std::fmt::Display| {
+        format!("where {} leads is not known: {error}", at.display())
+    };
+    for there in path.ancestors() {
+        match std::fs::canonicalize(there) {
+            Ok(place) => {
+                let rest = path.strip_prefix(there).unwrap_or(Path::new(""));
+                // Joined with nothing, it would end in a /.
+                return Ok(if rest.as_os_str().is_empty() { place } else { place.join(rest) });
+            }
+            // Also said of a link to what is not there, which may be there when the container starts.
+            Err(e) if e.kind() == ErrorKind::NotFound && there.is_symlink() => {
+                return Err(unknown(there, &e));
+            }
+            Err(e) if e.kind() == ErrorKind::NotFound => {}
+            Err(e) => return Err(unknown(there, &e)),
+        }
+    }
+    Ok(path.to_owned())
 }
 
 #[cfg(test)]
@@ -133,6 +158,7 @@ mod tests {
             "acme/tool",
             "acme/tool:8",
             "loader-x.example/anything:1",
+            "loader-x/anything:1",
             "acme.example/tasks/a",
             "eu.acme.example/other",
         ] {
@@ -178,5 +204,13 @@ mod tests {
         };
         assert_eq!(mount(inside.clone()), Ok(()));
         assert!(mount(inside.join("link")).is_err());
+        assert_eq!(mount(inside.join("not/yet")), Ok(()));
+        assert!(mount(inside.join("link/not/yet")).is_err(), "also below what is not there");
+        std::os::unix::fs::symlink(dir.path().join("none"), inside.join("later")).unwrap();
+        assert!(mount(inside.join("later")).is_err(), "a link to what may come");
+        // Any error but that it is not there; root may look everywhere.
+        std::os::unix::fs::symlink("round", inside.join("round")).unwrap();
+        let refused = mount(inside.join("round/x")).unwrap_err();
+        assert!(refused.contains("round/x leads is not known: "), "{refused}");
     }
 }

@@ -4,7 +4,7 @@
 
 # Prints the image's name, made if it is not there. Needs root, debootstrap, and Debian's packages.
 postgres_image() {
-    local release=$1 image="rowcall-test-postgres:$1" root mirror
+    local release=$1 image="rowcall-test-postgres:$1" root mirror id
     docker image inspect "$image" >/dev/null 2>&1 && { echo "$image"; return; }
     command -v debootstrap >/dev/null || installed_packages debootstrap >&2 || { say "debootstrap is missing"; return 1; }
     mirror=$(debian_mirror) || { say "apt names no source of Debian's packages"; return 1; }
@@ -20,8 +20,15 @@ postgres_image() {
     fi
     install tests/support/standins/serve_postgres "$root/usr/local/bin/serve_postgres"
     rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/*
-    tar -C "$root" -c . | docker import --change 'ENTRYPOINT ["/usr/local/bin/serve_postgres"]' --change 'EXPOSE 5432' - "$image" >/dev/null
+    # Named at last: half an image under that name would be taken for the whole one by the next call.
+    if ! id=$(set -o pipefail; tar -C "$root" -c . |
+        docker import --change 'ENTRYPOINT ["/usr/local/bin/serve_postgres"]' --change 'EXPOSE 5432' -); then
+        say "tar or docker import failed for $image"
+        rm -rf "$root" "$root.log"
+        return 1
+    fi
     rm -rf "$root" "$root.log"
+    docker tag "$id" "$image" || { say "docker tag failed for $image"; return 1; }
     echo "$image"
 }
 

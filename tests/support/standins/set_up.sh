@@ -42,7 +42,8 @@ set_up_standins() {
     fi
 }
 
-# Each of the following prints why it failed, if it did.
+# Each of the following prints why it failed, if it did. They are called where bash stops at no failure (`if x=$(…)`,
+# `… || fail`), so each step says for itself that it is the last.
 
 docker_is_there() {
     command -v docker >/dev/null || { echo "Docker is missing"; return 1; }
@@ -61,14 +62,14 @@ python_environment() {
     echo "$*" >"$directory/packages"
 }
 
-# Of busybox alone; a change of process 1 makes it another image.
+# Of busybox alone; a change of process 1, or of how it is made, makes it another image.
 busybox_image() {
-    echo "rowcall-test-busybox:$(cksum <tests/support/standins/init | cut -d ' ' -f 1)"
+    echo "rowcall-test-busybox:$(cat tests/support/standins/init tests/support/standins/set_up.sh | cksum | cut -d ' ' -f 1)"
 }
 
 # Of one static program and nothing else: no shell, no /tmp, no /etc.
 scratch_image() {
-    echo "rowcall-test-scratch:1"
+    echo "rowcall-test-scratch:$(cksum <tests/support/standins/set_up.sh | cut -d ' ' -f 1)"
 }
 
 # One for each checkout.
@@ -79,18 +80,25 @@ loader_image() {
 test_images() {
     local root="$1/image"
     if ! docker image inspect "$(busybox_image)" >/dev/null 2>&1; then
-        need_busybox || return
-        busybox_root "$root"
-        tar -C "$root" -c . | docker import --change 'ENV PATH=/bin' - "$(busybox_image)" >/dev/null ||
-            { echo "docker import failed"; return 1; }
+        need_busybox || return 1
+        busybox_root "$root" || return 1
+        imported "$(busybox_image)" "$root" . --change 'ENV PATH=/bin' || return 1
     fi
     if ! docker image inspect "$(scratch_image)" >/dev/null 2>&1; then
-        need_busybox || return
-        tar -C "$(dirname "$(command -v busybox)")" -c busybox |
-            docker import --change 'ENTRYPOINT ["/busybox"]' - "$(scratch_image)" >/dev/null ||
-            { echo "docker import failed"; return 1; }
+        need_busybox || return 1
+        imported "$(scratch_image)" "$(dirname "$(command -v busybox)")" busybox --change 'ENTRYPOINT ["/busybox"]' || return 1
     fi
     loader_is_fresh "$root"
+}
+
+# An image of a name, from what a directory holds under another. Named at last: half an image under that name would be
+# taken for the whole one by the next call.
+imported() {
+    local name=$1 directory=$2 what=$3 id
+    shift 3
+    id=$(set -o pipefail; tar -C "$directory" -c "$what" | docker import "$@" -) ||
+        { echo "tar or docker import failed for $name"; return 1; }
+    docker tag "$id" "$name" || { echo "docker tag failed for $name"; return 1; }
 }
 
 # Our programs as they are, with the libraries that they load from this machine: building them statically would
@@ -98,39 +106,41 @@ test_images() {
 loader_is_fresh() {
     local root=$1 programs="target/debug/rowcall-task target/debug/examples/file_loader" of old
     cargo build --quiet --bins --example file_loader >&2 || { echo "cargo build failed"; return 1; }
-    of=$(cat $programs examples/data/airports.csv tests/support/standins/init | sha256sum | cut -d ' ' -f 1)
+    of=$(set -o pipefail; cat $programs examples/data/airports.csv tests/support/standins/{init,set_up.sh} | sha256sum | cut -d ' ' -f 1) ||
+        { echo "what the image is made of cannot be read"; return 1; }
     old=$(docker image inspect --format '{{.Id}} {{index .Config.Labels "of"}}' "$(loader_image)" 2>/dev/null) || old=""
     [ "${old#* }" = "$of" ] && return
-    need_busybox || return
-    busybox_root "$root"
-    install_with_libraries "$root" $programs
-    install -D -m 644 -t "$root/data" examples/data/airports.csv
-    tar -C "$root" -c . | docker import --change 'ENV PATH=/bin' --change "LABEL of=$of" - "$(loader_image)" >/dev/null ||
-        { echo "docker import failed"; return 1; }
+    need_busybox || return 1
+    busybox_root "$root" || return 1
+    install_with_libraries "$root" $programs || return 1
+    install -D -m 644 -t "$root/data" examples/data/airports.csv || { echo "examples/data cannot be copied"; return 1; }
+    imported "$(loader_image)" "$root" . --change 'ENV PATH=/bin' --change "LABEL of=$of" || return 1
     rm -rf "$root"
     # In use by somebody still, perhaps.
     if [ -n "$old" ]; then docker image rm "${old%% *}" >/dev/null 2>&1 || true; fi
 }
 
 install_with_libraries() {
-    local root=$1
+    local root=$1 libraries library
     shift
-    install -s "$@" "$root/bin" 2>/dev/null || install "$@" "$root/bin"
+    install -s "$@" "$root/bin" 2>/dev/null || install "$@" "$root/bin" || { echo "the programs cannot be copied"; return 1; }
     # Lines such as "libc.so.6 => /lib/… (0x…)" and "/lib64/ld-linux-x86-64.so.2 (0x…)".
-    ldd "$@" | grep -o '/[^ ]* (0x' | cut -d ' ' -f 1 | sort -u | while read -r library; do
-        install -D "$(readlink -f "$library")" "$root$library"
+    libraries=$(set -o pipefail; ldd "$@" | grep -o '/[^ ]* (0x' | cut -d ' ' -f 1 | sort -u) ||
+        { echo "ldd does not tell the libraries of $*"; return 1; }
+    for library in $libraries; do
+        install -D "$(readlink -f "$library")" "$root$library" || { echo "$library cannot be copied"; return 1; }
     done
 }
 
 busybox_root() {
-    rm -rf "$1"
-    mkdir -p "$1/bin" "$1/tmp"
-    install "$(command -v busybox)" "$1/bin/busybox"
-    local applet
-    for applet in $(busybox --list); do
-        [ "$applet" = busybox ] || ln -s busybox "$1/bin/$applet"
+    local applets applet
+    { rm -rf "$1" && mkdir -p "$1/bin" "$1/tmp"; } || { echo "$1 cannot be made"; return 1; }
+    install "$(command -v busybox)" "$1/bin/busybox" || { echo "busybox cannot be copied"; return 1; }
+    applets=$(busybox --list) || { echo "busybox --list failed"; return 1; }
+    for applet in $applets; do
+        [ "$applet" = busybox ] || ln -s busybox "$1/bin/$applet" || { echo "$1/bin/$applet cannot be made"; return 1; }
     done
-    install tests/support/standins/init "$1/init"
+    install tests/support/standins/init "$1/init" || { echo "tests/support/standins/init cannot be copied"; return 1; }
 }
 
 # Statically linked, so that it runs where there is nothing else.
