@@ -178,15 +178,17 @@ async fn nobody_there_and_nothing_known_are_told_apart() {
         ("SSL_CERT_FILE", "/dev/null", "no CA certificates in this image"),
         ("AWS_EC2_METADATA_DISABLED", "true", "no AWS region is known: set AWS_REGION"),
     ] {
-        let attempt = Attempt::new(json!({"path": "s3://b/x"})).await;
-        let mut command = attempt.command(&["--input-dir", "in"], "echo started");
+        // Also if it only matters at the end, before the program works in vain.
+        let attempt = Attempt::new(json!({})).await;
+        let options = ["--output-dir", "out", "--output-to", "s3://b/x/"];
+        let mut command = attempt.command(&options, "echo started");
         for unset in
             ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_REGION", "AWS_DEFAULT_REGION", "SSL_CERT_DIR"]
         {
             command.env_remove(unset);
         }
         let done = command.env(name, value).env("HOME", attempt.path("")).output().await.unwrap();
-        assert_eq!(done.status.code(), Some(65));
+        assert_eq!((done.status.code(), text(&done.stdout)), (Some(65), ""));
         let told = attempt.report().await;
         assert!(told.starts_with(&format!("failed retry false {words}")), "{told}");
     }

@@ -85,6 +85,10 @@ impl Files {
                 (None, Some(template)) => Some(template.fill(started).map_err(Failure::lasting)?),
                 (None, None) => None,
             };
+            if let Some(Address::S3 { .. }) = to {
+                // Before the program works for hours, and nothing can be stored.
+                self.store.s3().await?;
+            }
             self.outputs = Some(Outputs::open(dir, to)?);
         }
         if let Some(dir) = &self.options.input_dir {
