@@ -30,7 +30,7 @@ RUN groupadd --system --gid 10001 rowcall \
     && install -d -o rowcall -g rowcall -m 700 /var/lib/rowcall
 # Whom to believe that AWS is AWS; the slim image knows nobody.
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
-COPY --from=build /src/target/release/rowcall /src/target/rowcall-task /src/target/rowcall-task-s3 /usr/local/bin/
+COPY --from=build /src/target/release/rowcall /src/target/rowcall-task /src/target/rowcall-task-aws /usr/local/bin/
 COPY config/rowcall.toml /usr/share/doc/rowcall/rowcall.toml
 USER 10001:10001
 ENTRYPOINT ["/usr/local/bin/rowcall"]

@@ -11,6 +11,9 @@ use super::conninfo::{self, Pairs};
 
 const FORM: &str = "set DATABASE_URL or database.url to the form postgresql://user:password@host:port/dbname";
 
+/// What the small `rowcall-task` says to `auth=rds-iam`.
+pub const WITHOUT_AWS: &str = "auth=rds-iam is not spoken by this rowcall-task, which was built small: take the one called rowcall-task-aws";
+
 /// How much the connection must be protected: libpq's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SslMode {
@@ -153,6 +156,7 @@ fn rds_iam(ours: &Pairs) -> Result<Option<RdsRegion>, String> {
     match ours.get("auth").map(String::as_str) {
         None if named.is_some() => Err("aws_region has no meaning without auth=rds-iam".to_owned()),
         None => Ok(None),
+        Some("rds-iam") if cfg!(not(feature = "aws")) => Err(WITHOUT_AWS.to_owned()),
         Some("rds-iam") => Ok(Some(RdsRegion { named })),
         Some(other) => Err(format!("auth is {other:?}; it may be rds-iam")),
     }

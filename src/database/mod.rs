@@ -12,6 +12,10 @@ mod grants;
 mod jobs;
 mod migrations;
 mod notifications;
+#[cfg(feature = "aws")]
+mod rds_iam;
+#[cfg(not(feature = "aws"))]
+#[path = "without_rds_iam.rs"]
 mod rds_iam;
 mod schema;
 mod settling;

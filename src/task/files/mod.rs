@@ -13,9 +13,9 @@ mod name;
 mod named;
 mod options;
 mod outputs;
-#[cfg(feature = "s3")]
+#[cfg(feature = "aws")]
 mod s3;
-#[cfg(not(feature = "s3"))]
+#[cfg(not(feature = "aws"))]
 #[path = "without_s3.rs"]
 mod s3;
 mod saying;

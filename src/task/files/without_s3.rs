@@ -13,7 +13,7 @@ impl S3 {
     /// Says which program to take.
     pub async fn open(_path_style: Option<bool>) -> Result<Self, Failure> {
         Err(Failure::lasting(
-            "s3:// is not spoken by this rowcall-task, which was built small: take the one called rowcall-task-s3",
+            "s3:// is not spoken by this rowcall-task, which was built small: take the one called rowcall-task-aws",
         ))
     }
 
