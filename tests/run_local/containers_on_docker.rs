@@ -169,3 +169,22 @@ async fn what_cannot_run_is_said_and_leaves_nothing() {
     let told = String::from_utf8(done.stderr).unwrap();
     assert!(told.contains("/in: No such file"), "{told}");
 }
+
+#[tokio::test]
+#[ignore = "needs Docker: ./dev test"]
+async fn an_image_under_rowcall_task_gets_and_leaves_files_as_it_will_with_a_database() {
+    let place = Place::new();
+    // With rowcall-task in it.
+    let image = std::env::var("ROWCALL_TEST_LOADER_IMAGE").expect("./dev test sets it");
+    let script = r#"tr a-z A-Z < /in/words > /made/WORDS; echo '{"n": 1}'"#;
+    let exec = ["exec", "--input-dir", "/in", "--input-pattern", "words", "--output-dir", "/made"];
+    let command = [&["--", "/bin/rowcall-task"][..], &exec, &["--", "sh", "-c", script]].concat();
+    let done = place.run_local(&image, &command).output().await.unwrap();
+    let told = String::from_utf8(done.stderr).unwrap();
+    assert_eq!(done.status.code(), Some(0), "{told}");
+    // What would go into the row.
+    let result: Value = serde_json::from_str(told.lines().last().unwrap()).unwrap();
+    assert_eq!((&result["n"], &result["files"][0]["name"]), (&json!(1), &json!("WORDS")));
+    assert_eq!(std::fs::read_to_string(place.directory.path().join("out/new/WORDS")).unwrap(), "ABC");
+    assert_eq!(std::fs::read_dir(place.directory.path().join("in")).unwrap().count(), 1);
+}
