@@ -1,5 +1,6 @@
 //! A Postgres server in a container: the database tests against another version than this machine has.
 
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 
 use testcontainers::core::{ContainerPort, IntoContainerPort as _};
@@ -44,6 +45,8 @@ impl Container {
 fn watchdog(id: &str) -> std::io::Result<Child> {
     Command::new("sh")
         .args(["-c", r#"read -r _; docker rm --force --volumes "$1" >/dev/null"#, "sh", id])
+        // A Ctrl-C for the program must not end it first.
+        .process_group(0)
         .stdin(Stdio::piped())
         .spawn()
 }
