@@ -33,14 +33,14 @@ pub struct Encryption {
 pub fn encryption(tls: &Tls) -> Result<Encryption, DatabaseError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let (verifier, signers): (Arc<dyn ServerCertVerifier>, _) = if tls.mode < SslMode::VerifyCa {
-        (Arc::new(Anybody(Arc::clone(&provider))), None)
+        (Arc::new(Lenient { provider: Arc::clone(&provider), signers: None }), None)
     } else {
         let (roots, from) = roots(&tls.roots)?;
         let strict = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
             .build()
             .map_err(|error| unusable(format!("the trusted certificates from {from}: {error}")))?;
         let verifier: Arc<dyn ServerCertVerifier> = match tls.mode {
-            SslMode::VerifyCa => Arc::new(AnyName(strict)),
+            SslMode::VerifyCa => Arc::new(Lenient { provider: Arc::clone(&provider), signers: Some(strict) }),
             _ => strict,
         };
         (verifier, Some(from))
@@ -117,50 +117,15 @@ fn from_system() -> Result<(RootCertStore, String), DatabaseError> {
     Ok((store, SYSTEM.to_owned()))
 }
 
-/// `require` and weaker: the server proves only that it has the key of the certificate that it shows.
+/// Weaker than `verify-full`: the server proves that it has the key of the certificate which it shows.
 #[derive(Debug)]
-struct Anybody(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
+struct Lenient {
+    provider: Arc<CryptoProvider>,
+    /// `verify-ca`: one of our signers has signed that certificate, for whatever name. None below that: nobody is asked.
+    signers: Option<Arc<WebPkiServerVerifier>>,
 }
 
-/// `verify-ca`: a signer that we trust, for whatever name.
-#[derive(Debug)]
-struct AnyName(Arc<WebPkiServerVerifier>);
-
-impl ServerCertVerifier for AnyName {
+impl ServerCertVerifier for Lenient {
     fn verify_server_cert(
         &self,
         certificate: &CertificateDer<'_>,
@@ -169,8 +134,9 @@ impl ServerCertVerifier for AnyName {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
+        let Some(signers) = &self.signers else { return Ok(ServerCertVerified::assertion()) };
         // The name is looked at last: whoever fails by it has passed all the rest.
-        match self.0.verify_server_cert(certificate, between, name, ocsp, now) {
+        match signers.verify_server_cert(certificate, between, name, ocsp, now) {
             Err(rustls::Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
             )) => Ok(ServerCertVerified::assertion()),
@@ -184,7 +150,8 @@ impl ServerCertVerifier for AnyName {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.0.verify_tls12_signature(message, certificate, signature)
+        let known = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, known)
     }
 
     fn verify_tls13_signature(
@@ -193,10 +160,11 @@ impl ServerCertVerifier for AnyName {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.0.verify_tls13_signature(message, certificate, signature)
+        let known = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, known)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }

@@ -11,6 +11,7 @@ pub mod ecs;
 mod exit_code;
 pub mod lambda;
 pub mod process;
+mod strict;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -5,7 +5,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::runners::ecs::strip_nulls;
+use crate::runners::strict;
 
 /// What a parameters row (merged over `runner_defaults`) says about how its container runs.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -123,18 +123,7 @@ pub const LONGEST_STOP: i64 = 120;
 impl TaskSettings {
     /// Reads and checks. A key set to null counts as absent, so that a row can take back what the defaults say.
     pub fn read(settings: &Value) -> Result<Self, String> {
-        let mut settings = settings.clone();
-        strip_nulls(&mut settings);
-        let Some(map) = settings.as_object() else {
-            return Err("settings must be an object".to_owned());
-        };
-        if let Some(key) = map.keys().find(|key| !KEYS.contains(&key.as_str())) {
-            return Err(format!("settings.{key}: the docker runner has no such setting{}", meant(key)));
-        }
-        let read: Self = serde_path_to_error::deserialize(settings).map_err(|e| {
-            let path = e.path().to_string();
-            format!("settings.{path}: {}", e.into_inner())
-        })?;
+        let read: Self = strict::read(settings, "docker", &KEYS)?;
         read.check()?;
         Ok(read)
     }
@@ -229,14 +218,6 @@ fn is_name(text: &str) -> bool {
 /// A full path below the root, in its shortest form.
 fn is_path(text: &str) -> bool {
     text.strip_prefix('/').is_some_and(|rest| !rest.split('/').any(|part| ["", ".", ".."].contains(&part)))
-}
-
-fn meant(key: &str) -> String {
-    KEYS.iter()
-        .map(|known| (strsim::jaro_winkler(known, key), known))
-        .filter(|(likeness, _)| *likeness > 0.8)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map_or_else(String::new, |(_, known)| format!("; did you mean {known}?"))
 }
 
 #[cfg(test)]

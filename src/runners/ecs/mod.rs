@@ -34,7 +34,6 @@ use crate::settings::EcsSettings;
 use follow::Follow;
 use orphans::Foreign;
 use region::{Region, Regions, learn};
-pub(super) use settings::strip_nulls;
 pub use settings::{KEYS as SETTINGS, TaskSettings, check_target};
 pub use timing::Timing;
 

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::runners::strict;
+
 /// What a parameters row (merged over `runner_defaults`) says about a RunTask call. Limits are those of the ECS
 /// service model.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -127,18 +129,7 @@ pub const OWN_TAGS: usize = 3;
 impl TaskSettings {
     /// Reads and checks. A key set to null counts as absent, so that a row can take back what the defaults say.
     pub fn read(settings: &Value) -> Result<Self, String> {
-        let mut settings = settings.clone();
-        strip_nulls(&mut settings);
-        let Some(map) = settings.as_object() else {
-            return Err("settings must be an object".to_owned());
-        };
-        if let Some(key) = map.keys().find(|key| !KEYS.contains(&key.as_str())) {
-            return Err(format!("settings.{key}: the ecs runner has no such setting{}", meant(key)));
-        }
-        let read: Self = serde_path_to_error::deserialize(settings).map_err(|e| {
-            let path = e.path().to_string();
-            format!("settings.{path}: {}", e.into_inner())
-        })?;
+        let read: Self = strict::read(settings, "ecs", &KEYS)?;
         read.check()?;
         Ok(read)
     }
@@ -288,26 +279,6 @@ impl TaskSettings {
         let in_arn = || self.cluster.strip_prefix("arn:")?.split(':').nth(2).filter(|r| !r.is_empty());
         self.region.as_deref().or_else(in_arn)
     }
-}
-
-/// Members set to null are absent, however deep, as for Postgres's `jsonb_strip_nulls`.
-pub fn strip_nulls(value: &mut Value) {
-    match value {
-        Value::Object(members) => {
-            members.retain(|_, member| !member.is_null());
-            members.values_mut().for_each(strip_nulls);
-        }
-        Value::Array(items) => items.iter_mut().for_each(strip_nulls),
-        _ => {}
-    }
-}
-
-fn meant(key: &str) -> String {
-    KEYS.iter()
-        .map(|known| (strsim::jaro_winkler(known, key), known))
-        .filter(|(likeness, _)| *likeness > 0.8)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map_or_else(String::new, |(_, known)| format!("; did you mean {known}?"))
 }
 
 fn is_name_char(c: char) -> bool {
