@@ -57,7 +57,7 @@ async fn the_way_down_leaves_other_tables_as_they_were_and_the_way_up_works_agai
             insert into shop.orders values (1, 'REGISTERED'); insert into parts values (1, 'REGISTERED')").await;
     let mut client = db.connect().await;
     let undone = migrate_down(&mut client, 0).await.unwrap();
-    assert_eq!(undone.iter().map(|m| m.version).collect::<Vec<_>>(), [1]);
+    assert_eq!(undone.iter().map(|m| m.version).collect::<Vec<_>>(), [2, 1]);
     let left: i64 = db.one("select count(*) from pg_trigger where not tgisinternal").await;
     assert_eq!((left, db.one::<bool>("select to_regnamespace('rowcall') is null").await), (0, true));
     db.run("insert into shop.orders values (2, 'REGISTERED'); update parts set status = 'X'").await;
@@ -97,20 +97,20 @@ async fn a_daemon_refuses_a_schema_older_or_newer_than_it_can_work_with() {
     let database = Database::new(&settings(&db.url).database).unwrap();
     let client = database.get().await.unwrap();
     check_schema(&client).await.unwrap();
-    db.run("insert into rowcall.migrations values (2, 'later', 1)").await;
+    db.run("insert into rowcall.migrations values (3, 'later', 1)").await;
     check_schema(&client).await.expect("newer, but one that we can work with");
-    db.run("update rowcall.migrations set oldest_daemon = 2 where version = 2").await;
+    db.run("update rowcall.migrations set oldest_daemon = 3 where version = 3").await;
     let error = check_schema(&client).await.unwrap_err().to_string();
     assert!(
-        error.contains("at version 2") && error.contains("this one knows 1") && error.contains("upgrade"),
+        error.contains("at version 3") && error.contains("this one knows 2") && error.contains("upgrade"),
         "{error}"
     );
     let error = migrate(&mut db.connect().await).await.unwrap_err().to_string();
-    assert!(error.contains("at version 2, which this rowcall does not know"), "{error}");
-    db.run("delete from rowcall.migrations where version = 2; update rowcall.migrations set version = 0")
+    assert!(error.contains("at version 3, which this rowcall does not know"), "{error}");
+    db.run("delete from rowcall.migrations where version > 1; update rowcall.migrations set version = 0")
         .await;
     let error = check_schema(&client).await.unwrap_err().to_string();
-    assert!(error.contains("at version 0; this rowcall needs 1: run `rowcall migrate`"), "{error}");
+    assert!(error.contains("at version 0; this rowcall needs 2: run `rowcall migrate`"), "{error}");
     db.run("delete from rowcall.migrations").await;
     assert!(matches!(check_schema(&client).await, Err(SchemaError::Missing)));
     db.run("drop schema rowcall cascade").await;
@@ -124,12 +124,12 @@ async fn a_running_dispatcher_stops_claiming_when_the_schema_leaves_it_behind() 
     let mut running = Running::start(&db).await;
     db.run("insert into rowcall.files default values").await;
     running.launch().await;
-    db.run("insert into rowcall.migrations values (2, 'later', 2); insert into rowcall.files default values")
+    db.run("insert into rowcall.migrations values (3, 'later', 3); insert into rowcall.files default values")
         .await;
     running.dispatcher.draining().cancelled().await;
     let error = running.dispatcher.finish().await.unwrap_err();
     assert!(
-        matches!(error, DispatcherError::Schema(SchemaError::TooNew { found: 2, oldest_daemon: 2 })),
+        matches!(error, DispatcherError::Schema(SchemaError::TooNew { found: 3, oldest_daemon: 3 })),
         "{error}"
     );
     assert_eq!(db.one::<i64>("select count(*) from rowcall.jobs where state = 'pending'").await, 1);

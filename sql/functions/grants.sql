@@ -10,7 +10,7 @@ as $$
         'speak for the one attempt whose token they are given, and for nothing else'),
 
     ('rowcall_dispatcher', 'USAGE', 'schema', '{rowcall}', 'to name what is below'),
-    ('rowcall_dispatcher', 'SELECT', 'table', '{parameters,runner_defaults,source_tables,missed_rows,migrations}',
+    ('rowcall_dispatcher', 'SELECT', 'table', '{parameters,runner_defaults,source_tables,missed_rows,migrations,control}',
         'what to run, and whether this program and the schema fit; it edits none of them'),
     ('rowcall_dispatcher', 'SELECT', 'table', '{instance}', 'the secret from which tokens are derived'),
     ('rowcall_dispatcher', 'SELECT, INSERT, UPDATE, DELETE', 'table', '{jobs,dispatchers}', 'its work'),
@@ -25,7 +25,7 @@ as $$
 
     ('rowcall_viewer', 'USAGE', 'schema', '{rowcall}', 'to name what is below'),
     ('rowcall_viewer', 'SELECT', 'table',
-        '{parameters,parameters_history,runner_defaults,source_tables,files,jobs,attempts,history,dispatchers,missed_rows,migrations}',
+        '{parameters,parameters_history,runner_defaults,source_tables,files,jobs,attempts,history,dispatchers,missed_rows,migrations,control}',
         'everything but the instance''s secret; attempts holds only hashes of tokens'),
     ('rowcall_viewer', 'EXECUTE', 'function', '{channel,settings_keys,grants,grants_wrong}', 'what there is to know'),
 
