@@ -20,7 +20,7 @@ as $$
     ('rowcall_dispatcher', 'SELECT, UPDATE', 'table', '{sleepers,claim_turn}', 'views that are only locked, which takes UPDATE'),
     ('rowcall_dispatcher', 'EXECUTE', 'function', '{source_rows,write_back}',
         'read and write rows of watched tables, with the owner''s rights on these; it needs none itself'),
-    ('rowcall_dispatcher', 'EXECUTE', 'function', '{channel,claimable_by_key,release_blocked,enqueue_missed,keep_history}', 'its upkeep'),
+    ('rowcall_dispatcher', 'EXECUTE', 'function', '{channel,claimable_by_key,forget_keys,release_blocked,enqueue_missed,keep_history}', 'its upkeep'),
     ('rowcall_dispatcher', 'EXECUTE', 'function', '{grants,grants_wrong}', 'what "rowcall check --grants" asks'),
 
     ('rowcall_viewer', 'USAGE', 'schema', '{rowcall}', 'to name what is below'),
