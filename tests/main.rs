@@ -4,6 +4,7 @@ mod support;
 
 mod again;
 mod ancestors;
+mod asking;
 mod aws_scripted;
 mod check_command;
 mod conformance;

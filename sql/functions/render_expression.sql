@@ -48,13 +48,10 @@ begin
             end if;
             -- A word that is none: "x is defined", "x if y" and the like are found below, at the word.
             while tokens[place] in ('.', '[') and problem is null loop
-                -- Of a text an index is a character, and so on.
-                kind := jsonb_typeof(result);
                 if missing then
                     problem := no_name;
-                elsif kind not in ('object', 'array', 'null') then
-                    return;
                 end if;
+                kind := jsonb_typeof(result);
                 token := tokens[place + 1];
                 if tokens[place] = '.' then
                     if token !~ '^[A-Za-z_]' then
@@ -69,7 +66,8 @@ begin
                     if token ~ '^[''"]' then
                         result := case when kind = 'object' then result -> substr(token, 2, pg_catalog.length(token) - 2) end;
                     elsif token ~ '^[0-9]{1,9}$' then
-                        result := case when kind = 'array' then result -> token::int end;
+                        result := case kind when 'array' then result -> token::int
+                            when 'string' then to_jsonb(nullif(substr(result #>> '{}', token::int + 1, 1), '')) end;
                     else
                         return;
                     end if;
