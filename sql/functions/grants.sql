@@ -28,6 +28,8 @@ as $$
         '{parameters,parameters_history,runner_defaults,source_tables,files,jobs,attempts,history,dispatchers,missed_rows,migrations,control}',
         'everything but the instance''s secret; attempts holds only hashes of tokens'),
     ('rowcall_viewer', 'EXECUTE', 'function', '{channel,settings_keys,grants,grants_wrong}', 'what there is to know'),
+    ('rowcall_viewer', 'EXECUTE', 'function', '{row_key,render}',
+        'ask what becomes of a row; of the row itself they show what a task is given'),
 
     -- A member of rowcall_viewer, too.
     ('rowcall_admin', 'INSERT, UPDATE, DELETE', 'table', '{parameters,runner_defaults}', 'decide what runs'),

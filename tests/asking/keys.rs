@@ -1,0 +1,114 @@
+//! A row is named as people name it, and found as the triggers wrote it.
+
+use crate::support::{TestDatabase, VIEWER};
+
+/// Tables of other shapes than files, each with a task that makes a job of every row.
+async fn tables() -> TestDatabase {
+    let db = TestDatabase::new().await;
+    db.run(
+        "create table parts (a int, b text, status text default 'NEW', primary key (a, b));
+         create table codes (code text primary key, status text default 'NEW');
+         create table orders (id uuid primary key, status text default 'NEW');
+         create table readings (taken timestamptz, span interval, raw bytea, level float8, status text default 'NEW',
+             primary key (taken, span, raw, level));
+         create table prices (amount numeric(10, 2) primary key, status text default 'NEW');
+         create table short (code varchar(3) primary key, status text default 'NEW');
+         select rowcall.watch(t::regclass) from unnest('{parts,codes,orders,readings,prices,short}'::text[]) t",
+    )
+    .await;
+    for table in ["parts", "codes", "orders", "readings", "prices", "short"] {
+        let more = format!("'public.{table}', null");
+        db.task(table, "NEW", ("source_table, result_column", &more)).await;
+    }
+    db
+}
+
+#[tokio::test]
+async fn a_key_as_typed_is_the_key_of_the_job() {
+    let db = tables().await;
+    db.run(
+        "set timezone = 'Asia/Tokyo'; set intervalstyle = 'iso_8601'; set bytea_output = 'escape'; set extra_float_digits = 0;
+         set datestyle = 'german'",
+    )
+    .await;
+    for (table, values, keys) in [
+        ("parts", "1, 'x'", vec![r#"'{"a":1,"b":"x"}'"#, r#"'{"b":"x", "a":"1"}'::jsonb"#]),
+        (
+            "codes",
+            "'abc'",
+            vec!["'abc'", "'abc'::text", "'abc'::varchar", "'abc'::name", r#"'{"code":"abc"}'"#],
+        ),
+        ("codes", r#"'{"x": 1}'"#, vec![r#"'{"x": 1}'"#]),
+        ("codes", "'42'", vec!["42", "'42'", "'\"42\"'::jsonb"]),
+        (
+            "orders",
+            "'5b30857f-0bfa-48b5-ac0b-5c64e28078d1'",
+            vec!["'5B30857F-0BFA-48B5-AC0B-5C64E28078D1'", "'5b30857f-0bfa-48b5-ac0b-5c64e28078d1'::uuid"],
+        ),
+        (
+            "readings",
+            r"'02.03.2026 12:00', '1 day 3 hours', '\x00ff', 0.1",
+            vec![
+                r#"'{"taken":"02.03.2026 12:00","span":"P1DT3H","raw":"\\x00ff","level":0.1}'"#,
+                r#"'{"taken":"2026-03-02T03:00:00Z","span":"27:00:00","raw":"\\000\\377","level":"1e-1"}'"#,
+            ],
+        ),
+        ("prices", "1.5", vec!["1.50", "'1.5'", "1.5::float8"]),
+        ("short", "'abc'", vec!["'abc'"]),
+    ] {
+        db.run(&format!("insert into {table} values ({values})")).await;
+        let job: String = db.one("select row_key::text from rowcall.jobs").await;
+        for key in keys {
+            let found: String = db.one(&format!("select rowcall.row_key('{table}', {key})::text")).await;
+            if key.contains("27:00") {
+                // Equal as intervals, and yet another text: the key is that of the row as it was written.
+                assert_ne!(found, job, "{table} {key}");
+            } else {
+                assert_eq!(found, job, "{table} {key}");
+            }
+        }
+        db.run("delete from rowcall.jobs").await;
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_key_is_answered_with_the_columns_and_their_types() {
+    let db = tables().await;
+    for (table, key, parts) in [
+        (
+            "rowcall.files",
+            "'abc'",
+            vec![
+                "22023",
+                "a row of rowcall.files is named by its key (id bigint)",
+                "not one: abc",
+                "invalid input",
+            ],
+        ),
+        ("rowcall.files", "null", vec!["22004", "(id bigint), which is null here"]),
+        ("rowcall.files", "1.5", vec!["22023", "not one: 1.5"]),
+        ("parts", "42", vec!["22023", "its whole key (a integer, b text)", r#"{"a": …, "b": …}"#]),
+        ("parts", r#"'{"a":1}'"#, vec!["b is missing", r#"{"a": …, "b": …}"#]),
+        ("parts", r#"'{"a":1,"b":null}'"#, vec!["b is missing"]),
+        ("parts", r#"'{"a":1,"b":"x","c":3}'"#, vec![r#"of which "c" is no part"#]),
+        ("parts", r#"'{"a":1,"b"'"#, vec!["this is not: {"]),
+        ("prices", "1.234", vec![r#""1.234" does not fit numeric(10,2)"#]),
+        ("short", "'abcd'", vec![r#""abcd" does not fit character varying(3)"#]),
+        ("pg_class", "1", vec!["RC010", "table pg_class is not watched"]),
+    ] {
+        let refused = db.refused(&format!("select rowcall.row_key('{table}', {key})")).await;
+        for part in parts {
+            assert!(refused.contains(part), "{table} {key}: {refused}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_viewer_may_ask_for_a_key_of_a_table_it_cannot_read() {
+    let db = tables().await;
+    let viewer = db.connect_as(VIEWER).await;
+    assert!(viewer.batch_execute("select * from parts").await.is_err());
+    let row =
+        viewer.query_one(r#"select rowcall.row_key('parts', '{"a":1,"b":"x"}')::text"#, &[]).await.unwrap();
+    assert_eq!(row.get::<_, &str>(0), r#"{"a": 1, "b": "x"}"#);
+}
