@@ -22,6 +22,7 @@ mod lambda;
 mod locks;
 mod matrix;
 mod migrations;
+mod model;
 mod neighbours;
 mod onward;
 mod parameters;
