@@ -1,5 +1,7 @@
 //! How many run at once, and who comes first.
 
+mod under_fire;
+
 use std::sync::Arc;
 
 use crate::support::{Running, TestDatabase, settings};

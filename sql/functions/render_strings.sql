@@ -13,25 +13,22 @@ begin
     errors := '{}';
     unsure := '{}';
     if jsonb_typeof(value) = 'string' then
-        select * into one from rowcall.render(value #>> '{}', context);
+        select * into one from rowcall.render_task_part(place, value #>> '{}', context);
         rendered := coalesce(to_jsonb(one.rendered), value);
-        if one.error is not null then
-            errors := array[format('parameters.%s: %s', place, one.error)];
-        elsif one.unsure is not null then
-            unsure := array[place];
-        end if;
+        errors := array_remove(array[one.error], null);
+        unsure := array_remove(array[one.unsure], null);
         return;
     end if;
     for part in
-        select m.key as member, null::bigint as position, format('.%s', m.key) as step, m.value as value
+        select m.key as member, format('.%s', m.key) as step, m.value
         from jsonb_each(case when jsonb_typeof(value) = 'object' then value else '{}' end) m
         union all
-        select null, i.position - 1, format('[%s]', i.position - 1), i.value
+        select (i.position - 1)::text, format('[%s]', i.position - 1), i.value
         from jsonb_array_elements(case when jsonb_typeof(value) = 'array' then value else '[]' end)
             with ordinality as i(value, position)
     loop
         select * into one from rowcall.render_strings(part.value, place || part.step, context);
-        rendered := jsonb_set(rendered, array[coalesce(part.member, part.position::text)], one.rendered);
+        rendered := jsonb_set(rendered, array[part.member], one.rendered);
         errors := errors || one.errors;
         unsure := unsure || one.unsure;
     end loop;

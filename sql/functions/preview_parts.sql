@@ -1,0 +1,73 @@
+-- What rowcall.preview() and "rowcall preview" have in common: for each task of a source table, what its templates would
+-- see of a row, what stands in the way, and what it would wait for. Templates and settings are theirs.
+create or replace function rowcall.preview_parts(source regclass, wanted jsonb)
+returns table (task text, job_id bigint, attempt int, row_data jsonb, concurrency_key text, key_unsure boolean,
+               against text[], waits text[], limits jsonb, write_back jsonb)
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    entry rowcall.source_tables := rowcall.source_of(source);
+    found_row record;
+    p rowcall.parameters;
+    j rowcall.jobs;
+    given record;
+begin
+    select * into found_row from rowcall.source_rows(source, array[wanted]);
+    if not found then
+        raise exception 'no row of % has the key %', source, wanted
+            using errcode = 'P0002', hint = 'What happened to rows that are gone: SELECT rowcall.explain(table, key);';
+    elsif found_row.error is not null then
+        raise exception '% cannot be read: %', source, found_row.error using errcode = 'RC011';
+    end if;
+
+    for p in select * from rowcall.parameters t where t.source_table = source order by t.priority desc, t.name loop
+        select * into j from rowcall.jobs b where b.source_table = source and b.row_key = wanted and b.task = p.name;
+        task := p.name;
+        job_id := j.id;
+        attempt := coalesce(j.attempts, 0) + (j.state is distinct from 'running')::int;
+        row_data := found_row.row_data || jsonb_build_object(entry.status_column, p.on_status);
+
+        select * into given from rowcall.render_task_part('concurrency_key', p.concurrency_key,
+            rowcall.preview_context(p, job_id, attempt, wanted, row_data));
+        concurrency_key := given.rendered;
+        key_unsure := given.unsure is not null;
+        against := array(select h.reason from rowcall.held_back(p.name, concurrency_key) h where not h.waits);
+        waits := array(select h.reason from rowcall.held_back(p.name, concurrency_key) h where h.waits);
+        if p.condition is not null and not rowcall.condition_holds(row_data, p.condition) then
+            against := against || format('its condition is not met: %s', p.condition);
+        end if;
+        -- As the daemon reads it: JSON's numbers as doubles.
+        if row_data::text ~ '[0-9]{155}[0-9]{154}' then
+            against := against || 'the row cannot be read: it holds a number that is too large'::text;
+        end if;
+        if given.error is not null then
+            against := against || given.error;
+        end if;
+        if j.state = 'blocked' then
+            against := against || format('job %s is blocked: %s', j.id, j.reason);
+        elsif j.id is not null then
+            waits := case j.state when 'running' then format('job %s of it runs now', j.id)
+                when 'waiting' then format('job %s waits until %s: %s', j.id, date_trunc('second', j.due), j.reason)
+                else format('job %s is pending', j.id) end || waits;
+        elsif found_row.status is distinct from p.on_status then
+            waits := format('for %s to become %s (it is %s)', entry.status_column, p.on_status,
+                coalesce(found_row.status, 'null')) || waits;
+        else
+            waits := format('the row is %s, and there is no job: see rowcall.explain', p.on_status) || waits;
+        end if;
+
+        limits := jsonb_build_object('max_attempts', p.max_attempts, 'retry_on', p.retry_on, 'backoff', p.backoff,
+            'backoff_max', p.backoff_max, 'timeout', p.timeout, 'heartbeat_timeout', p.heartbeat_timeout,
+            'launch_timeout', p.launch_timeout, 'max_running', p.max_running, 'priority', p.priority)
+            || case when p.concurrency_key is null then '{}' else jsonb_build_object(
+                'concurrency_key', coalesce(concurrency_key, p.concurrency_key),
+                'max_running_per_key', p.max_running_per_key) end;
+        write_back := jsonb_build_object('status_running', p.status_running, 'status_running_by', p.status_running_by,
+            'status_succeeded', p.status_succeeded, 'status_failed', p.status_failed,
+            'result_column', p.result_column, 'completion', p.completion, 'notify_channel', p.notify_channel);
+        return next;
+    end loop;
+end
+$$;
