@@ -11,6 +11,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use rowcall::database::{
     Choice, Database, Finished, Retried, claim, claim_in_turn, finish_jobs, load_parameters, retry_jobs,
+    take_turn,
 };
 use rowcall::job::Outcome;
 use steps::{Step, step};
@@ -48,7 +49,9 @@ impl Table {
             let status = status.as_ref().map_or("null".to_owned(), |s| format!("'{s}'"));
             let size = size.map_or("null".to_owned(), |s| s.to_string());
             match self {
-                Self::Files => format!("({key}, coalesce({status}, 'null'), jsonb_build_object('size', {size}::int))"),
+                Self::Files => {
+                    format!("({key}, coalesce({status}, 'null'), jsonb_build_object('size', {size}::int))")
+                }
                 Self::Orders => format!("({key}, 'eu', {status}, {size}::int)"),
             }
         });
@@ -56,7 +59,11 @@ impl Table {
             Self::Files => "id, status, attributes",
             Self::Orders => "no, region, state, size",
         };
-        format!("insert into {} ({columns}) values {} {on_conflict}", self.name(), values.collect::<Vec<_>>().join(", "))
+        format!(
+            "insert into {} ({columns}) values {} {on_conflict}",
+            self.name(),
+            values.collect::<Vec<_>>().join(", ")
+        )
     }
 
     fn set_status(self, status: Option<&String>) -> String {
@@ -85,15 +92,24 @@ impl Table {
             Step::Insert(rows) => self.insert(rows, &format!("on conflict {conflict} do nothing")),
             Step::Upsert(k, status) => {
                 let set = self.set_status(status.as_ref());
-                self.insert(&[(*k, status.clone(), None)], &format!("on conflict {conflict} do update set {set}"))
+                self.insert(
+                    &[(*k, status.clone(), None)],
+                    &format!("on conflict {conflict} do update set {set}"),
+                )
             }
             Step::SetStatus(keys, status) => {
-                format!("update {table} set {} where {key} = any ('{}')", self.set_status(status.as_ref()), list(keys))
+                format!(
+                    "update {table} set {} where {key} = any ('{}')",
+                    self.set_status(status.as_ref()),
+                    list(keys)
+                )
             }
             Step::SetSize(k, size) => {
                 let size = size.map_or("null".to_owned(), |s| s.to_string());
                 match self {
-                    Self::Files => format!("update {table} set attributes = jsonb_build_object('size', {size}::int) where id = {k}"),
+                    Self::Files => format!(
+                        "update {table} set attributes = jsonb_build_object('size', {size}::int) where id = {k}"
+                    ),
                     Self::Orders => format!("update {table} set size = {size} where no = {k}"),
                 }
             }
@@ -103,7 +119,8 @@ impl Table {
             Step::Delete(k) => format!("delete from {table} where {key} = {k}"),
             Step::RolledBack(step) => format!("begin; {}; rollback", self.sql(step, model)),
             Step::PutTask(task) => {
-                let condition = task.larger_than.map_or("null".to_owned(), |n| format!("'{}'", self.condition(n)));
+                let condition =
+                    task.larger_than.map_or("null".to_owned(), |n| format!("'{}'", self.condition(n)));
                 format!(
                     "insert into rowcall.parameters (name, source_table, on_status, runner, target, condition, enabled, result_column)
                      values ('{}', '{table}', '{}', 'docker', 'fake', {condition}, {}, null)
@@ -163,8 +180,11 @@ impl World {
     }
 
     async fn jobs(&self, table: Table) -> BTreeMap<(String, i32), Job> {
-        let sql = format!("select task, (row_key->>'{}')::int, on_status, state, again, attempts from rowcall.jobs
-                           where (select count(*) from rowcall.missed_rows) = 0", table.key());
+        let sql = format!(
+            "select task, (row_key->>'{}')::int, on_status, state, again, attempts from rowcall.jobs
+                           where (select count(*) from rowcall.missed_rows) = 0",
+            table.key()
+        );
         let rows = self.db.client.query(&sql, &[]).await.unwrap();
         let states = ["pending", "waiting", "blocked", "running"];
         let job = |row: &tokio_postgres::Row| {
@@ -194,12 +214,16 @@ impl World {
                     .collect();
                 let mut client = self.pool.get().await.unwrap();
                 let transaction = client.transaction().await.unwrap();
+                take_turn(&transaction).await.unwrap();
                 claim_in_turn(&transaction, &quotas, 1000).await.unwrap();
                 transaction.commit().await.unwrap();
             }
             Step::Finish(n) | Step::Retry(n) => {
                 let Some((task, key)) = model.nth_running(*n) else { return };
-                let sql = format!("select id, attempt_id from rowcall.jobs where task = $1 and (row_key->>'{}')::int = $2", table.key());
+                let sql = format!(
+                    "select id, attempt_id from rowcall.jobs where task = $1 and (row_key->>'{}')::int = $2",
+                    table.key()
+                );
                 let row = client.query_one(&sql, &[&task, &key]).await.unwrap();
                 let (job_id, attempt_id) = (row.get(0), row.get(1));
                 if matches!(step, Step::Finish(_)) {
@@ -225,7 +249,8 @@ fn jobs_are_those_of_the_model_after_every_step() {
     let config = Config { cases: CASES, failure_persistence: None, ..Config::default() };
     let tables = prop::sample::select(vec![Table::Files, Table::Orders]);
     let sequences = (tables, prop::collection::vec(step(), 1..40));
-    let outcome = TestRunner::new(config).run(&sequences, |(table, steps)| runtime.block_on(world.play(table, &steps)));
+    let outcome =
+        TestRunner::new(config).run(&sequences, |(table, steps)| runtime.block_on(world.play(table, &steps)));
     if let Err(error) = outcome {
         panic!("{error}");
     }

@@ -112,7 +112,9 @@ impl Model {
                 }
             }
             Step::Rescan => {
-                for (key, wish) in self.rows.keys().flat_map(|key| self.wishes(*key).map(|w| (*key, w))).collect::<Vec<_>>() {
+                for (key, wish) in
+                    self.rows.keys().flat_map(|key| self.wishes(*key).map(|w| (*key, w))).collect::<Vec<_>>()
+                {
                     let id = (wish.0, key);
                     if !self.ran.contains(&id) {
                         self.jobs.entry(id).or_insert_with(|| fresh(wish.1));

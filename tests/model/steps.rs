@@ -44,7 +44,8 @@ fn status() -> impl Strategy<Value = Option<String>> {
 }
 
 fn task() -> impl Strategy<Value = Task> {
-    let words = (prop::sample::select(vec!["t1", "t2", "t3", "t4"]), prop::sample::select(vec!["A", "B", "C"]));
+    let words =
+        (prop::sample::select(vec!["t1", "t2", "t3", "t4"]), prop::sample::select(vec!["A", "B", "C"]));
     (words, prop::option::weighted(0.4, 0..10_i32), prop::bool::weighted(0.8)).prop_map(
         |((name, on_status), larger_than, enabled)| Task {
             name: name.to_owned(),
