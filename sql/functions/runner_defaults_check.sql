@@ -7,6 +7,14 @@ as $$
 declare
     wrong record;
 begin
+    -- First, because other errors repeat what they refuse.
+    if tg_op = 'INSERT' or new.settings is distinct from old.settings then
+        select * into wrong from rowcall.secret_error(new.runner, 'settings', new.settings);
+        if wrong.error is not null then
+            raise exception 'runner_defaults.%', wrong.error
+                using errcode = '23514', column = 'settings', hint = wrong.hint;
+        end if;
+    end if;
     select * into wrong from rowcall.settings_error(new.runner, new.settings);
     if wrong.error is not null then
         raise exception 'runner_defaults.%', wrong.error
