@@ -21,19 +21,19 @@ as $$
     ('rowcall_dispatcher', 'EXECUTE', 'function', '{source_rows,write_back}',
         'read and write rows of watched tables, with the owner''s rights on these; it needs none itself'),
     ('rowcall_dispatcher', 'EXECUTE', 'function', '{channel,release_blocked,enqueue_missed,keep_history}', 'its upkeep'),
-    ('rowcall_dispatcher', 'EXECUTE', 'function', '{status_loop,status_edges}', 'whether a task would run for ever'),
+    ('rowcall_dispatcher', 'EXECUTE', 'function', '{status_loop}', 'whether a task would run for ever'),
     ('rowcall_dispatcher', 'EXECUTE', 'function', '{grants,grants_wrong}', 'what "rowcall check --grants" asks'),
 
     ('rowcall_viewer', 'USAGE', 'schema', '{rowcall}', 'to name what is below'),
     ('rowcall_viewer', 'SELECT', 'table',
         '{parameters,parameters_history,runner_defaults,source_tables,files,jobs,attempts,history,dispatchers,missed_rows,migrations,control}',
         'everything but the instance''s secret; attempts holds only hashes of tokens'),
-    ('rowcall_viewer', 'EXECUTE', 'function', '{channel,settings_keys,parameters_columns,status_loop,status_edges,grants,grants_wrong}',
+    ('rowcall_viewer', 'EXECUTE', 'function', '{channel,settings_keys,parameters_columns,status_loop,grants,grants_wrong}',
         'what there is to know'),
 
     -- A member of rowcall_viewer, too.
     ('rowcall_admin', 'INSERT, UPDATE, DELETE', 'table', '{parameters,runner_defaults}', 'decide what runs'),
-    ('rowcall_admin', 'EXECUTE', 'function', '{watch,unwatch,register_source,forget_source,source_of}',
+    ('rowcall_admin', 'EXECUTE', 'function', '{watch,unwatch,register_source,forget_source,forget_dropped,source_of}',
         'choose source tables; to hand one over takes its owner''s rights besides'),
     ('rowcall_admin', 'EXECUTE', 'function', '{cancel,rescan,release_blocked}', 'interfere with jobs')
 $$;

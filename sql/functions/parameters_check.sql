@@ -2,6 +2,8 @@
 -- wrong can still be disabled. The CHECK constraints of the table are the last line behind it.
 create or replace function rowcall.parameters_check() returns trigger
 language plpgsql security definer
+-- Planned for thousands of rows where there are dozens: compiling would take longer than all else.
+set jit = off
 set search_path = pg_catalog, pg_temp set intervalstyle = 'postgres'
 as $$
 declare

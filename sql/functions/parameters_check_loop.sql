@@ -2,6 +2,8 @@
 -- needs several statements for one change says SET CONSTRAINTS rowcall.parameters_check_loop DEFERRED.
 create or replace function rowcall.parameters_check_loop() returns trigger
 language plpgsql security definer
+-- Planned for thousands of rows where there are dozens: compiling would take longer than all else.
+set jit = off
 set search_path = pg_catalog, pg_temp
 as $$
 declare

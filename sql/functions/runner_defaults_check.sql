@@ -2,6 +2,8 @@
 -- become blocked with the reason, and nobody is kept from an edit by somebody else's row.
 create or replace function rowcall.runner_defaults_check() returns trigger
 language plpgsql security definer
+-- Planned for thousands of rows where there are dozens: compiling would take longer than all else.
+set jit = off
 set search_path = pg_catalog, pg_temp
 as $$
 declare

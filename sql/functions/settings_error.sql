@@ -5,7 +5,7 @@ language plpgsql stable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    columns constant text[] := array(select c."column" from rowcall.parameters_columns() c where c.form is not null);
+    columns text[];
     meant text;
     keys text[] := array(select k.key from rowcall.settings_keys() k where k.runner = settings_error.runner);
     known record;
@@ -17,6 +17,7 @@ begin
         return;
     end if;
     if keys = '{}' then
+        columns := array(select c."column" from rowcall.parameters_columns() c where c.form is not null);
         select format('settings.%s: the %s runner has no such setting; did you mean the column %s?', s.key, runner, c.name),
             format('UPDATE rowcall.parameters SET %s = …', c.name)
         into error, hint
@@ -48,6 +49,7 @@ begin
         if not found then
             select array_agg(substr(k, length(part.list) + 1)) into keys from unnest(keys) k
             where starts_with(k, part.list) and (part.list <> '' or strpos(k, '[]') = 0);
+            columns := array(select c."column" from rowcall.parameters_columns() c where c.form is not null);
             -- Of a setting and a column that are as near, the setting.
             meant := rowcall.similar_word(part.name, keys || case when part.list = '' then columns else '{}' end);
             error := format('%s: the %s runner has no such setting%s', part.place, runner,

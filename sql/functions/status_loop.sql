@@ -3,7 +3,8 @@
 -- that are disabled do not run, and one with a condition may end it: they are no part of a loop here.
 create or replace function rowcall.status_loop(name text) returns text
 language plpgsql stable
-set search_path = pg_catalog, pg_temp
+-- For plans that hash the edges once: merging would sort them, and compiling would take longer than all else.
+set search_path = pg_catalog, pg_temp set enable_mergejoin = off set jit = off
 as $$
 declare
     table_of regclass;
@@ -22,8 +23,10 @@ begin
     if not exists (
         with recursive edges as (
             select p.name, p.on_status as came_from, e.leads_to
-            from rowcall.parameters p cross join lateral rowcall.status_edges(p) e
-            where p.source_table = table_of and p.enabled and p.condition is null
+            from rowcall.parameters p
+            cross join lateral (values (p.status_succeeded), (p.status_failed),
+                (case p.status_running_by when 'rowcall' then p.status_running end)) e(leads_to)
+            where p.source_table = table_of and p.enabled and p.condition is null and e.leads_to is not null
         ), ways(leads_to) as (
             select e.leads_to from edges e where e.name = status_loop.name
             union
@@ -38,8 +41,11 @@ begin
     while steps -> start is null loop
         for edge in
             select distinct on (e.leads_to) p.name, p.on_status, e.leads_to, e.how
-            from rowcall.parameters p cross join lateral rowcall.status_edges(p) e
+            from rowcall.parameters p
+            cross join lateral (values ('succeeds', p.status_succeeded), ('fails', p.status_failed),
+                ('starts', case p.status_running_by when 'rowcall' then p.status_running end)) e(how, leads_to)
             where p.source_table = table_of and p.enabled and p.condition is null and p.on_status = any (layer)
+              and e.leads_to is not null
               -- The first step is the task's own; another on the same status has a loop of its own.
               and (p.on_status <> start or p.name = status_loop.name)
               and not e.leads_to = any (reached)
