@@ -478,7 +478,8 @@ async fn the_page_about_columns_is_current() {
             group = row.get("group");
             writeln!(printed, "| **{group}** | | | |").unwrap();
         }
-        let (column, allowed, help): (&str, &str, &str) = (row.get("column"), row.get("allowed"), row.get("help"));
+        let (column, allowed, help): (&str, &str, &str) =
+            (row.get("column"), row.get("allowed"), row.get("help"));
         let (nullable, default): (bool, Option<&str>) = (row.get("nullable"), row.get("default"));
         let needed = if !nullable && default.is_none() { ", needed" } else { "" };
         let null = if nullable { ", or null" } else { "" };

@@ -44,6 +44,8 @@ const NAMED: &[(&str, &str, bool)] = &[
     ("ACCESS_KEY_ID", "who", false),
     ("SECRETS_MANAGER", "on-premises", false),
     ("CREDENTIALS_PATH", "creds.json", false),
+    ("no-password", "load", false),
+    ("ASK_PASSWORD", "at the start", false),
     // The value is none.
     ("PASSWORD", "", false),
     ("PASSWORD", "{{ values.password }}", false),
@@ -89,7 +91,13 @@ fn texts() -> Vec<(String, bool)> {
         known(&["xoxb", "-123456789012-", twenty]),
         known(&["sk_", "live_", twenty]),
         known(&["AIza", &forty[..35]]),
-        known(&["Authorization: Bearer ", "eyJhbGciOi", "JIUzI1NiJ9.", "eyJzdWIiOiIxMjM0NTY3ODkwIn0.", twenty]),
+        known(&[
+            "Authorization: Bearer ",
+            "eyJhbGciOi",
+            "JIUzI1NiJ9.",
+            "eyJzdWIiOiIxMjM0NTY3ODkwIn0.",
+            twenty,
+        ]),
         known(&["curl -H 'Authorization: Basic ", "dXNlcjpwYXNzd29yZA=='"]),
         known(&["-----BEGIN RSA", " PRIVATE KEY-----\nMIIE"]),
         known(&["-----BEGIN", " PRIVATE KEY-----"]),
@@ -100,6 +108,7 @@ fn texts() -> Vec<(String, bool)> {
         known(&["host=db ", "password='hunter 2' dbname=x"]),
         known(&["Server=db;Uid=loader;", "Pwd=hunter2;"]),
         known(&["--db-password", "=hunter2"]),
+        known(&["ALTER ROLE x; SET password", " = 'hunter2'"]),
         known(&["export PGPASSWORD", "=hunter2; psql"]),
         known(&["https://api.example/?access_token", "=abcdef"]),
     ];
@@ -125,6 +134,7 @@ fn texts() -> Vec<(String, bool)> {
         "eyJhbGciOiJIUzI1NiJ9",
         "the token is kept elsewhere",
         "WHERE token = $1",
+        "UPDATE a SET token = b.token FROM b",
         "user:name",
         "{{ row.attributes.token }}",
     ];
@@ -136,8 +146,7 @@ fn texts() -> Vec<(String, bool)> {
 async fn a_name_and_a_value_that_look_like_a_secret() {
     let db = TestDatabase::new().await;
     for (name, value, secret) in NAMED {
-        let kind: Option<String> =
-            db.one_with("select rowcall.secret_kind($1, $2)", &[name, value]).await;
+        let kind: Option<String> = db.one_with("select rowcall.secret_kind($1, $2)", &[name, value]).await;
         assert_eq!(kind.is_some(), *secret, "{name}={value}: {kind:?}");
         // As an option of a command, too.
         let kind: Option<String> =
@@ -165,12 +174,37 @@ async fn no_column_takes_a_secret_and_each_runner_has_its_advice() {
     let db = TestDatabase::new().await;
     let address = ["postgresql://loader:", "hunter2@db/files"].concat();
     let cases = [
-        ("docker", json!({"environment": {"DB_PASSWORD": "hunter2"}}), "environment.DB_PASSWORD", "settings.mounts"),
-        ("process", json!({"environment": {"DSN": address}}), "environment.DSN", "runners.process.pass_environment"),
-        ("ecs", json!({"command": ["load", "--token", "hunter2"]}), "command[3]", "task definition (docs/ecs.md)"),
+        (
+            "docker",
+            json!({"environment": {"DB_PASSWORD": "hunter2"}}),
+            "environment.DB_PASSWORD",
+            "settings.mounts",
+        ),
+        (
+            "process",
+            json!({"environment": {"DSN": address}}),
+            "environment.DSN",
+            "runners.process.pass_environment",
+        ),
+        (
+            "ecs",
+            json!({"command": ["load", "--token", "hunter2"]}),
+            "command[3]",
+            "task definition (docs/ecs.md)",
+        ),
         ("ecs", json!({"command": ["load", "--password=hunter2"]}), "command[2]", "Secrets Manager"),
-        ("lambda", json!({"values": {"db": [{"password": "hunter2"}]}}), "values.db[0].password", "by its own role"),
-        ("lambda", json!({"settings": {"payload": {"url": address}}}), "settings.payload.url", "docs/lambda.md"),
+        (
+            "lambda",
+            json!({"values": {"db": [{"password": "hunter2"}]}}),
+            "values.db[0].password",
+            "by its own role",
+        ),
+        (
+            "lambda",
+            json!({"settings": {"payload": {"url": address}}}),
+            "settings.payload.url",
+            "docs/lambda.md",
+        ),
         ("ecs", json!({"settings": {"tags": {"secret": "hunter2"}}}), "settings.tags.secret", "docs/ecs.md"),
         // What is wrong besides must not come first and show it.
         ("docker", json!({"settings": {"network": address}}), "settings.network", "settings.mounts"),
@@ -192,9 +226,14 @@ async fn no_column_takes_a_secret_and_each_runner_has_its_advice() {
     assert_eq!(db.client.execute(INSERT, &[&taken]).await.unwrap(), 1);
 
     let refused = db
-        .refused(r#"insert into rowcall.runner_defaults values ('lambda', '{"payload": {"apiKey": "hunter2"}}')"#)
+        .refused(
+            r#"insert into rowcall.runner_defaults values ('lambda', '{"payload": {"apiKey": "hunter2"}}')"#,
+        )
         .await;
-    assert!(refused.contains("runner_defaults.settings.payload.apiKey looks like a secret, by the name apiKey"), "{refused}");
+    assert!(
+        refused.contains("runner_defaults.settings.payload.apiKey looks like a secret, by the name apiKey"),
+        "{refused}"
+    );
     assert!(!refused.contains("hunter2"), "{refused}");
 }
 

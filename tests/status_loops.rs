@@ -84,8 +84,10 @@ async fn several_rows_and_statements_are_looked_at_as_they_end() {
     )
     .await;
     let refused = db
-        .refused("insert into rowcall.parameters (name, on_status, runner, target, status_succeeded)
-                  values ('d', 'A', 'docker', 'x', 'E'), ('e', 'E', 'docker', 'x', 'D')")
+        .refused(
+            "insert into rowcall.parameters (name, on_status, runner, target, status_succeeded)
+                  values ('d', 'A', 'docker', 'x', 'E'), ('e', 'E', 'docker', 'x', 'D')",
+        )
         .await;
     assert!(refused.contains("would run for ever: "), "{refused}");
     let in_steps = "begin; set constraints rowcall.parameters_check_loop deferred;
@@ -93,10 +95,7 @@ async fn several_rows_and_statements_are_looked_at_as_they_end() {
         update rowcall.parameters set on_status = 'X' where name = 'c'; commit";
     db.run(in_steps).await;
     let refused = db.refused("update rowcall.parameters set on_status = 'D' where name = 'c'").await;
-    assert!(
-        refused.contains("D -(c succeeds)-> C -(b succeeds)-> B -(a succeeds)-> D"),
-        "{refused}"
-    );
+    assert!(refused.contains("D -(c succeeds)-> C -(b succeeds)-> B -(a succeeds)-> D"), "{refused}");
 }
 
 #[tokio::test]

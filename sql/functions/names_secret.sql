@@ -6,6 +6,7 @@ set search_path = pg_catalog, pg_temp
 as $$
     select coalesce(
         words ~ '(PASSWORD|PASSWD|PASSPHRASE|SECRET)S? | (PWD|TOKEN|CREDENTIALS?|APIKEY|(API|PRIVATE|ACCESS|SECRET) KEY) '
+        and words !~ '^ (NO|ASK|PROMPT|SKIP|HIDE|MASK|REQUIRE|WITHOUT) '
         -- Those are Rowcall's own, which another check says.
         and names_secret.name !~ '^ROWCALL_'
         and words !~ (' (ARN|FILE|FILES|FILENAME|PATH|DIR|DIRECTORY|ID|IDS|NAME|URL|URI|ENDPOINT|HOST|PORT|REGION|TYPE|KIND|TTL|'

@@ -45,11 +45,12 @@ begin
     if rowcall.names_secret(name) and not rowcall.is_reference(value) then
         return format('a secret, by the name %s', left(name, 63));
     end if;
-    -- password=… among the parts of a connection string, an option, a line of a script.
+    -- password=… among the parts of a connection string, an option, a line of a script. With spaces around, as in a
+    -- statement that compares columns, only a text in quotes.
     for found in
         select m[1] as name, coalesce(m[2], m[3], m[4]) as value
         from regexp_matches(value,
-            '(?:^|[^A-Za-z0-9_.-])-{0,2}([A-Za-z_][A-Za-z0-9_.-]*)\s?=\s?(?:"([^"]*)"|''([^'']*)''|((?:\{\{.*?\}\}|\$\([^)]*\)|[^\s"'';&,])+))', 'g') m
+            '(?:^|[^A-Za-z0-9_.-])-{0,2}([A-Za-z_][A-Za-z0-9_.-]*)(?:=|\s?=\s?(?=["'']))(?:"([^"]*)"|''([^'']*)''|((?:\{\{.*?\}\}|\$\([^)]*\)|[^\s"'';&,])+))', 'g') m
     loop
         if rowcall.names_secret(found.name) and not rowcall.is_reference(found.value) then
             return format('a secret, by the name %s', left(found.name, 63));

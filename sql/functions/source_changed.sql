@@ -11,6 +11,16 @@ begin
     if not exists (select from pg_class where oid = source.relation) then
         return 'the table was dropped: SELECT rowcall.forget_dropped();';
     end if;
+    -- For the triggers and all else run as the owner of the schema.
+    if not has_schema_privilege(current_user, (select relnamespace from pg_class where oid = source.relation), 'usage')
+        or not has_table_privilege(current_user, source.relation, 'select')
+        or not has_table_privilege(current_user, source.relation, 'update')
+    then
+        return format('%s is out of reach: %s may not %s. SELECT rowcall.watch(%L, %L);', source.relation, current_user,
+            case when has_table_privilege(current_user, source.relation, 'select')
+                  and has_table_privilege(current_user, source.relation, 'update') then 'use its schema' else 'read and write it' end,
+            source.relation, source.status_column);
+    end if;
     select k.columns, k.types into keys, types from rowcall.primary_key(source.relation) k;
     if keys is null then
         return format('%s has no primary key any more: add one, then SELECT rowcall.watch(%L);', source.relation, source.relation);
