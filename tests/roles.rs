@@ -46,7 +46,7 @@ async fn the_rights_are_those_documented_and_each_difference_is_named() {
     assert_eq!(named_but_missing, 0);
     db.run(
         "grant select on rowcall.parameters to rowcall_task; revoke execute on function rowcall.task_start from rowcall_task;
-         grant execute on function rowcall.cancel to public; grant update (status) on rowcall.files to rowcall_viewer",
+         grant execute on function rowcall.cancel(bigint, text) to public; grant update (status) on rowcall.files to rowcall_viewer",
     )
     .await;
     let database = Database::new(&settings(&db.url).database).unwrap();

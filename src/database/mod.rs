@@ -12,6 +12,7 @@ mod grants;
 mod jobs;
 mod migrations;
 mod notifications;
+mod previewing;
 #[cfg(feature = "aws")]
 mod rds_iam;
 #[cfg(not(feature = "aws"))]
@@ -37,6 +38,7 @@ pub use jobs::{
 };
 pub use migrations::{Migration, MigrationStatus, Plan, migrate, migrate_down, migration_status, plan};
 pub use notifications::{Notifications, Subscription, backend_pid, get_up, lie_down, lies_down, notify};
+pub use previewing::{PreviewPart, preview_parts, watched_table};
 pub use schema::{Guard, SCHEMA_VERSION, SchemaError, check_schema, guard};
 pub use settling::{
     Ended, Finished, Open, Retried, finish_jobs, lock_for_settling, retry_jobs, settle_attempts,
