@@ -34,7 +34,7 @@ begin
                 when last_end in ('RUNNER_FAILED', 'LOST') then 'once more, which spends no attempt,'
                 when last_end = 'SNOOZED' then 'the task wants to be called again'
                 else 'tried again' end
-            || case when job.due > now() then format(' in %s', date_trunc('second', job.due - now())) else ' now' end
+            || case when job.due > now() then ' ' || rowcall.explain_deadline(job.due) else ' now' end
             || coalesce(': ' || job.reason, '');
         if against is not null then
             return next '    besides: ' || against;

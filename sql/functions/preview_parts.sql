@@ -54,7 +54,7 @@ begin
         elsif found_row.status is distinct from p.on_status then
             waits := format('for %s to become %s (it is %s)', entry.status_column, p.on_status,
                 coalesce(found_row.status, 'null')) || waits;
-        else
+        elsif against = '{}' then
             waits := format('the row is %s, and there is no job: see rowcall.explain', p.on_status) || waits;
         end if;
 

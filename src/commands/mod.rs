@@ -2,6 +2,7 @@
 
 mod check;
 mod migrate;
+mod preview;
 mod run_local;
 mod serve;
 
@@ -47,6 +48,11 @@ enum Command {
     /// Migrations are applied once and in order, functions whenever they changed, in one transaction; two migrations
     /// at the same time are safe. The role needs CREATE on the database the first time, and no superuser.
     Migrate(migrate::Migrate),
+    /// Say what each task would do with a row
+    ///
+    /// As SELECT rowcall.preview(table, key) does, but rendered by the daemon's own engine, and held against the settings of
+    /// this daemon. Nothing is started, and no runner is asked; that is what "rowcall check" does.
+    Preview(preview::Preview),
     /// Run a task's image with directories of this machine, without a database
     ///
     /// For whoever writes a task. The image may have any entry point, `rowcall-task exec` among them, which then takes its
@@ -80,6 +86,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         match cli.command {
             Command::Check(check) => check.run(&settings).await,
             Command::Migrate(migrate) => migrate.run(&settings).await,
+            Command::Preview(preview) => preview.run(&settings).await,
             Command::RunLocal(run_local) => run_local.run().await,
             Command::Serve(serve) => serve.run(settings).await,
         }
