@@ -101,7 +101,7 @@ fn preview(task: &Task, part: PreviewPart, runners: &Runners) -> Finding {
         Ok(request) => {
             match runners.get(&task.runner) {
                 None => {
-                    against.push(format!("the runner is not enabled here (runners.{}.enabled)", task.runner))
+                    against.push(format!("the runner is not enabled here (runners.{}.enabled)", task.runner));
                 }
                 Some(runner) => against.extend(runner.check(&request).err()),
             }
