@@ -22,6 +22,7 @@ mod matrix;
 mod migrations;
 mod neighbours;
 mod parameters;
+mod parameters_page;
 mod parameters_settings;
 mod process_runner;
 mod roles;
