@@ -26,6 +26,7 @@ mod model;
 mod neighbours;
 mod onward;
 mod parameters;
+mod parameters_page;
 mod parameters_settings;
 mod process_runner;
 mod roles;

@@ -2,6 +2,7 @@
 
 mod copied;
 mod dropped;
+mod guarded;
 mod rekeyed;
 mod renamed;
 

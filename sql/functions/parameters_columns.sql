@@ -54,7 +54,7 @@ from (select row_number() over () as position, v.* from (values
     'rows for which it renders the same share max_running_per_key. Without a template every row would have one key: that is what max_running is for'),
 ('how hard', 'max_running_per_key', 'integer', 1, 2147483647, null, 'a whole number, at least 1',
     'jobs of this task at the same time with the same concurrency_key; only with one'),
-('how hard', 'priority', 'integer', -100, 100, null, 'a whole number from -100 to 100', 'higher is claimed first'),
+('how hard', 'priority', 'integer', -100, 100, null, 'a whole number from -100 to 100', 'higher is claimed first; that of a job rises by 1 for each dispatcher.priority_ageing that it waits'),
 ('write back', 'status_running', 'text', 1, null, null, 'a text that is not empty, and not on_status',
     'given to the row when its job is claimed; null leaves the status'),
 ('write back', 'status_running_by', 'word', null, null, '^(rowcall|task)$', 'rowcall or task',

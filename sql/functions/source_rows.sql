@@ -18,6 +18,7 @@ exception
     when lock_not_available then
         return query select null::jsonb, null::text, null::jsonb, 'locked';
     when others then
-        return query select null::jsonb, null::text, null::jsonb, coalesce(rowcall.source_changed(entry), sqlerrm);
+        return query select null::jsonb, null::text, null::jsonb, 
+        case when entry.id is null then sqlerrm else coalesce(rowcall.source_changed(entry), sqlerrm) end;
 end
 $$;
