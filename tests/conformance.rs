@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use rowcall::dispatcher::{Dispatcher, Mode};
-use rowcall::job::{Completion, End, Policy};
+use rowcall::job::{Completion, End, Policy, RetryOn};
 use rowcall::runners::process::ProcessRunner;
 use rowcall::runners::{Age, Attempt, Observation, Request, Runner, WriteBack};
 use rowcall::settings::Settings;
@@ -188,12 +188,19 @@ impl<S: Subject> Case<S> {
             command,
             environment: [("PATH".to_owned(), "/usr/bin:/bin".to_owned())].into(),
             values: serde_json::json!({}),
-            policy: Policy { max_attempts: 1, backoff: 1.0, backoff_max: 1.0, completion: Completion::Exit },
+            policy: Policy {
+                max_attempts: 1,
+                backoff: 1.0,
+                backoff_max: 1.0,
+                completion: Completion::Exit,
+                retry_on: RetryOn::default(),
+            },
             write_back: WriteBack {
                 result_column: None,
                 expected: Vec::new(),
                 status_succeeded: None,
                 status_failed: None,
+                notify_channel: None,
             },
         };
         Attempt {

@@ -11,7 +11,7 @@ use crate::support::TestDatabase;
 
 #[derive(Default)]
 pub struct Ear {
-    heard: Mutex<(Vec<String>, Vec<String>)>,
+    heard: Mutex<(Vec<String>, Vec<String>, Vec<String>)>,
     news: Notify,
 }
 
@@ -27,7 +27,9 @@ impl Ear {
                         heard.heard.lock().unwrap().0.push(notice.message().to_owned());
                     }
                     AsyncMessage::Notification(n) => {
-                        heard.heard.lock().unwrap().1.push(n.channel().to_owned());
+                        let mut heard = heard.heard.lock().unwrap();
+                        heard.1.push(n.channel().to_owned());
+                        heard.2.push(n.payload().to_owned());
                     }
                     _ => {}
                 }
@@ -40,6 +42,11 @@ impl Ear {
     /// What the server remarked upon so far.
     pub fn notices(&self) -> Vec<String> {
         self.heard.lock().unwrap().0.clone()
+    }
+
+    /// What the notifications so far said, each beside its channel in [`Self::until`].
+    pub fn payloads(&self) -> Vec<String> {
+        self.heard.lock().unwrap().2.clone()
     }
 
     /// The channels heard, up to the first word on this one.

@@ -13,6 +13,10 @@ as $$
             due = case when j.state = 'running' then j.due else now() end,
             failures = case when j.state = 'running' then j.failures else 0 end,
             runner_failures = case when j.state = 'running' then j.runner_failures else 0 end,
+            -- The row as it is now says which key; what runs keeps the one under which it is counted.
+            concurrency_key = case when j.state = 'running' then j.concurrency_key end,
+            left_in = null,
+            failed_with = null,
             reason = null
     $sql$
 $$;

@@ -103,8 +103,11 @@ begin
             channels text[];
             made bigint;
             cause text;
-            by_others boolean := coalesce(current_setting('rowcall.writing', true), '') <> 'on';
+            writing text := coalesce(current_setting('rowcall.writing', true), '');
+            by_others boolean := writing <> 'on';
         begin
+            -- A status that the claim of a job puts back is that job's own.
+            if writing = 'back' then return null; end if;
             -- A row that somebody mended is worth another look, whatever column the mending was in.
             if exists (select from rowcall.jobs j join rowcall.source_tables s on s.relation = j.source_table
                        where s.id = %1$s and j.state = 'blocked') then %2$s;

@@ -7,6 +7,10 @@ begin
     insert into rowcall.parameters_history (name, version, operation, old, new)
     values (coalesce(new.name, old.name), coalesce(new.version, old.version + 1), tg_op, to_jsonb(old), to_jsonb(new));
     perform rowcall.release_blocked(array[old.name, new.name]);
+    -- Another template, other keys: jobs that wait are counted anew.
+    if tg_op <> 'DELETE' and (tg_op = 'INSERT' or new.concurrency_key is distinct from old.concurrency_key) then
+        perform rowcall.forget_keys(array[new.name]);
+    end if;
     perform pg_notify('rowcall_parameters', '');
     return null;
 end

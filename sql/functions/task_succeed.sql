@@ -10,6 +10,8 @@ declare
     max_result constant int := 1048576;
     mine rowcall.attempts := rowcall.open_attempt(token);
     asked_again boolean;
+    -- Other tasks of the same status are not over, or one of them failed: the last end writes the status.
+    shared boolean;
     written text := 'locked';
     problem text;
 begin
@@ -30,7 +32,11 @@ begin
     end if;
 
     -- The job's row first, as the settler does: whoever holds it is asking for the row again just now.
-    select j.again into asked_again from rowcall.jobs j
+    select j.again,
+        j.failed_with is not null or exists (
+            select from rowcall.jobs o
+            where o.source_table = j.source_table and o.row_key = j.row_key and o.on_status = j.on_status and o.id <> j.id)
+    into asked_again, shared from rowcall.jobs j
     where j.id = mine.job_id and j.attempt_id = mine.id for update skip locked;
     if asked_again then
         written := 'moved';
@@ -38,9 +44,10 @@ begin
         select w.state, w.error into written, problem from rowcall.write_back(
             mine.source_table, mine.request->'write_back'->>'result_column', array[mine.row_key],
             array[mine.request->'write_back'->'expected'],
-            array[mine.request->'write_back'->>'status_succeeded'],
+            array[case when not shared then mine.request->'write_back'->>'status_succeeded' end],
             array[case when result is null then '{}' else jsonb_build_object('result', result) end],
-            immediate => false) w;
+            immediate => false, tasks => array[mine.task],
+            channels => array[mine.request->'write_back'->>'notify_channel']) w;
         if written = 'failed' then
             raise exception 'rowcall.task_succeed: the row could not be written: %', problem using errcode = 'RC005';
         end if;
@@ -48,7 +55,7 @@ begin
 
     update rowcall.attempts a
     set report = 'succeeded', progress = case when a.progress is not null then 1 end, reported = clock_timestamp(), heartbeat = clock_timestamp(),
-        result = task_succeed.result, row_written = (written <> 'locked')
+        result = task_succeed.result, row_written = (written <> 'locked' and shared is not true)
     where a.id = mine.id;
     return written;
 end

@@ -2,6 +2,7 @@
 -- those expected (compare-and-set). It never waits: a row that somebody else holds is reported and left.
 -- Per row: written | moved (another status by now) | deleted | locked | failed (with the error). One row's
 -- error does not touch the others.
+drop function if exists rowcall.write_back(regclass, text, jsonb[], jsonb[], text[], jsonb[], boolean);
 create or replace function rowcall.write_back(
     source regclass,
     result_column text,      -- null: status only
@@ -9,7 +10,10 @@ create or replace function rowcall.write_back(
     expected jsonb[],        -- per row, an array of statuses
     statuses text[],         -- null: leave the status
     merges jsonb[],          -- merged into the result column, in place of our older message; null: leave it
-    immediate boolean default true  -- deferred constraints are checked here, where their error has one row's name
+    immediate boolean default true, -- deferred constraints are checked here, where their error has one row's name
+    tasks text[] default null,      -- per row, whose write it is; needed where there are channels
+    channels text[] default null,   -- per row, where its new status is announced once this has committed; null: nowhere
+    back boolean default false      -- a status put back for the same job, which therefore asks for nothing anew
 ) returns table (place int, state text, error text)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -66,13 +70,16 @@ begin
         set constraints all immediate;
     end if;
     -- Tells our own trigger that these changes are the job's, not somebody's who moves the row on.
-    perform set_config('rowcall.writing', 'on', true);
+    perform set_config('rowcall.writing', case when back then 'back' else 'on' end, true);
     -- Loops, not "return query": what that has returned stays returned when the statement's triggers fail.
     begin
         -- For the triggers of the table, which know nothing of our path. Not the caller's own: a task may be calling.
         -- Its temporary tables come last: a name that a trigger leaves unqualified must not find one of them.
         perform set_config('search_path', 'pg_catalog, public, pg_temp', true);
         for place, state, error in execute statement using keys, expected, statuses, merges loop
+            if state = 'written' and channels[place] is not null and statuses[place] is not null then
+                perform rowcall.announce(channels[place], tasks[place], source, keys[place], statuses[place]);
+            end if;
             return next;
         end loop;
     exception when others then
@@ -88,6 +95,9 @@ begin
                     execute statement using keys[i:i], expected[i:i], statuses[i:i], merges[i:i]
                 loop
                     place := i;
+                    if state = 'written' and channels[i] is not null and statuses[i] is not null then
+                        perform rowcall.announce(channels[i], tasks[i], source, keys[i], statuses[i]);
+                    end if;
                     return next;
                 end loop;
             exception

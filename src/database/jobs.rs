@@ -1,34 +1,11 @@
 //! Statements on `rowcall.jobs` before an attempt exists, and the janitor's.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use deadpool_postgres::GenericClient;
-use serde_json::Value;
 use tokio_postgres::Client;
 
 use super::DatabaseError;
-
-/// A job that is ours to launch.
-#[derive(Debug, Clone)]
-pub struct Claimed {
-    /// The job.
-    pub job_id: i64,
-    /// Its task.
-    pub task: String,
-    /// The table of its row, as an OID.
-    pub source_table: u32,
-    /// The row's primary key.
-    pub row_key: Value,
-    /// The status that asked for it.
-    pub on_status: String,
-    /// The number of the attempt to be made.
-    pub number: i32,
-    /// The id of the attempt to be made.
-    pub attempt_id: i64,
-    /// Statuses in which the attempt before left the row.
-    pub left_in: Option<Value>,
-}
 
 /// Keeps this transaction's statements from waiting long for anybody's lock, and from reading whole tables by a
 /// plan made when they were empty.
@@ -36,41 +13,6 @@ pub async fn be_careful(client: &impl GenericClient) -> Result<(), DatabaseError
     let statement = client.prepare_cached(include_str!("../../sql/queries/careful.sql")).await?;
     client.execute(&statement, &[]).await?;
     Ok(())
-}
-
-/// How many jobs of each task run now, counted under the lock that makes caps exact.
-pub async fn running_counts(
-    client: &impl GenericClient,
-    tasks: &[&str],
-) -> Result<HashMap<String, i64>, DatabaseError> {
-    client.execute(include_str!("../../sql/queries/claim_lock.sql"), &[]).await?;
-    let statement = client.prepare_cached(include_str!("../../sql/queries/running_counts.sql")).await?;
-    Ok(client.query(&statement, &[&tasks]).await?.iter().map(|row| (row.get(0), row.get(1))).collect())
-}
-
-/// Takes up to `limit` jobs, task by task in the order given, at most `room` of each.
-pub async fn claim(
-    client: &impl GenericClient,
-    tasks: &[&str],
-    room: &[i64],
-    limit: i64,
-) -> Result<Vec<Claimed>, DatabaseError> {
-    let statement = client.prepare_cached(include_str!("../../sql/queries/claim.sql")).await?;
-    Ok(client
-        .query(&statement, &[&tasks, &room, &limit])
-        .await?
-        .iter()
-        .map(|row| Claimed {
-            job_id: row.get("id"),
-            task: row.get("task"),
-            source_table: row.get("source_table"),
-            row_key: row.get("row_key"),
-            on_status: row.get("on_status"),
-            number: row.get("attempts"),
-            attempt_id: row.get("attempt_id"),
-            left_in: row.get("left_in"),
-        })
-        .collect())
 }
 
 /// Makes due jobs claimable: how many, and how long until the next one is due. Planned each time: see
@@ -131,7 +73,8 @@ pub async fn janitor(
         .await?;
     let released: i64 =
         client.query_one(include_str!("../../sql/queries/release_owned.sql"), &[]).await?.get(0);
+    let unkeyed: i64 = client.query_one(include_str!("../../sql/queries/forget_keys.sql"), &[]).await?.get(0);
     client.execute(include_str!("../../sql/queries/keep_history.sql"), &[&keep.as_secs_f64()]).await?;
     client.execute(include_str!("../../sql/queries/dispatchers_forget.sql"), &[]).await?;
-    Ok((missed, blocked, released))
+    Ok((missed, blocked, released + unkeyed))
 }

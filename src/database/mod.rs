@@ -4,6 +4,7 @@
 
 mod address;
 mod attempts;
+mod claims;
 mod connect;
 mod connector;
 mod conninfo;
@@ -20,6 +21,7 @@ mod rds_iam;
 mod rds_iam;
 mod schema;
 mod settling;
+mod siblings;
 mod source_rows;
 mod tasks;
 mod tls;
@@ -29,20 +31,20 @@ pub use attempts::{
     NewAttempt, Overdue, Rescued, TakenOver, attempts_over, create_attempts, mark_asked, mark_begun,
     mark_launched, overdue_attempts, rescue_attempts, taken_over, unmark_asked,
 };
+pub use claims::{Choice, Claim, Claimed, Unkeyed, claim, claim_in_turn, key_jobs, rekey, unkeyed_jobs};
 pub use connect::{Database, DatabaseError};
 pub use connector::{ConnectError, Connector};
 pub use dispatchers::{Registration, dispatcher_seen, dispatcher_stopped, register_dispatcher};
 pub use grants::{GrantProblem, grant_problems, roles_sql};
-pub use jobs::{
-    Claimed, be_careful, block, claim, defer, janitor, mark_obsolete, promote_waiting, running_counts,
-};
+pub use jobs::{be_careful, block, defer, janitor, mark_obsolete, promote_waiting};
 pub use migrations::{Migration, MigrationStatus, Plan, migrate, migrate_down, migration_status, plan};
 pub use notifications::{Notifications, Subscription, backend_pid, get_up, lie_down, lies_down, notify};
-pub use previewing::{PreviewPart, preview_parts, watched_table};
+pub use previewing::{PreviewPart, preview_parts, waits_of_key, watched_table};
 pub use schema::{Guard, SCHEMA_VERSION, SchemaError, check_schema, guard};
 pub use settling::{
     Ended, Finished, Open, Retried, finish_jobs, lock_for_settling, retry_jobs, settle_attempts,
     settled_elsewhere,
 };
-pub use source_rows::{RowWriting, SourceRow, Written, source_rows, write_back};
+pub use siblings::{Siblings, lock_siblings, tell_failed, tell_left_in};
+pub use source_rows::{RowWriting, SourceRow, Writing, Written, source_rows, write_back};
 pub use tasks::{instance, load_parameters};

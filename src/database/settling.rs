@@ -19,6 +19,7 @@ pub struct Open {
     pub result: Option<Value>,
     pub row_written: bool,
     pub stop: Option<(Outcome, String)>,
+    pub task: String,
     pub request: Value,
     pub row_key: Value,
     pub source_table: u32,
@@ -26,6 +27,10 @@ pub struct Open {
     pub moved_to: Option<String>,
     pub failures: i32,
     pub runner_failures: i32,
+    /// How another task of the same status failed.
+    pub failed_with: Option<Value>,
+    /// Whether the same status of the row asked for other jobs that are not over.
+    pub has_siblings: bool,
 }
 
 /// Locks what can be locked without waiting; the rest must come back later.
@@ -66,6 +71,7 @@ pub async fn lock_for_settling(client: &impl GenericClient, ids: &[i64]) -> Resu
                 result: row.get("result"),
                 row_written: row.get("row_written"),
                 stop,
+                task: row.get("task"),
                 request: row.get("request"),
                 row_key: row.get("row_key"),
                 source_table: row.get("source_table"),
@@ -73,6 +79,8 @@ pub async fn lock_for_settling(client: &impl GenericClient, ids: &[i64]) -> Resu
                 moved_to: row.get("moved_to"),
                 failures: row.get("failures"),
                 runner_failures: row.get("runner_failures"),
+                failed_with: row.get("failed_with"),
+                has_siblings: row.get("has_siblings"),
             }
         })
         .collect())

@@ -2,6 +2,7 @@
 
 use deadpool_postgres::GenericClient;
 use serde_json::Value;
+use tokio_postgres::types::ToSql;
 
 use super::DatabaseError;
 
@@ -50,6 +51,19 @@ pub struct RowWriting {
     pub status: Option<String>,
     /// Merged into the result column; none leaves it.
     pub merge: Option<Value>,
+    /// Whose write it is.
+    pub task: String,
+    /// Where the new status is announced, if anywhere.
+    pub notify_channel: Option<String>,
+}
+
+/// Why rows are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Writing {
+    /// What a job does to its row: its new status may ask for other tasks.
+    Onward,
+    /// The status that asked for the job is put back for it, and asks for nothing anew.
+    Back,
 }
 
 /// What became of a write.
@@ -87,15 +101,19 @@ pub async fn write_back(
     source_table: u32,
     result_column: Option<&str>,
     rows: &[RowWriting],
+    writing: Writing,
 ) -> Result<Vec<Written>, DatabaseError> {
     let keys: Vec<&Value> = rows.iter().map(|r| &r.key).collect();
     let expected: Vec<Value> = rows.iter().map(|r| Value::from(r.expected.clone())).collect();
     let statuses: Vec<Option<&str>> = rows.iter().map(|r| r.status.as_deref()).collect();
     let merges: Vec<Option<&Value>> = rows.iter().map(|r| r.merge.as_ref()).collect();
+    let tasks: Vec<&str> = rows.iter().map(|r| r.task.as_str()).collect();
+    let channels: Vec<Option<&str>> = rows.iter().map(|r| r.notify_channel.as_deref()).collect();
+    let back = writing == Writing::Back;
     let statement = client.prepare_cached(include_str!("../../sql/queries/write_back.sql")).await?;
-    let answer = client
-        .query(&statement, &[&source_table, &result_column, &keys, &expected, &statuses, &merges])
-        .await?;
+    let values: [&(dyn ToSql + Sync); 9] =
+        [&source_table, &result_column, &keys, &expected, &statuses, &merges, &tasks, &channels, &back];
+    let answer = client.query(&statement, &values).await?;
     let mut written = vec![Written::Locked; rows.len()];
     for row in answer {
         let place = row.get::<_, i32>("place") as usize - 1;

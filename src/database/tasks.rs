@@ -3,7 +3,7 @@
 use deadpool_postgres::GenericClient;
 
 use super::DatabaseError;
-use crate::job::{Completion, Policy};
+use crate::job::{Completion, Policy, RetryOn};
 use crate::parameters::{Deadlines, Task, WriteBackColumns};
 
 /// The installation's id, and the secret that tokens are derived from; the latter is never shown.
@@ -38,6 +38,7 @@ pub async fn load_parameters(client: &impl GenericClient) -> Result<Vec<Task>, D
                     "report" => Completion::Report,
                     _ => Completion::Exit,
                 },
+                retry_on: RetryOn(row.get("retry_on")),
             },
             deadlines: Deadlines {
                 timeout: row.get("timeout"),
@@ -46,11 +47,16 @@ pub async fn load_parameters(client: &impl GenericClient) -> Result<Vec<Task>, D
             },
             max_running: row.get("max_running"),
             priority: row.get("priority"),
+            concurrency_key: row.get("concurrency_key"),
+            max_running_per_key: row.get("max_running_per_key"),
+            shares_status: row.get("shares_status"),
             write_back: WriteBackColumns {
                 running: row.get("status_running"),
+                running_by_task: row.get::<_, &str>("status_running_by") == "task",
                 succeeded: row.get("status_succeeded"),
                 failed: row.get("status_failed"),
                 result_column: row.get("result_column"),
+                notify_channel: row.get("notify_channel"),
             },
         })
         .collect())

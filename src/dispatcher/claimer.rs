@@ -5,13 +5,15 @@ use std::time::Duration;
 use deadpool_postgres::GenericClient;
 use tokio::sync::mpsc;
 
+use super::keying::key_some;
 use super::pace::{Trouble, jittered};
 use super::prepare::prepare;
 use super::shared::{Handle, Shared};
 use super::sleeper::Sleeper;
 use super::{DispatcherError, Mode};
 use crate::database::{
-    Claimed, DatabaseError, SchemaError, be_careful, claim, guard, lies_down, promote_waiting, running_counts,
+    Choice, Claim, DatabaseError, SchemaError, be_careful, claim, claim_in_turn, guard, lies_down,
+    promote_waiting,
 };
 use crate::parameters::Task;
 use crate::runners::{Attempt, Runner};
@@ -175,62 +177,108 @@ fn any_task(shared: &Shared, runner: &str) -> bool {
     shared.parameters.tasks().iter().any(|task| task.enabled && task.runner == runner)
 }
 
-/// One claim for each runner that has room; returns how many jobs were found.
+/// One claim for each runner that has room; returns how many jobs were dealt with.
 async fn claim_all(shared: &Shared, launch: &mpsc::Sender<Vec<Attempt>>) -> Result<usize, SchemaError> {
     let mut found = 0;
     for runner in shared.runners.iter() {
-        // Tasks with a cap are claimed apart, so that the others need not wait for the lock that makes caps exact.
-        for capped in [false, true] {
-            let limit = room(shared, runner.as_ref()).min(shared.settings.dispatcher.batch);
-            if limit == 0 {
-                continue;
-            }
-            let (claimed, attempts) = claim_batch(shared, runner.name(), capped, limit).await?;
-            found += claimed;
-            if !attempts.is_empty() {
-                tracing::debug!(attempts = attempts.len(), runner = runner.name(), "claimed");
-                shared.following.add(attempts.iter().cloned());
-                // The launcher outlives the claimer; what it could not take is adopted by others.
-                let _ = launch.send(attempts).await;
-            }
+        let limit = room(shared, runner.as_ref()).min(shared.settings.dispatcher.batch);
+        if limit == 0 {
+            continue;
         }
+        let mut dealt = claim_for(shared, launch, runner.name(), limit, Choice::Best).await?;
+        if dealt == Some(0) {
+            // There is something, and somebody holds the best of it; nothing else shall wait for that.
+            dealt = claim_for(shared, launch, runner.name(), limit, Choice::Any).await?;
+        }
+        found += dealt.unwrap_or(0);
     }
     Ok(found)
 }
 
-/// One claim in one transaction: how many jobs were taken, and the attempts of those that can be launched.
+/// One claim for a runner: how many jobs were dealt with, or none if there was nothing to be had.
+async fn claim_for(
+    shared: &Shared,
+    launch: &mpsc::Sender<Vec<Attempt>>,
+    runner: &str,
+    limit: usize,
+    choice: Choice,
+) -> Result<Option<usize>, SchemaError> {
+    let taken = claim_batch(shared, runner, limit, Turn::Free(choice)).await?;
+    let seen = taken.seen;
+    let mut dealt = taken.jobs;
+    hand_over(shared, launch, runner, taken.attempts).await;
+    if !taken.unkeyed.is_empty() {
+        dealt += key_some(shared, &taken.unkeyed).await?;
+    }
+    // Jobs that are counted are claimed apart, so that the others need not wait for the lock that makes caps exact.
+    if !taken.in_turn.is_empty() && limit > taken.jobs {
+        let counted = claim_batch(shared, runner, limit - taken.jobs, Turn::Mine(taken.in_turn)).await?;
+        dealt += counted.jobs;
+        hand_over(shared, launch, runner, counted.attempts).await;
+    }
+    Ok(seen.then_some(dealt))
+}
+
+async fn hand_over(
+    shared: &Shared,
+    launch: &mpsc::Sender<Vec<Attempt>>,
+    runner: &str,
+    attempts: Vec<Attempt>,
+) {
+    if !attempts.is_empty() {
+        tracing::debug!(attempts = attempts.len(), runner, "claimed");
+        shared.following.add(attempts.iter().cloned());
+        // The launcher outlives the claimer; what it could not take is adopted by others.
+        let _ = launch.send(attempts).await;
+    }
+}
+
+/// Which jobs a claim takes.
+enum Turn {
+    /// Those that need not be counted.
+    Free(Choice),
+    /// So many of each of these tasks, with nobody else counting.
+    Mine(Vec<(String, i64)>),
+}
+
+/// What a claim came to.
+#[derive(Default)]
+struct Taken {
+    /// Whether there was anything to be had.
+    seen: bool,
+    jobs: usize,
+    /// Of those jobs, the ones that can be launched.
+    attempts: Vec<Attempt>,
+    in_turn: Vec<(String, i64)>,
+    unkeyed: Vec<String>,
+}
+
+/// One claim in one transaction.
 ///
 /// Schema and parameters are looked at after the claim: whatever committed together with a claimed job, or
 /// before it, is then seen. Looked at before, a job could run by parameters that its own transaction replaced.
-async fn claim_batch(
-    shared: &Shared,
-    runner: &str,
-    capped: bool,
-    limit: usize,
-) -> Result<(usize, Vec<Attempt>), SchemaError> {
+async fn claim_batch(shared: &Shared, runner: &str, limit: usize, turn: Turn) -> Result<Taken, SchemaError> {
     let mut client = shared.database.get().await?;
     loop {
         let tasks = shared.parameters.tasks();
-        let tasks: Vec<&Task> = tasks
-            .iter()
-            .filter(|task| task.enabled && task.runner == runner && task.max_running.is_some() == capped)
-            .collect();
+        let tasks: Vec<&Task> = tasks.iter().filter(|task| task.enabled && task.runner == runner).collect();
         if tasks.is_empty() {
-            return Ok((0, Vec::new()));
+            return Ok(Taken::default());
         }
         let transaction = client.transaction().await.map_err(DatabaseError::from)?;
         // Sent together, done one after the other.
-        let ((), claimed) =
-            tokio::try_join!(be_careful(&transaction), claim_jobs(&transaction, &tasks, capped, limit))?;
+        let ((), claim) =
+            tokio::try_join!(be_careful(&transaction), take(shared, &transaction, &tasks, limit, &turn))?;
         let guarded = guard(&transaction).await?;
         if shared.parameters.are_as_of(&guarded.parameters_stamp) {
-            if claimed.is_empty() {
-                return Ok((0, Vec::new()));
+            let Claim { seen, taken, in_turn, unkeyed } = claim;
+            let jobs = taken.len();
+            let mut attempts = Vec::new();
+            if jobs > 0 {
+                attempts = prepare(shared, &transaction, taken).await?;
+                transaction.commit().await.map_err(DatabaseError::from)?;
             }
-            let taken = claimed.len();
-            let attempts = prepare(shared, &transaction, claimed).await?;
-            transaction.commit().await.map_err(DatabaseError::from)?;
-            return Ok((taken, attempts));
+            return Ok(Taken { seen, jobs, attempts, in_turn, unkeyed });
         }
         // Somebody edited the parameters: nothing was claimed, and the next try goes by the new ones.
         transaction.rollback().await.map_err(DatabaseError::from)?;
@@ -238,20 +286,24 @@ async fn claim_batch(
     }
 }
 
-async fn claim_jobs(
+async fn take(
+    shared: &Shared,
     client: &impl GenericClient,
     tasks: &[&Task],
-    capped: bool,
     limit: usize,
-) -> Result<Vec<Claimed>, DatabaseError> {
-    let names: Vec<&str> = tasks.iter().map(|task| task.name.as_str()).collect();
-    let mut room = vec![limit as i64; tasks.len()];
-    if capped {
-        let running = running_counts(client, &names).await?;
-        for (room, task) in room.iter_mut().zip(tasks) {
-            let cap = task.max_running.map_or(i64::MAX, i64::from);
-            *room = (*room).min(cap - running.get(&task.name).copied().unwrap_or(0)).max(0);
+    turn: &Turn,
+) -> Result<Claim, DatabaseError> {
+    match turn {
+        Turn::Free(choice) => {
+            claim(client, tasks, limit as i64, shared.settings.dispatcher.priority_ageing, *choice).await
+        }
+        Turn::Mine(quotas) => {
+            let task = |(name, quota): &(String, i64)| {
+                tasks.iter().find(|task| task.name == *name).map(|task| (*task, *quota))
+            };
+            let wanted: Vec<(&Task, i64)> = quotas.iter().filter_map(task).collect();
+            let taken = claim_in_turn(client, &wanted, limit as i64).await?;
+            Ok(Claim { taken, ..Claim::default() })
         }
     }
-    claim(client, &names, &room, limit as i64).await
 }

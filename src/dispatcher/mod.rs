@@ -6,10 +6,13 @@
 //! any statement, because what it was about to do stands in the database.
 
 mod claimer;
+mod ending;
 mod following;
 mod janitor;
+mod keying;
 mod launcher;
 mod listener;
+mod marking;
 mod pace;
 mod prepare;
 mod rescuer;

@@ -4,34 +4,44 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use deadpool_postgres::GenericClient;
 use serde_json::Value;
 
-use super::pace::jittered;
+use super::marking::mark_running;
+use super::pace::{ROW_HELD, jittered};
 use super::shared::Shared;
 use super::token;
 use crate::database::{
-    Claimed, DatabaseError, NewAttempt, RowWriting, SourceRow, Written, block, create_attempts, defer,
-    mark_obsolete, source_rows, write_back,
+    Claimed, DatabaseError, NewAttempt, SourceRow, block, create_attempts, defer, mark_obsolete, rekey,
+    source_rows,
 };
-use crate::parameters::{JobContext, Task, render};
+use crate::parameters::{JobContext, Task, render, render_key};
 use crate::runners::{Age, Attempt, Request};
-
-/// How long a job whose row somebody holds is left alone.
-const ROW_HELD: Duration = Duration::from_millis(500);
 
 /// The word of `rowcall.source_rows` for a table that somebody has locked.
 const LOCKED: &str = "locked";
 
+/// A job that can be launched once its row is marked.
+#[derive(Debug)]
+pub struct Ready {
+    pub job: Claimed,
+    pub task: Arc<Task>,
+    pub request: Request,
+    /// The status in which the row was found.
+    pub found_in: String,
+}
+
 /// What claimed jobs turned out to be.
-#[derive(Default)]
-struct Sorted {
-    ready: Vec<(Claimed, Arc<Task>, Request)>,
-    blocked: Vec<(i64, String)>,
-    obsolete: Vec<(i64, String)>,
-    held: Vec<i64>,
+#[derive(Debug, Default)]
+pub struct Sorted {
+    pub ready: Vec<Ready>,
+    pub blocked: Vec<(i64, String)>,
+    pub obsolete: Vec<(i64, String)>,
+    /// Somebody holds the row, or a job beside this one.
+    pub held: Vec<i64>,
+    /// The row says another concurrency key by now.
+    rekeyed: Vec<(i64, String)>,
 }
 
 /// Prepares a claimed batch. The attempts returned are written down once the caller commits.
@@ -67,6 +77,7 @@ pub async fn prepare(
     block(client, &sorted.blocked).await?;
     mark_obsolete(client, &sorted.obsolete).await?;
     defer(client, &sorted.held, jittered(ROW_HELD)).await?;
+    rekey(client, &sorted.rekeyed).await?;
     for (reason, jobs) in grouped(sorted.blocked, |(_, reason)| reason.clone()) {
         tracing::warn!(jobs = jobs.len(), first_job = jobs[0].0, reason, "blocked");
     }
@@ -90,76 +101,61 @@ fn sort(
         return;
     };
     let status = row.status.as_deref().unwrap_or("null");
-    let left_in = job.left_in.as_ref().and_then(Value::as_array).into_iter().flatten();
-    if status != job.on_status && !left_in.into_iter().any(|left| left == status) {
+    if !still_wanted(&job, task, status) {
         sorted.obsolete.push((job.job_id, format!("the row moved on to {status}")));
         return;
     }
-    let context =
-        JobContext { id: job.job_id, attempt: job.number, row_key: &job.row_key, on_status: &job.on_status };
-    let runner = shared.runners.get(&task.runner);
-    let data = row.data.as_ref().map_err(|error| format!("the row cannot be read: {error}"));
-    let request = data.and_then(|data| render(task, context, data)).and_then(|request| match runner {
-        Some(runner) => runner.check(&request).map(|()| {
-            let mut request = request;
-            runner.freeze(&mut request);
-            request
-        }),
-        None => Err(format!("this dispatcher does not offer the runner {}", task.runner)),
-    });
-    match request {
-        Ok(request) => sorted.ready.push((job, Arc::clone(task), request)),
+    match request_for(shared, task, &job, row) {
+        Ok((_, Some(key))) if job.concurrency_key.as_ref() != Some(&key) => {
+            sorted.rekeyed.push((job.job_id, key));
+        }
+        Ok((request, _)) => {
+            let found_in = status.to_owned();
+            sorted.ready.push(Ready { job, task: Arc::clone(task), request, found_in });
+        }
         Err(reason) => sorted.blocked.push((job.job_id, reason)),
     }
 }
 
-/// Gives the rows of ready jobs their running status. Whose row cannot be written does not run.
-async fn mark_running(client: &impl GenericClient, sorted: &mut Sorted) -> Result<(), DatabaseError> {
-    let ready = std::mem::take(&mut sorted.ready);
-    let (marking, unmarked): (Vec<_>, Vec<_>) =
-        ready.into_iter().partition(|(_, task, _)| task.write_back.running.is_some());
-    sorted.ready = unmarked;
-    for (source_table, jobs) in grouped(marking, |(job, ..)| job.source_table) {
-        let rows: Vec<RowWriting> = jobs
-            .iter()
-            .map(|(job, task, _)| {
-                let mut expected = vec![job.on_status.clone()];
-                let left_in = job.left_in.as_ref().and_then(Value::as_array).into_iter().flatten();
-                expected.extend(left_in.filter_map(Value::as_str).map(str::to_owned));
-                RowWriting {
-                    key: job.row_key.clone(),
-                    expected,
-                    status: task.write_back.running.clone(),
-                    merge: None,
-                }
-            })
-            .collect();
-        let written = write_back(client, source_table, None, &rows).await?;
-        for (ready, written) in jobs.into_iter().zip(written) {
-            let id = ready.0.job_id;
-            match written {
-                Written::Written => sorted.ready.push(ready),
-                Written::Locked => sorted.held.push(id),
-                Written::Moved => sorted.obsolete.push((id, "the row moved on".to_owned())),
-                Written::Deleted => sorted.obsolete.push((id, "the row was deleted".to_owned())),
-                Written::Failed(error) => {
-                    sorted.blocked.push((id, format!("status_running cannot be written: {error}")));
-                }
-            }
-        }
-    }
-    Ok(())
+/// Whether the row is where this job may find it: where it was asked for, or where this job, another of the same
+/// status, or whoever asked for it by hand has left it.
+fn still_wanted(job: &Claimed, task: &Task, status: &str) -> bool {
+    status == job.on_status
+        || job.expected_before.iter().any(|left| left == status)
+        || job.left_in.as_deref() == Some(status)
+        || (task.write_back.running_by_task && task.write_back.running.as_deref() == Some(status))
+}
+
+/// What the runner is to be asked, and the concurrency key.
+fn request_for(
+    shared: &Shared,
+    task: &Task,
+    job: &Claimed,
+    row: &SourceRow,
+) -> Result<(Request, Option<String>), String> {
+    let context =
+        JobContext { id: job.job_id, attempt: job.number, row_key: &job.row_key, on_status: &job.on_status };
+    let data = row.data.as_ref().map_err(|error| format!("the row cannot be read: {error}"))?;
+    let key = render_key(task, context, data)?;
+    let mut request = render(task, context, data)?;
+    let runner = shared
+        .runners
+        .get(&task.runner)
+        .ok_or_else(|| format!("this dispatcher does not offer the runner {}", task.runner))?;
+    runner.check(&request)?;
+    runner.freeze(&mut request);
+    Ok((request, key))
 }
 
 /// Writes the attempts with their frozen requests.
 async fn write_down(
     shared: &Shared,
     client: &impl GenericClient,
-    ready: Vec<(Claimed, Arc<Task>, Request)>,
+    ready: Vec<Ready>,
 ) -> Result<Vec<Attempt>, DatabaseError> {
     let mut rows = Vec::with_capacity(ready.len());
     let mut attempts = Vec::with_capacity(ready.len());
-    for (job, task, request) in ready {
+    for Ready { job, task, request, .. } in ready {
         let launch_key = shared.launch_key(job.attempt_id);
         rows.push(NewAttempt {
             id: job.attempt_id,

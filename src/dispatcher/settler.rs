@@ -6,18 +6,18 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::mpsc;
 
+use super::ending::{Decided, one_of_each_row, write_rows};
 use super::following::Followed;
 use super::pace::{Trouble, jittered};
-use super::prepare::grouped;
 use super::shared::{Handle, Shared};
 use crate::database::{
-    DatabaseError, Ended, Finished, Open, Retried, RowWriting, Written, be_careful, finish_jobs,
-    lock_for_settling, retry_jobs, settle_attempts, settled_elsewhere, write_back,
+    DatabaseError, Ended, Finished, Open, Retried, Written, be_careful, finish_jobs, lock_for_settling,
+    retry_jobs, settle_attempts, settled_elsewhere,
 };
-use crate::job::{End, Facts, Next, Outcome, RowWrite, Settlement, settle};
+use crate::job::{End, Facts, Next, Outcome, Settlement, settle};
 use crate::runners::Request;
 
 /// How long what somebody holds is left alone.
@@ -164,7 +164,8 @@ async fn settle_batch(
         };
         decided.push(Decided { open, request, settlement, result, written: None });
     }
-    write_rows(&transaction, &mut decided).await?;
+    let siblings = one_of_each_row(&transaction, &mut decided).await?;
+    write_rows(&transaction, &mut decided, &siblings).await?;
 
     let (mut attempts, mut finished, mut retried) = (Vec::new(), Vec::new(), Vec::new());
     for Decided { open, settlement, written, .. } in decided {
@@ -210,14 +211,6 @@ async fn settle_batch(
     Ok(done)
 }
 
-struct Decided {
-    open: Open,
-    request: Request,
-    settlement: Settlement,
-    result: Option<Value>,
-    written: Option<Written>,
-}
-
 fn decide(shared: &Shared, open: &Open, end: &End, request: &Request) -> Settlement {
     let facts = Facts {
         end,
@@ -233,60 +226,6 @@ fn decide(shared: &Shared, open: &Open, end: &End, request: &Request) -> Settlem
         max_runner_failures: shared.settings.dispatcher.max_runner_failures,
     };
     settle(&facts, rand::random())
-}
-
-/// Writes status, result and message into the rows that the decisions name.
-async fn write_rows(
-    client: &impl deadpool_postgres::GenericClient,
-    decided: &mut [Decided],
-) -> Result<(), DatabaseError> {
-    let writing: Vec<usize> = (0..decided.len())
-        .filter(|i| {
-            let d = &decided[*i];
-            match d.settlement.row {
-                RowWrite::None => false,
-                // The task wrote it when it reported.
-                RowWrite::Succeeded => !d.open.row_written,
-                RowWrite::Failed => true,
-            }
-        })
-        .collect();
-    let target =
-        |i: &usize| (decided[*i].open.source_table, decided[*i].request.write_back.result_column.clone());
-    for ((source_table, result_column), places) in grouped(writing, target) {
-        let rows: Vec<RowWriting> = places.iter().map(|i| row_writing(&decided[*i])).collect();
-        let written = write_back(client, source_table, result_column.as_deref(), &rows).await?;
-        for (i, written) in places.into_iter().zip(written) {
-            decided[i].written = Some(written);
-        }
-    }
-    Ok(())
-}
-
-fn row_writing(decided: &Decided) -> RowWriting {
-    let write_back = &decided.request.write_back;
-    let (status, merge) = match decided.settlement.row {
-        RowWrite::Failed => (
-            &write_back.status_failed,
-            json!({
-                "message": decided.settlement.message,
-                "outcome": decided.settlement.outcome.as_str(),
-            }),
-        ),
-        _ => (
-            &write_back.status_succeeded,
-            match &decided.result {
-                Some(result) => json!({ "result": result }),
-                None => json!({}),
-            },
-        ),
-    };
-    RowWriting {
-        key: decided.open.row_key.clone(),
-        expected: write_back.expected.clone(),
-        status: status.clone(),
-        merge: Some(merge).filter(|_| write_back.result_column.is_some()),
-    }
 }
 
 fn log(open: &Open, settlement: &Settlement, written: Option<&Written>) {

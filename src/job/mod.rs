@@ -1,6 +1,7 @@
 //! States, outcomes and what follows from them: pure, no I/O, no clock.
 
 mod backoff;
+mod retry_on;
 mod settlement;
 
 use std::time::Duration;
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use backoff::delay;
+pub use retry_on::RetryOn;
 pub use settlement::{Facts, Next, RowWrite, Settlement, settle};
 
 /// How an attempt ended; the words of `rowcall.attempts.outcome`.
@@ -176,4 +178,7 @@ pub struct Policy {
     pub backoff_max: f64,
     /// What counts as success.
     pub completion: Completion,
+    /// Which ends are worth a retry.
+    #[serde(default)]
+    pub retry_on: RetryOn,
 }

@@ -80,6 +80,7 @@ pub fn settle(facts: &Facts<'_>, random: f64) -> Settlement {
     let Facts { policy, mut failures, mut runner_failures, .. } = *facts;
     let mut message = verdict.message;
 
+    let worth_it = verdict.retry && policy.retry_on.covers(verdict.outcome, facts.end.exit_code);
     let next = match verdict.outcome {
         Outcome::Succeeded | Outcome::Cancelled => Next::Finish,
         Outcome::Snoozed => match facts.report {
@@ -88,7 +89,7 @@ pub fn settle(facts: &Facts<'_>, random: f64) -> Settlement {
         },
         Outcome::TaskFailed | Outcome::TimedOut => {
             failures += 1;
-            if verdict.retry && failures < policy.max_attempts {
+            if worth_it && failures < policy.max_attempts {
                 Next::Retry(delay(policy.backoff, policy.backoff_max, failures, random))
             } else {
                 if failures > 1 {
@@ -99,7 +100,7 @@ pub fn settle(facts: &Facts<'_>, random: f64) -> Settlement {
         }
         Outcome::RunnerFailed | Outcome::Lost => {
             runner_failures += 1;
-            if verdict.retry && runner_failures < facts.max_runner_failures {
+            if worth_it && runner_failures < facts.max_runner_failures {
                 Next::Retry(delay(policy.backoff, policy.backoff_max, runner_failures, random))
             } else {
                 Next::Finish
@@ -201,10 +202,18 @@ fn explain_exit(end: &End) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::sync::LazyLock;
 
-    const POLICY: Policy =
-        Policy { max_attempts: 3, backoff: 10.0, backoff_max: 600.0, completion: Completion::Exit };
+    use super::*;
+    use crate::job::RetryOn;
+
+    static POLICY: LazyLock<Policy> = LazyLock::new(|| Policy {
+        max_attempts: 3,
+        backoff: 10.0,
+        backoff_max: 600.0,
+        completion: Completion::Exit,
+        retry_on: RetryOn::default(),
+    });
 
     fn facts(end: &End) -> Facts<'_> {
         Facts {
@@ -228,10 +237,24 @@ mod tests {
     }
 
     #[test]
+    fn an_end_that_is_not_worth_a_retry_is_the_last() {
+        let end = End::exited(64);
+        let choosy =
+            Policy { retry_on: RetryOn(vec!["TASK_FAILED".into(), "!exit:64".into()]), ..POLICY.clone() };
+        let decided = settle(&Facts { policy: &choosy, ..facts(&end) }, 0.5);
+        assert_eq!((decided.outcome, decided.next), (Outcome::TaskFailed, Next::Finish));
+        assert_eq!(decided.row, RowWrite::Failed);
+        let other = End::exited(1);
+        assert!(matches!(settle(&Facts { policy: &choosy, ..facts(&other) }, 0.5).next, Next::Retry(_)));
+        let lost = End::lost("gone");
+        assert_eq!(settle(&Facts { policy: &choosy, ..facts(&lost) }, 0.5).next, Next::Finish);
+    }
+
+    #[test]
     fn exit_0_without_report_is_success_only_where_exit_decides() {
         let end = End::exited(0);
         assert_eq!(decide(&facts(&end)), (Outcome::Succeeded, Next::Finish, RowWrite::Succeeded));
-        let strict = Policy { completion: Completion::Report, ..POLICY };
+        let strict = Policy { completion: Completion::Report, ..POLICY.clone() };
         assert_eq!(settle(&Facts { policy: &strict, ..facts(&end) }, 0.0).outcome, Outcome::TaskFailed);
     }
 

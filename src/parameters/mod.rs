@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::job::Policy;
 
 pub use cache::Cache;
-pub use render::{JobContext, render, unrendered};
+pub use render::{JobContext, render, render_key, unrendered};
 
 /// One row of `rowcall.parameters`, its settings merged over the defaults of its runner.
 #[derive(Debug, Clone)]
@@ -43,8 +43,23 @@ pub struct Task {
     pub max_running: Option<i32>,
     /// Higher is claimed first.
     pub priority: i16,
+    /// Template of what jobs are counted by, beside the task.
+    pub concurrency_key: Option<String>,
+    /// Jobs with the same concurrency key that may run at once, everywhere.
+    pub max_running_per_key: i32,
+    /// Whether another task has the same source table and status: both want to write the row's status.
+    pub shares_status: bool,
     /// Where status and result go.
     pub write_back: WriteBackColumns,
+}
+
+impl Task {
+    /// Whether its jobs are taken one claimer after the other: because they are counted, or because what is done with
+    /// a row depends on the other tasks that its status asks for.
+    #[must_use]
+    pub fn in_turn(&self) -> bool {
+        self.max_running.is_some() || self.concurrency_key.is_some() || self.shares_status
+    }
 }
 
 /// Deadlines of an attempt, in seconds; the database's clock measures them.
@@ -63,7 +78,11 @@ pub struct Deadlines {
 #[allow(missing_docs)]
 pub struct WriteBackColumns {
     pub running: Option<String>,
+    /// `status_running_by` is `task`: the program writes it, and looks for its rows by `on_status`.
+    pub running_by_task: bool,
     pub succeeded: Option<String>,
     pub failed: Option<String>,
     pub result_column: Option<String>,
+    /// Where written statuses are announced.
+    pub notify_channel: Option<String>,
 }

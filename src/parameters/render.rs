@@ -20,31 +20,26 @@ pub struct JobContext<'a> {
     pub on_status: &'a str,
 }
 
+/// A key that is longer than this is no name of anything, and an index takes no key of any length.
+const LONGEST_KEY: usize = 500;
+
+/// Renders the concurrency key, where the task has one.
+pub fn render_key(task: &Task, job: JobContext<'_>, row: &Value) -> Result<Option<String>, String> {
+    let Some(template) = &task.concurrency_key else { return Ok(None) };
+    let key = renderer(task, job, row)("concurrency_key".to_owned(), template)?;
+    if key.len() > LONGEST_KEY {
+        return Err(format!(
+            "parameters.concurrency_key: the key has {} bytes; {LONGEST_KEY} are allowed",
+            key.len()
+        ));
+    }
+    Ok(Some(key))
+}
+
 /// Renders command and environment, and what the lambda runner merges into the event. The error names the column,
 /// the place and the reason; it becomes the reason of a blocked job.
 pub fn render(task: &Task, job: JobContext<'_>, row: &Value) -> Result<Request, String> {
-    let engine = engine();
-    let context = context! {
-        row => minijinja::Value::from(Serde(row)),
-        job => context! {
-            id => job.id,
-            task => task.name.as_str(),
-            attempt => job.attempt,
-            row_key => minijinja::Value::from(Serde(job.row_key)),
-            on_status => job.on_status,
-        },
-        values => minijinja::Value::from(Serde(&task.values)),
-    };
-    let render = |place: String, template: &str| -> Result<String, String> {
-        let text = engine
-            .render_str(template, &context)
-            .map_err(|e| format!("parameters.{place}: {}", explain(&e, template)))?;
-        if text.contains('\0') {
-            return Err(format!("parameters.{place}: the rendered text contains a NUL character"));
-        }
-        Ok(text)
-    };
-
+    let render = renderer(task, job, row);
     let mut command = Vec::with_capacity(task.command.len());
     for (i, template) in task.command.iter().enumerate() {
         command.push(render(format!("command[{}]", i + 1), template)?);
@@ -61,6 +56,35 @@ pub fn render(task: &Task, job: JobContext<'_>, row: &Value) -> Result<Request, 
         render_strings(payload, "settings.payload".to_owned(), &render)?;
     }
     Ok(request)
+}
+
+/// Renders one template after the other: place and text.
+fn renderer(
+    task: &Task,
+    job: JobContext<'_>,
+    row: &Value,
+) -> impl Fn(String, &str) -> Result<String, String> {
+    let engine = engine();
+    let context = context! {
+        row => minijinja::Value::from(Serde(row)),
+        job => context! {
+            id => job.id,
+            task => task.name.as_str(),
+            attempt => job.attempt,
+            row_key => minijinja::Value::from(Serde(job.row_key)),
+            on_status => job.on_status,
+        },
+        values => minijinja::Value::from(Serde(&task.values)),
+    };
+    move |place, template| {
+        let text = engine
+            .render_str(template, &context)
+            .map_err(|e| format!("parameters.{place}: {}", explain(&e, template)))?;
+        if text.contains('\0') {
+            return Err(format!("parameters.{place}: the rendered text contains a NUL character"));
+        }
+        Ok(text)
+    }
 }
 
 /// What would be asked of the runner, with the templates as they stand: for checks that have no row in hand.
@@ -93,6 +117,7 @@ fn asked(
             expected: vec![expected.to_owned()],
             status_succeeded: task.write_back.succeeded.clone(),
             status_failed: task.write_back.failed.clone(),
+            notify_channel: task.write_back.notify_channel.clone(),
         },
     }
 }
@@ -165,7 +190,7 @@ fn expression_around(template: &str, place: usize) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::{Completion, Policy};
+    use crate::job::{Completion, Policy, RetryOn};
     use crate::parameters::{Deadlines, WriteBackColumns};
     use serde_json::json;
 
@@ -182,15 +207,26 @@ mod tests {
             command: command.iter().map(|s| (*s).to_owned()).collect(),
             environment,
             values: json!({"bucket": "b1"}),
-            policy: Policy { max_attempts: 3, backoff: 1.0, backoff_max: 1.0, completion: Completion::Exit },
+            policy: Policy {
+                max_attempts: 3,
+                backoff: 1.0,
+                backoff_max: 1.0,
+                completion: Completion::Exit,
+                retry_on: RetryOn::default(),
+            },
             deadlines: Deadlines { timeout: 1.0, launch: 1.0, heartbeat: None },
             max_running: None,
             priority: 0,
+            concurrency_key: None,
+            max_running_per_key: 1,
+            shares_status: false,
             write_back: WriteBackColumns {
                 running: Some("PROCESSING".into()),
+                running_by_task: false,
                 succeeded: None,
                 failed: None,
                 result_column: None,
+                notify_channel: None,
             },
         }
     }

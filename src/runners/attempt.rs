@@ -41,6 +41,9 @@ pub struct WriteBack {
     pub status_succeeded: Option<String>,
     /// Status after final failure; none leaves it.
     pub status_failed: Option<String>,
+    /// Where the statuses written are announced.
+    #[serde(default)]
+    pub notify_channel: Option<String>,
 }
 
 /// An attempt as runners see it.

@@ -230,6 +230,7 @@ fn check(settings: &Settings) -> Result<(), SettingsError> {
     let intervals = [
         ("dispatcher.poll_interval", d.poll_interval),
         ("dispatcher.poll_interval_without_listen", d.poll_interval_without_listen),
+        ("dispatcher.priority_ageing", d.priority_ageing),
         ("dispatcher.probe_interval", d.probe_interval),
         ("dispatcher.watch_interval", d.watch_interval),
         ("dispatcher.heartbeat_interval", d.heartbeat_interval),

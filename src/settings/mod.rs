@@ -55,6 +55,8 @@ impl std::fmt::Debug for DatabaseSettings {
 pub struct DispatcherSettings {
     pub host: String,
     pub batch: usize,
+    #[serde(with = "humantime_serde")]
+    pub priority_ageing: Duration,
     pub launch_concurrency: usize,
     pub listen: bool,
     #[serde(with = "humantime_serde")]

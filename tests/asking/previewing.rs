@@ -89,6 +89,12 @@ async fn what_stands_in_the_way_is_named_and_so_is_what_it_waits_for() {
             false,
             "parameters.concurrency_key: {{ row.customer }}: a name",
         ),
+        (
+            "concurrency_key = repeat('x', 501)",
+            "concurrency_key = '{{ row.attributes.size }}'",
+            false,
+            "parameters.concurrency_key: the key has 501 bytes; 500 are allowed",
+        ),
     ] {
         db.run(&format!("update rowcall.parameters set {change}")).await;
         let (runs_now, why_now) = verdict(&db).await;

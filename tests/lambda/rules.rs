@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rowcall::job::{Completion, Policy};
+use rowcall::job::{Completion, Policy, RetryOn};
 use rowcall::runners::{Age, Attempt, Request, Runner as _, WriteBack};
 use serde_json::{Value, json};
 
@@ -10,8 +10,13 @@ use super::{LOADER, Lambda, alone};
 use crate::support::aws::{Fault, Reply};
 
 pub fn attempt(settings: Value) -> Attempt {
-    let write_back =
-        WriteBack { result_column: None, expected: Vec::new(), status_succeeded: None, status_failed: None };
+    let write_back = WriteBack {
+        result_column: None,
+        expected: Vec::new(),
+        status_succeeded: None,
+        status_failed: None,
+        notify_channel: None,
+    };
     let request = Request {
         runner: "lambda".to_owned(),
         target: LOADER.to_owned(),
@@ -19,7 +24,13 @@ pub fn attempt(settings: Value) -> Attempt {
         command: Vec::new(),
         environment: [].into(),
         values: json!({}),
-        policy: Policy { max_attempts: 1, backoff: 1.0, backoff_max: 1.0, completion: Completion::Exit },
+        policy: Policy {
+            max_attempts: 1,
+            backoff: 1.0,
+            backoff_max: 1.0,
+            completion: Completion::Exit,
+            retry_on: RetryOn::default(),
+        },
         write_back,
     };
     Attempt {

@@ -233,7 +233,7 @@ impl Follow {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::{Completion, Policy};
+    use crate::job::{Completion, Policy, RetryOn};
     use crate::runners::{Age, Request, WriteBack};
     use std::sync::Arc;
 
@@ -245,12 +245,19 @@ mod tests {
             command: Vec::new(),
             environment: [].into(),
             values: serde_json::json!({}),
-            policy: Policy { max_attempts: 1, backoff: 1.0, backoff_max: 1.0, completion: Completion::Exit },
+            policy: Policy {
+                max_attempts: 1,
+                backoff: 1.0,
+                backoff_max: 1.0,
+                completion: Completion::Exit,
+                retry_on: RetryOn::default(),
+            },
             write_back: WriteBack {
                 result_column: None,
                 expected: Vec::new(),
                 status_succeeded: None,
                 status_failed: None,
+                notify_channel: None,
             },
         });
         let attempt = |id| Attempt {

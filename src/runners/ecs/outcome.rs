@@ -243,7 +243,7 @@ pub fn end(evidence: &Evidence) -> End {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::{Completion, Facts, Policy, settle};
+    use crate::job::{Completion, Facts, Policy, RetryOn, settle};
 
     /// Each example must be decided by its own line, not by an earlier one.
     #[test]
@@ -273,7 +273,13 @@ mod tests {
     fn row(rule: &Rule) -> String {
         let evidence = (rule.example)();
         let end = end(&evidence);
-        let policy = Policy { max_attempts: 3, backoff: 1.0, backoff_max: 1.0, completion: Completion::Exit };
+        let policy = Policy {
+            max_attempts: 3,
+            backoff: 1.0,
+            backoff_max: 1.0,
+            completion: Completion::Exit,
+            retry_on: RetryOn::default(),
+        };
         let facts = Facts {
             end: &end,
             report: None,

@@ -293,7 +293,7 @@ impl Runner for LambdaRunner {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::{Completion, Policy};
+    use crate::job::{Completion, Policy, RetryOn};
     use crate::runners::{Age, WriteBack};
     use serde_json::{Value, json};
 
@@ -305,12 +305,19 @@ mod tests {
             command: Vec::new(),
             environment: [].into(),
             values: json!({}),
-            policy: Policy { max_attempts: 3, backoff: 1.0, backoff_max: 1.0, completion: Completion::Exit },
+            policy: Policy {
+                max_attempts: 3,
+                backoff: 1.0,
+                backoff_max: 1.0,
+                completion: Completion::Exit,
+                retry_on: RetryOn::default(),
+            },
             write_back: WriteBack {
                 result_column: None,
                 expected: Vec::new(),
                 status_succeeded: None,
                 status_failed: None,
+                notify_channel: None,
             },
         }
     }

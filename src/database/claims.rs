@@ -1,0 +1,187 @@
+//! Taking jobs, and the keys by which they are counted.
+
+use std::time::Duration;
+
+use deadpool_postgres::GenericClient;
+use serde_json::Value;
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+
+use super::DatabaseError;
+use crate::parameters::Task;
+
+/// A job that is ours to launch.
+#[derive(Debug, Clone)]
+pub struct Claimed {
+    /// The job.
+    pub job_id: i64,
+    /// Its task.
+    pub task: String,
+    /// The table of its row, as an OID.
+    pub source_table: u32,
+    /// The row's primary key.
+    pub row_key: Value,
+    /// The status that asked for it.
+    pub on_status: String,
+    /// The number of the attempt to be made.
+    pub number: i32,
+    /// The id of the attempt to be made.
+    pub attempt_id: i64,
+    /// Statuses in which the attempt before left the row.
+    pub expected_before: Vec<String>,
+    /// The status in which others left the row.
+    pub left_in: Option<String>,
+    /// What it was counted by.
+    pub concurrency_key: Option<String>,
+}
+
+/// What one look at the queue came to.
+#[derive(Debug, Default)]
+pub struct Claim {
+    /// Jobs taken.
+    pub taken: Vec<Claimed>,
+    /// Whether there was anything to be had, taken or not.
+    pub seen: bool,
+    /// Tasks whose jobs are taken in turn, and how many of each.
+    pub in_turn: Vec<(String, i64)>,
+    /// Tasks with jobs whose concurrency key nobody has rendered yet.
+    pub unkeyed: Vec<String>,
+}
+
+/// How to choose among the jobs that wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Choice {
+    /// The best by priority and age.
+    Best,
+    /// Whatever there is: those best are in somebody's hands.
+    Any,
+}
+
+fn claimed(row: &Row) -> Claimed {
+    let before: Option<Value> = row.get("expected_before");
+    let before = before.as_ref().and_then(Value::as_array).into_iter().flatten();
+    Claimed {
+        job_id: row.get("id"),
+        task: row.get("task"),
+        source_table: row.get("source_table"),
+        row_key: row.get("row_key"),
+        on_status: row.get("on_status"),
+        number: row.get("attempts"),
+        attempt_id: row.get("attempt_id"),
+        expected_before: before.filter_map(Value::as_str).map(str::to_owned).collect(),
+        left_in: row.get("left_in"),
+        concurrency_key: row.get("concurrency_key"),
+    }
+}
+
+fn per_key(task: &Task) -> Option<i32> {
+    task.concurrency_key.is_some().then_some(task.max_running_per_key)
+}
+
+/// Takes up to `limit` jobs of those tasks that need not be taken in turn, and counts the others'.
+pub async fn claim(
+    client: &impl GenericClient,
+    tasks: &[&Task],
+    limit: i64,
+    ageing: Duration,
+    choice: Choice,
+) -> Result<Claim, DatabaseError> {
+    let names: Vec<&str> = tasks.iter().map(|task| task.name.as_str()).collect();
+    let priorities: Vec<i32> = tasks.iter().map(|task| i32::from(task.priority)).collect();
+    let caps: Vec<Option<i32>> = tasks.iter().map(|task| task.max_running).collect();
+    let caps_per_key: Vec<Option<i32>> = tasks.iter().map(|task| per_key(task)).collect();
+    let in_turn: Vec<bool> = tasks.iter().map(|task| task.in_turn()).collect();
+    let (ageing, any) = (ageing.as_secs_f64(), choice == Choice::Any);
+    let statement = client.prepare_cached(include_str!("../../sql/queries/claim.sql")).await?;
+    let values: [&(dyn ToSql + Sync); 8] =
+        [&names, &priorities, &caps, &caps_per_key, &in_turn, &limit, &ageing, &any];
+    let mut claim = Claim::default();
+    for row in client.query(&statement, &values).await? {
+        claim.seen = true;
+        if row.get::<_, Option<i64>>("id").is_some() {
+            claim.taken.push(claimed(&row));
+            continue;
+        }
+        let task: String = row.get("task");
+        if row.get("unkeyed") {
+            claim.unkeyed.push(task.clone());
+        }
+        if let Some(quota) = row.get::<_, Option<i64>>("quota").filter(|_| row.get("in_turn")) {
+            claim.in_turn.push((task, quota));
+        }
+    }
+    Ok(claim)
+}
+
+/// Waits for our turn, then takes up to `limit` jobs of these tasks, of each at most so many and no more than its caps
+/// leave room for.
+pub async fn claim_in_turn(
+    client: &impl GenericClient,
+    tasks: &[(&Task, i64)],
+    limit: i64,
+) -> Result<Vec<Claimed>, DatabaseError> {
+    let names: Vec<&str> = tasks.iter().map(|(task, _)| task.name.as_str()).collect();
+    let caps: Vec<Option<i32>> = tasks.iter().map(|(task, _)| task.max_running).collect();
+    let caps_per_key: Vec<Option<i32>> = tasks.iter().map(|(task, _)| per_key(task)).collect();
+    let quotas: Vec<i64> = tasks.iter().map(|(_, quota)| *quota).collect();
+    // A statement of its own: what follows must see what the one before us in turn has committed.
+    client.execute(include_str!("../../sql/queries/claim_lock.sql"), &[]).await?;
+    let statement = client.prepare_cached(include_str!("../../sql/queries/claim_in_turn.sql")).await?;
+    let rows = client.query(&statement, &[&names, &caps, &caps_per_key, &quotas, &limit]).await?;
+    Ok(rows.iter().map(claimed).collect())
+}
+
+/// A pending job without its concurrency key.
+#[derive(Debug, Clone)]
+#[allow(missing_docs)]
+pub struct Unkeyed {
+    pub job_id: i64,
+    pub task: String,
+    pub source_table: u32,
+    pub row_key: Value,
+    pub on_status: String,
+    pub attempts: i32,
+}
+
+/// Locks up to `limit` pending jobs of these tasks that have no key yet.
+pub async fn unkeyed_jobs(
+    client: &impl GenericClient,
+    tasks: &[String],
+    limit: i64,
+) -> Result<Vec<Unkeyed>, DatabaseError> {
+    let statement = client.prepare_cached(include_str!("../../sql/queries/jobs_unkeyed.sql")).await?;
+    let rows = client.query(&statement, &[&tasks, &limit]).await?;
+    let unkeyed = |row: &Row| Unkeyed {
+        job_id: row.get("id"),
+        task: row.get("task"),
+        source_table: row.get("source_table"),
+        row_key: row.get("row_key"),
+        on_status: row.get("on_status"),
+        attempts: row.get("attempts"),
+    };
+    Ok(rows.iter().map(unkeyed).collect())
+}
+
+/// Gives pending jobs their keys.
+pub async fn key_jobs(client: &impl GenericClient, keys: &[(i64, String)]) -> Result<(), DatabaseError> {
+    with_keys(client, include_str!("../../sql/queries/jobs_key.sql"), keys).await
+}
+
+/// Puts claimed jobs back under another key.
+pub async fn rekey(client: &impl GenericClient, keys: &[(i64, String)]) -> Result<(), DatabaseError> {
+    with_keys(client, include_str!("../../sql/queries/jobs_rekey.sql"), keys).await
+}
+
+async fn with_keys(
+    client: &impl GenericClient,
+    sql: &str,
+    keys: &[(i64, String)],
+) -> Result<(), DatabaseError> {
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let (jobs, keys): (Vec<i64>, Vec<&str>) = keys.iter().map(|(id, key)| (*id, key.as_str())).unzip();
+    let statement = client.prepare_cached(sql).await?;
+    client.execute(&statement, &[&jobs, &keys]).await?;
+    Ok(())
+}

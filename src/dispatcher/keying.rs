@@ -1,0 +1,48 @@
+//! Renders the concurrency keys of jobs that have none yet, so that a claim can count by them.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use super::prepare::grouped;
+use super::shared::Shared;
+use crate::database::{DatabaseError, SourceRow, Unkeyed, be_careful, key_jobs, source_rows, unkeyed_jobs};
+use crate::parameters::{JobContext, Task, render_key};
+
+/// Keys a batch of pending jobs of these tasks; returns how many.
+///
+/// A job whose key cannot be rendered (its row is gone, the template fails) gets one of its own: it is then claimed like
+/// others, and the claim finds out and says what is wrong with it.
+pub async fn key_some(shared: &Shared, tasks: &[String]) -> Result<usize, DatabaseError> {
+    let mut client = shared.database.get().await?;
+    let transaction = client.transaction().await?;
+    be_careful(&transaction).await?;
+    let limit = shared.settings.dispatcher.batch as i64;
+    let jobs = unkeyed_jobs(&transaction, tasks, limit).await?;
+    let known = shared.parameters.tasks();
+    let mut keys = Vec::with_capacity(jobs.len());
+    for (source_table, jobs) in grouped(jobs, |job| job.source_table) {
+        let row_keys: Vec<Value> = jobs.iter().map(|job| job.row_key.clone()).collect();
+        let rows = source_rows(&transaction, source_table, &row_keys).await?.unwrap_or_default();
+        let rows: HashMap<String, SourceRow> =
+            rows.into_iter().map(|row| (row.key.to_string(), row)).collect();
+        for job in jobs {
+            let task = known.iter().find(|task| task.name == job.task);
+            let key = key_of(task, &job, rows.get(&job.row_key.to_string()));
+            keys.push((job.job_id, key.unwrap_or_else(|| format!("job {}", job.job_id))));
+        }
+    }
+    key_jobs(&transaction, &keys).await?;
+    transaction.commit().await?;
+    Ok(keys.len())
+}
+
+fn key_of(task: Option<&Task>, job: &Unkeyed, row: Option<&SourceRow>) -> Option<String> {
+    let context = JobContext {
+        id: job.job_id,
+        attempt: job.attempts + 1,
+        row_key: &job.row_key,
+        on_status: &job.on_status,
+    };
+    render_key(task?, context, row?.data.as_ref().ok()?).ok().flatten()
+}

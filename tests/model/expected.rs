@@ -1,0 +1,172 @@
+//! The model: which jobs there must be, in as few words as possible.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::steps::{Step, Task};
+
+/// A job's state and what goes with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Job {
+    pub on_status: String,
+    pub state: &'static str,
+    pub again: bool,
+    pub attempts: i32,
+}
+
+/// Everything that decides which jobs there are.
+#[derive(Debug, Default)]
+pub struct Model {
+    rows: BTreeMap<i32, (Option<String>, Option<i32>)>,
+    tasks: BTreeMap<String, Task>,
+    pub jobs: BTreeMap<(String, i32), Job>,
+    /// Tasks and rows that have a past run; a rescan leaves them alone.
+    ran: BTreeSet<(String, i32)>,
+}
+
+impl Model {
+    /// What a step does.
+    pub fn take(&mut self, step: &Step) {
+        match step {
+            Step::Insert(rows) => {
+                let new: Vec<_> = rows.iter().filter(|(key, ..)| !self.rows.contains_key(key)).collect();
+                for (key, status, size) in &new {
+                    self.rows.insert(*key, (status.clone(), *size));
+                }
+                for (key, ..) in new {
+                    self.ask(*key);
+                }
+            }
+            Step::Upsert(key, status) => {
+                if self.rows.contains_key(key) {
+                    self.take(&Step::SetStatus(vec![*key], status.clone()));
+                } else {
+                    self.take(&Step::Insert(vec![(*key, status.clone(), None)]));
+                }
+            }
+            Step::SetStatus(keys, status) => {
+                for key in keys {
+                    if let Some(row) = self.rows.get_mut(key)
+                        && row.0 != *status
+                    {
+                        row.0.clone_from(status);
+                        self.moved(*key);
+                        self.ask(*key);
+                    }
+                }
+            }
+            Step::SetSize(key, size) => {
+                if let Some(row) = self.rows.get_mut(key) {
+                    row.1 = *size;
+                }
+            }
+            Step::Rekey(from, to) => {
+                if from != to
+                    && !self.rows.contains_key(to)
+                    && let Some(row) = self.rows.remove(from)
+                {
+                    self.rows.insert(*to, row);
+                    self.moved(*to);
+                    self.ask(*to);
+                }
+            }
+            Step::Delete(key) => {
+                self.rows.remove(key);
+            }
+            Step::RolledBack(_) => {}
+            Step::PutTask(task) => {
+                self.tasks.insert(task.name.clone(), task.clone());
+            }
+            Step::DropTask(name) => {
+                self.tasks.remove(name);
+            }
+            Step::Claim => {
+                for ((task, _), job) in &mut self.jobs {
+                    if job.state == "pending" && self.tasks.get(task).is_some_and(|t| t.enabled) {
+                        (job.state, job.again) = ("running", false);
+                        job.attempts += 1;
+                    }
+                }
+            }
+            Step::Finish(n) => {
+                if let Some(id) = self.nth_running(*n) {
+                    self.ran.insert(id.clone());
+                    match self.jobs.get_mut(&id) {
+                        Some(job) if job.again => {
+                            (job.state, job.again, job.attempts) = ("pending", false, 0);
+                        }
+                        _ => drop(self.jobs.remove(&id)),
+                    }
+                }
+            }
+            Step::Retry(n) => {
+                if let Some(job) = self.nth_running(*n).and_then(|id| self.jobs.get_mut(&id)) {
+                    job.state = "waiting";
+                }
+            }
+            Step::Cancel(n) => {
+                if let Some(id) = self.nth(*n, |job| job.state != "running")
+                    && let Some(job) = self.jobs.remove(&id)
+                    && job.attempts > 0
+                {
+                    self.ran.insert(id);
+                }
+            }
+            Step::Rescan => {
+                for (key, wish) in
+                    self.rows.keys().flat_map(|key| self.wishes(*key).map(|w| (*key, w))).collect::<Vec<_>>()
+                {
+                    let id = (wish.0, key);
+                    if !self.ran.contains(&id) {
+                        self.jobs.entry(id).or_insert_with(|| fresh(wish.1));
+                    }
+                }
+            }
+        }
+    }
+
+    /// The nth running job that may be settled: one whose row asked again is finished, never retried.
+    pub fn nth_running(&self, n: usize) -> Option<(String, i32)> {
+        self.nth(n, |job| job.state == "running")
+    }
+
+    /// The nth job of some kind.
+    pub fn nth(&self, n: usize, kind: impl Fn(&Job) -> bool) -> Option<(String, i32)> {
+        let such: Vec<_> = self.jobs.iter().filter(|(_, job)| kind(job)).map(|(id, _)| id.clone()).collect();
+        such.get(n % such.len().max(1)).cloned()
+    }
+
+    /// Somebody gave the row another status: what runs is no longer asked for, unless it is asked for anew.
+    fn moved(&mut self, key: i32) {
+        for ((_, row), job) in &mut self.jobs {
+            if *row == key && job.state == "running" {
+                job.again = false;
+            }
+        }
+    }
+
+    /// The tasks that a row asks for as it is now.
+    fn wishes(&self, key: i32) -> impl Iterator<Item = (String, String)> + use<'_> {
+        let (status, size) = &self.rows[&key];
+        let wanted = move |task: &&Task| {
+            status.as_ref() == Some(&task.on_status)
+                && task.larger_than.is_none_or(|least| size.is_some_and(|size| size > least))
+        };
+        self.tasks.values().filter(wanted).map(|task| (task.name.clone(), task.on_status.clone()))
+    }
+
+    fn ask(&mut self, key: i32) {
+        for (task, status) in self.wishes(key).collect::<Vec<_>>() {
+            let job = self.jobs.entry((task, key)).or_insert_with(|| fresh(status.clone()));
+            job.on_status = status;
+            if job.state == "running" {
+                job.again = true;
+            } else {
+                job.state = "pending";
+            }
+        }
+    }
+}
+
+fn fresh(on_status: String) -> Job {
+    Job { on_status, state: "pending", again: false, attempts: 0 }
+}

@@ -1,0 +1,82 @@
+//! What a status written by a job leads to: the next task, an announcement, a retry or not.
+
+use crate::ear::Ear;
+use crate::support::{Running, TestDatabase};
+use rowcall::job::End;
+
+#[tokio::test]
+async fn the_status_of_one_tasks_success_starts_the_next() {
+    let db = TestDatabase::new().await;
+    db.task("load", "REGISTERED", ("status_succeeded", "'LOADED'")).await;
+    db.task("check", "LOADED", ("", "")).await;
+    let mut running = Running::start(&db).await;
+    db.run("insert into rowcall.files default values").await;
+    for task in ["load", "check"] {
+        let launched = running.launch().await;
+        assert_eq!(launched.attempt.task, task);
+        running.end(&launched, End::exited(0));
+    }
+    db.until("select status = 'PROCESSED' from rowcall.files").await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn an_exit_code_that_is_not_worth_a_retry_ends_the_job() {
+    let db = TestDatabase::new().await;
+    db.task("load", "REGISTERED", ("retry_on, backoff", "'{TASK_FAILED,!exit:64-78}', '10 ms'")).await;
+    let mut running = Running::start(&db).await;
+    db.run("insert into rowcall.files default values").await;
+    let first = running.launch().await;
+    running.end(&first, End::exited(1));
+    let second = running.launch().await;
+    assert_eq!(second.attempt.number, 2);
+    running.end(&second, End::exited(65));
+    db.until("select status = 'ERROR' and attributes->>'message' = 'exit code 65 (attempt 2 of 3)' from rowcall.files").await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn each_status_written_is_announced_once_it_has_committed() {
+    let db = TestDatabase::new().await;
+    db.task("load", "REGISTERED", ("notify_channel", "'file_status'")).await;
+    db.task("quiet", "QUIET", ("", "")).await;
+    let (client, ear) = Ear::open(&db).await;
+    client.batch_execute("listen file_status; listen over").await.unwrap();
+    let mut running = Running::start(&db).await;
+    db.run("insert into rowcall.files (id, status) values (7, 'REGISTERED'), (8, 'QUIET')").await;
+    for _ in 0..2 {
+        let launched = running.launch().await;
+        db.run(&format!("select rowcall.task_succeed('{}')", launched.token)).await;
+        running.end(&launched, End::exited(0));
+    }
+    db.until("select count(*) = 2 from rowcall.history").await;
+    db.run("notify over").await;
+    assert_eq!(ear.until("over").await, ["file_status", "file_status", "over"]);
+    let said = |status: &str| {
+        format!(r#"{{"key": {{"id": 7}}, "task": "load", "table": "rowcall.files", "status": "{status}"}}"#)
+    };
+    assert_eq!(ear.payloads()[..2], [said("PROCESSING"), said("PROCESSED")]);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_program_that_sets_the_running_status_itself_finds_its_row_at_every_attempt() {
+    let db = TestDatabase::new().await;
+    let more = ("status_running_by, completion, backoff, max_attempts", "'task', 'report', '10 ms', 2");
+    db.task("old", "REGISTERED", more).await;
+    let mut running = Running::start(&db).await;
+    db.run("insert into rowcall.files default values").await;
+    let first = running.launch().await;
+    assert_eq!(db.one::<String>("select status from rowcall.files").await, "REGISTERED");
+    // What such a program does, and then it dies.
+    db.run("update rowcall.files set status = 'PROCESSING' where status = 'REGISTERED'").await;
+    running.end(&first, End::exited(137));
+    let second = running.launch().await;
+    assert_eq!(db.one::<String>("select status from rowcall.files").await, "REGISTERED", "put back");
+    db.until("select not again from rowcall.jobs").await;
+    db.run("update rowcall.files set status = 'PROCESSING' where status = 'REGISTERED'").await;
+    running.end(&second, End::exited(137));
+    db.until("select status = 'ERROR' from rowcall.files").await;
+    assert_eq!((db.jobs("old").await, running.world.distinct_launches()), (0, 2));
+    running.stop().await;
+}
