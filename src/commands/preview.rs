@@ -10,6 +10,9 @@ use rowcall::settings::Settings;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
+/// What rowcall.preview_parts says of a row that nobody can read.
+const UNREADABLE: &str = "the row cannot be read";
+
 /// What `rowcall preview` is told.
 #[derive(Args)]
 pub struct Preview {
@@ -103,40 +106,31 @@ async fn key_by_engine(
 fn preview(task: &Task, part: PreviewPart, runners: &Runners) -> Finding {
     let mut against = part.against;
     let mut numbered: Vec<_> = part.key_unsure.then(|| "concurrency_key".to_owned()).into_iter().collect();
-    let request = match &part.row {
-        Ok(row) => {
-            let as_job = |id| {
-                let on_status = &task.on_status;
-                render(task, JobContext { id, attempt: part.attempt, row_key: &part.row_key, on_status }, row)
-            };
-            match part.job_id {
-                Some(id) => as_job(id),
-                // What differs between two numbers depends on the number.
-                None => as_job(i64::MAX)
-                    .and_then(|one| as_job(0).map(|other| without_number(task, one, &other, &mut numbered))),
-            }
-        }
-        // Said already.
-        Err(reason) if against.iter().any(|said| said.starts_with("the row cannot be read")) => {
-            Err(reason.clone())
-        }
-        Err(reason) => {
-            against.push(reason.clone());
-            Err(reason.clone())
-        }
+    let on_status = &task.on_status;
+    let as_job = |id, row| {
+        render(task, JobContext { id, attempt: part.attempt, row_key: &part.row_key, on_status }, row)
     };
+    let request = part.row.as_ref().map_err(Clone::clone).and_then(|row| match part.job_id {
+        Some(id) => as_job(id, row),
+        // What differs between two numbers depends on the number.
+        None => {
+            let (one, other) = (as_job(i64::MAX, row)?, as_job(0, row)?);
+            Ok(without_number(task, one, &other, &mut numbered))
+        }
+    });
+    let runner = runners.get(&task.runner);
+    if runner.is_none() {
+        against.push(format!("the runner is not enabled here (runners.{}.enabled)", task.runner));
+    }
     let request = match request {
         Ok(request) => {
-            match runners.get(&task.runner) {
-                None => {
-                    against.push(format!("the runner is not enabled here (runners.{}.enabled)", task.runner))
-                }
-                Some(runner) => against.extend(runner.check(&request).err()),
-            }
+            against.extend(runner.and_then(|runner| runner.check(&request).err()));
             request
         }
         Err(reason) => {
-            if !against.contains(&reason) && part.row.is_ok() {
+            // The database may have said so, in words of its own where a row cannot be read.
+            let said = |said: &String| *said == reason || (part.row.is_err() && said.starts_with(UNREADABLE));
+            if !against.iter().any(said) {
                 against.push(reason);
             }
             unrendered(task)

@@ -82,7 +82,7 @@ async fn a_row_without_a_job_says_why() {
             "the trigger rowcall_update is missing on rowcall.files",
         ),
         (
-            r#"update rowcall.parameters set condition = '$.attributes.size > 1'"#,
+            "update rowcall.parameters set condition = '$.attributes.size > 1'",
             "update rowcall.parameters set condition = null",
             r#"loader starts on REGISTERED, but its condition is not met: ($."attributes"."size" > 1)"#,
         ),
