@@ -12,7 +12,7 @@ async fn objects(db: &TestDatabase) -> String {
             select format('%s %s', c.relkind, c.relname) from pg_class c where relnamespace = 'rowcall'::regnamespace
             union all select format('column %s.%s %s %s', attrelid::regclass, attname, atttypid::regtype, attnotnull)
                 from pg_attribute join pg_class c on c.oid = attrelid
-                where relnamespace = 'rowcall'::regnamespace and attnum > 0
+                where relnamespace = 'rowcall'::regnamespace and attnum > 0 and not attisdropped
             union all select format('%s %s', conrelid::regclass, pg_get_constraintdef(oid)) from pg_constraint
                 where connamespace = 'rowcall'::regnamespace
             union all select pg_get_functiondef(oid) || coalesce(proacl::text, '') from pg_proc where pronamespace = 'rowcall'::regnamespace
@@ -166,4 +166,31 @@ async fn a_role_that_may_only_create_in_the_database_can_migrate_and_serve() {
     running.stop().await;
     assert!(!migrate_down(&mut client, 0).await.unwrap().is_empty());
     db.run(&format!("drop owned by {role} cascade; drop role {role}")).await;
+}
+
+#[tokio::test]
+async fn going_back_to_version_1_and_up_again_keeps_tasks_and_jobs() {
+    let db = TestDatabase::new().await;
+    let key = "'{{ row.id }}', 2, '{LOST}'";
+    db.task("loader", "REGISTERED", ("concurrency_key, max_running_per_key, retry_on", key)).await;
+    db.run("insert into rowcall.files (id) values (1), (2); update rowcall.jobs set concurrency_key = '1' where row_key = '{\"id\": 1}'")
+        .await;
+    let before = objects(&db).await;
+    let mut client = db.connect().await;
+    let undone = migrate_down(&mut client, 1).await.unwrap();
+    assert_eq!(undone.iter().map(|m| m.version).collect::<Vec<_>>(), [2]);
+    assert_eq!(db.jobs("loader").await, 2);
+    migrate(&mut client).await.unwrap();
+    assert!(objects(&db).await == before, "something did not come back");
+    let kept: String = db
+        .one("select concat_ws(' ', name, on_status, concurrency_key, retry_on) from rowcall.parameters")
+        .await;
+    assert_eq!(
+        kept, "loader REGISTERED {TASK_FAILED,TIMED_OUT,RUNNER_FAILED,LOST}",
+        "what version 1 cannot say is lost"
+    );
+    let mut running = Running::start(&db).await;
+    running.launch().await;
+    running.launch().await;
+    running.stop().await;
 }

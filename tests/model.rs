@@ -11,6 +11,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use rowcall::database::{
     Choice, Database, Finished, Retried, claim, claim_in_turn, finish_jobs, load_parameters, retry_jobs,
+    take_turn,
 };
 use rowcall::job::Outcome;
 use steps::{Step, step};
@@ -213,6 +214,7 @@ impl World {
                     .collect();
                 let mut client = self.pool.get().await.unwrap();
                 let transaction = client.transaction().await.unwrap();
+                take_turn(&transaction).await.unwrap();
                 claim_in_turn(&transaction, &quotas, 1000).await.unwrap();
                 transaction.commit().await.unwrap();
             }

@@ -1,7 +1,5 @@
 //! What a DBA writes into settings: refused at once where AWS would refuse it, and by the same rules as in the daemon.
 
-use std::fmt::Write as _;
-
 use rowcall::runners::ecs::{self, TaskSettings, check_target};
 use rowcall::runners::{docker, lambda};
 use serde_json::{Value, json};
@@ -447,32 +445,4 @@ async fn images_have_a_form() {
         refused.starts_with("target: parameters.target: \"a b\" must be the name of an image"),
         "{refused}"
     );
-}
-
-/// `ROWCALL_WRITE_DOCS=1 cargo test` writes the page anew.
-#[tokio::test]
-async fn the_page_about_settings_is_current() {
-    let db = TestDatabase::new().await;
-    let rows = db.client.query("select * from rowcall.settings_keys()", &[]).await.unwrap();
-    let (mut printed, mut runner) = (String::new(), "");
-    for row in &rows {
-        if row.get::<_, &str>("runner") != runner {
-            runner = row.get("runner");
-            write!(printed, "\n## Settings of {runner}\n\n| key | must be | |\n|---|---|---|\n").unwrap();
-        }
-        let (key, allowed, help): (&str, &str, &str) = (row.get("key"), row.get("allowed"), row.get("help"));
-        let needed = if row.get("needed") { ", needed" } else { "" };
-        writeln!(printed, "| `{key}`{needed} | {allowed} | {help} |").unwrap();
-    }
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/parameters.md");
-    let begin = "<!-- printed by sql/functions/settings_keys.sql: begin -->\n";
-    let finish = "\n<!-- end -->\n";
-    let page = std::fs::read_to_string(path).unwrap();
-    let (before, rest) = page.split_once(begin).unwrap();
-    let (_, after) = rest.split_once(finish.trim_start()).unwrap();
-    let current = format!("{before}{begin}{printed}{finish}{after}");
-    if std::env::var_os("ROWCALL_WRITE_DOCS").is_some() {
-        std::fs::write(path, &current).unwrap();
-    }
-    assert_eq!(page, current, "docs/parameters.md is not what rowcall.settings_keys() says");
 }

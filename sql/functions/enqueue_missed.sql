@@ -15,7 +15,9 @@ begin
             returning m.source_table, m.row_key, m.error
         )
         select source_table, array_agg(distinct row_key) as keys, min(error) as error, count(*) as notes
-        from taken group by source_table
+        from taken
+        -- Of a table that is no longer watched nothing is wanted.
+        where source_table in (select relation from rowcall.source_tables) group by source_table
     loop
         begin
             perform rowcall.rescan(missed.source_table, missed.keys);

@@ -22,19 +22,21 @@ as $$
         'read and write rows of watched tables, with the owner''s rights on these; it needs none itself'),
     ('rowcall_dispatcher', 'EXECUTE', 'function', '{channel,claimable_by_key,forget_keys,release_blocked,enqueue_missed,keep_history}', 'its upkeep'),
     ('rowcall_dispatcher', 'EXECUTE', 'function', '{row_key,preview_parts,held_back}', 'what "rowcall preview" asks'),
+    ('rowcall_dispatcher', 'EXECUTE', 'function', '{status_loop}', 'whether a task would run for ever'),
     ('rowcall_dispatcher', 'EXECUTE', 'function', '{grants,grants_wrong}', 'what "rowcall check --grants" asks'),
 
     ('rowcall_viewer', 'USAGE', 'schema', '{rowcall}', 'to name what is below'),
     ('rowcall_viewer', 'SELECT', 'table',
         '{parameters,parameters_history,runner_defaults,source_tables,files,jobs,attempts,history,dispatchers,missed_rows,migrations,control}',
         'everything but the instance''s secret; attempts holds only hashes of tokens'),
-    ('rowcall_viewer', 'EXECUTE', 'function', '{channel,settings_keys,grants,grants_wrong}', 'what there is to know'),
+    ('rowcall_viewer', 'EXECUTE', 'function', '{channel,settings_keys,parameters_columns,status_loop,grants,grants_wrong}',
+        'what there is to know'),
     ('rowcall_viewer', 'EXECUTE', 'function', '{row_key,render,preview,explain}',
         'ask what becomes of a row; of the row itself they show what a task is given'),
 
     -- A member of rowcall_viewer, too.
     ('rowcall_admin', 'INSERT, UPDATE, DELETE', 'table', '{parameters,runner_defaults}', 'decide what runs'),
-    ('rowcall_admin', 'EXECUTE', 'function', '{watch,unwatch,register_source,forget_source,source_of}',
+    ('rowcall_admin', 'EXECUTE', 'function', '{watch,unwatch,register_source,forget_source,forget_dropped,source_of}',
         'choose source tables; to hand one over takes its owner''s rights besides'),
     ('rowcall_admin', 'EXECUTE', 'function', '{cancel,rescan,release_blocked}', 'interfere with jobs'),
     ('rowcall_admin', 'EXECUTE', 'function', '{run,retry,retry_failed,pause,resume,restore_parameters}',

@@ -6,7 +6,9 @@ as $$
 begin
     insert into rowcall.parameters_history (name, version, operation, old, new)
     values (coalesce(new.name, old.name), coalesce(new.version, old.version + 1), tg_op, to_jsonb(old), to_jsonb(new));
-    perform rowcall.release_blocked(array[old.name, new.name]);
+    -- Those of the table's other tasks, too: this one may have ended a loop that they were part of.
+    perform rowcall.release_blocked(array[old.name, new.name] || array(
+        select p.name from rowcall.parameters p where p.source_table in (old.source_table, new.source_table)));
     -- Another template, other keys: jobs that wait are counted anew.
     if tg_op <> 'DELETE' and (tg_op = 'INSERT' or new.concurrency_key is distinct from old.concurrency_key) then
         perform rowcall.forget_keys(array[new.name]);

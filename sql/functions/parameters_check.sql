@@ -1,18 +1,52 @@
--- Checks of a parameters row that need another table; the others are CHECK constraints of the table.
+-- Checks of a parameters row, in words: what was not changed is not asked again, so that a row that other things made
+-- wrong can still be disabled. The CHECK constraints of the table are the last line behind it.
 create or replace function rowcall.parameters_check() returns trigger
 language plpgsql security definer
-set search_path = pg_catalog, pg_temp
+-- Planned for thousands of rows where there are dozens: compiling would take longer than all else.
+set jit = off
+set search_path = pg_catalog, pg_temp set intervalstyle = 'postgres'
 as $$
 declare
+    parameters jsonb := to_jsonb(new);
+    changed text[];
+    wrong record;
     column_type regtype;
-    value record;
+    variable record;
 begin
-    if not exists (select from rowcall.source_tables where relation = new.source_table) then
+    if tg_op = 'INSERT' then
+        changed := array(select jsonb_object_keys(parameters));
+    else
+        changed := array(select n.key from jsonb_each(parameters) n where n.value is distinct from to_jsonb(old) -> n.key);
+    end if;
+
+    -- First of all, because other errors repeat what they refuse.
+    for wrong in
+        select e.key as place, s.error, s.hint
+        from jsonb_each(parameters) e cross join rowcall.secret_error(new.runner, e.key, e.value) s
+        where e.key in ('command', 'environment', 'values', 'settings') and e.key = any (changed)
+    loop
+        exit when wrong.error is not null;
+    end loop;
+    if wrong.error is not null then
+        raise exception 'parameters.%', wrong.error using errcode = '23514', column = wrong.place, hint = wrong.hint;
+    end if;
+
+    select * into wrong from rowcall.parameters_form_error(parameters, changed);
+    if wrong.error is null then
+        select * into wrong from rowcall.parameters_conflict(new);
+    end if;
+    if wrong.error is not null then
+        raise exception '%', wrong.error using errcode = '23514', column = wrong.place, hint = wrong.hint;
+    end if;
+
+    if 'source_table' = any (changed)
+        and not exists (select from rowcall.source_tables where relation = new.source_table)
+    then
         raise exception 'parameters.source_table: table % is not watched', new.source_table
             using errcode = '23514', column = 'source_table',
                   hint = format('First: SELECT rowcall.watch(%L);', new.source_table);
     end if;
-    if new.result_column is not null then
+    if new.result_column is not null and changed && '{source_table,result_column}' then
         select atttypid::regtype into column_type from pg_attribute
         where attrelid = new.source_table and attname = new.result_column and attnum > 0 and not attisdropped;
         if column_type is distinct from 'jsonb'::regtype then
@@ -23,28 +57,32 @@ begin
         end if;
     end if;
     -- String literals become S, so that what is left of a variable is $S.
-    if regexp_replace(new.condition::text, '"([^"\\]|\\.)*"', 'S', 'g') ~ '\$S' then
+    if 'condition' = any (changed)
+        and regexp_replace(new.condition::text, '"([^"\\]|\\.)*"', 'S', 'g') ~ '\$S'
+    then
         raise exception 'parameters.condition: variables are not known here: %', new.condition
             using errcode = '23514', column = 'condition', hint = 'A condition sees the row, as $, and nothing else.';
     end if;
-    -- What is no object is left to the CHECK constraint.
-    for value in
-        select * from jsonb_each(case when jsonb_typeof(new.environment) = 'object' then new.environment else '{}' end)
-    loop
-        if value.key !~ '^[A-Za-z_][A-Za-z0-9_]*$' or jsonb_typeof(value.value) <> 'string' then
+    for variable in select * from jsonb_each(new.environment) where 'environment' = any (changed) loop
+        if variable.key !~ '^[A-Za-z_][A-Za-z0-9_]*$' or jsonb_typeof(variable.value) <> 'string' then
             raise exception 'parameters.environment: %: % is not a variable name with a string',
-                    to_json(value.key), value.value
+                    to_json(variable.key), variable.value
                 using errcode = '23514', column = 'environment',
                       hint = 'The form is {"NAME": "text or {{ template }}"}.';
         end if;
         -- The others that begin so are options of rowcall-task.
-        if value.key in ('ROWCALL_TOKEN', 'ROWCALL_DATABASE_URL', 'ROWCALL_JOB', 'ROWCALL_ATTEMPT', 'ROWCALL_EXECUTOR',
+        if variable.key in ('ROWCALL_TOKEN', 'ROWCALL_DATABASE_URL', 'ROWCALL_JOB', 'ROWCALL_ATTEMPT', 'ROWCALL_EXECUTOR',
                 'ROWCALL_PROGRESS_FILE', 'ROWCALL_LOCAL_INPUT', 'ROWCALL_LOCAL_OUTPUT') then
-            raise exception 'parameters.environment: the name % is Rowcall''s own', value.key
+            raise exception 'parameters.environment: the name % is Rowcall''s own', variable.key
                 using errcode = '23514', column = 'environment',
                       hint = 'It is set by the dispatcher or by rowcall-task.';
         end if;
     end loop;
+    select * into wrong from rowcall.parameters_template_error(new, changed);
+    if wrong.error is not null then
+        raise exception '%', wrong.error using errcode = '23514', column = wrong.place, hint = wrong.hint;
+    end if;
+
     if tg_op = 'UPDATE' then
         new.version := old.version + 1;
     else

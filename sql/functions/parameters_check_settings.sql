@@ -2,6 +2,8 @@
 -- can still be disabled.
 create or replace function rowcall.parameters_check_settings() returns trigger
 language plpgsql security definer
+-- Planned for thousands of rows where there are dozens: compiling would take longer than all else.
+set jit = off
 set search_path = pg_catalog, pg_temp
 as $$
 declare

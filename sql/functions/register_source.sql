@@ -12,6 +12,8 @@ declare
     types text[];
     status_type text;
     touch text;
+    before rowcall.source_tables;
+    after rowcall.source_tables;
 begin
     if kind not in ('r', 'p') then
         raise exception 'rowcall.watch: % is not a table', source
@@ -31,13 +33,7 @@ begin
             using errcode = '42501', hint = format('Call it as %I.', pg_get_userbyid(its_owner));
     end if;
 
-    select array_agg(a.attname::text order by k.position),
-           array_agg(format_type(a.atttypid, a.atttypmod) order by k.position)
-    into keys, types
-    from pg_index i
-    cross join unnest(i.indkey::int2[]) with ordinality as k(attnum, position)
-    join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
-    where i.indrelid = source and i.indisprimary and k.position <= i.indnkeyatts; -- not the INCLUDE columns
+    select k.columns, k.types into keys, types from rowcall.primary_key(source) k;
     if keys is null then
         raise exception 'rowcall.watch: table % has no primary key', source
             using errcode = '42P10', hint = 'A job finds its row by the primary key: add one first.';
@@ -50,17 +46,27 @@ begin
         raise exception 'rowcall.watch: table % has no column %', source, quote_ident(status_column)
             using errcode = '42703', hint = 'Name the status column: rowcall.watch(table, status_column).';
     end if;
+    if exists (select from pg_attribute where attrelid = source and attname = status_column and attgenerated <> '') then
+        raise exception 'rowcall.watch: column % of table % is generated', quote_ident(status_column), source
+            using errcode = '42P10', hint = 'A status that nobody can write cannot be given to a row.';
+    end if;
 
     select attname into touch from pg_attribute
-    where attrelid = source and attname = 'last_update' and not attisdropped
+    where attrelid = source and attname = 'last_update' and not attisdropped and attgenerated = ''
       and atttypid in ('timestamptz'::regtype, 'timestamp'::regtype);
 
+    perform rowcall.forget_dropped();
+    select * into before from rowcall.source_tables s where s.relation = source;
     insert into rowcall.source_tables as s (relation, key_columns, key_types, status_column, status_type, touch_column)
     values (source, keys, types, register_source.status_column, status_type, touch)
     on conflict (relation) do update
     set key_columns = excluded.key_columns, key_types = excluded.key_types,
         status_column = excluded.status_column, status_type = excluded.status_type,
-        touch_column = excluded.touch_column;
+        touch_column = excluded.touch_column
+    returning * into after;
+    if (before.key_columns, before.key_types) is distinct from (after.key_columns, after.key_types) and before.id is not null then
+        perform rowcall.rekey_jobs(before, after);
+    end if;
     perform rowcall.install_triggers(source);
     update rowcall.jobs set state = 'pending', reason = null where source_table = source and state = 'blocked';
     perform pg_notify('rowcall_control', '');

@@ -1,5 +1,5 @@
 -- Brings a task back as it was after that version, also one that was deleted. Columns that were not there then get
--- their defaults. Returns the version that this makes.
+-- their defaults. Defaults of a runner are brought back by the name runner_defaults.ecs. Returns the version that this makes.
 create or replace function rowcall.restore_parameters(name text, version int) returns int
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -31,6 +31,12 @@ begin
             using errcode = 'RC012', hint = format('The version before it: SELECT rowcall.restore_parameters(%L, %s);',
                 name, (select max(h.version) from rowcall.parameters_history h
                        where h.name = restore_parameters.name and h.version < restore_parameters.version and h.new is not null));
+    end if;
+
+    if starts_with(name, 'runner_defaults.') then
+        insert into rowcall.runner_defaults as d select * from jsonb_populate_record(null::rowcall.runner_defaults, past.new)
+        on conflict (runner) do update set settings = excluded.settings;
+        return (select max(h.version) from rowcall.parameters_history h where h.name = restore_parameters.name);
     end if;
 
     select string_agg(quote_ident(a.attname), ', ' order by a.attnum) filter (where past.new ? a.attname),

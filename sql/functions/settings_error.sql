@@ -5,13 +5,24 @@ language plpgsql stable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
+    columns text[];
+    meant text;
     keys text[] := array(select k.key from rowcall.settings_keys() k where k.runner = settings_error.runner);
     known record;
     -- One setting, or one member of an item of a list: "place" is what people call it, "key" what the list of keys does.
     part record;
 begin
     -- What is no object is left to the CHECK constraint.
-    if keys = '{}' or jsonb_typeof(settings) <> 'object' then
+    if jsonb_typeof(settings) <> 'object' then
+        return;
+    end if;
+    if keys = '{}' then
+        columns := array(select c."column" from rowcall.parameters_columns() c where c.form is not null);
+        select format('settings.%s: the %s runner has no such setting; did you mean the column %s?', s.key, runner, c.name),
+            format('UPDATE rowcall.parameters SET %s = …', c.name)
+        into error, hint
+        from jsonb_object_keys(settings) s(key) cross join lateral rowcall.similar_word(s.key, columns) c(name)
+        where c.name is not null order by s.key limit 1;
         return;
     end if;
     if runner = 'lambda' and settings -> 'payload' ? 'rowcall' then
@@ -38,8 +49,11 @@ begin
         if not found then
             select array_agg(substr(k, length(part.list) + 1)) into keys from unnest(keys) k
             where starts_with(k, part.list) and (part.list <> '' or strpos(k, '[]') = 0);
+            columns := array(select c."column" from rowcall.parameters_columns() c where c.form is not null);
+            -- Of a setting and a column that are as near, the setting.
+            meant := rowcall.similar_word(part.name, keys || case when part.list = '' then columns else '{}' end);
             error := format('%s: the %s runner has no such setting%s', part.place, runner,
-                '; did you mean ' || rowcall.similar_word(part.name, keys) || '?');
+                '; did you mean ' || case when meant <> all (keys) then 'the column ' else '' end || meant || '?');
             hint := format('There are: %s.', array_to_string(keys, ', '));
             return;
         end if;

@@ -1,5 +1,6 @@
 -- The rows of a source table with the given keys, as jobs and templates see them. A key whose row is gone
--- returns nothing; a table that cannot be read returns one row that says so ("locked" if it only takes time).
+-- returns nothing; a table that cannot be read returns one row that says so ("locked" if it only takes time), and what to do
+-- where the table is no longer as it was watched.
 create or replace function rowcall.source_rows(source regclass, keys jsonb[])
 returns table (row_key jsonb, status text, row_data jsonb, error text)
 language plpgsql stable security definer
@@ -17,6 +18,7 @@ exception
     when lock_not_available then
         return query select null::jsonb, null::text, null::jsonb, 'locked';
     when others then
-        return query select null::jsonb, null::text, null::jsonb, sqlerrm;
+        return query select null::jsonb, null::text, null::jsonb, 
+        case when entry.id is null then sqlerrm else coalesce(rowcall.source_changed(entry), sqlerrm) end;
 end
 $$;

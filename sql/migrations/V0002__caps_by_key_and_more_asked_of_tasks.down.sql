@@ -1,3 +1,4 @@
+drop trigger if exists parameters_check_loop on rowcall.parameters;
 drop table rowcall.control;
 drop index rowcall.jobs_pending, rowcall.jobs_pending_by_key, rowcall.jobs_running;
 create index jobs_pending on rowcall.jobs (task, due, id) where state = 'pending';

@@ -1,7 +1,7 @@
 -- One look at the queue, and what of it can be taken without waiting for anybody's turn. Of each task come its first
--- jobs; the best $6 of all, by priority and age, say how many of each task are taken ($8: as many as there are, for
--- when those best are in somebody's hands). Tasks with a cap, or that share their status, are only counted here:
--- claim_in_turn.sql takes their jobs.
+-- jobs; the best $6 of all, by priority and age ($7 seconds of waiting count as one), say how many of each task are taken
+-- ($8: as many as there are, for when those best are in somebody's hands). Tasks with a cap, or that share their status,
+-- are only counted here: claim_in_turn.sql takes their jobs.
 with wanted as (
     select w.*,
         case when w.max_running is null then $6 else
@@ -12,7 +12,7 @@ with wanted as (
         as w(task, priority, max_running, max_running_per_key, in_turn)
     where not exists (select from rowcall.control where paused is not null)
 ), candidates as (
-    select w.task, w.priority + extract(epoch from now() - c.due) / $7::float8 as score, c.due, c.id
+    select w.task, w.priority - date_part('epoch', c.due) / $7::float8 as score, c.due, c.id
     from wanted w
     cross join lateral (
         select id, due from rowcall.jobs
@@ -20,7 +20,7 @@ with wanted as (
         order by due, id limit w.room
     ) c
     union all
-    select w.task, w.priority + extract(epoch from now() - c.due) / $7::float8, c.due, c.id
+    select w.task, w.priority - date_part('epoch', c.due) / $7::float8, c.due, c.id
     from wanted w
     cross join lateral (
         select id, due from rowcall.claimable_by_key(w.task, w.max_running_per_key) order by due, id limit w.room

@@ -12,7 +12,7 @@ select p.name, p.enabled, p.source_table::oid as source_table, p.on_status, p.ru
     count(*) over (partition by p.source_table, p.on_status) > 1 as shares_status,
     p.status_running, p.status_succeeded, p.status_failed, p.result_column, p.completion,
     p.status_running_by, p.notify_channel,
-    rowcall.channel(p.on_status) as channel
+    rowcall.channel(p.on_status) as channel, rowcall.status_loop(p.name) as status_loop
 from rowcall.parameters p
 left join rowcall.runner_defaults d on d.runner = p.runner
 order by p.priority desc, p.name

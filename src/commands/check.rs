@@ -108,6 +108,9 @@ async fn could_run(
     if let Some(reason) = unready.get(task.runner.as_str()) {
         return Err(reason.clone());
     }
+    if let Some(status_loop) = &task.status_loop {
+        return Err(format!("it would run for ever: {status_loop}"));
+    }
     let request = unrendered(task);
     runner.check(&request)?;
     runner.probe(&request).await

@@ -113,8 +113,14 @@ pub async fn claim(
     Ok(claim)
 }
 
-/// Waits for our turn, then takes up to `limit` jobs of these tasks, of each at most so many and no more than its caps
-/// leave room for.
+/// Waits for our turn to take jobs that are counted; it ends with the transaction. What is read after it, by statements
+/// of their own, is what the one before us has left.
+pub async fn take_turn(client: &impl GenericClient) -> Result<(), DatabaseError> {
+    client.execute(include_str!("../../sql/queries/claim_lock.sql"), &[]).await?;
+    Ok(())
+}
+
+/// In our turn, takes up to `limit` jobs of these tasks, of each at most so many and no more than its caps leave room for.
 pub async fn claim_in_turn(
     client: &impl GenericClient,
     tasks: &[(&Task, i64)],
@@ -124,8 +130,6 @@ pub async fn claim_in_turn(
     let caps: Vec<Option<i32>> = tasks.iter().map(|(task, _)| task.max_running).collect();
     let caps_per_key: Vec<Option<i32>> = tasks.iter().map(|(task, _)| per_key(task)).collect();
     let quotas: Vec<i64> = tasks.iter().map(|(_, quota)| *quota).collect();
-    // A statement of its own: what follows must see what the one before us in turn has committed.
-    client.execute(include_str!("../../sql/queries/claim_lock.sql"), &[]).await?;
     let statement = client.prepare_cached(include_str!("../../sql/queries/claim_in_turn.sql")).await?;
     let rows = client.query(&statement, &[&names, &caps, &caps_per_key, &quotas, &limit]).await?;
     Ok(rows.iter().map(claimed).collect())

@@ -230,8 +230,8 @@ pub async fn migrate(client: &mut Client) -> anyhow::Result<Plan> {
     Ok(plan)
 }
 
-/// Goes back to a version: 0 takes everything away. Functions are left as they are, except that going to 0
-/// drops the schema they live in.
+/// Goes back to a version: 0 takes everything away. Functions are left as they are until the next
+/// [`migrate`], of this program or an older one, applies all of its own; going to 0 drops the schema they live in.
 pub async fn migrate_down(client: &mut Client, to: i32) -> anyhow::Result<Vec<Migration>> {
     let transaction = client.transaction().await?;
     if !transaction
@@ -262,6 +262,9 @@ pub async fn migrate_down(client: &mut Client, to: i32) -> anyhow::Result<Vec<Mi
             .with_context(|| format!("the way back from migration {} {} failed", m.version, m.name))?;
         transaction.execute(include_str!("../../sql/queries/migration_forget.sql"), &[&version]).await?;
         undone.push(*m);
+    }
+    if !undone.is_empty() {
+        transaction.batch_execute(include_str!("../../sql/queries/functions_forget.sql")).await?;
     }
     if to == 0 {
         transaction.batch_execute(include_str!("../../sql/queries/schema_drop.sql")).await?;

@@ -31,7 +31,9 @@ pub use attempts::{
     NewAttempt, Overdue, Rescued, TakenOver, attempts_over, create_attempts, mark_asked, mark_begun,
     mark_launched, overdue_attempts, rescue_attempts, taken_over, unmark_asked,
 };
-pub use claims::{Choice, Claim, Claimed, Unkeyed, claim, claim_in_turn, key_jobs, rekey, unkeyed_jobs};
+pub use claims::{
+    Choice, Claim, Claimed, Unkeyed, claim, claim_in_turn, key_jobs, rekey, take_turn, unkeyed_jobs,
+};
 pub use connect::{Database, DatabaseError};
 pub use connector::{ConnectError, Connector};
 pub use dispatchers::{Registration, dispatcher_seen, dispatcher_stopped, register_dispatcher};

@@ -50,6 +50,7 @@ pub async fn load_parameters(client: &impl GenericClient) -> Result<Vec<Task>, D
             concurrency_key: row.get("concurrency_key"),
             max_running_per_key: row.get("max_running_per_key"),
             shares_status: row.get("shares_status"),
+            status_loop: row.get("status_loop"),
             write_back: WriteBackColumns {
                 running: row.get("status_running"),
                 running_by_task: row.get::<_, &str>("status_running_by") == "task",

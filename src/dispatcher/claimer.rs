@@ -13,7 +13,7 @@ use super::sleeper::Sleeper;
 use super::{DispatcherError, Mode};
 use crate::database::{
     Choice, Claim, DatabaseError, SchemaError, be_careful, claim, claim_in_turn, guard, lies_down,
-    promote_waiting,
+    promote_waiting, take_turn,
 };
 use crate::parameters::Task;
 use crate::runners::{Attempt, Runner};
@@ -267,8 +267,17 @@ async fn claim_batch(shared: &Shared, runner: &str, limit: usize, turn: Turn) ->
         }
         let transaction = client.transaction().await.map_err(DatabaseError::from)?;
         // Sent together, done one after the other.
-        let ((), claim) =
-            tokio::try_join!(be_careful(&transaction), take(shared, &transaction, &tasks, limit, &turn))?;
+        let claim = match &turn {
+            Turn::Free(choice) => {
+                let ageing = shared.settings.dispatcher.priority_ageing;
+                let claim = claim(&transaction, &tasks, limit as i64, ageing, *choice);
+                tokio::try_join!(be_careful(&transaction), claim)?.1
+            }
+            Turn::Mine(quotas) => {
+                tokio::try_join!(be_careful(&transaction), take_turn(&transaction))?;
+                take_counted(shared, &transaction, runner, quotas, limit).await?
+            }
+        };
         let guarded = guard(&transaction).await?;
         if shared.parameters.are_as_of(&guarded.parameters_stamp) {
             let Claim { seen, taken, in_turn, unkeyed } = claim;
@@ -286,24 +295,22 @@ async fn claim_batch(shared: &Shared, runner: &str, limit: usize, turn: Turn) ->
     }
 }
 
-async fn take(
+/// Takes jobs that are counted, in our turn. The wait for it was long enough for somebody to edit the caps.
+async fn take_counted(
     shared: &Shared,
     client: &impl GenericClient,
-    tasks: &[&Task],
+    runner: &str,
+    quotas: &[(String, i64)],
     limit: usize,
-    turn: &Turn,
-) -> Result<Claim, DatabaseError> {
-    match turn {
-        Turn::Free(choice) => {
-            claim(client, tasks, limit as i64, shared.settings.dispatcher.priority_ageing, *choice).await
-        }
-        Turn::Mine(quotas) => {
-            let task = |(name, quota): &(String, i64)| {
-                tasks.iter().find(|task| task.name == *name).map(|task| (*task, *quota))
-            };
-            let wanted: Vec<(&Task, i64)> = quotas.iter().filter_map(task).collect();
-            let taken = claim_in_turn(client, &wanted, limit as i64).await?;
-            Ok(Claim { taken, ..Claim::default() })
-        }
-    }
+) -> Result<Claim, SchemaError> {
+    let guarded = guard(client).await?;
+    shared.parameters.refresh(client, &guarded.parameters_stamp).await?;
+    let tasks = shared.parameters.tasks();
+    let task = |(name, quota): &(String, i64)| {
+        let task = tasks.iter().find(|task| task.name == *name && task.enabled && task.runner == runner);
+        task.map(|task| (task, *quota))
+    };
+    let wanted: Vec<(&Task, i64)> = quotas.iter().filter_map(task).collect();
+    let taken = claim_in_turn(client, &wanted, limit as i64).await?;
+    Ok(Claim { taken, ..Claim::default() })
 }

@@ -133,6 +133,9 @@ fn request_for(
     job: &Claimed,
     row: &SourceRow,
 ) -> Result<(Request, Option<String>), String> {
+    if let Some(status_loop) = &task.status_loop {
+        return Err(format!("parameters: this would run for ever: {status_loop}"));
+    }
     let context =
         JobContext { id: job.job_id, attempt: job.number, row_key: &job.row_key, on_status: &job.on_status };
     let data = row.data.as_ref().map_err(|error| format!("the row cannot be read: {error}"))?;

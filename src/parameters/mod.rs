@@ -49,6 +49,8 @@ pub struct Task {
     pub max_running_per_key: i32,
     /// Whether another task has the same source table and status: both want to write the row's status.
     pub shares_status: bool,
+    /// The loop of statuses that it is part of: two edits at the same moment can close one that neither sees.
+    pub status_loop: Option<String>,
     /// Where status and result go.
     pub write_back: WriteBackColumns,
 }

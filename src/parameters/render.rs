@@ -220,6 +220,7 @@ mod tests {
             concurrency_key: None,
             max_running_per_key: 1,
             shares_status: false,
+            status_loop: None,
             write_back: WriteBackColumns {
                 running: Some("PROCESSING".into()),
                 running_by_task: false,

@@ -86,3 +86,21 @@ async fn a_version_that_cannot_be_brought_back_is_refused_with_those_that_can() 
     let refused = db.refused("select rowcall.restore_parameters('loader', 2)").await;
     assert!(refused.contains("table pg_class is not watched"), "{refused}");
 }
+
+#[tokio::test]
+async fn defaults_of_a_runner_are_kept_and_brought_back_too() {
+    let db = TestDatabase::new().await;
+    db.run("insert into rowcall.runner_defaults values ('ecs', '{\"cluster\": \"jobs\"}');
+            update rowcall.runner_defaults set settings = '{\"cluster\": \"typo\"}'; delete from rowcall.runner_defaults").await;
+    let kept: String = db
+        .one("select string_agg(concat_ws(' ', version, operation, changed_by, new->'settings'->>'cluster'), '; ' order by version)
+              from rowcall.parameters_history where name = 'runner_defaults.ecs'")
+        .await;
+    assert_eq!(kept, "1 INSERT postgres jobs; 2 UPDATE postgres typo; 3 DELETE postgres");
+    assert_eq!(db.one::<i32>("select rowcall.restore_parameters('runner_defaults.ecs', 1)").await, 4);
+    assert_eq!(db.one::<String>("select settings->>'cluster' from rowcall.runner_defaults").await, "jobs");
+    assert_eq!(db.one::<i32>("select rowcall.restore_parameters('runner_defaults.ecs', 2)").await, 5);
+    assert_eq!(db.one::<String>("select settings->>'cluster' from rowcall.runner_defaults").await, "typo");
+    let refused = db.refused("select rowcall.restore_parameters('runner_defaults.ecs', 3)").await;
+    assert!(refused.contains("version 3 of runner_defaults.ecs is its deletion"), "{refused}");
+}

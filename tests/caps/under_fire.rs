@@ -12,12 +12,17 @@ use crate::support::{Running, TestDatabase, World, settings};
 const CLAIMERS: usize = 8;
 const ROWS: i64 = 150;
 
-/// Written down by each statement that sets jobs to running, beside the caps as they stood for that statement. A claim
-/// that finds an edit committed meanwhile is rolled back, and this with it.
+/// Written down by each statement that sets jobs to running, beside the caps as they stand. A claim that finds an edit
+/// committed meanwhile is rolled back, and this with it. Witnesses of caps write one after the other, each after the
+/// claim before it has committed: two claims that each thought themselves alone are counted together by the second.
 const WITNESS: &str = "
     create table public.seen (task text, key text, running bigint, cap int, in_key bigint, key_cap int);
     grant all on public.seen to public;
     create function public.witness() returns trigger language plpgsql security definer as $$ begin
+        if exists (select from new_rows n join rowcall.parameters p on p.name = n.task
+                   where n.state = 'running' and coalesce(p.max_running::text, p.concurrency_key) is not null) then
+            lock table public.seen in exclusive mode;
+        end if;
         insert into public.seen
         select n.task, n.concurrency_key,
             (select count(*) from rowcall.jobs j where j.state = 'running' and j.task = n.task), p.max_running,
@@ -63,23 +68,23 @@ async fn caps_hold_while_eight_claim_and_four_edit() {
     let everybodys_edits = [
         vec![
             "update rowcall.parameters set max_running = 2 + version % 4 where name = 'capped'",
-            "select pg_sleep(0.005)",
+            "select pg_sleep(0.06)",
         ],
         vec![
             "update rowcall.parameters set max_running_per_key = 1 + version % 3 where name in ('keyed', 'both')",
-            "select pg_sleep(0.005)",
+            "select pg_sleep(0.06)",
         ],
         vec![
             "update rowcall.parameters set max_running = case when version % 5 = 0 then null else 3 + version % 3 end
              where name = 'both'",
-            "select pg_sleep(0.007)",
+            "select pg_sleep(0.08)",
         ],
         vec![
             "update rowcall.parameters set enabled = not enabled, priority = version % 7 where name in ('free', 'keyed')",
             "select rowcall.pause('for the test')",
             "select rowcall.resume()",
             "update rowcall.parameters set enabled = true",
-            "select pg_sleep(0.01)",
+            "select pg_sleep(0.1)",
         ],
     ];
     let mut editors = Vec::new();

@@ -165,7 +165,9 @@ async fn printed_secrets_are_masked() {
     let case = Containers::new().await;
     let script = "echo $ROWCALL_TOKEN; echo at $ROWCALL_DATABASE_URL; p=${ROWCALL_DATABASE_URL%@*}; echo ${p##*:}; \
                   echo key $API_KEY; echo token=$ROWCALL_TOKEN; exit 1";
-    let told = case.run(script, &[], (", environment", r#", '{"API_KEY": "0123456789abcdef"}'"#)).await;
+    // The key comes from where a check of the edit does not look for one.
+    let more = r#", '{"API_KEY": "{{ values.word }}"}', '{"word": "0123456789abcdef"}'"#;
+    let told = case.run(script, &[], (", environment, \"values\"", more)).await;
     assert_eq!(told.output, "[masked]\nat [masked]\n[masked]\nkey [masked]\ntoken=[masked]\n");
     let message: String = case.db.one("select attributes->>'message' from rowcall.files").await;
     assert_eq!(message, "exit code 1: token=[masked]");

@@ -29,12 +29,13 @@ pub fn login(url: &str, name: &str) -> String {
 }
 
 /// What this machine may run: enough connections for all tests at once, and nothing that only a crash would miss.
-const SETTINGS: [(&str, &str); 5] = [
+const SETTINGS: [(&str, &str); 6] = [
     ("fsync", "off"),
     ("synchronous_commit", "off"),
     ("full_page_writes", "off"),
     ("max_connections", "400"),
     ("max_prepared_transactions", "10"),
+    ("wal_level", "logical"),
 ];
 
 struct Cluster {

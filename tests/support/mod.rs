@@ -20,5 +20,5 @@ pub use fake_runner::{Launched, World};
 pub use fifo::Fifo;
 pub use programs::{log_to, rowcall, rowcall_task};
 pub use proxy::Proxy;
-pub use server::Server;
+pub use server::{Server, server_program};
 pub use tls_front::{SignIn, TlsFront};

@@ -24,7 +24,7 @@ pub struct Server {
 impl Server {
     /// Starts one with these settings, or says what is missing.
     pub fn start(settings: &[(&str, &str)]) -> Result<Self, String> {
-        let bin = binaries().ok_or(
+        let bin = directory_of("initdb").ok_or(
             "no PostgreSQL server programs (initdb, pg_ctl) in PATH or /usr/lib/postgresql/*/bin; \
              install the package postgresql, or run ./dev, which does",
         )?;
@@ -162,17 +162,23 @@ fn succeed(command: &mut Command, what: &str) -> Result<(), String> {
     Err(format!("{what} failed ({status}): {said}"))
 }
 
-/// Where the server's programs are: in PATH, or where Debian keeps them, the newest first.
-fn binaries() -> Option<PathBuf> {
-    let in_path = std::env::var_os("PATH").and_then(|path| {
-        std::env::split_paths(&path).find(|dir| dir.join("initdb").is_file() && dir.join("pg_ctl").is_file())
-    });
+/// One of PostgreSQL's programs.
+#[allow(dead_code)]
+pub fn server_program(name: &str) -> Option<PathBuf> {
+    Some(directory_of(name)?.join(name))
+}
+
+/// Where a program of the server is: in PATH, or where Debian keeps them, the newest first.
+fn directory_of(program: &str) -> Option<PathBuf> {
+    // Debian has wrappers for clients in PATH, but pg_ctl only beside the rest of the server.
+    let has = |dir: &Path| dir.join(program).is_file() && dir.join("pg_ctl").is_file();
+    let in_path = std::env::var_os("PATH").and_then(|path| std::env::split_paths(&path).find(|dir| has(dir)));
     in_path.or_else(|| {
         let mut found: Vec<(u32, PathBuf)> = std::fs::read_dir("/usr/lib/postgresql")
             .ok()?
             .flatten()
             .filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path().join("bin"))))
-            .filter(|(_, bin)| bin.join("initdb").is_file())
+            .filter(|(_, bin)| has(bin))
             .collect();
         found.sort();
         found.pop().map(|(_, bin)| bin)

@@ -1,0 +1,35 @@
+-- Refuses an edit that closes a loop of statuses. After the statement, because it takes all edited rows together; who
+-- needs several statements for one change says SET CONSTRAINTS rowcall.parameters_check_loop DEFERRED.
+create or replace function rowcall.parameters_check_loop() returns trigger
+language plpgsql security definer
+-- Planned for thousands of rows where there are dozens: compiling would take longer than all else.
+set jit = off
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    loop_of_it text;
+begin
+    -- A loop that is there already does not keep anybody from other edits. (jsonpath has no equality of its own.)
+    if tg_op = 'UPDATE'
+        and (old.enabled, old.source_table, old.on_status, old.condition::text, old.status_running, old.status_running_by,
+             old.status_succeeded, old.status_failed)
+        is not distinct from
+            (new.enabled, new.source_table, new.on_status, new.condition::text, new.status_running, new.status_running_by,
+             new.status_succeeded, new.status_failed)
+    then
+        return null;
+    end if;
+    loop_of_it := rowcall.status_loop(new.name);
+    if loop_of_it is not null then
+        raise exception 'parameters: % would run for ever: %', new.name, loop_of_it
+            using errcode = '23514', column = 'on_status',
+                  hint = 'Give one of these tasks another status, disable one, or set a condition on one that ends it: '
+                      'tasks with a condition are not asked.';
+    end if;
+    return null;
+end
+$$;
+drop trigger if exists parameters_check_loop on rowcall.parameters;
+create constraint trigger parameters_check_loop after insert or update on rowcall.parameters
+    deferrable initially immediate
+    for each row execute function rowcall.parameters_check_loop();

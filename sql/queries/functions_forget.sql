@@ -1,0 +1,2 @@
+-- After a way down: with the tables went triggers that only the functions' files make.
+delete from rowcall.functions

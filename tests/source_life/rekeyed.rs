@@ -1,0 +1,110 @@
+//! Another primary key: of another type, of other columns. The jobs go with their rows.
+
+use serde_json::json;
+
+use super::{key_of, orders, runs};
+use crate::support::{Running, TestDatabase};
+use rowcall::job::End;
+
+async fn keys(db: &TestDatabase) -> String {
+    db.one("select coalesce(string_agg(row_key::text, ' ' order by row_key::text), 'none') from rowcall.jobs")
+        .await
+}
+
+#[tokio::test]
+async fn a_wider_number() {
+    let db = orders().await;
+    db.run("insert into orders values (1, 'NEW'); alter table orders alter id type bigint").await;
+    let mut running = Running::start(&db).await;
+    runs(&mut running, json!({"id": 1})).await;
+    db.until("select status = 'PROCESSED' from orders").await;
+    // Only a number that the old type does not hold needs the new watch.
+    db.run("insert into orders values (5000000000, 'NEW')").await;
+    db.until(
+        "select reason = 'the row cannot be read: public.orders has changed since rowcall.watch(): its primary key has the type bigint now. '
+             'SELECT rowcall.watch(''public.orders'', ''status'');' from rowcall.jobs where state = 'blocked'",
+    )
+    .await;
+    db.run("select rowcall.watch('orders')").await;
+    runs(&mut running, json!({"id": 5_000_000_000_i64})).await;
+    db.until("select count(*) = 2 from orders where status = 'PROCESSED'").await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn numbers_become_texts_and_no_row_runs_twice_at_once() {
+    let db = orders().await;
+    let mut running = Running::start(&db).await;
+    db.run("insert into orders values (1, 'NEW')").await;
+    let launched = running.launch().await;
+    db.run(
+        "update rowcall.parameters set enabled = false; insert into orders values (2, 'NEW'), (3, 'NEW');
+            alter table orders alter id type text; update orders set status = 'NEW' where id in ('1', '2')",
+    )
+    .await;
+    // Between the change and the new watch, triggers make jobs with the new key, which nothing can claim.
+    assert_eq!(keys(&db).await, r#"{"id": "1"} {"id": 1} {"id": 2} {"id": 3}"#);
+    db.run(
+        "update orders set status = 'X' where id = '2'; update orders set status = 'NEW' where id = '2';
+            select rowcall.watch('orders')",
+    )
+    .await;
+    assert_eq!(keys(&db).await, r#"{"id": "1"} {"id": "2"} {"id": "3"}"#);
+    assert!(
+        db.one::<bool>("select again from rowcall.jobs where state = 'running'").await,
+        "the wish made meanwhile is kept"
+    );
+    db.run("update rowcall.parameters set enabled = true").await;
+    for _ in 0..2 {
+        let next = running.launch().await;
+        assert_ne!(key_of(&next), json!({"id": "1"}), "it runs still");
+        running.end(&next, End::exited(0));
+    }
+    running.end(&launched, End::exited(0));
+    runs(&mut running, json!({"id": "1"})).await;
+    db.until("select count(*) = 3 from orders where status = 'PROCESSED'").await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn other_columns() {
+    let db = orders().await;
+    let mut running = Running::start(&db).await;
+    db.run("insert into orders values (1, 'NEW', 'a')").await;
+    let launched = running.launch().await;
+    db.run("update rowcall.parameters set enabled = false; insert into orders values (2, 'NEW', 'b'), (3, 'NEW', 'c');
+            delete from orders where id = 3;
+            alter table orders drop constraint orders_pkey, add primary key (note, id);
+            alter table orders rename note to \"The Code\"; select rowcall.watch('orders')")
+        .await;
+    assert_eq!(keys(&db).await, r#"{"id": 1, "The Code": "a"} {"id": 2, "The Code": "b"} {"id": 3}"#);
+    db.run("update rowcall.parameters set enabled = true").await;
+    running.end(&launched, End::exited(0));
+    runs(&mut running, json!({"The Code": "b", "id": 2})).await;
+    db.until("select count(*) = 2 from orders where status = 'PROCESSED'").await;
+    db.until("select outcome = 'OBSOLETE' from rowcall.history where row_key = '{\"id\": 3}'").await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_key_that_is_gone() {
+    let db = orders().await;
+    db.run("insert into orders values (1, 'NEW', 'a'); alter table orders drop column id; alter table orders add primary key (note)").await;
+    let mut running = Running::start(&db).await;
+    db.until("select state = 'blocked' and reason like '%its primary key is (note) now.%' from rowcall.jobs")
+        .await;
+    // Another column in its place, in which nothing has the old key's value.
+    db.run("select rowcall.watch('orders')").await;
+    db.until("select outcome = 'OBSOLETE' from rowcall.history").await;
+    assert_eq!(db.one::<i64>("select rowcall.rescan('orders')").await, 1);
+    runs(&mut running, json!({"note": "a"})).await;
+    running.stop().await;
+
+    db.run(
+        "alter table orders drop constraint orders_pkey; update rowcall.parameters set enabled = false;
+            update orders set status = 'NEW'",
+    )
+    .await;
+    let refused = db.refused("select rowcall.watch('orders')").await;
+    assert!(refused.contains("table public.orders has no primary key"), "{refused}");
+}
