@@ -89,7 +89,11 @@ async fn this_machines_rules_and_the_daemons_errors_are_among_the_reasons() {
             "array['{{ row.x.y }}']",
             "parameters.command[1]: {{ row.x.y }}: a name in it does not exist",
         ),
-        ("'process', '/bin/echo'", "array['{{ row.x']", "parameters.command[1]: {{ row.x: "),
+        (
+            "'process', '/bin/echo'",
+            "array['{{ row.id | join(1, 2, 3) }}']",
+            "parameters.command[1]: {{ row.id | join(1, 2, 3) }}: ",
+        ),
     ] {
         asked.db.run("delete from rowcall.parameters").await;
         let values = format!("{target}, {command}");

@@ -90,7 +90,7 @@ async fn what_stands_in_the_way_is_named_and_so_is_what_it_waits_for() {
             "parameters.concurrency_key: {{ row.customer }}: a name",
         ),
         (
-            "concurrency_key = repeat('x', 501)",
+            "concurrency_key = '{{ row.id }}' || repeat('x', 499)",
             "concurrency_key = '{{ row.attributes.size }}'",
             false,
             "parameters.concurrency_key: the key has 501 bytes; 500 are allowed",
