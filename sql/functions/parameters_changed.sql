@@ -10,7 +10,9 @@ begin
     perform rowcall.release_blocked(array[old.name, new.name] || array(
         select p.name from rowcall.parameters p where p.source_table in (old.source_table, new.source_table)));
     -- Another template, other keys: jobs that wait are counted anew.
-    if tg_op <> 'DELETE' and (tg_op = 'INSERT' or new.concurrency_key is distinct from old.concurrency_key) then
+    if tg_op = 'INSERT' and new.version > 1
+        or tg_op = 'UPDATE' and (new.concurrency_key, new.name) is distinct from (old.concurrency_key, old.name)
+    then
         perform rowcall.forget_keys(array[new.name]);
     end if;
     perform pg_notify('rowcall_parameters', '');

@@ -18,11 +18,12 @@ begin
     end if;
     if keys = '{}' then
         columns := array(select c."column" from rowcall.parameters_columns() c where c.form is not null);
-        select format('settings.%s: the %s runner has no such setting; did you mean the column %s?', s.key, runner, c.name),
-            format('UPDATE rowcall.parameters SET %s = …', c.name)
+        select format('settings.%s: the %s runner takes no settings%s', s.key, runner, '; did you mean the column ' || c.name || '?'),
+            coalesce(format('UPDATE rowcall.parameters SET %s = …', c.name), 'Leave settings at {}.')
         into error, hint
-        from jsonb_object_keys(settings) s(key) cross join lateral rowcall.similar_word(s.key, columns) c(name)
-        where c.name is not null order by s.key limit 1;
+        from jsonb_object_keys(jsonb_strip_nulls(settings)) s(key)
+        left join lateral rowcall.similar_word(s.key, columns) c(name) on true
+        order by c.name is null, s.key limit 1;
         return;
     end if;
     if runner = 'lambda' and settings -> 'payload' ? 'rowcall' then

@@ -106,7 +106,9 @@ begin
                     place := i; state := 'locked'; error := sqlerrm;
                     return next;
                 when others then
+                    -- Where the table is not what it was, that says more than the statement's own error.
                     place := i; state := 'failed'; error := sqlerrm;
+                    error := coalesce(rowcall.source_changed(entry), error);
                     return next;
             end;
         end loop;

@@ -113,7 +113,7 @@ async fn a_run_that_ends_while_its_column_is_unknown_says_so_in_the_history() {
     let launched = running.launch().await;
     db.run("alter table orders rename status to state").await;
     running.end(&launched, End::exited(0));
-    db.until("select outcome = 'SUCCEEDED' and write_back like 'failed: column%status does not exist' from rowcall.history").await;
+    db.until("select outcome = 'SUCCEEDED' and write_back like 'failed: public.orders has changed since rowcall.watch(): it has no column status any more.%' from rowcall.history").await;
     assert_eq!(db.one::<String>("select state from orders").await, "PROCESSING");
     running.stop().await;
 }
