@@ -311,3 +311,19 @@ async fn nothing_starts_while_all_is_paused() {
     running.launch().await;
     running.stop().await;
 }
+
+#[tokio::test]
+async fn a_notice_says_what_keeps_it_from_starting() {
+    let db = files().await;
+    db.run("insert into rowcall.dispatchers (host, pid, version, runners) values ('h', 1, 'v', '{docker}')")
+        .await;
+    let (client, ear) = crate::ear::Ear::open(&db).await;
+    client.batch_execute("select rowcall.run('loader', 'rowcall.files', 1)").await.unwrap();
+    assert!(ear.notices().is_empty());
+    db.run("update rowcall.parameters set enabled = false").await;
+    client.batch_execute("select rowcall.run('loader', 'rowcall.files', 2)").await.unwrap();
+    assert_eq!(ear.notices(), ["it will not start for now: loader is disabled"]);
+    client.batch_execute("select * from rowcall.retry(array(select id from rowcall.jobs))").await.unwrap();
+    assert_eq!(ear.notices().len(), 1, "not one for each of many");
+    assert_eq!(jobs(&db).await, "1 pending, 2 pending");
+}
