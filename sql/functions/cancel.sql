@@ -33,6 +33,12 @@ begin
     end if;
 
     delete from rowcall.jobs where id = job;
+    if mine.attempts > 0 and left_as->>'status_failed' is not null then
+        -- As any job that fails tells those that share its row and status: the last of them writes it.
+        update rowcall.jobs o
+        set failed_with = jsonb_build_object('status', left_as->>'status_failed', 'message', why, 'outcome', 'CANCELLED')
+        where o.source_table = mine.source_table and o.row_key = mine.row_key and o.on_status = mine.on_status;
+    end if;
     if left_as is not null and not exists (
         select from rowcall.jobs o
         where o.source_table = mine.source_table and o.row_key = mine.row_key
@@ -43,7 +49,7 @@ begin
             array[left_as->>'status_failed'],
             array[case when left_as->>'result_column' is not null
                 then jsonb_build_object('message', why, 'outcome', 'CANCELLED') end],
-            immediate => false) w;
+            immediate => false, tasks => array[mine.task], channels => array[left_as->>'notify_channel']) w;
         if became = 'locked' then
             raise exception 'rowcall.cancel: the row % of % is held by somebody', mine.row_key, mine.source_table
                 using errcode = '55P03', hint = 'Try again.';

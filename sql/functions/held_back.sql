@@ -21,6 +21,7 @@ begin
     if not p.enabled then
         return query select false, format('%s is disabled', p.name);
     end if;
+    return query select false, 'it would run for ever: ' || w from rowcall.status_loop(p.name) w where w is not null;
     if not exists (select from rowcall.dispatchers d
                    where p.runner = any (d.runners) and d.stopped is null and d.seen > now() - interval '1 minute') then
         return query select false, format('no running dispatcher offers the runner %s', p.runner);

@@ -13,7 +13,8 @@ begin
     from rowcall.attempts a where a.job_id = job.id order by a.number desc, a.id desc limit 1;
     if frozen is null and job.left_in is not null then
         select a.request->'write_back' || coalesce((
-                select jsonb_build_object('status_failed', p.status_failed, 'result_column', p.result_column)
+                select jsonb_build_object('status_failed', p.status_failed, 'result_column', p.result_column,
+                    'notify_channel', p.notify_channel)
                 from rowcall.parameters p where p.name = job.task), '{}')
         into frozen
         from rowcall.history h join rowcall.attempts a on a.job_id = h.job_id

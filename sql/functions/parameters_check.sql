@@ -48,12 +48,12 @@ begin
     end if;
     if new.result_column is not null and changed && '{source_table,result_column}' then
         select atttypid::regtype into column_type from pg_attribute
-        where attrelid = new.source_table and attname = new.result_column and attnum > 0 and not attisdropped;
+        where attrelid = new.source_table and attname = new.result_column and attnum > 0 and not attisdropped and attgenerated = '';
         if column_type is distinct from 'jsonb'::regtype then
             raise exception 'parameters.result_column: % has no jsonb column %',
                     new.source_table, quote_ident(new.result_column)
                 using errcode = '23514', column = 'result_column',
-                      hint = 'Name a jsonb column of the source table, or NULL to write only the status.';
+                      hint = 'Name a jsonb column of the source table that is not generated, or NULL to write only the status.';
         end if;
     end if;
     -- String literals become S, so that what is left of a variable is $S.

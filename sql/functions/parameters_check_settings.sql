@@ -13,7 +13,9 @@ begin
     if tg_op = 'INSERT' or new.runner <> old.runner or new.target <> old.target then
         select rowcall.target_error(new.runner, new.target) as error into wrong;
         if wrong.error is not null then
-            raise exception 'parameters.target: %', wrong.error using errcode = '23514', column = 'target';
+            raise exception 'parameters.target: %', wrong.error
+                using errcode = '23514', column = 'target',
+                      hint = 'It is taken as it stands: no template. A runner has its own form of it (docs/parameters.md).';
         end if;
     end if;
     if jsonb_typeof(new.settings) = 'object'

@@ -33,6 +33,10 @@ begin
             rowcall.preview_context(p, job_id, attempt, wanted, row_data));
         concurrency_key := given.rendered;
         key_unsure := given.unsure is not null;
+        if octet_length(concurrency_key) > 500 then
+            given.error := format('parameters.concurrency_key: the key has %s bytes; 500 are allowed', octet_length(concurrency_key));
+            concurrency_key := null;
+        end if;
         against := array(select h.reason from rowcall.held_back(p.name, concurrency_key) h where not h.waits);
         waits := array(select h.reason from rowcall.held_back(p.name, concurrency_key) h where h.waits);
         if p.condition is not null and not rowcall.condition_holds(row_data, p.condition) then

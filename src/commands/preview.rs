@@ -2,12 +2,16 @@
 
 use anyhow::bail;
 use clap::Args;
+use deadpool_postgres::GenericClient;
 use rowcall::database::{self, PreviewPart};
-use rowcall::parameters::{JobContext, Task, render, unrendered};
+use rowcall::parameters::{JobContext, Task, render, render_key, unrendered};
 use rowcall::runners::{self, Request, Runners};
 use rowcall::settings::Settings;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
+
+/// What rowcall.preview_parts says of a row that nobody can read.
+const UNREADABLE: &str = "the row cannot be read";
 
 /// What `rowcall preview` is told.
 #[derive(Args)]
@@ -49,14 +53,14 @@ impl Preview {
         let tasks = database::load_parameters(&client).await?;
         let (ends, _ended) = mpsc::unbounded_channel();
         let runners = runners::enabled(settings, &ends)?;
-        let findings: Vec<_> = database::preview_parts(&client, table, &self.key)
-            .await?
-            .into_iter()
-            .filter_map(|part| {
-                let task = tasks.iter().find(|task| task.name == part.task)?;
-                Some(preview(task, part, &runners))
-            })
-            .collect();
+        let mut findings = Vec::new();
+        for mut part in database::preview_parts(&client, table, &self.key).await? {
+            let Some(task) = tasks.iter().find(|task| task.name == part.task) else { continue };
+            if part.key_unsure {
+                key_by_engine(&client, task, &mut part).await?;
+            }
+            findings.push(preview(task, part, &runners));
+        }
         if self.json {
             let findings: Vec<_> = findings.iter().map(Finding::as_json).collect();
             println!("{:#}", Value::from(findings));
@@ -71,44 +75,62 @@ impl Preview {
     }
 }
 
+/// The concurrency key, where the database cannot tell it, and what it means.
+async fn key_by_engine(
+    client: &impl GenericClient,
+    task: &Task,
+    part: &mut PreviewPart,
+) -> anyhow::Result<()> {
+    let Ok(row) = &part.row else { return Ok(()) };
+    let as_job = |id| {
+        let on_status = &task.on_status;
+        render_key(task, JobContext { id, attempt: part.attempt, row_key: &part.row_key, on_status }, row)
+    };
+    match (as_job(part.job_id.unwrap_or(0)), as_job(part.job_id.unwrap_or(i64::MAX))) {
+        (Ok(Some(key)), Ok(Some(same))) if key == same => {
+            part.waits.extend(database::waits_of_key(client, &task.name, &key).await?);
+            part.limits["concurrency_key"] = key.into();
+            part.key_unsure = false;
+        }
+        (Err(reason), _) => {
+            part.against.push(reason);
+            part.key_unsure = false;
+        }
+        // It has the number of a job that is not there yet.
+        _ => {}
+    }
+    Ok(())
+}
+
 /// Renders and checks as a claim does.
 fn preview(task: &Task, part: PreviewPart, runners: &Runners) -> Finding {
     let mut against = part.against;
-    let mut numbered = Vec::new();
-    let request = match &part.row {
-        Ok(row) => {
-            let as_job = |id| {
-                let on_status = &task.on_status;
-                render(task, JobContext { id, attempt: part.attempt, row_key: &part.row_key, on_status }, row)
-            };
-            match part.job_id {
-                Some(id) => as_job(id),
-                // What differs between two numbers depends on the number.
-                None => as_job(i64::MAX)
-                    .and_then(|one| as_job(0).map(|other| without_number(task, one, &other, &mut numbered))),
-            }
-        }
-        // Said already.
-        Err(reason) if against.iter().any(|said| said.starts_with("the row cannot be read")) => {
-            Err(reason.clone())
-        }
-        Err(reason) => {
-            against.push(reason.clone());
-            Err(reason.clone())
-        }
+    let mut numbered: Vec<_> = part.key_unsure.then(|| "concurrency_key".to_owned()).into_iter().collect();
+    let on_status = &task.on_status;
+    let as_job = |id, row| {
+        render(task, JobContext { id, attempt: part.attempt, row_key: &part.row_key, on_status }, row)
     };
+    let request = part.row.as_ref().map_err(Clone::clone).and_then(|row| match part.job_id {
+        Some(id) => as_job(id, row),
+        // What differs between two numbers depends on the number.
+        None => {
+            let (one, other) = (as_job(i64::MAX, row)?, as_job(0, row)?);
+            Ok(without_number(task, one, &other, &mut numbered))
+        }
+    });
+    let runner = runners.get(&task.runner);
+    if runner.is_none() {
+        against.push(format!("the runner is not enabled here (runners.{}.enabled)", task.runner));
+    }
     let request = match request {
         Ok(request) => {
-            match runners.get(&task.runner) {
-                None => {
-                    against.push(format!("the runner is not enabled here (runners.{}.enabled)", task.runner));
-                }
-                Some(runner) => against.extend(runner.check(&request).err()),
-            }
+            against.extend(runner.and_then(|runner| runner.check(&request).err()));
             request
         }
         Err(reason) => {
-            if !against.contains(&reason) && part.row.is_ok() {
+            // The database may have said so, in words of its own where a row cannot be read.
+            let said = |said: &String| *said == reason || (part.row.is_err() && said.starts_with(UNREADABLE));
+            if !against.iter().any(said) {
                 against.push(reason);
             }
             unrendered(task)

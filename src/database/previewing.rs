@@ -18,6 +18,8 @@ pub struct PreviewPart {
     pub row_key: Value,
     /// The row, in the status that asks for the task; or why it cannot be read.
     pub row: Result<Value, String>,
+    /// The concurrency key is of a form that the database cannot render, so that nothing below says anything of it.
+    pub key_unsure: bool,
     /// What somebody would have to change first.
     pub against: Vec<String>,
     /// What it would wait for.
@@ -51,10 +53,21 @@ pub async fn preview_parts(
         attempt: row.get("attempt"),
         row_key: row.get("row_key"),
         row: row.try_get("row_data").map_err(|e| format!("the row cannot be read: {e}")),
+        key_unsure: row.get("key_unsure"),
         against: row.get("against"),
         waits: row.get("waits"),
         limits: row.get("limits"),
         write_back: row.get("write_back"),
     };
     Ok(rows.iter().map(part).collect())
+}
+
+/// What a task with this concurrency key waits for.
+pub async fn waits_of_key(
+    client: &impl GenericClient,
+    task: &str,
+    key: &str,
+) -> Result<Vec<String>, DatabaseError> {
+    let rows = client.query(include_str!("../../sql/queries/waits_of_key.sql"), &[&task, &key]).await?;
+    Ok(rows.iter().map(|row| row.get("reason")).collect())
 }

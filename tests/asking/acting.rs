@@ -262,3 +262,52 @@ async fn what_was_retried_runs() {
     assert_eq!(second.attempt.job_id, new_job);
     running.stop().await;
 }
+
+#[tokio::test]
+async fn a_row_that_failed_or_succeeded_is_run_again_from_where_it_stands() {
+    let db = TestDatabase::new().await;
+    db.task("loader", "REGISTERED", ("max_attempts", "1")).await;
+    let mut running = Running::start(&db).await;
+    db.run("insert into rowcall.files (id) values (1)").await;
+    let first = running.launch().await;
+    running.end(&first, End::exited(3));
+    db.until("select status = 'ERROR' from rowcall.files").await;
+    db.until("select count(*) = 0 from rowcall.jobs").await;
+    let retried: String =
+        db.one("select string_agg(concat(job, problem), ' ') from rowcall.retry_failed('loader', 'exit code 3%')").await;
+    assert_eq!(retried, first.attempt.job_id.to_string());
+    let second = running.launch().await;
+    db.until("select status = 'PROCESSING' from rowcall.files").await;
+    running.end(&second, End::exited(0));
+    db.until("select status = 'PROCESSED' from rowcall.files").await;
+    db.until("select count(*) = 0 from rowcall.jobs").await;
+    let job: i64 = db.one("select rowcall.run('loader', 'rowcall.files', 1)").await;
+    let third = running.launch().await;
+    assert_eq!(third.attempt.job_id, job);
+    // Asked for while it runs, the row stands in its running status when the next run starts.
+    db.run("select rowcall.run('loader', 'rowcall.files', 1)").await;
+    running.end(&third, End::exited(0));
+    let fourth = running.launch().await;
+    running.end(&fourth, End::exited(0));
+    db.until("select status = 'PROCESSED' from rowcall.files").await;
+    db.until("select count(*) = 0 from rowcall.jobs").await;
+    let outcomes: String =
+        db.one("select string_agg(outcome, ' ' order by settled) from rowcall.history").await;
+    assert_eq!(outcomes, "TASK_FAILED SUCCEEDED SUCCEEDED SUCCEEDED");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn nothing_starts_while_all_is_paused() {
+    let db = TestDatabase::new().await;
+    db.task("loader", "REGISTERED", ("", "")).await;
+    let admin = db.connect_as(ADMIN).await;
+    admin.batch_execute("select rowcall.pause('the move')").await.unwrap();
+    let mut running = Running::start(&db).await;
+    db.run("insert into rowcall.files (id) values (1)").await;
+    running.beats(&db).await;
+    assert!(!running.launched_more());
+    admin.batch_execute("select rowcall.resume()").await.unwrap();
+    running.launch().await;
+    running.stop().await;
+}

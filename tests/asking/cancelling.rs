@@ -138,3 +138,47 @@ async fn a_row_in_somebodys_hands_is_waited_for() {
     );
     running.stop().await;
 }
+
+#[tokio::test]
+async fn the_last_of_several_tasks_writes_that_another_was_cancelled() {
+    let db = TestDatabase::new().await;
+    db.task(
+        "first",
+        "REGISTERED",
+        ("backoff, backoff_max, priority, status_failed", "'1 h', '1 h', 5, 'FIRST_FAILED'"),
+    )
+    .await;
+    db.task("second", "REGISTERED", ("", "")).await;
+    let mut running = Running::start(&db).await;
+    db.run("insert into rowcall.files default values").await;
+    let (one, other) = (running.launch().await, running.launch().await);
+    let (first, second) = if one.attempt.task == "first" { (one, other) } else { (other, one) };
+    running.end(&first, End::exited(3));
+    db.until("select state = 'waiting' from rowcall.jobs where task = 'first'").await;
+    db.run("select rowcall.cancel(id, 'enough') from rowcall.jobs where task = 'first'").await;
+    assert_eq!(db.one::<String>("select status from rowcall.files").await, "PROCESSING");
+    running.end(&second, End::exited(0));
+    db.until("select count(*) = 0 from rowcall.jobs").await;
+    let row: String = db.one("select concat_ws(' ', status, attributes) from rowcall.files").await;
+    assert_eq!(row, r#"FIRST_FAILED {"message": "enough", "outcome": "CANCELLED"}"#);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_channel_hears_of_the_failed_status() {
+    let db = TestDatabase::new().await;
+    db.task("loader", "REGISTERED", ("backoff, backoff_max, notify_channel", "'1 h', '1 h', 'files_done'"))
+        .await;
+    let mut running = Running::start(&db).await;
+    db.run("insert into rowcall.files (id) values (1)").await;
+    let launched = running.launch().await;
+    running.end(&launched, End::exited(3));
+    db.until("select state = 'waiting' from rowcall.jobs").await;
+    let (listener, ear) = crate::ear::Ear::open(&db).await;
+    listener.batch_execute("listen files_done").await.unwrap();
+    db.run("select rowcall.cancel(id) from rowcall.jobs").await;
+    ear.until("files_done").await;
+    let heard = ear.payloads().concat();
+    assert!(heard.contains(r#""status": "ERROR""#) && heard.contains(r#""task": "loader""#), "{heard}");
+    running.stop().await;
+}

@@ -55,6 +55,17 @@ async fn the_daemons_engine_renders_what_sql_cannot() {
     assert_eq!(seen[0]["environment"], json!({"PATHS": "c b.csv"}));
     assert_eq!(seen[0]["why"], json!(["for status to become REGISTERED (it is NEW)"]));
     assert_eq!(seen[0]["write_back"]["status_failed"], "ERROR");
+    asked
+        .db
+        .run(
+            r#"update rowcall.parameters set concurrency_key = '{{ row.attributes.tags | first }}';
+               insert into rowcall.jobs (task, source_table, row_key, on_status, state, concurrency_key)
+               values ('loader', 'rowcall.files', '{"id": 1}', 'REGISTERED', 'running', 'x')"#,
+        )
+        .await;
+    let seen = asked.json("42").await;
+    assert_eq!(seen[0]["limits"]["concurrency_key"], "x");
+    assert_eq!(seen[0]["why"][1], "waiting for max_running_per_key of loader: 1 of 1 running for x");
     let (code, out, _) = asked.run(&["rowcall.files", "42"]).await;
     assert_eq!(code, Some(0));
     for line in [
@@ -78,7 +89,11 @@ async fn this_machines_rules_and_the_daemons_errors_are_among_the_reasons() {
             "array['{{ row.x.y }}']",
             "parameters.command[1]: {{ row.x.y }}: a name in it does not exist",
         ),
-        ("'process', '/bin/echo'", "array['{{ row.x']", "parameters.command[1]: {{ row.x: "),
+        (
+            "'process', '/bin/echo'",
+            "array['{{ row.id | join(1, 2, 3) }}']",
+            "parameters.command[1]: {{ row.id | join(1, 2, 3) }}: ",
+        ),
     ] {
         asked.db.run("delete from rowcall.parameters").await;
         let values = format!("{target}, {command}");
@@ -101,6 +116,8 @@ async fn a_jobs_number_is_not_invented() {
     let seen = asked.json("42").await;
     assert_eq!(seen[0]["command"], json!(["{{ job.id }}/{{ job.attempt }}", "1"]));
     assert_eq!(seen[0]["unrendered"], json!(["command[1]"]));
+    asked.db.run("update rowcall.parameters set concurrency_key = '{{ job.id }}'").await;
+    assert_eq!(asked.json("42").await[0]["unrendered"], json!(["concurrency_key", "command[1]"]));
     asked.db.run("update rowcall.files set status = 'REGISTERED'").await;
     let job: i64 = asked.db.one("select id from rowcall.jobs").await;
     let seen = asked.json("42").await;

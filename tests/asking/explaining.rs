@@ -48,7 +48,7 @@ async fn a_job_says_what_it_waits_for() {
         (&format!("update rowcall.parameters set max_running = 1; {running}"),
             "update rowcall.parameters set max_running = null; delete from rowcall.jobs where state = 'running'",
             "waiting for max_running of loader: 1 of 1 running"),
-        (&format!("update rowcall.parameters set concurrency_key = 'x'; update rowcall.jobs set concurrency_key = 'customer-7'; {running}"),
+        (&format!("update rowcall.parameters set concurrency_key = '{{{{ row.id }}}}'; update rowcall.jobs set concurrency_key = 'customer-7'; {running}"),
             "delete from rowcall.jobs where state = 'running'",
             "waiting for max_running_per_key of loader: 1 of 1 running for customer-7"),
         ("update rowcall.jobs set state = 'blocked', blocked = now(), reason = 'settings.cluster is missing'",
@@ -82,7 +82,7 @@ async fn a_row_without_a_job_says_why() {
             "the trigger rowcall_update is missing on rowcall.files",
         ),
         (
-            r"update rowcall.parameters set condition = '$.attributes.size > 1'",
+            "update rowcall.parameters set condition = '$.attributes.size > 1'",
             "update rowcall.parameters set condition = null",
             r#"loader starts on REGISTERED, but its condition is not met: ($."attributes"."size" > 1)"#,
         ),

@@ -89,6 +89,12 @@ async fn what_stands_in_the_way_is_named_and_so_is_what_it_waits_for() {
             false,
             "parameters.concurrency_key: {{ row.customer }}: a name",
         ),
+        (
+            "concurrency_key = '{{ row.id }}' || repeat('x', 499)",
+            "concurrency_key = '{{ row.attributes.size }}'",
+            false,
+            "parameters.concurrency_key: the key has 501 bytes; 500 are allowed",
+        ),
     ] {
         db.run(&format!("update rowcall.parameters set {change}")).await;
         let (runs_now, why_now) = verdict(&db).await;
@@ -113,7 +119,7 @@ async fn caps_only_make_it_wait() {
     db.task("loader", "REGISTERED", ("max_running, concurrency_key", "3, 'c{{ row.attributes.size }}'"))
         .await;
     db.run(
-        r"insert into rowcall.jobs (task, source_table, row_key, on_status, state, concurrency_key)
+        "insert into rowcall.jobs (task, source_table, row_key, on_status, state, concurrency_key)
            select 'loader', 'rowcall.files', jsonb_build_object('id', n), 'REGISTERED', 'running', 'c' || n from generate_series(6, 8) n",
     )
     .await;
