@@ -19,6 +19,7 @@ mod files;
 mod held_rows;
 mod iam;
 mod lambda;
+mod locaria;
 mod locks;
 mod matrix;
 mod migrations;

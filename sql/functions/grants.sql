@@ -36,6 +36,9 @@ as $$
 
     -- A member of rowcall_viewer, too.
     ('rowcall_admin', 'INSERT, UPDATE, DELETE', 'table', '{parameters,runner_defaults}', 'decide what runs'),
+    ('rowcall_admin', 'EXECUTE', 'function',
+        '{target_error,settings_error,settings_conflict,setting_fits,tags_error,similar_word}',
+        'hear what is wrong with a row before it is written, as "rowcall import" does'),
     ('rowcall_admin', 'EXECUTE', 'function', '{watch,unwatch,register_source,forget_source,forget_dropped,source_of}',
         'choose source tables; to hand one over takes its owner''s rights besides'),
     ('rowcall_admin', 'EXECUTE', 'function', '{cancel,rescan,release_blocked}', 'interfere with jobs'),

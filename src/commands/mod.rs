@@ -1,6 +1,7 @@
 //! One file per subcommand; here is what they have in common.
 
 mod check;
+mod import;
 mod migrate;
 mod preview;
 mod run_local;
@@ -43,6 +44,8 @@ enum Command {
     /// the task definition, its container and network mode, the cluster). Nothing is started. Templates are taken as
     /// they stand. Prints one line for each task; the exit code is 1 if there is a problem with any.
     Check(check::Check),
+    /// Take over what another dispatcher's tables say
+    Import(import::Import),
     /// Bring the rowcall schema of the database up to date
     ///
     /// Migrations are applied once and in order, functions whenever they changed, in one transaction; two migrations
@@ -85,6 +88,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
     runtime.block_on(async {
         match cli.command {
             Command::Check(check) => check.run(&settings).await,
+            Command::Import(import) => import.run(&settings).await,
             Command::Migrate(migrate) => migrate.run(&settings).await,
             Command::Preview(preview) => preview.run(&settings).await,
             Command::RunLocal(run_local) => run_local.run().await,

@@ -75,12 +75,18 @@ impl Running {
 
     /// Starts one with these settings in this world.
     pub async fn with(settings: Settings, world: Arc<World>) -> Self {
+        Self::in_place_of("docker", settings, world).await
+    }
+
+    /// The same in place of another runner.
+    pub async fn in_place_of(name: &'static str, settings: Settings, world: Arc<World>) -> Self {
         let (sender, launched) = mpsc::unbounded_channel();
         let theirs = Arc::clone(&world);
         let mut given = None;
         let make = |_: &Settings, ends: &Ends| {
             given = Some(ends.clone());
-            let runner = FakeRunner { world: theirs, capacity: 20_000, ends: ends.clone(), launched: sender };
+            let runner =
+                FakeRunner { name, world: theirs, capacity: 20_000, ends: ends.clone(), launched: sender };
             Ok(Runners::default().with(Arc::new(runner)))
         };
         let dispatcher = Dispatcher::start(settings, Mode::Serve, make).await.unwrap();

@@ -1,5 +1,5 @@
-//! A runner whose attempts live in memory and end when the test says so. It takes the name `docker`, which is a
-//! word the schema knows, and the place of that runner.
+//! A runner whose attempts live in memory and end when the test says so. It takes the name of a runner that the schema
+//! knows, `docker` unless a test says otherwise, and the place of that runner.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -38,6 +38,7 @@ pub struct World {
 
 /// One dispatcher's door to the world.
 pub struct FakeRunner {
+    pub name: &'static str,
     pub world: Arc<World>,
     pub capacity: usize,
     pub ends: Ends,
@@ -84,7 +85,7 @@ impl World {
 #[async_trait]
 impl Runner for FakeRunner {
     fn name(&self) -> &'static str {
-        "docker"
+        self.name
     }
 
     fn capacity(&self) -> usize {
