@@ -200,6 +200,7 @@ impl<S: Subject> Case<S> {
                 expected: Vec::new(),
                 status_succeeded: None,
                 status_failed: None,
+                running_by_task: false,
                 notify_channel: None,
             },
         };

@@ -75,8 +75,6 @@ impl Locaria {
     pub async fn dispatcher(&self) -> Running {
         let mut settings = settings(&self.db.url);
         settings.dispatcher.dead_after = Duration::from_secs(30);
-        // As the plan says.
-        settings.dispatcher.report_grace = Duration::from_hours(6);
         self.dispatcher_with(settings).await
     }
 

@@ -35,7 +35,7 @@ const WRONG: &[(&str, &str, &str)] = &[
     (
         "settings",
         r#"'{"max_runing": 5}'"#,
-        "settings.max_runing: the process runner has no such setting; did you mean the column max_running?",
+        "settings.max_runing: the process runner takes no settings; did you mean the column max_running?",
     ),
     ("command", "array['a', null]", "parameters.command must be a plain list of texts, and is [\"a\", null]"),
     ("command", "'{{a,b},{c,d}}'", "parameters.command must be a plain list of texts"),
@@ -149,11 +149,6 @@ const WRONG: &[(&str, &str, &str)] = &[
         "status_running_by",
         "'taks'",
         "parameters.status_running_by must be rowcall or task, and is \"taks\"; did you mean task?",
-    ),
-    (
-        "(status_running_by, status_running)",
-        "('task', null)",
-        "parameters.status_running_by is \"task\", which needs a status_running, and that is null",
     ),
     ("completion", "'maybe'", "parameters.completion must be exit or report, and is \"maybe\""),
     ("completion", "'exti'", "did you mean exit?"),

@@ -146,7 +146,7 @@ async fn defaults_are_held_to_the_same_keys() {
     let expected =
         "23514 runner_defaults.settings.subnet: the ecs runner has no such setting; did you mean subnets?";
     assert!(refused.starts_with(expected), "{refused}");
-    db.run(r#"insert into rowcall.runner_defaults values ('ecs', '{}')"#).await;
+    db.run(r"insert into rowcall.runner_defaults values ('ecs', '{}')").await;
     let refused = db
         .refused(r#"update rowcall.runner_defaults set settings = '{"gpu": 0}' where runner = 'ecs'"#)
         .await;

@@ -58,7 +58,7 @@ from (select row_number() over () as position, v.* from (values
 ('write back', 'status_running', 'text', 1, null, null, 'a text that is not empty, and not on_status',
     'given to the row when its job is claimed; null leaves the status'),
 ('write back', 'status_running_by', 'word', null, null, '^(rowcall|task)$', 'rowcall or task',
-    'who writes status_running; task: its program does, and before each attempt the row is put back to on_status'),
+    'who writes status_running; task: its program does, which finds its rows by their status: before each attempt the row is put back to on_status, and the program may work on when it has moved it on'),
 ('write back', 'status_succeeded', 'text', 1, null, null, 'a text that is not empty, and not on_status',
     'given to the row after success; null leaves the status'),
 ('write back', 'status_failed', 'text', 1, null, null, 'a text that is not empty, and not on_status',

@@ -22,12 +22,6 @@ begin
         hint := 'The wait doubles from backoff to backoff_max.';
         return;
     end if;
-    if parameters.status_running_by = 'task' and parameters.status_running is null then
-        place := 'status_running_by';
-        error := 'parameters.status_running_by is "task", which needs a status_running, and that is null';
-        hint := 'Name the status that the program gives its row.';
-        return;
-    end if;
     if parameters.concurrency_key is null and parameters.max_running_per_key <> 1 then
         place := 'max_running_per_key';
         error := format('parameters.max_running_per_key is %s, and there is no concurrency_key', parameters.max_running_per_key);

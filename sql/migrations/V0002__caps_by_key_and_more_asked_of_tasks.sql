@@ -8,9 +8,7 @@ alter table rowcall.parameters
         constraint max_running_per_key_is_positive check (max_running_per_key > 0),
     add column retry_on text[] not null default '{TASK_FAILED,TIMED_OUT,RUNNER_FAILED,LOST}',
     add column status_running_by text not null default 'rowcall'
-        constraint status_running_by_is_rowcall_or_task check (status_running_by in ('rowcall', 'task'))
-        constraint status_running_by_task_names_status_running
-            check (status_running_by = 'rowcall' or status_running is not null),
+        constraint status_running_by_is_rowcall_or_task check (status_running_by in ('rowcall', 'task')),
     add column notify_channel text
         constraint notify_channel_is_a_name check (notify_channel ~ '^[A-Za-z_][A-Za-z0-9_]{0,62}$');
 

@@ -16,7 +16,8 @@ with mine as (
             when coalesce(a.begun, a.started) + a.timeout < now() then 'ran longer than its timeout of ' || a.timeout
             when a.heartbeat + a.heartbeat_timeout < now() then 'no heartbeat for ' || a.heartbeat_timeout
         end as overdue,
-        greatest(a.reported, case when j.moved_to in (a.request->'write_back'->>'status_succeeded',
+        -- Who finds rows by their status may be at work on others when this one is done.
+        greatest(a.reported, case when a.request->'write_back'->>'running_by_task' is distinct from 'true' and j.moved_to in (a.request->'write_back'->>'status_succeeded',
             a.request->'write_back'->>'status_failed') then j.moved_at end) as done,
         make_interval(secs => case when a.runner = any ($5) then 0 else $2 end) as grace
     from rowcall.attempts a

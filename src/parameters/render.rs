@@ -117,6 +117,7 @@ fn asked(
             expected: vec![expected.to_owned()],
             status_succeeded: task.write_back.succeeded.clone(),
             status_failed: task.write_back.failed.clone(),
+            running_by_task: task.write_back.running_by_task,
             notify_channel: task.write_back.notify_channel.clone(),
         },
     }

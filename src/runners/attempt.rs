@@ -41,6 +41,9 @@ pub struct WriteBack {
     pub status_succeeded: Option<String>,
     /// Status after final failure; none leaves it.
     pub status_failed: Option<String>,
+    /// The program finds its rows by their status, and sets the running one itself.
+    #[serde(default)]
+    pub running_by_task: bool,
     /// Where the statuses written are announced.
     #[serde(default)]
     pub notify_channel: Option<String>,

@@ -37,7 +37,7 @@ const WITNESS: &str = "
     create trigger witness after update on rowcall.jobs referencing old table as old_rows new table as new_rows
         for each statement execute function public.witness();";
 
-/// Edits until told to stop, one after the other.
+/// Edits until told to stop, one row after the other: editors of several rows at once may meet in a deadlock of their own.
 async fn edit(client: Client, edits: Vec<&'static str>, over: Arc<AtomicBool>, made: Arc<AtomicU64>) {
     for sql in edits.iter().cycle() {
         if over.load(Ordering::Relaxed) {
@@ -71,7 +71,8 @@ async fn caps_hold_while_eight_claim_and_four_edit() {
             "select pg_sleep(0.06)",
         ],
         vec![
-            "update rowcall.parameters set max_running_per_key = 1 + version % 3 where name in ('keyed', 'both')",
+            "update rowcall.parameters set max_running_per_key = 1 + version % 3 where name = 'keyed'",
+            "update rowcall.parameters set max_running_per_key = 1 + version % 3 where name = 'both'",
             "select pg_sleep(0.06)",
         ],
         vec![
@@ -80,10 +81,12 @@ async fn caps_hold_while_eight_claim_and_four_edit() {
             "select pg_sleep(0.08)",
         ],
         vec![
-            "update rowcall.parameters set enabled = not enabled, priority = version % 7 where name in ('free', 'keyed')",
+            "update rowcall.parameters set enabled = not enabled, priority = version % 7 where name = 'free'",
+            "update rowcall.parameters set enabled = not enabled where name = 'keyed'",
             "select rowcall.pause('for the test')",
             "select rowcall.resume()",
-            "update rowcall.parameters set enabled = true",
+            "update rowcall.parameters set enabled = true where name = 'free'",
+            "update rowcall.parameters set enabled = true where name = 'keyed'",
             "select pg_sleep(0.1)",
         ],
     ];

@@ -15,6 +15,7 @@ pub fn attempt(settings: Value) -> Attempt {
         expected: Vec::new(),
         status_succeeded: None,
         status_failed: None,
+        running_by_task: false,
         notify_channel: None,
     };
     let request = Request {

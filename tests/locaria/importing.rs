@@ -56,7 +56,7 @@ async fn a_fargate_config_becomes_two_tasks_on_the_same_table() {
         json!({
             "name": "file_download", "on_status": "DOWNLOAD_REQUESTED",
             "target": "arn:aws:ecs:eu-west-1:123456789012:task-definition/file-download:1",
-            "status_running": null, "status_running_by": "rowcall",
+            "status_running": null, "status_running_by": "task",
             "status_succeeded": "DOWNLOAD_COMPLETED", "status_failed": "DOWNLOAD_ERROR",
         }),
         json!({
@@ -84,7 +84,6 @@ async fn a_fargate_config_becomes_two_tasks_on_the_same_table() {
         "task_definitions = [\"arn:aws:ecs:eu-west-1:123456789012:task-definition/file-download:1\", \
          \"arn:aws:ecs:eu-west-1:123456789012:task-definition/file-loader:1\"]",
         "regions = [\"eu-west-1\"]",
-        "[dispatcher] report_grace = \"6h\"",
         "NOTIFY locaria_file_status",
         "Done: ",
         "made the task file_loader from fargate_config.file_loader",

@@ -281,12 +281,5 @@ fn rails(tasks: &[Compared]) -> String {
             let _ = writeln!(lines, "regions = {regions}  # those besides the daemon's own");
         }
     }
-    if tasks.iter().any(|task| *task.wanted.column("runner") == "ecs") {
-        // A row that says the task's last word is taken for its report, and who has reported shall leave.
-        let _ = writeln!(
-            lines,
-            "[dispatcher]\nreport_grace = \"6h\"  # a container of Locaria works on at other rows when its own has ended"
-        );
-    }
     lines
 }

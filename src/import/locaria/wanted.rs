@@ -100,7 +100,7 @@ pub fn fargate(entry: &Entry, name: String, route: &Route) -> Result<Wanted, Str
             // The first container takes the whole backlog.
             ("max_running", json!(1)),
             ("status_running", json!(running)),
-            ("status_running_by", json!(if running.is_some() { "task" } else { "rowcall" })),
+            ("status_running_by", json!("task")),
             ("status_succeeded", json!(succeeded)),
             ("status_failed", json!(failed)),
             ("result_column", json!(route.result_column)),

@@ -317,6 +317,7 @@ mod tests {
                 expected: Vec::new(),
                 status_succeeded: None,
                 status_failed: None,
+                running_by_task: false,
                 notify_channel: None,
             },
         }
