@@ -16,7 +16,7 @@ as $$
             -- The row as it is now says which key; what runs keeps the one under which it is counted.
             concurrency_key = case when j.state = 'running' then j.concurrency_key end,
             left_in = null,
-            failed_with = null,
+            withheld = null,
             reason = null
     $sql$
 $$;

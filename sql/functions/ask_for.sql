@@ -8,6 +8,8 @@ declare
     job bigint;
     found_row record;
 begin
+    -- Row before job, as triggers lock them: nobody starts or ends another job of this row in the meantime.
+    perform rowcall.hold_row(task.source_table, row_key);
     execute format('insert into rowcall.jobs as j (task, source_table, row_key, on_status) values ($1, $2, $3, $4) %s returning id',
         rowcall.ask_again_sql())
     into job using task.name, task.source_table, row_key, task.on_status;
@@ -23,6 +25,10 @@ begin
     end if;
     update rowcall.jobs j set left_in = nullif(found_row.status, task.on_status)
     where j.id = job and j.left_in is distinct from nullif(found_row.status, task.on_status);
+    -- What an earlier job of this task came to is no longer the last word.
+    update rowcall.jobs o set withheld = null
+    where o.source_table = task.source_table and o.row_key = ask_for.row_key and o.on_status = task.on_status
+      and o.withheld->>'task' = task.name;
     return job;
 end
 $$;

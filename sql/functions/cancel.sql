@@ -36,7 +36,8 @@ begin
     if mine.attempts > 0 and left_as->>'status_failed' is not null then
         -- As any job that fails tells those that share its row and status: the last of them writes it.
         update rowcall.jobs o
-        set failed_with = jsonb_build_object('status', left_as->>'status_failed', 'message', why, 'outcome', 'CANCELLED')
+        set withheld = jsonb_build_object('task', mine.task, 'status', left_as->>'status_failed', 'message', why,
+            'outcome', 'CANCELLED')
         where o.source_table = mine.source_table and o.row_key = mine.row_key and o.on_status = mine.on_status;
     end if;
     if left_as is not null and not exists (
@@ -46,7 +47,7 @@ begin
     then
         select w.state, w.error into became, problem from rowcall.write_back(
             mine.source_table, left_as->>'result_column', array[mine.row_key], array[left_as->'expected'],
-            array[left_as->>'status_failed'],
+            array[coalesce(left_as->>'status_failed', mine.withheld->>'status')],
             array[case when left_as->>'result_column' is not null
                 then jsonb_build_object('message', why, 'outcome', 'CANCELLED') end],
             immediate => false, tasks => array[mine.task], channels => array[left_as->>'notify_channel']) w;

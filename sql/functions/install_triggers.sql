@@ -107,7 +107,8 @@ begin
             by_others boolean := writing <> 'on';
         begin
             -- A status that the claim of a job puts back is that job's own.
-            if writing = 'back' then return null; end if;
+            -- What triggers of the table do on that occasion is not.
+            if writing = 'back' and pg_trigger_depth() = 1 then return null; end if;
             -- A row that somebody mended is worth another look, whatever column the mending was in.
             if exists (select from rowcall.jobs j join rowcall.source_tables s on s.relation = j.source_table
                        where s.id = %1$s and j.state = 'blocked') then %2$s;

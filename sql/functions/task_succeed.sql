@@ -12,6 +12,7 @@ declare
     asked_again boolean;
     -- Other tasks of the same status are not over, or one of them failed: the last end writes the status.
     shared boolean;
+    left_in text;
     written text := 'locked';
     problem text;
 begin
@@ -33,17 +34,18 @@ begin
 
     -- The job's row first, as the settler does: whoever holds it is asking for the row again just now.
     select j.again,
-        j.failed_with is not null or exists (
+        j.withheld is not null or exists (
             select from rowcall.jobs o
             where o.source_table = j.source_table and o.row_key = j.row_key and o.on_status = j.on_status and o.id <> j.id)
-    into asked_again, shared from rowcall.jobs j
+        , j.left_in
+    into asked_again, shared, left_in from rowcall.jobs j
     where j.id = mine.job_id and j.attempt_id = mine.id for update skip locked;
     if asked_again then
         written := 'moved';
     elsif found then
         select w.state, w.error into written, problem from rowcall.write_back(
             mine.source_table, mine.request->'write_back'->>'result_column', array[mine.row_key],
-            array[mine.request->'write_back'->'expected'],
+            array[(mine.request->'write_back'->'expected') || coalesce(to_jsonb(left_in), '[]')],
             array[case when not shared then mine.request->'write_back'->>'status_succeeded' end],
             array[case when result is null then '{}' else jsonb_build_object('result', result) end],
             immediate => false, tasks => array[mine.task],

@@ -15,18 +15,21 @@ alter table rowcall.parameters
 alter table rowcall.jobs
     add column concurrency_key text,
     add column left_in text,
-    add column failed_with jsonb;
+    add column withheld jsonb;
 comment on column rowcall.jobs.concurrency_key is
     'parameters.concurrency_key rendered with its row; null until a dispatcher has done so, or where the task has none.';
 comment on column rowcall.jobs.left_in is
     'A status other than on_status in which its row may be found: another task on the same status gave it, or it was '
     'asked for by hand.';
-comment on column rowcall.jobs.failed_with is 'How another task on the same status failed, for whoever ends last.';
+comment on column rowcall.jobs.withheld is
+    'How another task on the same status ended, and the status it would have written: for whoever ends last.';
 
 -- A job is in one of the two: without a key, so that tasks without one pay nothing for it, or with one.
 drop index rowcall.jobs_pending;
 create index jobs_pending on rowcall.jobs (task, due, id) where state = 'pending' and concurrency_key is null;
 create index jobs_pending_by_key on rowcall.jobs (task, concurrency_key, due, id)
+    where state = 'pending' and concurrency_key is not null;
+create index jobs_pending_with_key on rowcall.jobs (task, due, id)
     where state = 'pending' and concurrency_key is not null;
 drop index rowcall.jobs_running;
 create index jobs_running on rowcall.jobs (task, concurrency_key) where state = 'running';

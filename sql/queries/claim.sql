@@ -23,9 +23,9 @@ with wanted as (
     select w.task, w.priority - date_part('epoch', c.due) / $7::float8, c.due, c.id
     from wanted w
     cross join lateral (
-        select id, due from rowcall.claimable_by_key(w.task, w.max_running_per_key) order by due, id limit w.room
+        select id, due from rowcall.claimable_by_key(w.task, w.max_running_per_key, w.room)
     ) c
-    where w.max_running_per_key is not null
+    where w.max_running_per_key is not null and w.room > 0
 ), planned as (
     select task, case when $8 then $6 else count(*) end as quota, max(score) as score
     from (select * from candidates order by score desc, due, id limit case when $8 then null else $6 end) best
@@ -55,9 +55,14 @@ select t.id, t.task, t.source_table::oid as source_table, t.row_key, t.on_status
     case when t.attempts > 1 then (
         select a.request->'write_back'->'expected' from rowcall.attempts a
         where a.job_id = t.id order by a.number desc limit 1) end as expected_before,
-    t.left_in, t.concurrency_key, null::bigint as quota, false as in_turn, false as unkeyed
+    t.left_in, t.concurrency_key,
+    -- The statuses in which jobs of the same row and status that run have it; null if there are no such jobs at all.
+    (select coalesce(jsonb_agg(a.request->'write_back'->'expected') filter (where a.id is not null), '[]')
+     from rowcall.jobs o left join rowcall.attempts a on a.id = o.attempt_id and a.ended is null
+     where o.source_table = t.source_table and o.row_key = t.row_key and o.on_status = t.on_status
+       and o.id <> t.id having count(*) > 0) as beside, null::bigint as quota, false as in_turn, false as unkeyed
 from taken t
 union all
-select null, w.task, null, null, null, null, null, null, null, null, p.quota, w.in_turn, u.task is not null
+select null, w.task, null, null, null, null, null, null, null, null, null, p.quota, w.in_turn, u.task is not null
 from wanted w left join planned p using (task) left join unkeyed u using (task)
 where p.quota > 0 or u.task is not null

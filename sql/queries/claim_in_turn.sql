@@ -22,9 +22,9 @@ with wanted as (
     from (
         select c.id, w.place from wanted w
         cross join lateral (
-            select id from rowcall.claimable_by_key(w.task, w.max_running_per_key) order by due, id limit w.room
+            select id from rowcall.claimable_by_key(w.task, w.max_running_per_key, w.room)
         ) c
-        where w.max_running_per_key is not null
+        where w.max_running_per_key is not null and w.room > 0
     ) c
     join rowcall.jobs j on j.id = c.id and j.state = 'pending'
     for update of j skip locked
@@ -39,4 +39,9 @@ returning j.id, j.task, j.source_table::oid as source_table, j.row_key, j.on_sta
     case when j.attempts > 1 then (
         select a.request->'write_back'->'expected' from rowcall.attempts a
         where a.job_id = j.id order by a.number desc limit 1) end as expected_before,
-    j.left_in, j.concurrency_key
+    j.left_in, j.concurrency_key,
+    -- The statuses in which jobs of the same row and status that run have it; null if there are no such jobs at all.
+    (select coalesce(jsonb_agg(a.request->'write_back'->'expected') filter (where a.id is not null), '[]')
+     from rowcall.jobs o left join rowcall.attempts a on a.id = o.attempt_id and a.ended is null
+     where o.source_table = j.source_table and o.row_key = j.row_key and o.on_status = j.on_status
+       and o.id <> j.id having count(*) > 0) as beside

@@ -11,7 +11,7 @@ with over as (
     update rowcall.jobs j
     set id = default, state = 'pending', again = false, moved_to = null, moved_at = null, due = now(),
         attempt_id = null, attempts = 0, failures = 0, runner_failures = 0, reason = null, concurrency_key = null,
-        failed_with = null, created = now()
+        created = now()
     from over o where j.id = o.job_id and j.attempt_id = o.attempt_id and j.again
 )
 delete from rowcall.jobs j using over o where j.id = o.job_id and j.attempt_id = o.attempt_id and not j.again

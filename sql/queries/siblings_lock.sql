@@ -1,5 +1,6 @@
--- The other unsettled jobs that the same change of a row made, for each of these jobs; locked, without waiting. A job
--- of which not all could be locked must wait: its end and theirs are one decision.
+-- The other unsettled jobs that the same status of a row asked for, for each of these jobs; locked, without waiting. A
+-- job of which not all could be locked must wait: its end and theirs are one decision. Who does not run and has no
+-- parameters any more will not run: nobody waits for that.
 with mine as (
     select id, source_table, row_key, on_status from rowcall.jobs where id = any ($1)
 ), siblings as (
@@ -7,6 +8,7 @@ with mine as (
     from mine m
     join rowcall.jobs o on o.source_table = m.source_table and o.row_key = m.row_key and o.on_status = m.on_status
         and o.id <> m.id
+    where o.state = 'running' or exists (select from rowcall.parameters p where p.name = o.task)
 ), held as (
     select j.id from rowcall.jobs j where j.id in (select id from siblings) for update skip locked
 )

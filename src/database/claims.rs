@@ -33,6 +33,9 @@ pub struct Claimed {
     pub left_in: Option<String>,
     /// What it was counted by.
     pub concurrency_key: Option<String>,
+    /// The statuses in which jobs beside it, of the same row and status, have the row while they run; none if there
+    /// are no jobs beside it.
+    pub beside: Option<Vec<String>>,
 }
 
 /// What one look at the queue came to.
@@ -59,7 +62,7 @@ pub enum Choice {
 
 fn claimed(row: &Row) -> Claimed {
     let before: Option<Value> = row.get("expected_before");
-    let before = before.as_ref().and_then(Value::as_array).into_iter().flatten();
+    let beside: Option<Value> = row.get("beside");
     Claimed {
         job_id: row.get("id"),
         task: row.get("task"),
@@ -68,9 +71,19 @@ fn claimed(row: &Row) -> Claimed {
         on_status: row.get("on_status"),
         number: row.get("attempts"),
         attempt_id: row.get("attempt_id"),
-        expected_before: before.filter_map(Value::as_str).map(str::to_owned).collect(),
+        expected_before: before.as_ref().map(words).unwrap_or_default(),
         left_in: row.get("left_in"),
         concurrency_key: row.get("concurrency_key"),
+        beside: beside.as_ref().map(words),
+    }
+}
+
+/// The strings of a JSON array, and those of arrays in it.
+fn words(value: &Value) -> Vec<String> {
+    match value {
+        Value::String(word) => vec![word.clone()],
+        Value::Array(items) => items.iter().flat_map(words).collect(),
+        _ => Vec::new(),
     }
 }
 

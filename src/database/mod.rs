@@ -47,6 +47,6 @@ pub use settling::{
     Ended, Finished, Open, Retried, finish_jobs, lock_for_settling, retry_jobs, settle_attempts,
     settled_elsewhere,
 };
-pub use siblings::{Siblings, lock_siblings, tell_failed, tell_left_in};
+pub use siblings::{Siblings, forget_left_in, lock_siblings, tell_left_in, tell_withheld};
 pub use source_rows::{RowWriting, SourceRow, Writing, Written, source_rows, write_back};
 pub use tasks::{instance, load_parameters};

@@ -46,13 +46,23 @@ pub async fn tell_left_in(
     Ok(())
 }
 
-/// Tells jobs how a sibling failed.
-pub async fn tell_failed(client: &impl GenericClient, failed: &[(i64, Value)]) -> Result<(), DatabaseError> {
-    if failed.is_empty() {
+/// Tells jobs how a sibling ended.
+pub async fn tell_withheld(client: &impl GenericClient, withheld: &[(i64, Value)]) -> Result<(), DatabaseError> {
+    if withheld.is_empty() {
         return Ok(());
     }
-    let (jobs, how): (Vec<i64>, Vec<&Value>) = failed.iter().map(|(id, how)| (*id, how)).unzip();
-    let statement = client.prepare_cached(include_str!("../../sql/queries/siblings_failed.sql")).await?;
+    let (jobs, how): (Vec<i64>, Vec<&Value>) = withheld.iter().map(|(id, how)| (*id, how)).unzip();
+    let statement = client.prepare_cached(include_str!("../../sql/queries/siblings_withheld.sql")).await?;
     client.execute(&statement, &[&jobs, &how]).await?;
+    Ok(())
+}
+
+/// Jobs that start now need no more to be told where their row was.
+pub async fn forget_left_in(client: &impl GenericClient, jobs: &[i64]) -> Result<(), DatabaseError> {
+    if jobs.is_empty() {
+        return Ok(());
+    }
+    let statement = client.prepare_cached(include_str!("../../sql/queries/left_in_forget.sql")).await?;
+    client.execute(&statement, &[&jobs]).await?;
     Ok(())
 }

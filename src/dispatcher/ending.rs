@@ -10,9 +10,10 @@ use serde_json::{Map, Value, json};
 
 use super::prepare::grouped;
 use crate::database::{
-    DatabaseError, Open, RowWriting, Siblings, Writing, Written, lock_siblings, tell_failed, write_back,
+    DatabaseError, Open, RowWriting, Siblings, Writing, Written, lock_siblings, tell_left_in, tell_withheld,
+    write_back,
 };
-use crate::job::{Next, RowWrite, Settlement};
+use crate::job::{Next, Outcome, RowWrite, Settlement};
 use crate::runners::Request;
 
 /// An end that is decided, and what becomes of its row.
@@ -79,19 +80,33 @@ pub async fn write_rows(
             decided[i].written = Some(written);
         }
     }
-    let mut failed = Vec::new();
-    for d in
-        decided.iter().filter(|d| d.settlement.row == RowWrite::Failed && d.written != Some(Written::Locked))
-    {
-        if let (Some(family), Some(status)) =
-            (siblings.get(&d.open.job_id), &d.request.write_back.status_failed)
-        {
-            let mut how = message(&d.settlement);
-            how.insert("status".to_owned(), json!(status));
-            failed.extend(family.jobs.iter().map(|sibling| (*sibling, Value::Object(how.clone()))));
+    tell_siblings(client, decided, siblings).await
+}
+
+/// Those that remain must know how this one ended, and where it leaves their row.
+async fn tell_siblings(
+    client: &impl GenericClient,
+    decided: &[Decided],
+    siblings: &HashMap<i64, Siblings>,
+) -> Result<(), DatabaseError> {
+    let (mut withheld, mut left_in) = (Vec::new(), Vec::new());
+    for d in decided.iter().filter(|d| d.settlement.row != RowWrite::None) {
+        let Some(family) = siblings.get(&d.open.job_id) else { continue };
+        let reported = d.settlement.row == RowWrite::Succeeded && d.open.row_written;
+        // What ended with a row that somebody had moved on is no business of those whose row it is now.
+        if !reported && !matches!(d.written, Some(Written::Written | Written::Failed(_))) {
+            continue;
+        }
+        let mut how = message(&d.settlement);
+        how.insert("task".to_owned(), json!(d.open.task));
+        how.insert("status".to_owned(), json!(own_status(d)));
+        withheld.extend(family.jobs.iter().map(|sibling| (*sibling, Value::Object(how.clone()))));
+        if let Some(status) = d.open.left_in.as_ref().or(d.request.write_back.expected.first()) {
+            left_in.extend(family.jobs.iter().map(|sibling| (*sibling, status.clone())));
         }
     }
-    tell_failed(client, &failed).await
+    tell_withheld(client, &withheld).await?;
+    tell_left_in(client, &left_in).await
 }
 
 fn message(settlement: &Settlement) -> Map<String, Value> {
@@ -101,28 +116,41 @@ fn message(settlement: &Settlement) -> Map<String, Value> {
     message
 }
 
+/// The status that an end by itself would give the row.
+fn own_status(decided: &Decided) -> Option<&String> {
+    match decided.settlement.row {
+        RowWrite::Failed => decided.request.write_back.status_failed.as_ref(),
+        _ => decided.request.write_back.status_succeeded.as_ref(),
+    }
+}
+
 /// What one end writes; `shared`, if others of the same status are to come.
 fn row_writing(decided: &Decided, shared: bool) -> RowWriting {
     let write_back = &decided.request.write_back;
-    let (own, mut merge) = match decided.settlement.row {
-        RowWrite::Failed => (&write_back.status_failed, message(&decided.settlement)),
-        _ => {
-            let result = decided.result.iter().map(|result| ("result".to_owned(), result.clone()));
-            (&write_back.status_succeeded, result.collect())
-        }
+    let failed = decided.settlement.row == RowWrite::Failed;
+    let mut merge: Map<String, Value> = if failed {
+        message(&decided.settlement)
+    } else {
+        decided.result.iter().map(|result| ("result".to_owned(), result.clone())).collect()
     };
-    let mut status = own.clone();
-    if let Some(Value::Object(failed)) = &decided.open.failed_with
-        && decided.settlement.row == RowWrite::Succeeded
-    {
-        // Another task of the same status failed before.
-        let mut failed = failed.clone();
-        status = failed.remove("status").and_then(|s| s.as_str().map(str::to_owned)).or(status);
-        merge.extend(failed);
+    let mut status = own_status(decided).cloned();
+    if let Some(Value::Object(before)) = &decided.open.withheld {
+        let theirs = before.get("status").and_then(Value::as_str).map(str::to_owned);
+        let they_failed = before.get("outcome").is_some_and(|outcome| outcome != Outcome::Succeeded.as_str());
+        if they_failed && !failed {
+            status = theirs.or(status);
+            let words = ["message", "outcome"].into_iter().filter_map(|word| before.get_key_value(word));
+            merge.extend(words.map(|(word, value)| (word.clone(), value.clone())));
+        } else {
+            // Their word stands where this task has none of its own.
+            status = status.or(theirs);
+        }
     }
+    let mut expected = write_back.expected.clone();
+    expected.extend(decided.open.left_in.clone());
     RowWriting {
         key: decided.open.row_key.clone(),
-        expected: write_back.expected.clone(),
+        expected,
         status: status.filter(|_| !shared),
         merge: Some(Value::Object(merge)).filter(|_| write_back.result_column.is_some()),
         task: decided.open.task.clone(),

@@ -9,7 +9,7 @@ use deadpool_postgres::GenericClient;
 
 use super::prepare::{Ready, Sorted, grouped};
 use crate::database::{
-    DatabaseError, RowWriting, Siblings, Writing, Written, lock_siblings, tell_left_in, write_back,
+    DatabaseError, RowWriting, Siblings, Writing, Written, forget_left_in, lock_siblings, tell_left_in, write_back,
 };
 
 /// A job, and what is done to its row for it.
@@ -21,14 +21,16 @@ struct Marking {
     followers: Vec<Ready>,
 }
 
+impl Marking {
+    fn jobs(&self) -> impl Iterator<Item = &Ready> {
+        std::iter::once(&self.ready).chain(&self.followers)
+    }
+}
+
 /// Marks the rows of all ready jobs. Whose row cannot be written does not run.
 pub async fn mark_running(client: &impl GenericClient, sorted: &mut Sorted) -> Result<(), DatabaseError> {
-    let sharing: Vec<i64> = sorted
-        .ready
-        .iter()
-        .filter(|r| r.task.shares_status || r.job.left_in.is_some())
-        .map(|r| r.job.job_id)
-        .collect();
+    let sharing: Vec<i64> =
+        sorted.ready.iter().filter(|r| r.job.beside.is_some()).map(|r| r.job.job_id).collect();
     let siblings = lock_siblings(client, &sharing).await?;
     let mut markings: Vec<Marking> = Vec::new();
     // By table and key, those rows that a job in this batch marks.
@@ -46,7 +48,7 @@ pub async fn mark_running(client: &impl GenericClient, sorted: &mut Sorted) -> R
             markings[*first].followers.push(ready);
             continue;
         }
-        let status = status_for(&ready, family);
+        let status = status_for(&ready);
         if family.is_some() && status.is_some() {
             marked.insert(row, markings.len());
         }
@@ -59,6 +61,8 @@ pub async fn mark_running(client: &impl GenericClient, sorted: &mut Sorted) -> R
         sorted.ready.push(ready);
     }
     let mut left_in = Vec::new();
+    let starting: Vec<i64> = sorted.ready.iter().chain(marking.iter().flat_map(Marking::jobs)).filter(|r| r.job.left_in.is_some()).map(|r| r.job.job_id).collect();
+    forget_left_in(client, &starting).await?;
     let group = |m: &Marking| (m.ready.job.source_table, m.ready.task.write_back.running_by_task);
     for ((source_table, back), markings) in grouped(marking, group) {
         let writing = if back { Writing::Back } else { Writing::Onward };
@@ -72,17 +76,15 @@ pub async fn mark_running(client: &impl GenericClient, sorted: &mut Sorted) -> R
 }
 
 /// The status to be written for a job that starts, if any.
-fn status_for(ready: &Ready, family: Option<&Siblings>) -> Option<String> {
+fn status_for(ready: &Ready) -> Option<String> {
     let write_back = &ready.task.write_back;
     if write_back.running_by_task {
         // Its program looks for rows by their status, and an attempt before may have left this one in another.
         return (ready.found_in != ready.job.on_status).then(|| ready.job.on_status.clone());
     }
-    // A sibling has marked it, and may be running still.
-    if family.is_some()
-        && ready.job.left_in.as_ref() == Some(&ready.found_in)
-        && ready.found_in != ready.job.on_status
-    {
+    // Another job beside it has marked it, and runs.
+    let marked = ready.job.beside.iter().flatten().any(|status| *status == ready.found_in);
+    if marked && ready.found_in != ready.job.on_status {
         return None;
     }
     write_back.running.clone()

@@ -123,6 +123,7 @@ fn still_wanted(job: &Claimed, task: &Task, status: &str) -> bool {
     status == job.on_status
         || job.expected_before.iter().any(|left| left == status)
         || job.left_in.as_deref() == Some(status)
+        || job.beside.iter().flatten().any(|left| left == status)
         || (task.write_back.running_by_task && task.write_back.running.as_deref() == Some(status))
 }
 
@@ -135,6 +136,11 @@ fn request_for(
 ) -> Result<(Request, Option<String>), String> {
     if let Some(status_loop) = &task.status_loop {
         return Err(format!("parameters: this would run for ever: {status_loop}"));
+    }
+    if task.write_back.running_by_task && task.shares_status {
+        return Err("parameters.status_running_by: a task that finds its rows by their status cannot share that status \
+                    with other tasks"
+            .to_owned());
     }
     let context =
         JobContext { id: job.job_id, attempt: job.number, row_key: &job.row_key, on_status: &job.on_status };
