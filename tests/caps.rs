@@ -46,6 +46,29 @@ async fn a_key_has_its_own_cap_and_does_not_hold_up_other_keys() {
 }
 
 #[tokio::test]
+async fn a_key_far_down_the_queue_is_found_behind_a_busy_one() {
+    let db = by_customer(("", "")).await;
+    let mut one_by_one = settings(&db.url);
+    one_by_one.dispatcher.batch = 1;
+    db.run(
+        "insert into rowcall.files (attributes) select '{\"customer\": \"m\"}' from generate_series(1, 300)",
+    )
+    .await;
+    let mut running = Running::with(one_by_one, Arc::default()).await;
+    assert_eq!(running.launch().await.attempt.request.command, ["m"]);
+    db.run(
+        "insert into rowcall.files (attributes) values ('{\"customer\": \"a\"}'), ('{\"customer\": \"z\"}')",
+    )
+    .await;
+    let mut others =
+        [running.launch().await, running.launch().await].map(|l| l.attempt.request.command.join(""));
+    others.sort();
+    assert_eq!(others, ["a", "z"]);
+    assert_eq!(db.one::<i64>("select max(running) from public.highest").await, 1);
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn every_job_of_a_key_gets_its_turn() {
     let db = by_customer(("max_running_per_key, max_running", "2, 5")).await;
     let mut dispatchers = [

@@ -80,3 +80,27 @@ async fn a_program_that_sets_the_running_status_itself_finds_its_row_at_every_at
     assert_eq!((db.jobs("old").await, running.world.distinct_launches()), (0, 2));
     running.stop().await;
 }
+
+#[tokio::test]
+async fn what_triggers_do_while_a_status_is_put_back_starts_jobs() {
+    let db = TestDatabase::new().await;
+    db.task("old", "REGISTERED", ("status_running_by, completion, backoff", "'task', 'report', '10 ms'"))
+        .await;
+    db.task("other", "WAKE", ("", "")).await;
+    db.run(
+        "insert into rowcall.files (id, status) values (1, 'REGISTERED'), (2, 'ASLEEP');
+            create function public.wake_the_other() returns trigger language plpgsql as $$ begin
+                update rowcall.files set status = 'WAKE' where id = 2; return null; end $$;
+            create trigger wake_the_other after update on rowcall.files for each row
+                when (new.id = 1 and new.status = 'REGISTERED') execute function public.wake_the_other()",
+    )
+    .await;
+    let mut running = Running::start(&db).await;
+    let first = running.launch().await;
+    db.run("update rowcall.files set status = 'PROCESSING' where id = 1").await;
+    running.end(&first, End::exited(1));
+    let mut tasks = [running.launch().await.attempt.task, running.launch().await.attempt.task];
+    tasks.sort();
+    assert_eq!(tasks, ["old", "other"]);
+    running.stop().await;
+}

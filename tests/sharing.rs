@@ -1,10 +1,12 @@
 //! Several tasks on one status: each runs, and the last end writes the row's status.
 
+mod apart;
+
 use crate::support::{Launched, Running, TestDatabase};
 use rowcall::job::End;
 
 /// Tasks on REGISTERED with the default words, and one row.
-async fn launched(tasks: &[(&str, (&str, &str))]) -> (TestDatabase, Running, Vec<Launched>) {
+pub async fn launched(tasks: &[(&str, (&str, &str))]) -> (TestDatabase, Running, Vec<Launched>) {
     let db = TestDatabase::new().await;
     for (name, more) in tasks {
         db.task(name, "REGISTERED", *more).await;
@@ -19,14 +21,14 @@ async fn launched(tasks: &[(&str, (&str, &str))]) -> (TestDatabase, Running, Vec
     (db, running, launched)
 }
 
-const ONCE: (&str, &str) = ("max_attempts", "1");
+pub const ONCE: (&str, &str) = ("max_attempts", "1");
 
-async fn row(db: &TestDatabase) -> String {
+pub async fn row(db: &TestDatabase) -> String {
     db.one("select concat_ws(' ', status, attributes) from rowcall.files").await
 }
 
 /// Ends an attempt and waits until its job is settled.
-async fn end(db: &TestDatabase, running: &Running, launched: &Launched, end: End) {
+pub async fn end(db: &TestDatabase, running: &Running, launched: &Launched, end: End) {
     running.end(launched, end);
     db.until(&format!("select count(*) = 1 from rowcall.history where job_id = {}", launched.attempt.job_id))
         .await;
