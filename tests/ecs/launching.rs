@@ -291,7 +291,7 @@ async fn credentials_that_expire_after_an_unanswered_launch_start_nothing_new() 
 async fn what_was_accepted_a_moment_ago_may_not_be_listed_yet() {
     let ecs = Ecs::new().await;
     let arn = dies_in_the_call(&ecs).await;
-    ecs.aws.unlist(&arn, 2);
+    ecs.aws.unlist(&arn, 1);
     ecs.aws.script("RunTask", [Fault::error(400, "ClientException", "TaskDefinition is inactive")]);
     let next = ecs.dispatcher().await;
     ecs.begun(&arn).await;
