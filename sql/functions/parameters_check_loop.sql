@@ -1,4 +1,5 @@
--- Refuses an edit that closes a loop of statuses. After the statement, because it takes all edited rows together; who
+-- Refuses an edit that closes a loop of statuses, or lets a task that finds its rows by their status share it: what the other
+-- does to the row's status would hide the row from it. After the statement, because it takes all edited rows together; who
 -- needs several statements for one change says SET CONSTRAINTS rowcall.parameters_check_loop DEFERRED.
 create or replace function rowcall.parameters_check_loop() returns trigger
 language plpgsql security definer
@@ -8,6 +9,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     loop_of_it text;
+    other text;
 begin
     -- A loop that is there already does not keep anybody from other edits. (jsonpath has no equality of its own.)
     if tg_op = 'UPDATE'
@@ -18,6 +20,15 @@ begin
              new.status_succeeded, new.status_failed)
     then
         return null;
+    end if;
+    select p.name into other from rowcall.parameters p
+    where p.source_table = new.source_table and p.on_status = new.on_status and p.name <> new.name
+      and p.enabled and new.enabled and 'task' in (p.status_running_by, new.status_running_by) limit 1;
+    if found then
+        raise exception 'parameters.status_running_by: % and % cannot share on_status %: one of them finds its rows by it',
+                new.name, other, to_json(new.on_status)
+            using errcode = '23514', column = 'status_running_by',
+                  hint = 'Give one of them another on_status; the status_succeeded of the other, for example.';
     end if;
     loop_of_it := rowcall.status_loop(new.name);
     if loop_of_it is not null then

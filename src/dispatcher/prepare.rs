@@ -127,6 +127,13 @@ fn still_wanted(job: &Claimed, task: &Task, status: &str) -> bool {
         || (task.write_back.running_by_task && task.write_back.running.as_deref() == Some(status))
 }
 
+/// Whether another task that may start has the same status of the same table.
+fn shares_with_enabled(shared: &Shared, task: &Task) -> bool {
+    let tasks = shared.parameters.tasks();
+    let beside = |other: &&Task| other.source_table == task.source_table && other.on_status == task.on_status;
+    task.shares_status && tasks.iter().filter(beside).any(|other| other.enabled && other.name != task.name)
+}
+
 /// What the runner is to be asked, and the concurrency key.
 fn request_for(
     shared: &Shared,
@@ -137,7 +144,7 @@ fn request_for(
     if let Some(status_loop) = &task.status_loop {
         return Err(format!("parameters: this would run for ever: {status_loop}"));
     }
-    if task.write_back.running_by_task && task.shares_status {
+    if task.write_back.running_by_task && shares_with_enabled(shared, task) {
         return Err("parameters.status_running_by: a task that finds its rows by their status cannot share that status \
                     with other tasks"
             .to_owned());

@@ -117,7 +117,13 @@ async fn a_silent_task_that_starts_first_may_write_its_row_where_the_other_has_p
 async fn a_task_that_finds_its_rows_by_status_does_not_share_it() {
     let db = TestDatabase::new().await;
     db.task("old", "REGISTERED", ("status_running_by", "'task'")).await;
+    let refused = db.refused("insert into rowcall.parameters (name, on_status, runner, target) values ('new', 'REGISTERED', 'docker', 'x')").await;
+    let said = "parameters.status_running_by: new and old cannot share on_status \"REGISTERED\": one of them finds its rows by it";
+    assert!(refused.contains(said), "{refused}");
+    // As two edits at the same moment do.
+    db.run("set session_replication_role = replica").await;
     db.task("new", "REGISTERED", ("", "")).await;
+    db.run("set session_replication_role = origin").await;
     let mut running = Running::start(&db).await;
     db.run("insert into rowcall.files default values").await;
     assert_eq!(running.launch().await.attempt.task, "new");
