@@ -104,3 +104,25 @@ async fn what_triggers_do_while_a_status_is_put_back_starts_jobs() {
     assert_eq!(tasks, ["old", "other"]);
     running.stop().await;
 }
+
+#[tokio::test]
+async fn a_last_status_that_the_program_wrote_itself_is_announced_at_its_end() {
+    let db = TestDatabase::new().await;
+    db.task(
+        "old",
+        "REGISTERED",
+        ("notify_channel, status_running, completion", "'file_status', null, 'report'"),
+    )
+    .await;
+    let (client, ear) = Ear::open(&db).await;
+    client.batch_execute("listen file_status").await.unwrap();
+    let mut running = Running::start(&db).await;
+    db.run("insert into rowcall.files (id) values (7)").await;
+    let launched = running.launch().await;
+    db.run("update rowcall.files set status = 'PROCESSED'").await;
+    running.end(&launched, End::exited(0));
+    ear.until("file_status").await;
+    let said = r#"{"key": {"id": 7}, "task": "old", "table": "rowcall.files", "status": "PROCESSED"}"#;
+    assert_eq!(ear.payloads(), [said]);
+    running.stop().await;
+}

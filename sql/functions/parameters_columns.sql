@@ -69,7 +69,7 @@ from (select row_number() over () as position, v.* from (values
     'exit: exit code 0 is success unless the task reported otherwise; report: only a report is'),
 ('write back', 'notify_channel', 'text', null, null, '^(?!rowcall_)[A-Za-z_][A-Za-z0-9_]{0,62}$',
     'letters, digits and _, up to 63 of them, beginning with no digit and not with rowcall_',
-    'each status that Rowcall writes is announced there by NOTIFY: task, table, key and status as JSON. On channels that begin with rowcall_ dispatchers listen'),
+    'each status that Rowcall writes, and a last one that the program wrote itself, is announced there by NOTIFY: task, table, key and status as JSON. On channels that begin with rowcall_ dispatchers listen'),
 ('kept by Rowcall', 'version', null, null, null, null, 'left alone', 'counts the edits; as in rowcall.parameters_history'),
 ('kept by Rowcall', 'updated', null, null, null, null, 'left alone', 'when the row was last edited')
 ) v(part, name, form, minimum, maximum, pattern, allowed, help)) k

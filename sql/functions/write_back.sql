@@ -23,6 +23,7 @@ declare
     entry rowcall.source_tables;
     statement text;
     i int;
+    arrived boolean;
     -- Where somebody has locked the table, or what its triggers need, each row would wait for the lock timeout.
     waits_left int := 3;
 begin
@@ -35,7 +36,7 @@ begin
         with want as (
             select * from unnest($1, $2, $3, $4) with ordinality as w(key, expected, status, merge, place)
         ), seen as (
-            select w.place, w.expected ? t.%1$I::text as as_expected from want w join %2$s t on %3$s
+            select w.place, w.expected ? t.%1$I::text as as_expected, t.%1$I::text = w.status as arrived from want w join %2$s t on %3$s
         ), held as (
             select w.place from want w join %2$s t on %3$s
             where w.expected ? t.%1$I::text
@@ -51,7 +52,9 @@ begin
                  when seen.place is null then 'deleted'
                  when not seen.as_expected then 'moved'
                  else 'locked' end,
-            null::text
+            null::text,
+            -- The task itself, with a statement of its own, has given the row the status that it is to have now.
+            coalesce(seen.arrived, false)
         from want w left join seen using (place) left join written using (place)
     $sql$,
         entry.status_column, source, rowcall.key_match_sql(entry, 't', 'w.key'),
@@ -76,8 +79,8 @@ begin
         -- For the triggers of the table, which know nothing of our path. Not the caller's own: a task may be calling.
         -- Its temporary tables come last: a name that a trigger leaves unqualified must not find one of them.
         perform set_config('search_path', 'pg_catalog, public, pg_temp', true);
-        for place, state, error in execute statement using keys, expected, statuses, merges loop
-            if state = 'written' and channels[place] is not null and statuses[place] is not null then
+        for place, state, error, arrived in execute statement using keys, expected, statuses, merges loop
+            if (state = 'written' or state = 'moved' and arrived) and channels[place] is not null and statuses[place] is not null then
                 perform rowcall.announce(channels[place], tasks[place], source, keys[place], statuses[place]);
             end if;
             return next;
@@ -91,11 +94,11 @@ begin
             end if;
             begin
                 perform set_config('search_path', 'pg_catalog, public, pg_temp', true);
-                for place, state, error in
+                for place, state, error, arrived in
                     execute statement using keys[i:i], expected[i:i], statuses[i:i], merges[i:i]
                 loop
                     place := i;
-                    if state = 'written' and channels[i] is not null and statuses[i] is not null then
+                    if (state = 'written' or state = 'moved' and arrived) and channels[i] is not null and statuses[i] is not null then
                         perform rowcall.announce(channels[i], tasks[i], source, keys[i], statuses[i]);
                     end if;
                     return next;
