@@ -47,7 +47,10 @@ pub async fn tell_left_in(
 }
 
 /// Tells jobs how a sibling ended.
-pub async fn tell_withheld(client: &impl GenericClient, withheld: &[(i64, Value)]) -> Result<(), DatabaseError> {
+pub async fn tell_withheld(
+    client: &impl GenericClient,
+    withheld: &[(i64, Value)],
+) -> Result<(), DatabaseError> {
     if withheld.is_empty() {
         return Ok(());
     }

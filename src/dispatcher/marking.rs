@@ -9,7 +9,8 @@ use deadpool_postgres::GenericClient;
 
 use super::prepare::{Ready, Sorted, grouped};
 use crate::database::{
-    DatabaseError, RowWriting, Siblings, Writing, Written, forget_left_in, lock_siblings, tell_left_in, write_back,
+    DatabaseError, RowWriting, Siblings, Writing, Written, forget_left_in, lock_siblings, tell_left_in,
+    write_back,
 };
 
 /// A job, and what is done to its row for it.
@@ -61,7 +62,13 @@ pub async fn mark_running(client: &impl GenericClient, sorted: &mut Sorted) -> R
         sorted.ready.push(ready);
     }
     let mut left_in = Vec::new();
-    let starting: Vec<i64> = sorted.ready.iter().chain(marking.iter().flat_map(Marking::jobs)).filter(|r| r.job.left_in.is_some()).map(|r| r.job.job_id).collect();
+    let starting: Vec<i64> = sorted
+        .ready
+        .iter()
+        .chain(marking.iter().flat_map(Marking::jobs))
+        .filter(|r| r.job.left_in.is_some())
+        .map(|r| r.job.job_id)
+        .collect();
     forget_left_in(client, &starting).await?;
     let group = |m: &Marking| (m.ready.job.source_table, m.ready.task.write_back.running_by_task);
     for ((source_table, back), markings) in grouped(marking, group) {
