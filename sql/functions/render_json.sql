@@ -16,15 +16,17 @@ begin
         when 'number' then case when value::numeric = 0 or abs(value::numeric) >= 0.00001
             or value::text !~ '\.' then rowcall.render_number(value) end
         when 'array' then (
-            select '[' || coalesce(string_agg(rowcall.render_json(item, depth + 1), ', ' order by position), '') || ']'
-            from jsonb_array_elements(value) with ordinality as items(item, position)
-            having count(*) = count(rowcall.render_json(item, depth + 1)))
+            select '[' || coalesce(string_agg(i.text, ', ' order by i.position), '') || ']'
+            from (select position, rowcall.render_json(item, depth + 1) as text
+                  from jsonb_array_elements(value) with ordinality as items(item, position)
+                  -- Else it would be rendered wherever it is named below, at each level anew.
+                  offset 0) i
+            having count(*) = count(i.text))
         when 'object' then (
-            select '{' || coalesce(string_agg(
-                rowcall.render_json(to_jsonb(m.key)) || ': ' || rowcall.render_json(m.value, depth + 1), ', ' order by m.key collate "C"), '')
-                || '}'
-            from jsonb_each(value) m
-            having count(*) = count(rowcall.render_json(m.value, depth + 1)))
+            select '{' || coalesce(string_agg(rowcall.render_json(to_jsonb(m.key)) || ': ' || m.text, ', '
+                order by m.key collate "C"), '') || '}'
+            from (select e.key, rowcall.render_json(e.value, depth + 1) as text from jsonb_each(value) e offset 0) m
+            having count(*) = count(m.text))
         else value::text
     end;
 end

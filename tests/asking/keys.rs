@@ -171,3 +171,12 @@ async fn naming_a_row_runs_no_code_of_its_types() {
     let refused = db.refused("select rowcall.row_key(relation, 'a') from rowcall.source_tables where not exists (select from pg_class where oid = relation)").await;
     assert!(refused.contains("RC011") && refused.contains("was dropped"), "{refused}");
 }
+
+#[tokio::test]
+async fn no_name_at_all_is_answered_like_a_wrong_one() {
+    let db = TestDatabase::new().await;
+    for call in ["run(null, 'rowcall.files', '1')", "restore_parameters(null, 1)"] {
+        let refused = db.refused(&format!("select rowcall.{call}")).await;
+        assert!(refused.starts_with("RC012"), "{call}: {refused}");
+    }
+}
