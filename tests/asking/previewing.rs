@@ -70,7 +70,12 @@ async fn what_stands_in_the_way_is_named_and_so_is_what_it_waits_for() {
             "its condition is not met: ($.\"attributes\".\"size\" > 10)",
         ),
         ("condition = '$.status == \"REGISTERED\"'", "condition = null", true, ""),
-        ("runner = 'process'", "runner = 'docker'", false, "no running dispatcher offers the runner process"),
+        (
+            "runner = 'process', target = '/bin/true'",
+            "runner = 'docker', target = 'fake'",
+            false,
+            "no running dispatcher offers the runner process",
+        ),
         (
             "command = array['a', '{{ row.attributes.pth }}']",
             "command = '{}'",
