@@ -372,3 +372,29 @@ async fn an_edit_takes_effect_on_the_next_claim_and_defaults_fill_settings() {
     );
     running.stop().await;
 }
+
+#[tokio::test]
+async fn a_process_is_a_full_path_and_has_no_variable_that_leads_elsewhere() {
+    let db = TestDatabase::new().await;
+    let insert = |more: &str| {
+        format!(
+            "insert into rowcall.parameters (name, on_status, runner, target, environment, command, retry_on) values ('a', 'N', 'process', {more})"
+        )
+    };
+    for (more, part) in [
+        ("'load', '{}', '{}', '{}'", "must be the full path of a program"),
+        ("'/bin/{{ row.id }}', '{}', '{}', '{}'", "must be the full path of a program"),
+        (
+            r#"'/bin/true', '{"PATH": "/x"}', '{}', '{}'"#,
+            "environment.PATH could make an allowed program run another",
+        ),
+        (r#"'/bin/true', '{"LD_AUDIT": "/x"}', '{}', '{}'"#, "environment.LD_AUDIT could make"),
+        ("'/bin/true', '{}', '{}', '{exit}'", "and is \"exit\" "),
+    ] {
+        let refused = db.refused(&insert(more)).await;
+        assert!(refused.contains(part), "{more}: {refused}");
+        assert!(!refused.contains("did you mean exit"), "{refused}");
+    }
+    // A template so long is not looked at here: it would take minutes.
+    db.run(&insert("'/bin/true', '{}', array[repeat('{{ row.id }} ', 15000)], '{}'")).await;
+}

@@ -91,9 +91,9 @@ async fn a_wrong_edit_says_which_key_and_what_it_must_be() {
         let refused = db.takes(runner, "loader", &settings).await.unwrap_err();
         assert_eq!(refused, format!("settings: parameters.settings.{error}"));
     }
-    let none = db.takes("process", "loader", &json!({"anything": [1]})).await.unwrap_err();
+    let none = db.takes("process", "/bin/load", &json!({"anything": [1]})).await.unwrap_err();
     assert_eq!(none, "settings: parameters.settings.anything: the process runner takes no settings");
-    assert_eq!(db.takes("process", "loader", &json!({"anything": null})).await, Ok(()));
+    assert_eq!(db.takes("process", "/bin/load", &json!({"anything": null})).await, Ok(()));
 }
 
 #[tokio::test]

@@ -321,6 +321,23 @@ async fn viewers_see_and_admins_edit_and_neither_gets_at_the_secret() {
 }
 
 #[tokio::test]
+async fn another_status_column_of_a_watched_table_takes_its_owner() {
+    let db = TestDatabase::new().await;
+    db.run("create table own (id int primary key, status text, other text); select rowcall.watch('own')")
+        .await;
+    let admin = db.connect_as(ADMIN).await;
+    admin.batch_execute("select rowcall.watch('public.own')").await.unwrap();
+    let refused = admin.batch_execute("select rowcall.watch('public.own', 'other')").await.unwrap_err();
+    assert_eq!(code(&refused), "42501");
+    assert_eq!(
+        db.one::<String>("select status_column from rowcall.source_tables where relation = 'own'::regclass")
+            .await,
+        "status"
+    );
+    db.run("select rowcall.watch('own', 'other')").await;
+}
+
+#[tokio::test]
 async fn a_schema_made_without_roles_is_handed_over_by_the_printed_sql() {
     let db = TestDatabase::new().await;
     db.run(

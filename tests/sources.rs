@@ -218,3 +218,91 @@ async fn a_partitioned_table_through_its_root_and_its_leaves() {
     db.run("select rowcall.unwatch('events'); insert into events_a (id, region, status) values (9, 'a', 'REGISTERED')").await;
     assert_eq!(db.jobs("load").await, 0);
 }
+
+#[tokio::test]
+async fn keys_that_json_has_no_plain_value_for_go_in_as_their_text() {
+    for (kind, value, key) in [
+        ("int[]", "'{1,2}'", "{1,2}"),
+        ("text[]", r#"array['a,b', 'c"d']"#, r#"{"a,b","c\"d"}"#),
+        ("date[]", "array[date '2026-03-02']", "{2026-03-02}"),
+        ("place", "row(1, '2026-03-02')::place", "(1,2026-03-02)"),
+        ("jsonb", "'\"x\"'", "\"x\""),
+        ("jsonb", r#"'{"id": 5}'"#, r#"{"id": 5}"#),
+        ("daterange", "daterange('2026-03-02', '2026-03-05')", "[2026-03-02,2026-03-05)"),
+    ] {
+        let ddl = format!(
+            "create type place as (shelf int, since date); create table kept (id {kind} primary key, status text)"
+        );
+        let (db, mut running) = source(&ddl, "kept", "status", "null").await;
+        // The writer's own settings say how a date is written, and not how a key is.
+        db.run(&format!("set datestyle = 'german'; insert into kept values ({value}, 'REGISTERED')")).await;
+        let called: serde_json::Value = serde_json::from_str(&run_one(&db, &mut running).await).unwrap();
+        assert_eq!(called, serde_json::json!({ "id": key }), "{kind}");
+        assert_eq!(db.one::<String>("select status from kept").await, "PROCESSED", "{kind}");
+        let named: String =
+            db.one("select rowcall.row_key('kept', j.row_key::text)->>'id' from rowcall.history j").await;
+        assert_eq!(named, key, "{kind}");
+        running.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn operators_of_others_are_not_taken_for_those_of_the_key() {
+    let (db, mut running) = source(
+        "create table strings (id varchar(20) primary key, status text, attributes jsonb)",
+        "strings",
+        "status",
+        "'attributes'",
+    )
+    .await;
+    // More exact than Postgres' own, and in the path under which triggers of the table run.
+    db.run(
+        "create function planted(varchar, varchar) returns boolean language plpgsql as $$ begin raise 'planted'; end $$;
+         create function planted(jsonb, jsonb) returns text language plpgsql as $$ begin raise 'planted'; end $$;
+         create operator = (function = planted, leftarg = varchar, rightarg = varchar);
+         create operator ->> (function = planted, leftarg = jsonb, rightarg = jsonb);
+         insert into strings values ('a', 'REGISTERED', '{\"outcome\": \"LOST\"}')",
+    )
+    .await;
+    assert_eq!(run_one(&db, &mut running).await, r#"{"id": "a"}"#);
+    let row: String = db.one("select concat(status, attributes) from strings").await;
+    assert_eq!(row, r#"PROCESSED{"result": {"rows": 7}}"#);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_key_whose_type_brings_its_own_equality() {
+    let ddl = "create extension if not exists ltree; create domain branch as ltree check (nlevel(value) < 9);
+               create table leaves (id branch primary key, status text)";
+    let (db, mut running) = source(ddl, "leaves", "status", "null").await;
+    db.run("insert into leaves values ('a.b', 'REGISTERED'), ('a.c', 'OTHER')").await;
+    assert_eq!(run_one(&db, &mut running).await, r#"{"id": "a.b"}"#);
+    db.run("update leaves set status = 'REGISTERED' where id = 'a.c'").await;
+    assert_eq!(run_one(&db, &mut running).await, r#"{"id": "a.c"}"#);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn tables_whose_rows_no_trigger_sees_are_refused() {
+    let db = TestDatabase::new().await;
+    db.run(
+        "create table parents (id int primary key, status text); create table children (primary key (id)) inherits (parents);
+         create temp table passing (id int primary key, status text)",
+    )
+    .await;
+    let refused = db.refused("select rowcall.watch('parents')").await;
+    assert!(refused.contains("other tables inherit from") && refused.contains("children"), "{refused}");
+    let refused = db.refused("select rowcall.watch('passing')").await;
+    assert!(refused.contains("temporary"), "{refused}");
+    db.run("select rowcall.watch('children')").await;
+}
+
+#[tokio::test]
+async fn a_status_column_with_a_percent_sign() {
+    let ddl = r#"create table odd (id int primary key, "% done" text)"#;
+    let (db, mut running) = source(ddl, "odd", "% done", "null").await;
+    db.run("insert into odd values (1, 'REGISTERED')").await;
+    run_one(&db, &mut running).await;
+    assert_eq!(db.one::<String>(r#"select "% done" from odd"#).await, "PROCESSED");
+    running.stop().await;
+}

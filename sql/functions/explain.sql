@@ -21,7 +21,12 @@ begin
             source, source);
         return;
     end if;
-    wanted := rowcall.row_key(source, key);
+    begin
+        wanted := rowcall.row_key(source, key);
+    exception when sqlstate 'RC011' then
+        return next sqlerrm;
+        return;
+    end;
     name := format('%s %s', source, case when cardinality(entry.key_columns) = 1
         then wanted ->> entry.key_columns[1] else wanted::text end);
     select * into found_row from rowcall.source_rows(source, array[wanted]);
@@ -79,5 +84,5 @@ create or replace function rowcall.explain(source regclass, key anyelement) retu
 language sql stable
 set search_path = pg_catalog, pg_temp
 as $$
-    select * from rowcall.explain(source, to_jsonb(key) #>> '{}')
+    select * from rowcall.explain(source, rowcall.key_text(key))
 $$;

@@ -21,7 +21,7 @@ as $$
     ('rowcall_dispatcher', 'EXECUTE', 'function', '{source_rows,write_back}',
         'read and write rows of watched tables, with the owner''s rights on these; it needs none itself'),
     ('rowcall_dispatcher', 'EXECUTE', 'function', '{channel,claimable_by_key,forget_keys,release_blocked,enqueue_missed,keep_history}', 'its upkeep'),
-    ('rowcall_dispatcher', 'EXECUTE', 'function', '{row_key,preview_parts,held_back}', 'what "rowcall preview" asks'),
+    ('rowcall_dispatcher', 'EXECUTE', 'function', '{row_key,key_text,preview_parts,held_back}', 'what "rowcall preview" asks'),
     ('rowcall_dispatcher', 'EXECUTE', 'function', '{status_loop}', 'whether a task would run for ever'),
     ('rowcall_dispatcher', 'EXECUTE', 'function', '{grants,grants_wrong}', 'what "rowcall check --grants" asks'),
 
@@ -31,7 +31,7 @@ as $$
         'everything but the instance''s secret; attempts holds only hashes of tokens'),
     ('rowcall_viewer', 'EXECUTE', 'function', '{channel,settings_keys,parameters_columns,status_loop,grants,grants_wrong}',
         'what there is to know'),
-    ('rowcall_viewer', 'EXECUTE', 'function', '{row_key,render,preview,explain}',
+    ('rowcall_viewer', 'EXECUTE', 'function', '{row_key,key_text,render,preview,explain}',
         'ask what becomes of a row; of the row itself they show what a task is given'),
 
     -- A member of rowcall_viewer, too.

@@ -16,8 +16,9 @@ declare
     settings text := case
         when exists (
             select from unnest(entry.key_types) as t
-            where t !~ '^(smallint|integer|bigint|numeric|text|uuid|date|boolean|character)\y')
-        then 'set timezone = ''UTC'' set intervalstyle = ''postgres'' set bytea_output = ''hex'' set extra_float_digits = 1'
+            where t !~ '^(smallint|integer|bigint|numeric|text|uuid|date|boolean|character)\y' or t ~ '\[\]$')
+        then 'set timezone = ''UTC'' set intervalstyle = ''postgres'' set bytea_output = ''hex'' set extra_float_digits = 1 '
+            'set datestyle = ''ISO, YMD'''
         else '' end;
     insert_function text := format('on_insert_%s', entry.id);
     update_function text := format('on_update_%s', entry.id);
@@ -35,10 +36,11 @@ declare
 begin
     -- The changed rows of an update: those with another status, and those with another key.
     changes := format('select n.* from new_rows n left join old_rows o on %s where o.%2$s is distinct from n.%2$s',
-        (select string_agg(format('o.%I = n.%I', k, k), ' and ') from unnest(entry.key_columns) as k), status);
+        (select string_agg(format('o.%1$I%2$s %3$s n.%1$I%2$s', key_column, '::' || operand, equals), ' and ')
+         from rowcall.key_parts(entry)), status);
 
     -- Whether any of these rows has a task at all: much cheaper to ask than to start an INSERT for nothing.
-    routed := format('select from %%s n join rowcall.source_tables s on s.id = %s '
+    routed := format('select from new_rows n join rowcall.source_tables s on s.id = %s '
         'join rowcall.parameters p on p.source_table = s.relation and p.on_status = n.%s::text', entry.id, status);
 
     enqueue := format($sql$
@@ -94,7 +96,7 @@ begin
             return null;
         exception when others then %2$s
         end
-    $sql$, enqueue, format(note_failure, 'with changed as (select * from new_rows)' || note), format(routed, 'new_rows')));
+    $sql$, enqueue, format(note_failure, 'with changed as (select * from new_rows)' || note), routed));
 
     -- The join of new and old rows must be planned for the rows at hand: a plan kept from a statement of one
     -- row compares every row of a large one with every other. Hence the dynamic half.
@@ -140,7 +142,7 @@ begin
         format('with changed as (%s) %s', changes, note_moves),
         format('with changed as (%s), %s', changes, enqueue),
         format(note_failure, format('with changed as (%s) %s', changes, note)),
-        format(routed, 'new_rows')));
+        routed));
     execute format('revoke all on function rowcall.%I(), rowcall.%I() from public', insert_function, update_function);
 
     for member in

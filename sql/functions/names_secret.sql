@@ -11,7 +11,11 @@ as $$
         and names_secret.name !~ '^ROWCALL_'
         and words !~ (' (ARN|FILE|FILES|FILENAME|PATH|DIR|DIRECTORY|ID|IDS|NAME|URL|URI|ENDPOINT|HOST|PORT|REGION|TYPE|KIND|TTL|'
             'EXPIRY|EXPIRES|TIMEOUT|LENGTH|SIZE|LIMIT|COUNT|MIN|MAX|VERSION|FORMAT|POLICY|ENABLED|REQUIRED|HEADER|FIELD|COLUMN|'
-            'TABLE|BUCKET|PREFIX|REF|STDIN|ENV|VAR|SOURCE|STORE|MANAGER|PROVIDER|DAYS|HOURS|MINUTES|SECONDS) $'),
+            'TABLE|BUCKET|PREFIX|REF|STDIN|ENV|VAR|SOURCE|STORE|MANAGER|PROVIDER|DAYS|HOURS|MINUTES|SECONDS|EMAIL|AUTHENTICATION|RESET|'
+            'TEMPLATE|SUBJECT|ALGORITHM) $')
+        -- Wherever they stand; and tokens that are words of a language or pages of a list.
+        and words !~ ' (SEPARATOR|DELIMITER|AUDIENCE|SCOPES?|ISSUER|ROTATION) '
+        and words !~ ' (NEXT|PREVIOUS|CONTINUATION|UNK|PAD|BOS|EOS|SEP|CLS|MASK|STOP|END) TOKEN $',
         false)
     from (select ' ' || btrim(regexp_replace(
         upper(regexp_replace(names_secret.name, '([a-z0-9])([A-Z])', '\1_\2', 'g')), '[^A-Z0-9]+', ' ', 'g')) || ' ') w(words)

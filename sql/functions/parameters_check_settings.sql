@@ -18,6 +18,12 @@ begin
                       hint = 'It is taken as it stands: no template. A runner has its own form of it (docs/parameters.md).';
         end if;
     end if;
+    if tg_op = 'INSERT' or (new.runner, new.environment) is distinct from (old.runner, old.environment) then
+        select rowcall.environment_error(new.runner, new.environment) as error into wrong;
+        if wrong.error is not null then
+            raise exception 'parameters.%', wrong.error using errcode = '23514', column = 'environment';
+        end if;
+    end if;
     if jsonb_typeof(new.settings) = 'object'
         and (tg_op = 'INSERT' or new.runner <> old.runner or new.settings <> old.settings)
     then

@@ -30,7 +30,7 @@ begin
             value := item.value;
         end if;
         if known.form in ('word', 'words') and value <> 'null' then
-            meant := rowcall.similar_word(value #>> '{}', known.words);
+            meant := rowcall.similar_word(value #>> '{}', array_remove(known.words, value #>> '{}'));
             if meant is null and known.form = 'words' then
                 meant := rowcall.similar_word(upper(value #>> '{}'), known.words);
             end if;

@@ -59,5 +59,5 @@ returns table (task text, runs boolean, why text, runner text, target text, comm
 language sql stable
 set search_path = pg_catalog, pg_temp
 as $$
-    select * from rowcall.preview(source, to_jsonb(key) #>> '{}')
+    select * from rowcall.preview(source, rowcall.key_text(key))
 $$;

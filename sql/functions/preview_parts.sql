@@ -13,6 +13,7 @@ declare
     p rowcall.parameters;
     j rowcall.jobs;
     given record;
+    status jsonb;
 begin
     select * into found_row from rowcall.source_rows(source, array[wanted]);
     if not found then
@@ -27,7 +28,18 @@ begin
         task := p.name;
         job_id := j.id;
         attempt := coalesce(j.attempts, 0) + (j.state is distinct from 'running')::int;
-        row_data := found_row.row_data || jsonb_build_object(entry.status_column, p.on_status);
+        row_data := found_row.row_data;
+        if found_row.status is distinct from p.on_status then
+            -- As the column would hold it: a number, a switch, padded.
+            begin
+                execute format('select to_jsonb($1::%s)', (select format_type(a.atttypid, a.atttypmod) from pg_attribute a
+                    where a.attrelid = source and a.attname = entry.status_column and not a.attisdropped))
+                into status using p.on_status;
+            exception when others then
+                status := to_jsonb(p.on_status);
+            end;
+            row_data := row_data || jsonb_build_object(entry.status_column, status);
+        end if;
 
         select * into given from rowcall.render_task_part('concurrency_key', p.concurrency_key,
             rowcall.preview_context(p, job_id, attempt, wanted, row_data));

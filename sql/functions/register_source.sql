@@ -19,6 +19,16 @@ begin
         raise exception 'rowcall.watch: % is not a table', source
             using errcode = '42809', hint = 'Only ordinary and partitioned tables can be watched.';
     end if;
+    if (select relpersistence from pg_class where oid = source) = 't' then
+        raise exception 'rowcall.watch: % is a temporary table', source
+            using errcode = '42809', hint = 'No dispatcher sees the rows of another session''s temporary table.';
+    end if;
+    -- The rows of its children are among its own, and no trigger of it fires when they change.
+    if exists (select from pg_inherits i join pg_class c on c.oid = i.inhrelid where i.inhparent = source and not c.relispartition) then
+        raise exception 'rowcall.watch: other tables inherit from %', source
+            using errcode = '42809', hint = format('Watch these: %s. Or make it a partitioned table.', (
+                select string_agg(i.inhrelid::regclass::text, ', ' order by 1) from pg_inherits i where i.inhparent = source));
+    end if;
 
     -- What is rendered of a row can be read by viewers, and the instance's secret makes tokens.
     if home = 'rowcall' and source <> 'rowcall.files'::regclass then
@@ -57,6 +67,13 @@ begin
 
     perform rowcall.forget_dropped();
     select * into before from rowcall.source_tables s where s.relation = source;
+    -- The owner agreed to that column being written, and to no other.
+    if before.status_column <> register_source.status_column and not pg_has_role(session_user, its_owner, 'member') then
+        raise exception 'rowcall.watch: the status column of % is %, and % does not own the table',
+                source, quote_ident(before.status_column), session_user
+            using errcode = '42501', hint = format('To make it %I: call this as %I.', register_source.status_column,
+                pg_get_userbyid(its_owner));
+    end if;
     insert into rowcall.source_tables as s (relation, key_columns, key_types, status_column, status_type, touch_column)
     values (source, keys, types, register_source.status_column, status_type, touch)
     on conflict (relation) do update

@@ -5,7 +5,7 @@ create or replace function rowcall.rekey_jobs(before rowcall.source_tables, afte
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 -- As for the triggers: the text of a key must not depend on the caller's settings.
-set timezone = 'UTC' set intervalstyle = 'postgres' set bytea_output = 'hex' set extra_float_digits = 1
+set timezone = 'UTC' set intervalstyle = 'postgres' set bytea_output = 'hex' set extra_float_digits = 1 set datestyle = 'ISO, YMD'
 as $$
 declare
     -- Today's names of the old key's columns.
@@ -28,13 +28,16 @@ begin
     end loop;
     -- Where the type is another, by the text of the value.
     select string_agg(
-        case when b.type = format_type(a.atttypid, a.atttypmod)
+        case when p.equals is not null and b.type = p.key_type
+            then format('t.%1$I%2$s %3$s (w.row_key->>%4$L)::%5$s%2$s', u.name, '::' || p.operand, p.equals, b.name, p.plain)
+            when b.type = format_type(a.atttypid, a.atttypmod) and a.atttypid < 16384
             then format('t.%I = (w.row_key->>%L)::%s', u.name, b.name, b.type)
             else format('t.%I::text = w.row_key->>%L', u.name, b.name) end, ' and ')
     into found
     from unnest(names) with ordinality u(name, n)
     join unnest(before.key_columns, before.key_types) with ordinality b(name, type, n) using (n)
-    join pg_attribute a on a.attrelid = after.relation and a.attname = u.name and not a.attisdropped;
+    join pg_attribute a on a.attrelid = after.relation and a.attname = u.name and not a.attisdropped
+    left join rowcall.key_parts(after) p on p.key_column = u.name;
 
     execute format('update rowcall.attempts w set row_key = %s from %s t where w.source_table = $1 and w.ended is null and %s',
         rowcall.key_sql(after, 't'), after.relation, found) using after.relation;

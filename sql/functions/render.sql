@@ -3,7 +3,7 @@
 -- that the daemon would meet, with its place; or, as "unsure", the part that only the daemon can tell.
 create or replace function rowcall.render(template text, context jsonb,
     out rendered text, out error text, out unsure text)
-language plpgsql stable
+language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare

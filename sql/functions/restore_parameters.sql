@@ -8,6 +8,7 @@ declare
     past rowcall.parameters_history;
     kept text;
     others text;
+    present regclass;
     new_version int;
 begin
     select * into past from rowcall.parameters_history h
@@ -37,6 +38,19 @@ begin
         insert into rowcall.runner_defaults as d select * from jsonb_populate_record(null::rowcall.runner_defaults, past.new)
         on conflict (runner) do update set settings = excluded.settings;
         return (select max(h.version) from rowcall.parameters_history h where h.name = restore_parameters.name);
+    end if;
+
+    -- The history has the table by the name of that time.
+    if to_regclass(past.new->>'source_table') is null then
+        select p.source_table into present from rowcall.parameters p where p.name = restore_parameters.name;
+        if present is null or not exists (select from pg_class where oid = present) then
+            raise exception 'version % of % is for the table %, which is not there now', version, name, past.new->>'source_table'
+                using errcode = 'RC012',
+                      hint = format('Where it was renamed: SELECT new FROM rowcall.parameters_history WHERE name = %L AND version = %s; '
+                          'and insert that with its new name.', name, version);
+        end if;
+        raise notice 'the table % of version % is not there now: % stays with %', past.new->>'source_table', version, name, present;
+        past.new := past.new || jsonb_build_object('source_table', present::text);
     end if;
 
     select string_agg(quote_ident(a.attname), ', ' order by a.attnum) filter (where past.new ? a.attname),

@@ -17,8 +17,13 @@ declare
         from unnest(entry.key_columns) with ordinality as k(c, position)));
     given jsonb;
     canonical jsonb;
+    cut text[];
+    changed text := rowcall.source_changed(entry);
     k record;
 begin
+    if changed is not null then
+        raise exception '% cannot be read: %', source, changed using errcode = 'RC011';
+    end if;
     if key is null then
         raise exception 'a row of % is named by its key (%), which is null here', source, columns using errcode = '22004';
     end if;
@@ -53,10 +58,22 @@ begin
     end if;
 
     begin
-        execute format('select to_jsonb(t) from (select %s) t', (
-            select string_agg(format('($1 ->> %L)::%s as %1$I', key_column, key_type), ', ')
-            from unnest(entry.key_columns, entry.key_types) as t(key_column, key_type)))
-        into canonical using given;
+        -- The text of a list or the like is read once, below, whatever the caller's settings.
+        execute format('select to_jsonb(t), array_remove(array[%s], null) from (select %s) t', (
+            -- A cast cuts a text to its length and rounds a number: that would be another row's key.
+            select string_agg(format(
+                case when p.plain in ('real', 'double precision')
+                        then 'case when ($1 ->> %1$L)::numeric <> ($1 ->> %1$L)::%2$s::text::numeric then %1$L end'
+                     when p.plain in ('name', '"char"') then 'case when $1 ->> %1$L <> ($1 ->> %1$L)::%2$s::text then %1$L end'
+                     when p.plain <> p.bounded
+                        then 'case when not (($1 ->> %1$L)::%2$s%4$s %5$s ($1 ->> %1$L)::%2$s::%3$s%4$s) then %1$L end'
+                     else 'null' end,
+                p.key_column, p.plain, p.bounded, '::' || p.operand, p.equals), ', ')
+            from rowcall.key_parts(entry) p), (
+            select string_agg(format('($1 ->> %L)%s as %1$I', p.key_column,
+                case when not p.as_text then '::' || p.bounded end), ', ')
+            from rowcall.key_parts(entry) p))
+        into canonical, cut using given;
         canonical := rowcall.row_key_of(source, canonical);
     exception
         when insufficient_resources or query_canceled or insufficient_privilege then
@@ -65,20 +82,11 @@ begin
             raise exception 'a row of % is named by its key (%); this is not one: %', source, columns, key
                 using errcode = '22023', detail = sqlerrm;
     end;
-    -- A cast cuts a text to its length and rounds a number: that would be another row's key.
-    for k in
-        select * from unnest(entry.key_columns, entry.key_types) as t(key_column, key_type)
-        where key_type ~ '^(character|numeric)\y'
-    loop
-        if (case when k.key_type ~ '^numeric'
-            then (given ->> k.key_column)::numeric is distinct from (canonical ->> k.key_column)::numeric
-            else rtrim(given ->> k.key_column, ' ') <> rtrim(canonical ->> k.key_column, ' ') end)
-        then
-            raise exception 'a row of % is named by its key (%); % does not fit %',
-                    source, columns, given -> k.key_column, k.key_type
-                using errcode = '22023';
-        end if;
-    end loop;
+    if cut <> '{}' then
+        raise exception 'a row of % is named by its key (%); % does not fit %', source, columns, given -> cut[1],
+                (select p.bounded from rowcall.key_parts(entry) p where p.key_column = cut[1])
+            using errcode = '22023';
+    end if;
     return canonical;
 end
 $$;
@@ -88,5 +96,5 @@ create or replace function rowcall.row_key(source regclass, key anyelement) retu
 language sql stable
 set search_path = pg_catalog, pg_temp
 as $$
-    select rowcall.row_key(source, to_jsonb(key) #>> '{}')
+    select rowcall.row_key(source, rowcall.key_text(key))
 $$;

@@ -24,7 +24,7 @@ create or replace function rowcall.run(task text, source regclass, key anyelemen
 language sql
 set search_path = pg_catalog, pg_temp
 as $$
-    select rowcall.run(task, source, to_jsonb(key) #>> '{}')
+    select rowcall.run(task, source, rowcall.key_text(key))
 $$;
 
 -- The same for many rows. Those that are not there are passed over. Returns how many are.

@@ -36,7 +36,7 @@ begin
     end if;
     for found in
         select m[1] as password
-        from regexp_matches(value, '[a-z][a-z0-9+.-]*://[^/\s:@]*:([^@\s/]+)@', 'gi') m
+        from regexp_matches(value, '[a-z][a-z0-9+.-]*://[^/\s:@?,;#]*:([^@\s/?,;#]+)@', 'gi') m
     loop
         if not rowcall.is_reference(found.password) then
             return 'an address with a password in it';
@@ -48,10 +48,13 @@ begin
     -- password=… among the parts of a connection string, an option, a line of a script. With spaces around, as in a
     -- statement that compares columns, only a text in quotes.
     for found in
-        select m[1] as name, coalesce(m[2], m[3], m[4]) as value
+        select m[1] as name, coalesce(m[2], m[3], m[4]) as value, m[4] as bare
         from regexp_matches(value,
             '(?:^|[^A-Za-z0-9_.-])-{0,2}([A-Za-z_][A-Za-z0-9_.-]*)(?:=|\s?=\s?(?=["'']))(?:"([^"]*)"|''([^'']*)''|((?:\{\{.*?\}\}|\$\([^)]*\)|[^\s"'';&,])+))', 'g') m
     loop
+        -- A statement that compares columns: api_key=k.id. In a connection string within one it says password.
+        continue when lower(found.name) <> 'password' and found.bare ~ '^:?[A-Za-z_][A-Za-z0-9_.]*\)*$'
+            and value ~* '\y(select\y.*\yfrom|update\y.*\yset|delete\s+from|where|join)\y';
         if rowcall.names_secret(found.name) and not rowcall.is_reference(found.value) then
             return format('a secret, by the name %s', left(found.name, 63));
         end if;

@@ -14,10 +14,10 @@ declare
     this int[];
 begin
     -- So long a word resembles none of ours, and the table below grows with it.
-    if length(typed) > 63 then
+    if typed is null or length(typed) > 63 then
         return null;
     end if;
-    foreach word in array words loop
+    foreach word in array array_remove(words, null) loop
         last := array(select generate_series(0, length(word)));
         before_last := last;
         for i in 1..length(typed) loop

@@ -19,6 +19,10 @@ declare
     name text;
     meant text;
 begin
+    -- The work grows faster than the template.
+    if length(template) > 20000 then
+        return;
+    end if;
     loop
         opening := substring(rest from '\{[{%#]');
         exit when opening is null;

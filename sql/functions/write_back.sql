@@ -63,7 +63,7 @@ begin
             -- A "message" without an "outcome" of ours is the user's own.
             case when result_column is not null then format(
                 '%1$I = case when w.merge is null then t.%1$I when jsonb_typeof(t.%1$I) = ''object'' '
-                'then t.%1$I - case when t.%1$I->>''outcome'' in '
+                'then t.%1$I - case when t.%1$I->>''outcome''::text in '
                 '(''TASK_FAILED'', ''RUNNER_FAILED'', ''TIMED_OUT'', ''CANCELLED'', ''LOST'') '
                 'then ''{message,outcome}''::text[] else ''{}'' end || w.merge '
                 'else coalesce(nullif(t.%1$I, ''null''), ''{}'') || w.merge end', result_column) end,

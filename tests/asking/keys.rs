@@ -112,3 +112,71 @@ async fn a_viewer_may_ask_for_a_key_of_a_table_it_cannot_read() {
         viewer.query_one(r#"select rowcall.row_key('parts', '{"a":1,"b":"x"}')::text"#, &[]).await.unwrap();
     assert_eq!(row.get::<_, &str>(0), r#"{"a": 1, "b": "x"}"#);
 }
+
+#[tokio::test]
+async fn a_key_that_would_be_cut_or_rounded_is_refused() {
+    let db = TestDatabase::new().await;
+    for (number, (kind, fits, cut)) in [
+        ("code", "abc", "abcd"),
+        ("amount", "1.25", "1.255"),
+        ("timestamptz(0)", "2026-01-01 12:00+00", "2026-01-01 12:00:00.5+00"),
+        ("bit(3)", "101", "1011"),
+        ("name", "n", "n".repeat(64).as_str()),
+        ("real", "0.1", "16777217"),
+        ("float8", "0.1", "9007199254740993"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        if number == 0 {
+            db.run("create domain code as varchar(3); create domain amount as numeric(5, 2)").await;
+        }
+        let table = format!("kept{number}");
+        db.run(&format!(
+            "create table {table} (id {kind} primary key, status text); select rowcall.watch('{table}')"
+        ))
+        .await;
+        db.run(&format!("select rowcall.row_key('{table}', '{fits}')")).await;
+        let refused = db.refused(&format!("select rowcall.row_key('{table}', '{cut}')")).await;
+        assert!(refused.contains("does not fit"), "{kind}: {refused}");
+    }
+}
+
+#[tokio::test]
+async fn a_jsonb_key_is_given_as_it_is_or_under_its_columns_name() {
+    let db = TestDatabase::new().await;
+    db.run("create table docs (id jsonb primary key, status text); select rowcall.watch('docs')").await;
+    for (given, value) in
+        [(r#"{"id": 5}"#, "5"), (r#"{"id": {"id": 5}}"#, r#"{"id": 5}"#), (r#"{"a": 1}"#, r#"{"a": 1}"#)]
+    {
+        let found: String = db.one(&format!("select rowcall.row_key('docs', '{given}')->>'id'")).await;
+        assert_eq!(found, value, "{given}");
+    }
+}
+
+#[tokio::test]
+async fn naming_a_row_runs_no_code_of_its_types() {
+    let db = TestDatabase::new().await;
+    db.run(
+        "create function spy(text) returns boolean language plpgsql as $$ begin raise 'spied as %', current_user; end $$;
+         create domain spied as text; create table watched (id spied primary key, status text);
+         create table gone (id spied primary key, status text);
+         select rowcall.watch('watched'), rowcall.watch('gone'); alter domain spied add check (spy(value))",
+    )
+    .await;
+    let viewer = db.connect_as(VIEWER).await;
+    viewer.batch_execute("select rowcall.row_key('watched', 'a')").await.unwrap();
+    // The recorded name may be another type's by now.
+    db.run("drop table gone").await;
+    let refused = db.refused("select rowcall.row_key(relation, 'a') from rowcall.source_tables where not exists (select from pg_class where oid = relation)").await;
+    assert!(refused.contains("RC011") && refused.contains("was dropped"), "{refused}");
+}
+
+#[tokio::test]
+async fn no_name_at_all_is_answered_like_a_wrong_one() {
+    let db = TestDatabase::new().await;
+    for call in ["run(null, 'rowcall.files', '1')", "restore_parameters(null, 1)"] {
+        let refused = db.refused(&format!("select rowcall.{call}")).await;
+        assert!(refused.starts_with("RC012"), "{call}: {refused}");
+    }
+}

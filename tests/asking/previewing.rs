@@ -70,7 +70,12 @@ async fn what_stands_in_the_way_is_named_and_so_is_what_it_waits_for() {
             "its condition is not met: ($.\"attributes\".\"size\" > 10)",
         ),
         ("condition = '$.status == \"REGISTERED\"'", "condition = null", true, ""),
-        ("runner = 'process'", "runner = 'docker'", false, "no running dispatcher offers the runner process"),
+        (
+            "runner = 'process', target = '/bin/true'",
+            "runner = 'docker', target = 'fake'",
+            false,
+            "no running dispatcher offers the runner process",
+        ),
         (
             "command = array['a', '{{ row.attributes.pth }}']",
             "command = '{}'",
@@ -261,5 +266,23 @@ async fn viewers_see_what_tasks_are_given_and_not_the_table() {
     {
         let refused = task.batch_execute(&format!("select rowcall.{question}")).await.unwrap_err();
         assert_eq!(refused.code().unwrap().code(), "42501", "{question}");
+    }
+}
+
+#[tokio::test]
+async fn the_status_is_seen_as_its_column_holds_it() {
+    let db = TestDatabase::new().await;
+    for (table, kind, status, shown) in [
+        ("numbers", "int", "5", "5"),
+        ("switches", "boolean", "true", "true"),
+        ("padded", "char(6)", "NEW", r#""NEW   ""#),
+    ] {
+        db.run(&format!("create table {table} (id int primary key, status {kind}); select rowcall.watch('{table}'); insert into {table} values (1)"))
+            .await;
+        let values = format!("'{table}', null, '{{\"{{{{ row.status | tojson }}}}\"}}'");
+        db.task(table, status, ("source_table, result_column, command", &values)).await;
+        let command: Vec<String> =
+            db.one(&format!("select command from rowcall.preview('{table}', 1)")).await;
+        assert_eq!(command, [shown], "{kind}");
     }
 }

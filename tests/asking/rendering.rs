@@ -245,3 +245,16 @@ async fn common_templates_are_told_in_the_daemons_words() {
         assert_eq!(format!("parameters.command[1]: {told}"), daemon);
     }
 }
+
+#[tokio::test]
+async fn what_is_nested_without_end_is_left_to_the_daemon() {
+    let db = TestDatabase::new().await;
+    let viewer = db.connect_as(crate::support::VIEWER).await;
+    for (depth, told) in [(90, true), (3000, false)] {
+        let sql = format!(
+            "select (rowcall.render('{{{{ row | tojson }}}}', jsonb_build_object('row', (repeat('[', {depth}) || repeat(']', {depth}))::jsonb))).rendered is not null"
+        );
+        let found: bool = viewer.query_one(&sql, &[]).await.unwrap().get(0);
+        assert_eq!(found, told, "{depth}");
+    }
+}

@@ -104,3 +104,17 @@ async fn defaults_of_a_runner_are_kept_and_brought_back_too() {
     let refused = db.refused("select rowcall.restore_parameters('runner_defaults.ecs', 3)").await;
     assert!(refused.contains("version 3 of runner_defaults.ecs is its deletion"), "{refused}");
 }
+
+#[tokio::test]
+async fn a_table_renamed_since_stays_with_its_task() {
+    let db = TestDatabase::new().await;
+    db.run("create table early (id int primary key, status text); select rowcall.watch('early')").await;
+    db.task("load", "NEW", ("source_table, result_column", "'early', null")).await;
+    db.run("update rowcall.parameters set priority = 7; alter table early rename to late; select rowcall.restore_parameters('load', 1)").await;
+    let now: String =
+        db.one("select concat(source_table::regclass::text, priority) from rowcall.parameters").await;
+    assert_eq!(now, "late0");
+    db.run("delete from rowcall.parameters").await;
+    let refused = db.refused("select rowcall.restore_parameters('load', 1)").await;
+    assert!(refused.starts_with("RC012") && refused.contains("is not there now"), "{refused}");
+}

@@ -123,6 +123,13 @@ mod tests {
     }
 
     #[test]
+    fn the_database_refuses_the_same_variables() {
+        let sql = include_str!("../../../sql/functions/environment_error.sql");
+        let missing: Vec<_> = HIJACKING.iter().filter(|name| !sql.contains(&format!("'{name}'"))).collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+
+    #[test]
     fn what_exec_runs_must_be_listed_too() {
         let dir = tempfile::tempdir().unwrap();
         let exec = dir.path().join("rowcall-task");
