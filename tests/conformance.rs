@@ -77,7 +77,6 @@ impl Subject for Process {
         vec![
             (outside.to_str().unwrap().to_owned(), "runners.process.programs"),
             ("/bin/no-such-program".to_owned(), "No such file"),
-            ("sh".to_owned(), "full path"),
             ("/usr/bin/../../etc/passwd".to_owned(), "runners.process.programs"),
         ]
     }
