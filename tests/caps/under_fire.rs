@@ -10,7 +10,7 @@ use tokio_postgres::Client;
 use crate::support::{Running, TestDatabase, World, settings};
 
 const CLAIMERS: usize = 8;
-const ROWS: i64 = 150;
+const ROWS: i64 = 100;
 
 /// Written down by each statement that sets jobs to running, beside the caps as they stand. A claim that finds an edit
 /// committed meanwhile is rolled back, and this with it. Witnesses of caps write one after the other, each after the
@@ -68,17 +68,17 @@ async fn caps_hold_while_eight_claim_and_four_edit() {
     let everybodys_edits = [
         vec![
             "update rowcall.parameters set max_running = 2 + version % 4 where name = 'capped'",
-            "select pg_sleep(0.06)",
+            "select pg_sleep(0.15)",
         ],
         vec![
             "update rowcall.parameters set max_running_per_key = 1 + version % 3 where name = 'keyed'",
             "update rowcall.parameters set max_running_per_key = 1 + version % 3 where name = 'both'",
-            "select pg_sleep(0.06)",
+            "select pg_sleep(0.15)",
         ],
         vec![
             "update rowcall.parameters set max_running = case when version % 5 = 0 then null else 3 + version % 3 end
              where name = 'both'",
-            "select pg_sleep(0.08)",
+            "select pg_sleep(0.2)",
         ],
         vec![
             "update rowcall.parameters set enabled = not enabled, priority = version % 7 where name = 'free'",
@@ -87,7 +87,7 @@ async fn caps_hold_while_eight_claim_and_four_edit() {
             "select rowcall.resume()",
             "update rowcall.parameters set enabled = true where name = 'free'",
             "update rowcall.parameters set enabled = true where name = 'keyed'",
-            "select pg_sleep(0.1)",
+            "select pg_sleep(0.25)",
         ],
     ];
     let mut editors = Vec::new();
