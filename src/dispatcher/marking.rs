@@ -22,17 +22,36 @@ struct Marking {
     followers: Vec<Ready>,
 }
 
-impl Marking {
-    fn jobs(&self) -> impl Iterator<Item = &Ready> {
-        std::iter::once(&self.ready).chain(&self.followers)
-    }
-}
-
 /// Marks the rows of all ready jobs. Whose row cannot be written does not run.
 pub async fn mark_running(client: &impl GenericClient, sorted: &mut Sorted) -> Result<(), DatabaseError> {
     let sharing: Vec<i64> =
         sorted.ready.iter().filter(|r| r.job.beside.is_some()).map(|r| r.job.job_id).collect();
     let siblings = lock_siblings(client, &sharing).await?;
+    let markings = plan(sorted, &siblings);
+    let (marking, unmarked): (Vec<_>, Vec<_>) = markings.into_iter().partition(|m| m.status.is_some());
+    for Marking { mut ready, .. } in unmarked {
+        ready.request.write_back.expected = expected(&ready, &ready.found_in);
+        sorted.ready.push(ready);
+    }
+    let mut left_in = Vec::new();
+    let group = |m: &Marking| (m.ready.job.source_table, m.ready.task.write_back.running_by_task);
+    for ((source_table, back), markings) in grouped(marking, group) {
+        let writing = if back { Writing::Back } else { Writing::Onward };
+        let rows: Vec<RowWriting> = markings.iter().map(row_writing).collect();
+        let written = write_back(client, source_table, None, &rows, writing).await?;
+        for (marking, written) in markings.into_iter().zip(written) {
+            settle_marking(sorted, marking, &written, &siblings, &mut left_in);
+        }
+    }
+    // Of those that start. What is put off must still find its row.
+    let starting =
+        sorted.ready.iter().filter(|ready| ready.job.left_in.is_some()).map(|ready| ready.job.job_id);
+    forget_left_in(client, &starting.collect::<Vec<_>>()).await?;
+    tell_left_in(client, &left_in).await
+}
+
+/// Which rows are marked for whom. A job of which a sibling is in somebody's hands is put off.
+fn plan(sorted: &mut Sorted, siblings: &HashMap<i64, Siblings>) -> Vec<Marking> {
     let mut markings: Vec<Marking> = Vec::new();
     // By table and key, those rows that a job in this batch marks.
     let mut marked: HashMap<(u32, String), usize> = HashMap::new();
@@ -55,31 +74,7 @@ pub async fn mark_running(client: &impl GenericClient, sorted: &mut Sorted) -> R
         }
         markings.push(Marking { ready, status, followers: Vec::new() });
     }
-
-    let (marking, unmarked): (Vec<_>, Vec<_>) = markings.into_iter().partition(|m| m.status.is_some());
-    for Marking { mut ready, .. } in unmarked {
-        ready.request.write_back.expected = expected(&ready, &ready.found_in);
-        sorted.ready.push(ready);
-    }
-    let mut left_in = Vec::new();
-    let starting: Vec<i64> = sorted
-        .ready
-        .iter()
-        .chain(marking.iter().flat_map(Marking::jobs))
-        .filter(|r| r.job.left_in.is_some())
-        .map(|r| r.job.job_id)
-        .collect();
-    forget_left_in(client, &starting).await?;
-    let group = |m: &Marking| (m.ready.job.source_table, m.ready.task.write_back.running_by_task);
-    for ((source_table, back), markings) in grouped(marking, group) {
-        let writing = if back { Writing::Back } else { Writing::Onward };
-        let rows: Vec<RowWriting> = markings.iter().map(row_writing).collect();
-        let written = write_back(client, source_table, None, &rows, writing).await?;
-        for (marking, written) in markings.into_iter().zip(written) {
-            settle_marking(sorted, marking, &written, &siblings, &mut left_in);
-        }
-    }
-    tell_left_in(client, &left_in).await
+    markings
 }
 
 /// The status to be written for a job that starts, if any.

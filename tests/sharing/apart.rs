@@ -189,3 +189,19 @@ async fn a_row_run_by_hand_and_moved_by_its_user_between_two_tries_is_left_alone
     assert_eq!((row(&db).await.as_str(), running.world.distinct_launches()), ("ARCHIVED", 1));
     running.stop().await;
 }
+
+#[tokio::test]
+async fn a_run_by_hand_whose_row_somebody_holds_is_put_off_and_not_lost() {
+    let db = TestDatabase::new().await;
+    db.task("loader", "REGISTERED", ONCE).await;
+    db.run("insert into rowcall.files (id, status) values (1, 'ARCHIVED'); select rowcall.run('loader', 'rowcall.files', 1)").await;
+    let holder = db.connect().await;
+    holder.batch_execute("begin; select from rowcall.files for update").await.unwrap();
+    let mut running = Running::start(&db).await;
+    db.until("select state = 'waiting' and reason like 'somebody%' from rowcall.jobs").await;
+    holder.batch_execute("commit").await.unwrap();
+    let launched = running.launch().await;
+    end(&db, &running, &launched, End::exited(0)).await;
+    assert_eq!(row(&db).await, "PROCESSED {}");
+    running.stop().await;
+}
