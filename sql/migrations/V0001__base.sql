@@ -91,8 +91,13 @@ create table rowcall.parameters (
     launch_timeout interval not null default '10 minutes'
         constraint launch_timeout_is_positive check (launch_timeout > interval '0')
         constraint launch_timeout_is_at_most_a_year check (launch_timeout <= interval '1 year'),
+    retry_on text[] not null default '{TASK_FAILED,TIMED_OUT,RUNNER_FAILED,LOST}',
     max_running int
         constraint max_running_is_positive check (max_running > 0),
+    concurrency_key text
+        constraint concurrency_key_is_not_empty check (concurrency_key <> ''),
+    max_running_per_key int not null default 1
+        constraint max_running_per_key_is_positive check (max_running_per_key > 0),
     priority smallint not null default 0
         constraint priority_is_minus_100_to_100 check (priority between -100 and 100),
     -- write back
@@ -102,6 +107,10 @@ create table rowcall.parameters (
         constraint status_succeeded_differs_from_on_status check (status_succeeded not in ('', on_status)),
     status_failed text default 'ERROR'
         constraint status_failed_differs_from_on_status check (status_failed not in ('', on_status)),
+    status_running_by text not null default 'rowcall'
+        constraint status_running_by_is_rowcall_or_task check (status_running_by in ('rowcall', 'task')),
+    notify_channel text
+        constraint notify_channel_is_a_name check (notify_channel ~ '^[A-Za-z_][A-Za-z0-9_]{0,62}$'),
     result_column text default 'attributes',
     completion text not null default 'exit'
         constraint completion_is_exit_or_report check (completion in ('exit', 'report')),
@@ -143,6 +152,9 @@ create table rowcall.jobs (
     reason text,
     blocked timestamptz,
     created timestamptz not null default now(),
+    concurrency_key text,
+    left_in text,
+    withheld jsonb,
     -- One job per task and row. A new wish while it runs sets "again"; that is how two can never run at once.
     constraint one_job_per_task_and_row unique (source_table, row_key, task)
 ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 500);
@@ -150,11 +162,23 @@ comment on column rowcall.jobs.again is 'The row asked again while the job ran: 
 comment on column rowcall.jobs.moved_to is 'The status somebody other than Rowcall gave the row while the job ran.';
 comment on column rowcall.jobs.failures is 'Attempts that count against max_attempts.';
 comment on column rowcall.jobs.runner_failures is 'Attempts that ended by no fault of the task.';
--- Claim order within a task; the claimer visits the tasks in order of their priority.
-create index jobs_pending on rowcall.jobs (task, due, id) where state = 'pending';
+comment on column rowcall.jobs.concurrency_key is
+    'parameters.concurrency_key rendered with its row; null until a dispatcher has done so, or where the task has none.';
+comment on column rowcall.jobs.left_in is
+    'A status other than on_status in which its row may be found: another task on the same status gave it, or it was '
+    'asked for by hand.';
+comment on column rowcall.jobs.withheld is
+    'How another task on the same status ended, and the status it would have written: for whoever ends last.';
+-- Claim order within a task. A job is in one of the first two: without a concurrency key, so that tasks without one pay
+-- nothing for it, or with one.
+create index jobs_pending on rowcall.jobs (task, due, id) where state = 'pending' and concurrency_key is null;
+create index jobs_pending_with_key on rowcall.jobs (task, due, id)
+    where state = 'pending' and concurrency_key is not null;
+create index jobs_pending_by_key on rowcall.jobs (task, concurrency_key, due, id)
+    where state = 'pending' and concurrency_key is not null;
 create index jobs_waiting on rowcall.jobs (due) where state = 'waiting';
 create index jobs_blocked on rowcall.jobs (source_table, row_key) where state = 'blocked';
-create index jobs_running on rowcall.jobs (task) where state = 'running';
+create index jobs_running on rowcall.jobs (task, concurrency_key) where state = 'running';
 
 create table rowcall.dispatchers (
     id bigint generated always as identity primary key,
@@ -261,3 +285,12 @@ create table rowcall.missed_rows (
     error text not null,
     noted timestamptz not null default clock_timestamp()
 );
+
+-- One row: what holds for all tasks. Apart from rowcall.instance, whose secret only the daemon may read.
+create table rowcall.control (
+    paused timestamptz,
+    paused_by text,
+    pause_reason text,
+    only_one boolean primary key default true check (only_one)
+);
+insert into rowcall.control default values;

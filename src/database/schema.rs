@@ -6,7 +6,7 @@ use thiserror::Error;
 use super::DatabaseError;
 
 /// The newest migration this program knows; what it was built to work with.
-pub const SCHEMA_VERSION: i32 = 2;
+pub const SCHEMA_VERSION: i32 = 1;
 
 /// Why a daemon must not touch this database.
 #[derive(Debug, Error)]
