@@ -195,6 +195,7 @@ impl<S: Subject> Case<S> {
                 retry_on: RetryOn::default(),
             },
             write_back: WriteBack {
+                observer: false,
                 result_column: None,
                 expected: Vec::new(),
                 status_succeeded: None,

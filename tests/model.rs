@@ -10,10 +10,12 @@ use expected::{Job, Model};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use rowcall::database::{
-    Choice, Database, Finished, Retried, claim, claim_in_turn, finish_jobs, load_parameters, retry_jobs,
-    take_turn,
+    Choice, Claimed, Database, Finished, NewAttempt, Retried, claim, finish_jobs, load_parameters,
+    retry_jobs, start_jobs,
 };
 use rowcall::job::Outcome;
+use rowcall::parameters::Deadlines;
+use serde_json::Value;
 use steps::{Step, step};
 
 use crate::support::{TestDatabase, settings_as_owner};
@@ -121,12 +123,18 @@ impl Table {
             Step::PutTask(task) => {
                 let condition =
                     task.larger_than.map_or("null".to_owned(), |n| format!("'{}'", self.condition(n)));
+                let words = if task.observer { "null, null, null" } else { "'RUNS', 'DONE', 'BAD'" };
                 format!(
-                    "insert into rowcall.parameters (name, source_table, on_status, runner, target, condition, enabled, result_column)
-                     values ('{}', '{table}', '{}', 'docker', 'fake', {condition}, {}, null)
+                    "do $do$ begin
+                     insert into rowcall.parameters (name, source_table, on_status, runner, target, condition, enabled, result_column,
+                         route_order, status_running, status_succeeded, status_failed)
+                     values ('{}', '{table}', '{}', 'docker', 'fake', {condition}, {}, null, {}, {words})
                      on conflict (name) do update set on_status = excluded.on_status, condition = excluded.condition,
-                         enabled = excluded.enabled",
-                    task.name, task.on_status, task.enabled
+                         enabled = excluded.enabled, route_order = excluded.route_order,
+                         status_running = excluded.status_running, status_succeeded = excluded.status_succeeded,
+                         status_failed = excluded.status_failed;
+                     exception when check_violation then end $do$",
+                    task.name, task.on_status, task.enabled, task.route_order
                 )
             }
             Step::DropTask(name) => format!("delete from rowcall.parameters where name = '{name}'"),
@@ -181,7 +189,7 @@ impl World {
 
     async fn jobs(&self, table: Table) -> BTreeMap<(String, i32), Job> {
         let sql = format!(
-            "select task, (row_key->>'{}')::int, on_status, state, again, attempts from rowcall.jobs
+            "select task, (row_key->>'{}')::int, on_status, state, again, attempts, moved_to is not null from rowcall.jobs
                            where (select count(*) from rowcall.missed_rows) = 0",
             table.key()
         );
@@ -192,7 +200,13 @@ impl World {
             let state = states.into_iter().find(|s| *s == state).unwrap();
             (
                 (row.get(0), row.get(1)),
-                Job { on_status: row.get(2), state, again: row.get(4), attempts: row.get(5) },
+                Job {
+                    on_status: row.get(2),
+                    state,
+                    again: row.get(4),
+                    attempts: row.get(5),
+                    moved: row.get(6),
+                },
             )
         };
         rows.iter().map(job).collect()
@@ -206,16 +220,11 @@ impl World {
                 let tasks = load_parameters(&client).await.unwrap();
                 let tasks: Vec<_> = tasks.iter().filter(|task| task.enabled).collect();
                 let minute = Duration::from_mins(1);
-                let free = claim(&client, &tasks, 1000, minute, Choice::Best).await.unwrap();
-                let quotas: Vec<_> = free
-                    .in_turn
-                    .iter()
-                    .map(|(name, quota)| (*tasks.iter().find(|t| t.name == *name).unwrap(), *quota))
-                    .collect();
                 let mut client = self.pool.get().await.unwrap();
                 let transaction = client.transaction().await.unwrap();
-                take_turn(&transaction).await.unwrap();
-                claim_in_turn(&transaction, &quotas, 1000).await.unwrap();
+                let claim = claim(&transaction, &tasks, 1000, minute, Choice::Best).await.unwrap();
+                let attempts: Vec<_> = claim.taken.into_iter().map(attempt).collect();
+                start_jobs(&transaction, 1, &attempts).await.unwrap();
                 transaction.commit().await.unwrap();
             }
             Step::Finish(n) | Step::Retry(n) => {
@@ -239,6 +248,24 @@ impl World {
             }
             _ => {}
         }
+    }
+}
+
+/// The attempt of a claimed job, of which nothing but the job matters here.
+fn attempt(job: Claimed) -> NewAttempt {
+    NewAttempt {
+        id: job.attempt_id,
+        job_id: job.job_id,
+        task: job.task,
+        source_table: job.source_table,
+        row_key: job.row_key,
+        number: job.number,
+        runner: "docker".to_owned(),
+        launch_key: format!("key {}", job.attempt_id),
+        token_hash: job.attempt_id.to_be_bytes().to_vec(),
+        request: Value::Null,
+        deadlines: Deadlines { timeout: 1.0, launch: 1.0, heartbeat: None },
+        moved_to: job.moved_to,
     }
 }
 

@@ -15,8 +15,8 @@ as $$
             runner_failures = case when j.state = 'running' then j.runner_failures else 0 end,
             -- The row as it is now says which key; what runs keeps the one under which it is counted.
             concurrency_key = case when j.state = 'running' then j.concurrency_key end,
-            left_in = null,
-            withheld = null,
+            moved_to = case when j.state = 'running' then j.moved_to end,
+            moved_at = case when j.state = 'running' then j.moved_at end,
             reason = null
     $sql$
 $$;

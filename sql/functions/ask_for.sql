@@ -7,13 +7,10 @@ as $$
 declare
     job bigint;
     found_row record;
+    running record;
 begin
     -- Row before job, as triggers lock them: nobody starts or ends another job of this row in the meantime.
     perform rowcall.hold_row(task.source_table, row_key);
-    execute format('insert into rowcall.jobs as j (task, source_table, row_key, on_status) values ($1, $2, $3, $4) %s returning id',
-        rowcall.ask_again_sql())
-    into job using task.name, task.source_table, row_key, task.on_status;
-    -- Only now: with the job in our hands nobody settles it, and writes to its row, behind our back.
     select * into found_row from rowcall.source_rows(task.source_table, array[row_key]);
     if not found then
         raise exception 'no row of % has the key %', task.source_table, row_key using errcode = 'P0002';
@@ -23,12 +20,22 @@ begin
         raise exception 'the row % of % has no status: it is null', row_key, task.source_table
             using errcode = 'RC013', hint = 'Give it one first: Rowcall writes only to rows whose status it knows.';
     end if;
-    update rowcall.jobs j set left_in = nullif(found_row.status, task.on_status)
-    where j.id = job and j.left_in is distinct from nullif(found_row.status, task.on_status);
-    -- What an earlier job of this task came to is no longer the last word.
-    update rowcall.jobs o set withheld = null
-    where o.source_table = task.source_table and o.row_key = ask_for.row_key and o.on_status = task.on_status
-      and o.withheld->>'task' = task.name;
+    -- A row has one owner at a time.
+    if rowcall.is_owner(task) then
+        select j.id, j.task into running
+        from rowcall.jobs j join rowcall.attempts a on a.id = j.attempt_id
+        where j.source_table = task.source_table and j.row_key = ask_for.row_key and j.state = 'running' and j.task <> task.name
+          and a.request->'write_back'->>'observer' = 'false'
+        limit 1;
+        if found then
+            raise exception '% runs for the row % of % now, and owns its status', running.task, row_key, task.source_table
+                using errcode = 'RC014',
+                      hint = format('Ask again when job %s has ended, or first: SELECT rowcall.cancel(%1$s);', running.id);
+        end if;
+    end if;
+    execute format('insert into rowcall.jobs as j (task, source_table, row_key, on_status) values ($1, $2, $3, $4) %s returning id',
+        rowcall.ask_again_sql())
+    into job using task.name, task.source_table, row_key, found_row.status;
     return job;
 end
 $$;

@@ -1,6 +1,5 @@
 -- Cancels a job: a running one is stopped by its dispatcher; any other ends at once. Its row gets status_failed with the
--- reason if it stands in the running status that an attempt left it in, and no other job will take it out of there; a row
--- that was never started is left as it is. Returns whether there was such a job.
+-- reason if it stands in the running status that an attempt left it in; a row that was never started is left as it is. Returns whether there was such a job.
 create or replace function rowcall.cancel(job bigint, reason text default 'cancelled') returns boolean
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -33,21 +32,10 @@ begin
     end if;
 
     delete from rowcall.jobs where id = job;
-    if mine.attempts > 0 and left_as->>'status_failed' is not null then
-        -- As any job that fails tells those that share its row and status: the last of them writes it.
-        update rowcall.jobs o
-        set withheld = jsonb_build_object('task', mine.task, 'status', left_as->>'status_failed', 'message', why,
-            'outcome', 'CANCELLED')
-        where o.source_table = mine.source_table and o.row_key = mine.row_key and o.on_status = mine.on_status;
-    end if;
-    if left_as is not null and not exists (
-        select from rowcall.jobs o
-        where o.source_table = mine.source_table and o.row_key = mine.row_key
-          and (o.attempts > 0 or o.on_status = mine.on_status))
-    then
+    if left_as is not null then
         select w.state, w.error into became, problem from rowcall.write_back(
             mine.source_table, left_as->>'result_column', array[mine.row_key], array[left_as->'expected'],
-            array[coalesce(left_as->>'status_failed', mine.withheld->>'status')],
+            array[left_as->>'status_failed'],
             array[case when left_as->>'result_column' is not null
                 then jsonb_build_object('message', why, 'outcome', 'CANCELLED') end],
             immediate => false, tasks => array[mine.task], channels => array[left_as->>'notify_channel']) w;

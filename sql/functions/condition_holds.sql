@@ -4,8 +4,20 @@
 create or replace function rowcall.condition_holds(row_data jsonb, condition jsonpath) returns boolean
 language sql stable parallel safe
 set search_path = pg_catalog, pg_temp
+set timezone = 'UTC'
 as $$
     select coalesce(
         pg_catalog.jsonb_path_query_first_tz(row_data, condition, '{}', true) not in ('false'::jsonb, 'null'::jsonb),
         false)
+$$;
+
+-- The same of a row itself, for triggers: what it says must not depend on the settings of the session that writes it.
+create or replace function rowcall.condition_holds(row_itself anyelement, condition jsonpath) returns boolean
+language plpgsql stable parallel safe
+set search_path = pg_catalog, pg_temp
+set timezone = 'UTC' set intervalstyle = 'postgres' set bytea_output = 'hex' set extra_float_digits = 1 set datestyle = 'ISO, YMD'
+as $$
+begin
+    return rowcall.condition_holds(to_jsonb(row_itself), condition);
+end
 $$;

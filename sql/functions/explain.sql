@@ -45,6 +45,14 @@ begin
         queued := true;
         return query select * from rowcall.explain_job(job);
         return query select * from rowcall.explain_attempts(job.id);
+        -- No job is made for those that came after the owner.
+        return query
+        select format('%s starts on %s, too, but %s goes before it (route_order, then name) and owns the status of this row',
+            p.name, p.on_status, job.task)
+        from rowcall.parameters p
+        where p.source_table = source and p.on_status = job.on_status and there
+          and rowcall.owner_before(p, found_row.row_data) = job.task
+        order by p.route_order, p.name;
     end loop;
     if there and not queued and found_row.error is null then
         return query select * from rowcall.explain_absence(entry, wanted, found_row.status, found_row.row_data);

@@ -37,6 +37,9 @@ begin
     loop
         if p.condition is not null and not rowcall.condition_holds(row_data, p.condition) then
             return next format('%s starts on %s, but its condition is not met: %s', p.name, status, p.condition);
+        elsif rowcall.owner_before(p, row_data) is not null then
+            return next format('%s starts on %s, but %s goes before it (route_order, then name) and owns the status of this row',
+                p.name, status, rowcall.owner_before(p, row_data));
         elsif exists (select from rowcall.history h
                       where h.source_table = entry.relation and h.row_key = wanted and h.task = p.name) then
             return next format('%s had its turn (see below). A row starts a task by entering %s, not by staying there; '

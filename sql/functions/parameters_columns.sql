@@ -22,6 +22,8 @@ from (select row_number() over () as position, v.* from (values
     'the status that asks for this task, when a row is inserted with it or changes to it'),
 ('when', 'condition', 'text', null, null, null, 'a jsonpath over the row',
     'a predicate ($.attributes.size > 10) must be true, a filter ($ ? (@.attributes.ext == "csv")) must find something; an error or null means no'),
+('when', 'route_order', 'integer', -2147483648, 2147483647, null, 'an integer',
+    'where several tasks with status words start on the same status, one of them owns the row: the first by route_order, then by name, whose condition holds. No job is made for the others'),
 ('where', 'runner', 'word', null, null, '^(process|docker|ecs|lambda)$', 'process, docker, ecs or lambda', 'where an attempt runs'),
 ('where', 'target', 'text', 1, null, null, 'a text that is not empty',
     'what to run: for process the full path of a program, for docker an image, for ecs a task definition (family, family:revision or ARN), for lambda a function (name or ARN, each with a qualifier or without)'),

@@ -54,6 +54,10 @@ begin
         if p.condition is not null and not rowcall.condition_holds(row_data, p.condition) then
             against := against || format('its condition is not met: %s', p.condition);
         end if;
+        if rowcall.owner_before(p, row_data) is not null then
+            against := against || format('%s goes before it (route_order, then name) and owns the status of this row',
+                rowcall.owner_before(p, row_data));
+        end if;
         -- As the daemon reads it: JSON's numbers as doubles.
         if row_data::text ~ '[0-9]{155}[0-9]{154}' then
             against := against || 'the row cannot be read: it holds a number that is too large'::text;
@@ -81,7 +85,7 @@ begin
                 'concurrency_key', coalesce(concurrency_key, p.concurrency_key),
                 'max_running_per_key', p.max_running_per_key) end;
         write_back := jsonb_build_object('status_running', p.status_running, 'status_running_by', p.status_running_by,
-            'status_succeeded', p.status_succeeded, 'status_failed', p.status_failed,
+            'status_succeeded', p.status_succeeded, 'status_failed', p.status_failed, 'route_order', p.route_order,
             'result_column', p.result_column, 'completion', p.completion, 'notify_channel', p.notify_channel);
         return next;
     end loop;

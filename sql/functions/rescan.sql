@@ -10,23 +10,28 @@ set timezone = 'UTC' set intervalstyle = 'postgres' set bytea_output = 'hex' set
 as $$
 declare
     entry rowcall.source_tables := rowcall.source_of(source);
-    key text := rowcall.key_sql(entry, 't');
+    key text := rowcall.key_sql(entry, 'n');
     made bigint;
 begin
     execute format($sql$
         insert into rowcall.jobs as j (task, source_table, row_key, on_status)
         select p.name, p.source_table, %1$s, p.on_status
-        from %2$s t
-        join rowcall.parameters p on p.source_table = $1 and p.on_status = t.%3$I::text
-        where (p.condition is null or rowcall.condition_holds(to_jsonb(t.*), p.condition))
+        from %2$s n
+        join rowcall.parameters p on p.source_table = $1 and p.on_status = n.%3$I::text
+        where %5$s
           and case when $2 is null
               then not exists (select from rowcall.history h
                                where h.source_table = $1 and h.row_key = %1$s and h.task = p.name
                                  and h.attempts > 0)
+                  -- Nor beside the job of an owner that had the row before the routes were edited.
+                  and (not rowcall.is_owner(p) or not exists (
+                      select from rowcall.jobs b join rowcall.parameters o on o.name = b.task
+                      where b.source_table = $1 and b.row_key = %1$s and b.on_status = p.on_status and b.task <> p.name
+                        and rowcall.is_owner(o)))
               else %1$s = any ($2) end
         %4$s
         where $2 is not null
-    $sql$, key, source, entry.status_column, rowcall.ask_again_sql()) using source, keys;
+    $sql$, key, source, entry.status_column, rowcall.ask_again_sql(), rowcall.asks_sql()) using source, keys;
     get diagnostics made = row_count;
     if made > 0 then
         perform pg_notify('rowcall_control', '');

@@ -9,10 +9,9 @@ declare
     -- Results live in the user's row: a pointer to large output belongs there, the output does not.
     max_result constant int := 1048576;
     mine rowcall.attempts := rowcall.open_attempt(token);
+    write_back constant jsonb := mine.request->'write_back';
     asked_again boolean;
-    -- Other tasks of the same status are not over, or one of them failed: the last end writes the status.
-    shared boolean;
-    left_in text;
+    moved_to text;
     written text := 'locked';
     problem text;
 begin
@@ -33,23 +32,19 @@ begin
     end if;
 
     -- The job's row first, as the settler does: whoever holds it is asking for the row again just now.
-    select j.again,
-        j.withheld is not null or exists (
-            select from rowcall.jobs o
-            where o.source_table = j.source_table and o.row_key = j.row_key and o.on_status = j.on_status and o.id <> j.id)
-        , j.left_in
-    into asked_again, shared, left_in from rowcall.jobs j
+    select j.again, j.moved_to into asked_again, moved_to from rowcall.jobs j
     where j.id = mine.job_id and j.attempt_id = mine.id for update skip locked;
     if asked_again then
         written := 'moved';
     elsif found then
         select w.state, w.error into written, problem from rowcall.write_back(
-            mine.source_table, mine.request->'write_back'->>'result_column', array[mine.row_key],
-            array[(mine.request->'write_back'->'expected') || coalesce(to_jsonb(left_in), '[]')],
-            array[case when not shared then mine.request->'write_back'->>'status_succeeded' end],
+            mine.source_table, write_back->>'result_column', array[mine.row_key],
+            -- A row that a user has moved on may have come to the same status again, by another task.
+            array[case when moved_to is null or write_back->'expected' ? moved_to then write_back->'expected' else '[]' end],
+            array[write_back->>'status_succeeded'],
             array[case when result is null then '{}' else jsonb_build_object('result', result) end],
-            immediate => false, tasks => array[mine.task],
-            channels => array[mine.request->'write_back'->>'notify_channel']) w;
+            immediate => false, tasks => array[mine.task], channels => array[write_back->>'notify_channel'],
+            observers => (write_back->>'observer')::boolean) w;
         if written = 'failed' then
             raise exception 'rowcall.task_succeed: the row could not be written: %', problem using errcode = 'RC005';
         end if;
@@ -57,7 +52,7 @@ begin
 
     update rowcall.attempts a
     set report = 'succeeded', progress = case when a.progress is not null then 1 end, reported = clock_timestamp(), heartbeat = clock_timestamp(),
-        result = task_succeed.result, row_written = (written <> 'locked' and shared is not true)
+        result = task_succeed.result, row_written = written <> 'locked'
     where a.id = mine.id;
     return written;
 end

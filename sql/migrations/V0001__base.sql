@@ -56,6 +56,7 @@ create table rowcall.parameters (
     on_status text not null
         constraint on_status_is_not_empty check (on_status <> ''),
     condition jsonpath,
+    route_order int not null default 0,
     -- where
     runner text not null
         constraint runner_is_known check (runner in ('process', 'docker', 'ecs', 'lambda')),
@@ -153,22 +154,18 @@ create table rowcall.jobs (
     blocked timestamptz,
     created timestamptz not null default now(),
     concurrency_key text,
-    left_in text,
-    withheld jsonb,
     -- One job per task and row. A new wish while it runs sets "again"; that is how two can never run at once.
     constraint one_job_per_task_and_row unique (source_table, row_key, task)
 ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 500);
 comment on column rowcall.jobs.again is 'The row asked again while the job ran: one more run follows this one.';
-comment on column rowcall.jobs.moved_to is 'The status somebody other than Rowcall gave the row while the job ran.';
+comment on column rowcall.jobs.on_status is
+    'The status that asked for it; where a person asked for it, the status in which its row was then.';
+comment on column rowcall.jobs.moved_to is
+    'The status that a user gave the row since the job was asked for, or since its attempt began.';
 comment on column rowcall.jobs.failures is 'Attempts that count against max_attempts.';
 comment on column rowcall.jobs.runner_failures is 'Attempts that ended by no fault of the task.';
 comment on column rowcall.jobs.concurrency_key is
     'parameters.concurrency_key rendered with its row; null until a dispatcher has done so, or where the task has none.';
-comment on column rowcall.jobs.left_in is
-    'A status other than on_status in which its row may be found: another task on the same status gave it, or it was '
-    'asked for by hand.';
-comment on column rowcall.jobs.withheld is
-    'How another task on the same status ended, and the status it would have written: for whoever ends last.';
 -- Claim order within a task. A job is in one of the first two: without a concurrency key, so that tasks without one pay
 -- nothing for it, or with one.
 create index jobs_pending on rowcall.jobs (task, due, id) where state = 'pending' and concurrency_key is null;

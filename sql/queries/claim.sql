@@ -1,7 +1,7 @@
--- One look at the queue, and what of it can be taken without waiting for anybody's turn. Of each task come its first
--- jobs; the best $6 of all, by priority and age ($7 seconds of waiting count as one), say how many of each task are taken
--- ($8: as many as there are, for when those best are in somebody's hands). Tasks with a cap, or that share their status,
--- are only counted here: claim_in_turn.sql takes their jobs.
+-- One look at the queue, and a lock on what of it can be started without the lock that makes caps exact. Of each task come
+-- its first jobs; the best $6 of all, by priority and age ($7 seconds of waiting count as one), say how many of each task
+-- are taken ($8: as many as there are, for when other dispatchers hold those best). Tasks with a cap are only counted here:
+-- claim_in_turn.sql takes their jobs. Nothing is changed yet: attempts_start.sql and the jobs_ statements do that.
 with wanted as (
     select w.*,
         case when w.max_running is null then $6 else
@@ -31,38 +31,23 @@ with wanted as (
     from (select * from candidates order by score desc, due, id limit case when $8 then null else $6 end) best
     group by task
 ), picked as (
-    select j.id
+    select j.job
     from (select p.* from planned p join wanted w using (task) where not w.in_turn order by p.score desc) p
     cross join lateral (
-        select id from rowcall.jobs
+        select j as job from rowcall.jobs j
         where state = 'pending' and concurrency_key is null and task = p.task
         order by due, id limit p.quota
         for update skip locked
     ) j
     limit $6
-), taken as (
-    update rowcall.jobs j
-    set state = 'running', attempts = j.attempts + 1, again = false, moved_to = null, moved_at = null, reason = null,
-        attempt_id = nextval(pg_get_serial_sequence('rowcall.attempts', 'id'))
-    from picked where j.id = picked.id
-    returning j.*
 ), unkeyed as (
     select w.task from wanted w
     where w.max_running_per_key is not null and exists (
         select from rowcall.jobs u where u.state = 'pending' and u.concurrency_key is null and u.task = w.task)
 )
-select t.id, t.task, t.source_table::oid as source_table, t.row_key, t.on_status, t.attempts, t.attempt_id,
-    case when t.attempts > 1 then (
-        select a.request->'write_back'->'expected' from rowcall.attempts a
-        where a.job_id = t.id order by a.number desc limit 1) end as expected_before,
-    t.left_in, t.concurrency_key,
-    -- The statuses in which jobs of the same row and status that run have it; null if there are no such jobs at all.
-    (select coalesce(jsonb_agg(a.request->'write_back'->'expected') filter (where a.id is not null), '[]')
-     from rowcall.jobs o left join rowcall.attempts a on a.id = o.attempt_id and a.ended is null
-     where o.source_table = t.source_table and o.row_key = t.row_key and o.on_status = t.on_status
-       and o.id <> t.id having count(*) > 0) as beside, null::bigint as quota, false as in_turn, false as unkeyed
-from taken t
+select s.*, null::bigint as quota, false as in_turn, false as unkeyed
+from picked cross join lateral rowcall.job_to_start(picked.job) s
 union all
-select null, w.task, null, null, null, null, null, null, null, null, null, p.quota, w.in_turn, u.task is not null
+select null, w.task, null, null, null, null, null, null, null, null, p.quota, w.in_turn, u.task is not null
 from wanted w left join planned p using (task) left join unkeyed u using (task)
 where p.quota > 0 or u.task is not null

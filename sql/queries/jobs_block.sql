@@ -1,5 +1,5 @@
--- Claimed jobs that cannot be launched as things stand: blocked, with the reason, their attempt not counted.
+-- Locked jobs that cannot be started as things stand: blocked, with the reason.
 update rowcall.jobs j
-set state = 'blocked', blocked = now(), reason = b.reason, attempt_id = null, attempts = j.attempts - 1
+set state = 'blocked', blocked = now(), reason = b.reason
 from unnest($1::bigint[], $2::text[]) as b(id, reason)
-where j.id = b.id and j.state = 'running'
+where j.id = b.id and j.state = 'pending'

@@ -1,5 +1,4 @@
--- Claimed jobs whose row is held by somebody's transaction: back in a moment, their attempt not counted.
+-- Locked jobs whose row another session holds: back in a moment.
 update rowcall.jobs j
-set state = 'waiting', due = now() + make_interval(secs => $2), reason = $3, attempt_id = null,
-    attempts = j.attempts - 1
-where j.id = any ($1) and j.state = 'running'
+set state = 'waiting', due = now() + make_interval(secs => $2), reason = $3
+where j.id = any ($1) and j.state = 'pending'

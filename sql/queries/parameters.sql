@@ -9,7 +9,6 @@ select p.name, p.enabled, p.source_table::oid as source_table, p.on_status, p.ru
     extract(epoch from p.heartbeat_timeout)::float8 as heartbeat_timeout,
     extract(epoch from p.launch_timeout)::float8 as launch_timeout,
     p.max_running, p.priority, p.concurrency_key, p.max_running_per_key, p.retry_on,
-    count(*) over (partition by p.source_table, p.on_status) > 1 as shares_status,
     p.status_running, p.status_succeeded, p.status_failed, p.result_column, p.completion,
     p.status_running_by, p.notify_channel,
     rowcall.channel(p.on_status) as channel, rowcall.status_loop(p.name) as status_loop

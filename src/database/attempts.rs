@@ -27,10 +27,12 @@ pub struct NewAttempt {
     pub token_hash: Vec<u8>,
     pub request: Value,
     pub deadlines: Deadlines,
+    /// What a user was known to have moved the row to, which the attempt begins with all the same.
+    pub moved_to: Option<String>,
 }
 
-/// Writes a batch of attempts.
-pub async fn create_attempts(
+/// Starts a batch of locked jobs: from here on they run, each with its attempt.
+pub async fn start_jobs(
     client: &impl GenericClient,
     dispatcher_id: i64,
     attempts: &[NewAttempt],
@@ -38,7 +40,7 @@ pub async fn create_attempts(
     if attempts.is_empty() {
         return Ok(());
     }
-    let statement = client.prepare_cached(include_str!("../../sql/queries/attempts_create.sql")).await?;
+    let statement = client.prepare_cached(include_str!("../../sql/queries/attempts_start.sql")).await?;
     client
         .execute(
             &statement,
@@ -57,6 +59,7 @@ pub async fn create_attempts(
                 &column(attempts, |a| a.deadlines.timeout),
                 &column(attempts, |a| a.deadlines.launch),
                 &column(attempts, |a| a.deadlines.heartbeat),
+                &column(attempts, |a| a.moved_to.as_deref()),
             ],
         )
         .await?;

@@ -1,4 +1,4 @@
-//! Taking jobs, and the keys by which they are counted.
+//! Locking the jobs to start next, and the keys by which they are counted.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio_postgres::types::ToSql;
 use super::DatabaseError;
 use crate::parameters::Task;
 
-/// A job that is ours to launch.
+/// A job that this transaction has locked, to start it or to set it aside.
 #[derive(Debug, Clone)]
 pub struct Claimed {
     /// The job.
@@ -23,25 +23,22 @@ pub struct Claimed {
     pub row_key: Value,
     /// The status that asked for it.
     pub on_status: String,
+    /// The status that a user gave the row since.
+    pub moved_to: Option<String>,
     /// The number of the attempt to be made.
     pub number: i32,
     /// The id of the attempt to be made.
     pub attempt_id: i64,
     /// Statuses in which the attempt before left the row.
     pub expected_before: Vec<String>,
-    /// The status in which others left the row.
-    pub left_in: Option<String>,
     /// What it was counted by.
     pub concurrency_key: Option<String>,
-    /// The statuses in which jobs beside it, of the same row and status, have the row while they run; none if there
-    /// are no jobs beside it.
-    pub beside: Option<Vec<String>>,
 }
 
 /// What one look at the queue came to.
 #[derive(Debug, Default)]
 pub struct Claim {
-    /// Jobs taken.
+    /// Jobs locked.
     pub taken: Vec<Claimed>,
     /// Whether there was anything to be had, taken or not.
     pub seen: bool,
@@ -62,36 +59,30 @@ pub enum Choice {
 
 fn claimed(row: &Row) -> Claimed {
     let before: Option<Value> = row.get("expected_before");
-    let beside: Option<Value> = row.get("beside");
     Claimed {
         job_id: row.get("id"),
         task: row.get("task"),
         source_table: row.get("source_table"),
         row_key: row.get("row_key"),
         on_status: row.get("on_status"),
-        number: row.get("attempts"),
+        moved_to: row.get("moved_to"),
+        number: row.get("number"),
         attempt_id: row.get("attempt_id"),
         expected_before: before.as_ref().map(words).unwrap_or_default(),
-        left_in: row.get("left_in"),
         concurrency_key: row.get("concurrency_key"),
-        beside: beside.as_ref().map(words),
     }
 }
 
-/// The strings of a JSON array, and those of arrays in it.
+/// The strings of a JSON array.
 fn words(value: &Value) -> Vec<String> {
-    match value {
-        Value::String(word) => vec![word.clone()],
-        Value::Array(items) => items.iter().flat_map(words).collect(),
-        _ => Vec::new(),
-    }
+    value.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
 fn per_key(task: &Task) -> Option<i32> {
     task.concurrency_key.is_some().then_some(task.max_running_per_key)
 }
 
-/// Takes up to `limit` jobs of those tasks that need not be taken in turn, and counts the others'.
+/// Locks up to `limit` jobs of those tasks that need not be taken in turn, and counts the others'.
 pub async fn claim(
     client: &impl GenericClient,
     tasks: &[&Task],
@@ -133,7 +124,7 @@ pub async fn take_turn(client: &impl GenericClient) -> Result<(), DatabaseError>
     Ok(())
 }
 
-/// In our turn, takes up to `limit` jobs of these tasks, of each at most so many and no more than its caps leave room for.
+/// In our turn, locks up to `limit` jobs of these tasks, of each at most so many and no more than its caps leave room for.
 pub async fn claim_in_turn(
     client: &impl GenericClient,
     tasks: &[(&Task, i64)],
@@ -181,24 +172,11 @@ pub async fn unkeyed_jobs(
 
 /// Gives pending jobs their keys.
 pub async fn key_jobs(client: &impl GenericClient, keys: &[(i64, String)]) -> Result<(), DatabaseError> {
-    with_keys(client, include_str!("../../sql/queries/jobs_key.sql"), keys).await
-}
-
-/// Puts claimed jobs back under another key.
-pub async fn rekey(client: &impl GenericClient, keys: &[(i64, String)]) -> Result<(), DatabaseError> {
-    with_keys(client, include_str!("../../sql/queries/jobs_rekey.sql"), keys).await
-}
-
-async fn with_keys(
-    client: &impl GenericClient,
-    sql: &str,
-    keys: &[(i64, String)],
-) -> Result<(), DatabaseError> {
     if keys.is_empty() {
         return Ok(());
     }
     let (jobs, keys): (Vec<i64>, Vec<&str>) = keys.iter().map(|(id, key)| (*id, key.as_str())).unzip();
-    let statement = client.prepare_cached(sql).await?;
+    let statement = client.prepare_cached(include_str!("../../sql/queries/jobs_key.sql")).await?;
     client.execute(&statement, &[&jobs, &keys]).await?;
     Ok(())
 }

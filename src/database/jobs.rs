@@ -23,12 +23,12 @@ pub async fn promote_waiting(client: &Client) -> Result<(i64, Option<Duration>),
     Ok((row.get("promoted"), next.and_then(|s| Duration::try_from_secs_f64(s.max(0.0)).ok())))
 }
 
-/// Claimed jobs that cannot be launched as things stand, each with the reason.
+/// Locked jobs that cannot be started as things stand, each with the reason.
 pub async fn block(client: &impl GenericClient, jobs: &[(i64, String)]) -> Result<(), DatabaseError> {
     with_reasons(client, include_str!("../../sql/queries/jobs_block.sql"), jobs).await
 }
 
-/// Claimed jobs whose wish no longer stands, each with the reason.
+/// Locked jobs whose row withdrew its request, each with the reason.
 pub async fn mark_obsolete(client: &impl GenericClient, jobs: &[(i64, String)]) -> Result<(), DatabaseError> {
     with_reasons(client, include_str!("../../sql/queries/jobs_obsolete.sql"), jobs).await
 }
@@ -48,15 +48,13 @@ async fn with_reasons(
     Ok(())
 }
 
-/// Claimed jobs whose row is held by somebody: back after `delay`.
+/// Locked jobs whose row another session holds: back after `delay`.
 pub async fn defer(client: &impl GenericClient, jobs: &[i64], delay: Duration) -> Result<(), DatabaseError> {
     if jobs.is_empty() {
         return Ok(());
     }
     let statement = client.prepare_cached(include_str!("../../sql/queries/jobs_defer.sql")).await?;
-    client
-        .execute(&statement, &[&jobs, &delay.as_secs_f64(), &"somebody's transaction holds the row"])
-        .await?;
+    client.execute(&statement, &[&jobs, &delay.as_secs_f64(), &"another session holds the row"]).await?;
     Ok(())
 }
 

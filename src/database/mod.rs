@@ -21,19 +21,16 @@ mod rds_iam;
 mod rds_iam;
 mod schema;
 mod settling;
-mod siblings;
 mod source_rows;
 mod tasks;
 mod tls;
 
 pub use address::{Address, RdsRegion, Roots, SslMode, Tls};
 pub use attempts::{
-    NewAttempt, Overdue, Rescued, TakenOver, attempts_over, create_attempts, mark_asked, mark_begun,
-    mark_launched, overdue_attempts, rescue_attempts, taken_over, unmark_asked,
+    NewAttempt, Overdue, Rescued, TakenOver, attempts_over, mark_asked, mark_begun, mark_launched,
+    overdue_attempts, rescue_attempts, start_jobs, taken_over, unmark_asked,
 };
-pub use claims::{
-    Choice, Claim, Claimed, Unkeyed, claim, claim_in_turn, key_jobs, rekey, take_turn, unkeyed_jobs,
-};
+pub use claims::{Choice, Claim, Claimed, Unkeyed, claim, claim_in_turn, key_jobs, take_turn, unkeyed_jobs};
 pub use connect::{Database, DatabaseError};
 pub use connector::{ConnectError, Connector};
 pub use dispatchers::{Registration, dispatcher_seen, dispatcher_stopped, register_dispatcher};
@@ -47,6 +44,5 @@ pub use settling::{
     Ended, Finished, Open, Retried, finish_jobs, lock_for_settling, retry_jobs, settle_attempts,
     settled_elsewhere,
 };
-pub use siblings::{Siblings, forget_left_in, lock_siblings, tell_left_in, tell_withheld};
 pub use source_rows::{RowWriting, SourceRow, Writing, Written, source_rows, write_back};
 pub use tasks::{instance, load_parameters};

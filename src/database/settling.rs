@@ -27,12 +27,6 @@ pub struct Open {
     pub moved_to: Option<String>,
     pub failures: i32,
     pub runner_failures: i32,
-    /// The status that another task of the same status has given the row since this attempt began.
-    pub left_in: Option<String>,
-    /// How another task of the same status ended, and what it left to be written.
-    pub withheld: Option<Value>,
-    /// Whether the same status of the row asked for other jobs that are not over.
-    pub has_siblings: bool,
 }
 
 /// Locks what can be locked without waiting; the rest must come back later.
@@ -81,9 +75,6 @@ pub async fn lock_for_settling(client: &impl GenericClient, ids: &[i64]) -> Resu
                 moved_to: row.get("moved_to"),
                 failures: row.get("failures"),
                 runner_failures: row.get("runner_failures"),
-                left_in: row.get("left_in"),
-                withheld: row.get("withheld"),
-                has_siblings: row.get("has_siblings"),
             }
         })
         .collect())

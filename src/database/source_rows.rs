@@ -64,6 +64,8 @@ pub enum Writing {
     Onward,
     /// The status that asked for the job is put back for it, and asks for nothing anew.
     Back,
+    /// What an observer ends with, whatever the row's status.
+    Beside,
 }
 
 /// What became of a write.
@@ -109,10 +111,20 @@ pub async fn write_back(
     let merges: Vec<Option<&Value>> = rows.iter().map(|r| r.merge.as_ref()).collect();
     let tasks: Vec<&str> = rows.iter().map(|r| r.task.as_str()).collect();
     let channels: Vec<Option<&str>> = rows.iter().map(|r| r.notify_channel.as_deref()).collect();
-    let back = writing == Writing::Back;
+    let (back, beside) = (writing == Writing::Back, writing == Writing::Beside);
     let statement = client.prepare_cached(include_str!("../../sql/queries/write_back.sql")).await?;
-    let values: [&(dyn ToSql + Sync); 9] =
-        [&source_table, &result_column, &keys, &expected, &statuses, &merges, &tasks, &channels, &back];
+    let values: [&(dyn ToSql + Sync); 10] = [
+        &source_table,
+        &result_column,
+        &keys,
+        &expected,
+        &statuses,
+        &merges,
+        &tasks,
+        &channels,
+        &back,
+        &beside,
+    ];
     let answer = client.query(&statement, &values).await?;
     let mut written = vec![Written::Locked; rows.len()];
     for row in answer {

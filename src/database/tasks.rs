@@ -49,7 +49,6 @@ pub async fn load_parameters(client: &impl GenericClient) -> Result<Vec<Task>, D
             priority: row.get("priority"),
             concurrency_key: row.get("concurrency_key"),
             max_running_per_key: row.get("max_running_per_key"),
-            shares_status: row.get("shares_status"),
             status_loop: row.get("status_loop"),
             write_back: WriteBackColumns {
                 running: row.get("status_running"),

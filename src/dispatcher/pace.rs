@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 /// The longest wait between two tries while something is broken.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// How long a job whose row, or whose job beside it, somebody holds is left alone.
+/// How long a job whose row another session holds is left alone.
 pub const ROW_HELD: Duration = Duration::from_millis(500);
 
 /// Three quarters to five quarters of an interval.

@@ -1,6 +1,6 @@
-//! From claimed jobs to attempts that may be launched, within the claim's own transaction: look at the rows,
-//! render, mark the rows as running, write the attempts down. A job that cannot go on is set aside with the
-//! reason; the others are not disturbed.
+//! From locked jobs to attempts that may be launched, within the claim's own transaction: look at the rows, render, mark
+//! the rows as running, start the jobs. A job that cannot be started is set aside with the reason, and was never started;
+//! the others are not disturbed.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use super::pace::{ROW_HELD, jittered};
 use super::shared::Shared;
 use super::token;
 use crate::database::{
-    Claimed, DatabaseError, NewAttempt, SourceRow, block, create_attempts, defer, mark_obsolete, rekey,
-    source_rows,
+    Claimed, DatabaseError, NewAttempt, SourceRow, block, defer, key_jobs, mark_obsolete, source_rows,
+    start_jobs,
 };
 use crate::parameters::{JobContext, Task, render, render_key};
 use crate::runners::{Age, Attempt, Request};
@@ -38,7 +38,7 @@ pub struct Sorted {
     pub ready: Vec<Ready>,
     pub blocked: Vec<(i64, String)>,
     pub obsolete: Vec<(i64, String)>,
-    /// Somebody holds the row, or a job beside this one.
+    /// Another session holds the row.
     pub held: Vec<i64>,
     /// The row says another concurrency key by now.
     rekeyed: Vec<(i64, String)>,
@@ -73,11 +73,11 @@ pub async fn prepare(
     }
     mark_running(client, &mut sorted).await?;
 
-    let attempts = write_down(shared, client, sorted.ready).await?;
+    let attempts = start(shared, client, sorted.ready).await?;
     block(client, &sorted.blocked).await?;
     mark_obsolete(client, &sorted.obsolete).await?;
     defer(client, &sorted.held, jittered(ROW_HELD)).await?;
-    rekey(client, &sorted.rekeyed).await?;
+    key_jobs(client, &sorted.rekeyed).await?;
     for (reason, jobs) in grouped(sorted.blocked, |(_, reason)| reason.clone()) {
         tracing::warn!(jobs = jobs.len(), first_job = jobs[0].0, reason, "blocked");
     }
@@ -117,21 +117,33 @@ fn sort(
     }
 }
 
-/// Whether the row is where this job may find it: where it was asked for, or where this job, another of the same
-/// status, or whoever asked for it by hand has left it.
+/// Whether the row is where its owner may find it: where it was asked for, or where an attempt has left it. An observer
+/// does not look at the status.
 fn still_wanted(job: &Claimed, task: &Task, status: &str) -> bool {
-    status == job.on_status
-        || job.expected_before.iter().any(|left| left == status)
-        || job.left_in.as_deref() == Some(status)
-        || job.beside.iter().flatten().any(|left| left == status)
-        || (task.write_back.running_by_task && task.write_back.running.as_deref() == Some(status))
+    if task.write_back.is_observer() {
+        return true;
+    }
+    // The words of this job's own attempts; a program that finds its rows by their status writes one of them itself.
+    let by_task = task.write_back.running.as_deref().filter(|_| task.write_back.running_by_task);
+    let own = |word: &str| {
+        by_task == Some(word) || job.expected_before.iter().any(|left| left == word && *left != job.on_status)
+    };
+    match job.moved_to.as_deref() {
+        // A user moved the row on, and that asked for no run of this task. Where the row is now, another job put it.
+        Some(moved_to) => own(moved_to) && own(status),
+        None => status == job.on_status || own(status),
+    }
 }
 
-/// Whether another task that may start has the same status of the same table.
-fn shares_with_enabled(shared: &Shared, task: &Task) -> bool {
-    let tasks = shared.parameters.tasks();
-    let beside = |other: &&Task| other.source_table == task.source_table && other.on_status == task.on_status;
-    task.shares_status && tasks.iter().filter(beside).any(|other| other.enabled && other.name != task.name)
+/// Whether another owner that may start has the same status of the same table.
+fn shares_with_owner(shared: &Shared, task: &Task) -> bool {
+    shared.parameters.tasks().iter().any(|other| {
+        other.source_table == task.source_table
+            && other.on_status == task.on_status
+            && other.enabled
+            && other.name != task.name
+            && !other.write_back.is_observer()
+    })
 }
 
 /// What the runner is to be asked, and the concurrency key.
@@ -144,9 +156,9 @@ fn request_for(
     if let Some(status_loop) = &task.status_loop {
         return Err(format!("parameters: this would run for ever: {status_loop}"));
     }
-    if task.write_back.running_by_task && shares_with_enabled(shared, task) {
+    if task.write_back.running_by_task && shares_with_owner(shared, task) {
         return Err("parameters.status_running_by: a task that finds its rows by their status cannot share that status \
-                    with other tasks"
+                    with another owner"
             .to_owned());
     }
     let context =
@@ -163,8 +175,8 @@ fn request_for(
     Ok((request, key))
 }
 
-/// Writes the attempts with their frozen requests.
-async fn write_down(
+/// Starts jobs, each with an attempt and its frozen request.
+async fn start(
     shared: &Shared,
     client: &impl GenericClient,
     ready: Vec<Ready>,
@@ -185,6 +197,7 @@ async fn write_down(
             launch_key: launch_key.clone(),
             request: serde_json::to_value(&request).unwrap_or_default(),
             deadlines: task.deadlines,
+            moved_to: job.moved_to,
         });
         attempts.push(Attempt {
             id: job.attempt_id,
@@ -198,7 +211,7 @@ async fn write_down(
             in_doubt: false,
         });
     }
-    create_attempts(client, shared.id, &rows).await?;
+    start_jobs(client, shared.id, &rows).await?;
     Ok(attempts)
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use super::ending::{Decided, one_of_each_row, write_rows};
+use super::ending::{Decided, write_rows};
 use super::following::Followed;
 use super::pace::{Trouble, jittered};
 use super::shared::{Handle, Shared};
@@ -164,8 +164,7 @@ async fn settle_batch(
         };
         decided.push(Decided { open, request, settlement, result, written: None });
     }
-    let siblings = one_of_each_row(&transaction, &mut decided).await?;
-    write_rows(&transaction, &mut decided, &siblings).await?;
+    write_rows(&transaction, &mut decided).await?;
 
     let (mut attempts, mut finished, mut retried) = (Vec::new(), Vec::new(), Vec::new());
     for Decided { open, settlement, written, .. } in decided {

@@ -47,8 +47,6 @@ pub struct Task {
     pub concurrency_key: Option<String>,
     /// Jobs with the same concurrency key that may run at once, everywhere.
     pub max_running_per_key: i32,
-    /// Whether another task has the same source table and status: both want to write the row's status.
-    pub shares_status: bool,
     /// The loop of statuses that it is part of: two edits at the same moment can close one that neither sees.
     pub status_loop: Option<String>,
     /// Where status and result go.
@@ -56,11 +54,10 @@ pub struct Task {
 }
 
 impl Task {
-    /// Whether its jobs are taken one claimer after the other: because they are counted, or because what is done with
-    /// a row depends on the other tasks that its status asks for.
+    /// Whether its jobs are taken by one claimer after the other, because they are counted.
     #[must_use]
     pub fn in_turn(&self) -> bool {
-        self.max_running.is_some() || self.concurrency_key.is_some() || self.shares_status
+        self.max_running.is_some() || self.concurrency_key.is_some()
     }
 }
 
@@ -87,4 +84,12 @@ pub struct WriteBackColumns {
     pub result_column: Option<String>,
     /// Where written statuses are announced.
     pub notify_channel: Option<String>,
+}
+
+impl WriteBackColumns {
+    /// Whether the task has no word for any status: it runs beside the owner of its row, and writes results only.
+    #[must_use]
+    pub fn is_observer(&self) -> bool {
+        self.running.is_none() && self.succeeded.is_none() && self.failed.is_none()
+    }
 }

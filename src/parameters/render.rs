@@ -114,6 +114,7 @@ fn asked(
         policy: task.policy.clone(),
         write_back: WriteBack {
             result_column: task.write_back.result_column.clone(),
+            observer: task.write_back.is_observer(),
             expected: vec![expected.to_owned()],
             status_succeeded: task.write_back.succeeded.clone(),
             status_failed: task.write_back.failed.clone(),
@@ -220,7 +221,6 @@ mod tests {
             priority: 0,
             concurrency_key: None,
             max_running_per_key: 1,
-            shares_status: false,
             status_loop: None,
             write_back: WriteBackColumns {
                 running: Some("PROCESSING".into()),

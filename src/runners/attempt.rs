@@ -35,6 +35,8 @@ pub struct Request {
 pub struct WriteBack {
     /// A jsonb column, if results are written.
     pub result_column: Option<String>,
+    /// The task owns no status: its result goes into the row whatever the row's status, under `results.<task>`.
+    pub observer: bool,
     /// Statuses in which the row is still this attempt's to write.
     pub expected: Vec<String>,
     /// Status after success; none leaves it.

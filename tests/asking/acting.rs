@@ -12,11 +12,11 @@ async fn files() -> TestDatabase {
     db
 }
 
-/// `state`, `again`, `left_in` and failures of every job, as one text.
+/// `state`, `again`, another status than REGISTERED and failures of every job, as one text.
 async fn jobs(db: &TestDatabase) -> String {
     db.one(
-        "select coalesce(string_agg(concat_ws(' ', row_key->>'id', state, case when again then 'again' end, left_in,
-             nullif(failures, 0)), ', ' order by row_key), '') from rowcall.jobs",
+        "select coalesce(string_agg(concat_ws(' ', row_key->>'id', state, case when again then 'again' end,
+             nullif(on_status, 'REGISTERED'), nullif(failures, 0)), ', ' order by row_key), '') from rowcall.jobs",
     )
     .await
 }

@@ -73,41 +73,6 @@ async fn a_row_that_was_never_started_stays_as_it_is() {
 }
 
 #[tokio::test]
-async fn where_another_job_will_end_it_the_row_is_left_to_that() {
-    for (sibling, ended) in [("'REGISTERED', 0", false), ("'OTHER', 1", false), ("'OTHER', 0", true)] {
-        let (db, running, job) = between_two_attempts().await;
-        db.run(&format!(
-            r#"insert into rowcall.jobs (task, source_table, row_key, state, reason, on_status, attempts)
-               values ('sibling', 'rowcall.files', '{{"id": 1}}', 'blocked', 'x', {sibling})"#
-        ))
-        .await;
-        db.run(&format!("select rowcall.cancel({job})")).await;
-        let now: String = db.one("select status from rowcall.files").await;
-        assert_eq!(now, if ended { "ERROR" } else { "PROCESSING" }, "{sibling}");
-        running.stop().await;
-    }
-}
-
-#[tokio::test]
-async fn a_row_that_a_sibling_started_gets_this_tasks_failed_status() {
-    let (db, running, job) = between_two_attempts().await;
-    // As two tasks on one status leave it: the sibling has ended, the row stands in its running status.
-    db.task("second", "REGISTERED", ("status_failed", "'SECOND_FAILED'")).await;
-    db.run(&format!(
-        r#"insert into rowcall.history (job_id, task, source_table, row_key, on_status, outcome, attempts, created)
-           values ({job}, 'loader', 'rowcall.files', '{{"id": 1}}', 'REGISTERED', 'SUCCEEDED', 1, now() - interval '1 minute');
-           delete from rowcall.jobs;
-           insert into rowcall.jobs (task, source_table, row_key, on_status, left_in)
-           values ('second', 'rowcall.files', '{{"id": 1}}', 'REGISTERED', 'PROCESSING');
-           select rowcall.cancel(id, 'enough') from rowcall.jobs"#
-    ))
-    .await;
-    let now: String = db.one("select concat_ws(' ', status, attributes) from rowcall.files").await;
-    assert_eq!(now, r#"SECOND_FAILED {"path": "x", "message": "enough", "outcome": "CANCELLED"}"#);
-    running.stop().await;
-}
-
-#[tokio::test]
 async fn many_are_cancelled_at_once_and_counted() {
     let db = TestDatabase::new().await;
     db.task("loader", "REGISTERED", ("", "")).await;
@@ -136,31 +101,6 @@ async fn a_row_in_somebodys_hands_is_waited_for() {
         became(&db).await,
         r#"ERROR {"path": "y", "message": "not wanted", "outcome": "CANCELLED"} CANCELLED not wanted"#
     );
-    running.stop().await;
-}
-
-#[tokio::test]
-async fn the_last_of_several_tasks_writes_that_another_was_cancelled() {
-    let db = TestDatabase::new().await;
-    db.task(
-        "first",
-        "REGISTERED",
-        ("backoff, backoff_max, priority, status_failed", "'1 h', '1 h', 5, 'FIRST_FAILED'"),
-    )
-    .await;
-    db.task("second", "REGISTERED", ("", "")).await;
-    let mut running = Running::start(&db).await;
-    db.run("insert into rowcall.files default values").await;
-    let (one, other) = (running.launch().await, running.launch().await);
-    let (first, second) = if one.attempt.task == "first" { (one, other) } else { (other, one) };
-    running.end(&first, End::exited(3));
-    db.until("select state = 'waiting' from rowcall.jobs where task = 'first'").await;
-    db.run("select rowcall.cancel(id, 'enough') from rowcall.jobs where task = 'first'").await;
-    assert_eq!(db.one::<String>("select status from rowcall.files").await, "PROCESSING");
-    running.end(&second, End::exited(0));
-    db.until("select count(*) = 0 from rowcall.jobs").await;
-    let row: String = db.one("select concat_ws(' ', status, attributes) from rowcall.files").await;
-    assert_eq!(row, r#"FIRST_FAILED {"message": "enough", "outcome": "CANCELLED"}"#);
     running.stop().await;
 }
 

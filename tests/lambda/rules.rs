@@ -11,6 +11,7 @@ use crate::support::aws::{Fault, Reply};
 
 pub fn attempt(settings: Value) -> Attempt {
     let write_back = WriteBack {
+        observer: false,
         result_column: None,
         expected: Vec::new(),
         status_succeeded: None,

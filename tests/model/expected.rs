@@ -11,6 +11,8 @@ pub struct Job {
     pub state: &'static str,
     pub again: bool,
     pub attempts: i32,
+    /// A user moved the row on since, and that asked for no run of this task.
+    pub moved: bool,
 }
 
 /// Everything that decides which jobs there are.
@@ -74,7 +76,9 @@ impl Model {
             }
             Step::RolledBack(_) => {}
             Step::PutTask(task) => {
-                self.tasks.insert(task.name.clone(), task.clone());
+                if !self.leaves_one_unreachable(task) {
+                    self.tasks.insert(task.name.clone(), task.clone());
+                }
             }
             Step::DropTask(name) => {
                 self.tasks.remove(name);
@@ -82,7 +86,7 @@ impl Model {
             Step::Claim => {
                 for ((task, _), job) in &mut self.jobs {
                     if job.state == "pending" && self.tasks.get(task).is_some_and(|t| t.enabled) {
-                        (job.state, job.again) = ("running", false);
+                        (job.state, job.again, job.moved) = ("running", false, false);
                         job.attempts += 1;
                     }
                 }
@@ -92,7 +96,7 @@ impl Model {
                     self.ran.insert(id.clone());
                     match self.jobs.get_mut(&id) {
                         Some(job) if job.again => {
-                            (job.state, job.again, job.attempts) = ("pending", false, 0);
+                            (job.state, job.again, job.attempts, job.moved) = ("pending", false, 0, false);
                         }
                         _ => drop(self.jobs.remove(&id)),
                     }
@@ -100,7 +104,7 @@ impl Model {
             }
             Step::Retry(n) => {
                 if let Some(job) = self.nth_running(*n).and_then(|id| self.jobs.get_mut(&id)) {
-                    job.state = "waiting";
+                    (job.state, job.moved) = ("waiting", false);
                 }
             }
             Step::Cancel(n) => {
@@ -112,11 +116,14 @@ impl Model {
                 }
             }
             Step::Rescan => {
-                for (key, wish) in
-                    self.rows.keys().flat_map(|key| self.wishes(*key).map(|w| (*key, w))).collect::<Vec<_>>()
+                for (key, wish) in self
+                    .rows
+                    .keys()
+                    .flat_map(|key| self.wishes(*key).into_iter().map(|w| (*key, w)))
+                    .collect::<Vec<_>>()
                 {
                     let id = (wish.0, key);
-                    if !self.ran.contains(&id) {
+                    if !self.ran.contains(&id) && !self.owned_by_another(&id.0, key, &wish.1) {
                         self.jobs.entry(id).or_insert_with(|| fresh(wish.1));
                     }
                 }
@@ -138,35 +145,63 @@ impl Model {
     /// Somebody gave the row another status: what runs is no longer asked for, unless it is asked for anew.
     fn moved(&mut self, key: i32) {
         for ((_, row), job) in &mut self.jobs {
-            if *row == key && job.state == "running" {
-                job.again = false;
+            if *row == key {
+                (job.again, job.moved) = (false, true);
             }
         }
     }
 
-    /// The tasks that a row asks for as it is now.
-    fn wishes(&self, key: i32) -> impl Iterator<Item = (String, String)> + use<'_> {
+    /// The tasks that a row asks for as it is now: its observers, and one owner.
+    fn wishes(&self, key: i32) -> Vec<(String, String)> {
         let (status, size) = &self.rows[&key];
-        let wanted = move |task: &&Task| {
+        let wanted = |task: &&Task| {
             status.as_ref() == Some(&task.on_status)
                 && task.larger_than.is_none_or(|least| size.is_some_and(|size| size > least))
         };
-        self.tasks.values().filter(wanted).map(|task| (task.name.clone(), task.on_status.clone()))
+        let (mut asked, mut owners): (Vec<_>, Vec<_>) =
+            self.tasks.values().filter(wanted).partition(|task| task.observer);
+        owners.sort_by_key(|task| (!task.enabled, task.route_order, &task.name));
+        asked.extend(owners.first());
+        asked.iter().map(|task| (task.name.clone(), task.on_status.clone())).collect()
+    }
+
+    /// Whether the edit is refused: the first of two owners on a status takes every row that the other could have.
+    fn leaves_one_unreachable(&self, task: &Task) -> bool {
+        let shadows = |first: &Task, later: &Task| {
+            (first.route_order, &first.name) < (later.route_order, &later.name)
+                && (first.larger_than.is_none() || first.larger_than == later.larger_than)
+        };
+        let others =
+            self.tasks.values().filter(|other| other.name != task.name && other.on_status == task.on_status);
+        task.enabled
+            && !task.observer
+            && others
+                .filter(|other| other.enabled && !other.observer)
+                .any(|other| shadows(other, task) || shadows(task, other))
+    }
+
+    /// Whether a rescan leaves a row to another owner's job.
+    fn owned_by_another(&self, task: &str, key: i32, status: &str) -> bool {
+        let owner = |name: &str| self.tasks.get(name).is_some_and(|task| !task.observer);
+        owner(task)
+            && self.jobs.iter().any(|((other, row), job)| {
+                *row == key && other != task && job.on_status == status && owner(other)
+            })
     }
 
     fn ask(&mut self, key: i32) {
-        for (task, status) in self.wishes(key).collect::<Vec<_>>() {
+        for (task, status) in self.wishes(key) {
             let job = self.jobs.entry((task, key)).or_insert_with(|| fresh(status.clone()));
             job.on_status = status;
             if job.state == "running" {
                 job.again = true;
             } else {
-                job.state = "pending";
+                (job.state, job.moved) = ("pending", false);
             }
         }
     }
 }
 
 fn fresh(on_status: String) -> Job {
-    Job { on_status, state: "pending", again: false, attempts: 0 }
+    Job { on_status, state: "pending", again: false, attempts: 0, moved: false }
 }

@@ -10,6 +10,9 @@ pub struct Task {
     /// A condition: the row's size must be greater.
     pub larger_than: Option<i32>,
     pub enabled: bool,
+    /// Without status words.
+    pub observer: bool,
+    pub route_order: i32,
 }
 
 /// One thing done.
@@ -46,12 +49,15 @@ fn status() -> impl Strategy<Value = Option<String>> {
 fn task() -> impl Strategy<Value = Task> {
     let words =
         (prop::sample::select(vec!["t1", "t2", "t3", "t4"]), prop::sample::select(vec!["A", "B", "C"]));
-    (words, prop::option::weighted(0.4, 0..10_i32), prop::bool::weighted(0.8)).prop_map(
-        |((name, on_status), larger_than, enabled)| Task {
+    let more = (prop::bool::weighted(0.8), prop::bool::weighted(0.3), 0..3_i32);
+    (words, prop::option::weighted(0.4, 0..10_i32), more).prop_map(
+        |((name, on_status), larger_than, (enabled, observer, route_order))| Task {
             name: name.to_owned(),
             on_status: on_status.to_owned(),
             larger_than,
             enabled,
+            observer,
+            route_order,
         },
     )
 }

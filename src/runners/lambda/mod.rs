@@ -313,6 +313,7 @@ mod tests {
                 retry_on: RetryOn::default(),
             },
             write_back: WriteBack {
+                observer: false,
                 result_column: None,
                 expected: Vec::new(),
                 status_succeeded: None,

@@ -1,0 +1,75 @@
+//! Jobs that a person asked for: they find their row in the status that it had then.
+
+use rowcall::job::End;
+
+use super::{ONCE, end, row};
+use crate::support::{Running, TestDatabase};
+
+#[tokio::test]
+async fn a_row_run_by_hand_and_moved_by_its_user_between_two_tries_is_left_alone() {
+    let db = TestDatabase::new().await;
+    db.task("loader", "REGISTERED", ("backoff, backoff_max", "'1 hour', '1 hour'")).await;
+    let mut running = Running::start(&db).await;
+    db.run("insert into rowcall.files (id, status) values (1, 'ARCHIVED'); select rowcall.run('loader', 'rowcall.files', 1)").await;
+    let first = running.launch().await;
+    assert_eq!(row(&db).await, "PROCESSING");
+    running.end(&first, End::exited(1));
+    db.until("select state = 'waiting' from rowcall.jobs").await;
+    db.run("update rowcall.files set status = 'ARCHIVED'; update rowcall.jobs set due = now(); select pg_notify('rowcall_control', '')").await;
+    db.until("select outcome = 'OBSOLETE' from rowcall.history").await;
+    assert_eq!((row(&db).await.as_str(), running.world.distinct_launches()), ("ARCHIVED", 1));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_run_by_hand_of_a_held_row_is_put_off_and_not_lost() {
+    let db = TestDatabase::new().await;
+    db.task("loader", "REGISTERED", ONCE).await;
+    db.run("insert into rowcall.files (id, status) values (1, 'ARCHIVED'); select rowcall.run('loader', 'rowcall.files', 1)").await;
+    let holder = db.connect().await;
+    holder.batch_execute("begin; select from rowcall.files for update").await.unwrap();
+    let mut running = Running::start(&db).await;
+    db.until("select state = 'waiting' and reason = 'another session holds the row' from rowcall.jobs").await;
+    holder.batch_execute("commit").await.unwrap();
+    let launched = running.launch().await;
+    end(&db, &running, &launched, End::exited(0)).await;
+    assert_eq!(row(&db).await, "PROCESSED {}");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_run_by_hand_is_refused_while_another_owner_runs() {
+    let db = TestDatabase::new().await;
+    db.task("loader", "REGISTERED", ONCE).await;
+    db.task("other", "ELSEWHERE", ("", "")).await;
+    db.task("observer", "ELSEWHERE", ("status_running, status_succeeded, status_failed", "null, null, null"))
+        .await;
+    let mut running = Running::start(&db).await;
+    db.run("insert into rowcall.files (id) values (1)").await;
+    let loader = running.launch().await;
+    let refused = db.refused("select rowcall.run('other', 'rowcall.files', 1)").await;
+    let said = r#"RC014 loader runs for the row {"id": 1} of rowcall.files now, and owns its status"#;
+    assert!(refused.starts_with(said) && refused.contains("rowcall.cancel("), "{refused}");
+    db.run("select rowcall.run('observer', 'rowcall.files', 1)").await;
+    assert_eq!(running.launch().await.attempt.task, "observer");
+    end(&db, &running, &loader, End::exited(0)).await;
+    db.run("select rowcall.run('other', 'rowcall.files', 1)").await;
+    let other = running.launch().await;
+    assert_eq!((other.attempt.task.as_str(), row(&db).await.as_str()), ("other", "PROCESSING {}"));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn of_two_runs_by_hand_the_first_takes_the_row() {
+    let db = TestDatabase::new().await;
+    db.task("loader", "REGISTERED", ONCE).await;
+    db.task("other", "ELSEWHERE", ("priority", "-1")).await;
+    db.run("insert into rowcall.files (id, status) values (1, 'ARCHIVED');
+            select rowcall.run('loader', 'rowcall.files', 1); select rowcall.run('other', 'rowcall.files', 1)").await;
+    let mut running = Running::start(&db).await;
+    let loader = running.launch().await;
+    db.until("select task = 'other' and outcome = 'OBSOLETE' from rowcall.history").await;
+    end(&db, &running, &loader, End::exited(0)).await;
+    assert_eq!((row(&db).await.as_str(), running.world.distinct_launches()), ("PROCESSED {}", 1));
+    running.stop().await;
+}

@@ -1,0 +1,124 @@
+//! Observers: tasks without status words. They run beside the owner, and write results only.
+
+use rowcall::job::End;
+
+use super::{ONCE, end, row};
+use crate::support::{Launched, Running, TestDatabase};
+
+/// A task without status words, that does not retry.
+const OBSERVER: (&str, &str) =
+    ("max_attempts, status_running, status_succeeded, status_failed", "1, null, null, null");
+
+/// An owner, an observer, and a row for which both run.
+async fn both() -> (TestDatabase, Running, Launched, Launched) {
+    let db = TestDatabase::new().await;
+    db.task("file_loader", "REGISTERED", ONCE).await;
+    db.task("broadcast", "REGISTERED", OBSERVER).await;
+    let mut running = Running::start(&db).await;
+    db.run("insert into rowcall.files (id) values (1)").await;
+    let (one, other) = (running.launch().await, running.launch().await);
+    let (loader, broadcast) = if one.attempt.task == "file_loader" { (one, other) } else { (other, one) };
+    assert_eq!((broadcast.attempt.task.as_str(), row(&db).await.as_str()), ("broadcast", "PROCESSING"));
+    (db, running, loader, broadcast)
+}
+
+async fn succeed(db: &TestDatabase, launched: &Launched, result: &str) -> String {
+    db.one(&format!("select rowcall.task_succeed('{}', '{result}')", launched.token)).await
+}
+
+#[tokio::test]
+async fn a_loader_and_a_broadcast_on_one_status_end_in_any_order() {
+    for broadcast_first in [true, false] {
+        let (db, running, loader, broadcast) = both().await;
+        let mut ends = [(&loader, r#"{"rows": 3}"#), (&broadcast, r#"{"sent": 2}"#)];
+        if broadcast_first {
+            ends.reverse();
+        }
+        for (launched, result) in ends {
+            assert_eq!(succeed(&db, launched, result).await, "written");
+            end(&db, &running, launched, End::exited(0)).await;
+        }
+        let wanted = r#"PROCESSED {"result": {"rows": 3}, "results": {"broadcast": {"sent": 2}}}"#;
+        assert_eq!(row(&db).await, wanted);
+        running.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn ends_that_come_together_are_all_written() {
+    let (db, running, loader, broadcast) = both().await;
+    running.end(&loader, End::exited(0));
+    running.end(&broadcast, End::exited(1));
+    db.until("select count(*) = 2 from rowcall.history").await;
+    let wanted =
+        r#"PROCESSED {"results": {"broadcast": {"message": "exit code 1", "outcome": "TASK_FAILED"}}}"#;
+    assert_eq!(row(&db).await, wanted, "its failure is not the row's");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn an_observer_runs_after_the_owner_moved_the_row_on() {
+    let db = TestDatabase::new().await;
+    db.task("file_loader", "REGISTERED", ONCE).await;
+    db.task("broadcast", "REGISTERED", OBSERVER).await;
+    db.run("update rowcall.parameters set enabled = false where name = 'broadcast'").await;
+    let mut running = Running::start(&db).await;
+    db.run("insert into rowcall.files (id) values (1)").await;
+    let loader = running.launch().await;
+    end(&db, &running, &loader, End::exited(0)).await;
+    db.run("update rowcall.files set status = 'ARCHIVED'; update rowcall.parameters set enabled = true")
+        .await;
+    let broadcast = running.launch().await;
+    end(&db, &running, &broadcast, End::exited(0)).await;
+    assert_eq!(row(&db).await, "ARCHIVED {}");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn an_observer_of_a_deleted_row_ends_obsolete() {
+    let db = TestDatabase::new().await;
+    db.task("broadcast", "REGISTERED", OBSERVER).await;
+    db.run("insert into rowcall.files (id) values (1); delete from rowcall.files").await;
+    let running = Running::start(&db).await;
+    db.until("select outcome = 'OBSOLETE' and message = 'the row was deleted' from rowcall.history").await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn an_observer_runs_once_more_for_a_row_that_asks_again() {
+    let (db, mut running, loader, broadcast) = both().await;
+    db.run("update rowcall.files set status = 'REGISTERED'").await;
+    for launched in [&loader, &broadcast] {
+        end(&db, &running, launched, End::exited(0)).await;
+    }
+    let mut tasks = [running.launch().await.attempt.task, running.launch().await.attempt.task];
+    tasks.sort();
+    assert_eq!(tasks, ["broadcast", "file_loader"]);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_result_replaces_an_older_failure_and_leaves_other_results() {
+    let (db, mut running, loader, broadcast) = both().await;
+    db.run(r#"update rowcall.files set attributes = '{"results": {"other": 1}}'"#).await;
+    end(&db, &running, &broadcast, End::exited(1)).await;
+    end(&db, &running, &loader, End::exited(0)).await;
+    db.run(&format!("select rowcall.retry({})", broadcast.attempt.job_id)).await;
+    let again = running.launch().await;
+    assert_eq!(again.attempt.task, "broadcast");
+    end(&db, &running, &again, End::exited(0)).await;
+    assert_eq!(row(&db).await, r#"PROCESSED {"results": {"other": 1}}"#);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_users_own_results_are_not_overwritten() {
+    let (db, running, loader, broadcast) = both().await;
+    db.run(r#"update rowcall.files set attributes = '{"results": "mine"}'"#).await;
+    end(&db, &running, &broadcast, End::exited(1)).await;
+    let said: String = db.one("select write_back from rowcall.history").await;
+    assert!(said.contains(r#"the result column holds a string as "results""#), "{said}");
+    end(&db, &running, &loader, End::exited(0)).await;
+    assert_eq!(row(&db).await, r#"PROCESSED {"results": "mine"}"#);
+    running.stop().await;
+}
