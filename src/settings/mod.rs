@@ -178,7 +178,7 @@ pub struct EcsSettings {
     pub read_rate: f64,
     pub output_limit: usize,
     pub event_queue: String,
-    pub stop_orphans: bool,
+    pub stop_strays: bool,
 }
 
 /// The Lambda runner; each field is explained in `config/rowcall.toml`.

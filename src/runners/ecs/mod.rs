@@ -10,7 +10,6 @@ mod follow;
 mod launch;
 mod log_tail;
 mod observe;
-mod orphans;
 pub mod outcome;
 mod probe;
 mod rails;
@@ -19,6 +18,7 @@ mod refusal;
 mod region;
 mod request;
 mod settings;
+mod strays;
 mod timing;
 
 use std::sync::Arc;
@@ -28,13 +28,13 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 use super::aws::{Aws, Fault};
-use super::{Attempt, Ends, Found, LaunchError, Launched, Observation, Request, Runner, Stray};
+use super::{Attempt, Capabilities, Ends, Found, LaunchError, Launched, Observation, Request, Runner, Stray};
 use crate::parameters::Task;
 use crate::settings::EcsSettings;
 use follow::Follow;
-use orphans::Foreign;
 use region::{Region, Regions, learn};
 pub use settings::{KEYS as SETTINGS, TaskSettings, check_target};
+use strays::Foreign;
 pub use timing::Timing;
 
 /// StopTask may take a container's whole `stopTimeout` (2 minutes at most), and the way to STOPPED some more.
@@ -123,6 +123,17 @@ impl Runner for EcsRunner {
         "ecs"
     }
 
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            capacity: self.settings.max_running,
+            backlog: (self.settings.run_task_rate * BACKLOG_SECONDS).ceil() as usize,
+            bound_to_host: false,
+            repeatable: true,
+            sees_ends: true,
+            stop_limit: STOP_LIMIT,
+        }
+    }
+
     async fn ready(&self) -> Result<(), String> {
         if self.url_withheld {
             tracing::info!(
@@ -138,22 +149,6 @@ impl Runner for EcsRunner {
         if let (false, Some(settings)) = (named, request.settings.as_object_mut()) {
             settings.insert("region".to_owned(), self.aws.own().into());
         }
-    }
-
-    fn capacity(&self) -> usize {
-        self.settings.max_running
-    }
-
-    fn backlog(&self) -> usize {
-        (self.settings.run_task_rate * BACKLOG_SECONDS).ceil() as usize
-    }
-
-    fn bound_to_host(&self) -> bool {
-        false
-    }
-
-    fn stop_limit(&self) -> Duration {
-        STOP_LIMIT
     }
 
     fn check(&self, request: &Request) -> Result<(), String> {
@@ -232,11 +227,11 @@ impl Runner for EcsRunner {
     }
 
     async fn strays(&self, prefix: &str, tasks: &[&Task]) -> Vec<Stray> {
-        orphans::strays(self, prefix, tasks).await
+        strays::strays(self, prefix, tasks).await
     }
 
     async fn discard(&self, stray: &Stray) {
-        orphans::discard(self, stray).await;
+        strays::discard(self, stray).await;
     }
 
     async fn background(&self, stopping: CancellationToken) {

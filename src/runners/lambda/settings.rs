@@ -1,12 +1,10 @@
-//! `parameters.target` and `parameters.settings` of a Lambda task: read strictly, and held to the operator's rules.
+//! `parameters.target` and `parameters.settings` of a Lambda task: read strictly.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use wildmatch::WildMatch;
 
 use crate::job::Completion;
 use crate::runners::Request;
-use crate::settings::LambdaSettings;
 
 /// What a parameters row (merged over `runner_defaults`) says about an invocation.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -86,22 +84,6 @@ impl Plan {
             );
         }
         Ok(Self { settings, name: function.name, as_written, region })
-    }
-
-    /// Refuses what the daemon's own settings do not allow, naming the rule.
-    pub fn check(&self, settings: &LambdaSettings, own_region: &str) -> Result<(), String> {
-        if !settings.functions.iter().any(|pattern| WildMatch::new(pattern).matches(&self.as_written)) {
-            return Err(format!(
-                "target {} is not among runners.lambda.functions of this daemon's settings",
-                self.as_written
-            ));
-        }
-        match &self.region {
-            Some(region) if region != own_region && !settings.regions.contains(region) => {
-                Err(format!("region {region} is not among runners.lambda.regions of this daemon's settings"))
-            }
-            _ => Ok(()),
-        }
     }
 
     /// Whether the function's answer is the end.
@@ -186,7 +168,6 @@ fn is_qualifier(text: &str) -> bool {
 mod tests {
     use super::*;
     use crate::runners::lambda::tests::request;
-    use crate::settings::{Sources, load};
     use serde_json::json;
 
     fn read(target: &str, settings: Value) -> Result<Plan, String> {
@@ -229,29 +210,5 @@ mod tests {
         let error = read("loader:live", json!({"qualifier": "7"})).unwrap_err();
         assert!(error.starts_with("settings.qualifier: loader:live has"), "{error}");
         assert_eq!(read("loader", json!({"mode": null})).unwrap().settings, FunctionSettings::default());
-    }
-
-    #[test]
-    fn what_is_not_allowed_is_refused_by_the_name_of_its_rule() {
-        let all = load(&Sources::default()).unwrap();
-        let settings = LambdaSettings {
-            functions: vec!["load-*".into(), "one:live".into(), "arn:aws:lambda:*:1:function:x".into()],
-            regions: vec!["eu-west-1".into()],
-            ..all.runners.lambda
-        };
-        let check = |target: &str, more: Value| read(target, more).unwrap().check(&settings, "eu-central-1");
-        assert_eq!(check("load-files:7", json!({"region": "eu-west-1"})), Ok(()));
-        assert_eq!(check("one", json!({"qualifier": "live"})), Ok(()));
-        assert_eq!(check("arn:aws:lambda:eu-west-1:1:function:x", json!({})), Ok(()));
-        let cases = [
-            ("one", json!({}), "runners.lambda.functions"),
-            ("one", json!({"qualifier": "test"}), "target one:test is not among runners.lambda.functions"),
-            ("load-files", json!({"region": "us-east-1"}), "runners.lambda.regions"),
-            ("arn:aws:lambda:us-east-1:1:function:x", json!({}), "runners.lambda.regions"),
-        ];
-        for (target, more, rule) in cases {
-            let error = check(target, more).unwrap_err();
-            assert!(error.contains(rule), "{error}");
-        }
     }
 }

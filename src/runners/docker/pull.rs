@@ -11,7 +11,7 @@ use futures_util::StreamExt as _;
 use super::credentials::Logins;
 use super::engine::Engine;
 use super::fault::{Fault, Kind};
-use super::image::{host_and_rest, repository_and_tag};
+use super::image_name::{host_and_rest, repository_and_tag};
 use super::settings::Pull;
 use crate::runners::LaunchError;
 
