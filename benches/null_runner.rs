@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use rowcall::job::End;
-use rowcall::parameters::Task;
+use rowcall::parameters::{LaunchSpec, Task};
 use rowcall::runners::{
-    Attempt, Capabilities, Ends, Found, LaunchError, Launched, Observation, Request, Runner, Stray,
+    Attempt, Capabilities, Ends, Found, LaunchError, Launched, Observation, Runner, Stray,
 };
 use tokio::sync::mpsc;
 
@@ -37,13 +37,13 @@ impl Runner for NullRunner {
         Ok(())
     }
 
-    fn freeze(&self, _request: &mut Request) {}
+    fn freeze(&self, _request: &mut LaunchSpec) {}
 
-    fn check(&self, _request: &Request) -> Result<(), String> {
+    fn check(&self, _request: &LaunchSpec) -> Result<(), String> {
         Ok(())
     }
 
-    async fn probe(&self, _request: &Request) -> Result<String, String> {
+    async fn probe(&self, _request: &LaunchSpec) -> Result<String, String> {
         Ok("it would end at once".to_owned())
     }
 

@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use rowcall::database::{Database, load_parameters};
 use rowcall::dispatcher::{Dispatcher, Mode};
-use rowcall::job::{Completion, End, Policy, RetryOn};
-use rowcall::parameters::Task;
+use rowcall::job::{Completion, End};
+use rowcall::parameters::{LaunchSpec, Task};
 use rowcall::runners::process::ProcessRunner;
-use rowcall::runners::{Age, Attempt, Observation, Request, Runner, WriteBack};
+use rowcall::runners::{Age, Attempt, Observation, Runner};
 use rowcall::settings::Settings;
 use tokio::sync::mpsc;
 
@@ -199,28 +199,14 @@ impl<S: Subject> Case<S> {
         static NUMBER: AtomicI64 = AtomicI64::new(1);
         let id = NUMBER.fetch_add(1, Ordering::Relaxed);
         let (target, command) = self.subject.script(script, &[]);
-        let request = Request {
+        let request = LaunchSpec {
             runner: S::NAME.to_owned(),
             target,
             settings: serde_json::from_str(S::DEFAULTS).unwrap(),
             command,
             environment: [("PATH".to_owned(), "/usr/bin:/bin".to_owned())].into(),
             values: serde_json::json!({}),
-            policy: Policy {
-                max_attempts: 1,
-                backoff: 1.0,
-                backoff_max: 1.0,
-                completion: Completion::Exit,
-                retry_on: RetryOn::default(),
-            },
-            write_back: WriteBack {
-                result_column: None,
-                expected: Vec::new(),
-                status_succeeded: None,
-                status_failed: None,
-                running_by_task: false,
-                notify_channel: None,
-            },
+            completion: Completion::Exit,
         };
         Attempt {
             id,

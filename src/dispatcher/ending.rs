@@ -14,13 +14,13 @@ use crate::database::{
     write_back,
 };
 use crate::job::{Next, Outcome, RowWrite, Settlement};
-use crate::runners::Request;
+use crate::parameters::WriteBack;
 
 /// An end that is decided, and what becomes of its row.
 #[derive(Debug)]
 pub struct Decided {
     pub open: Open,
-    pub request: Request,
+    pub write_back: WriteBack,
     pub settlement: Settlement,
     pub result: Option<Value>,
     pub written: Option<Written>,
@@ -67,8 +67,7 @@ pub async fn write_rows(
             }
         })
         .collect();
-    let target =
-        |i: &usize| (decided[*i].open.source_table, decided[*i].request.write_back.result_column.clone());
+    let target = |i: &usize| (decided[*i].open.source_table, decided[*i].write_back.result_column.clone());
     for ((source_table, result_column), places) in grouped(writing, target) {
         let rows: Vec<RowWriting> = places
             .iter()
@@ -101,7 +100,7 @@ async fn tell_siblings(
         how.insert("task".to_owned(), json!(d.open.task));
         how.insert("status".to_owned(), json!(own_status(d)));
         withheld.extend(family.jobs.iter().map(|sibling| (*sibling, Value::Object(how.clone()))));
-        if let Some(status) = d.open.left_in.as_ref().or(d.request.write_back.expected.first()) {
+        if let Some(status) = d.open.left_in.as_ref().or(d.write_back.expected.first()) {
             left_in.extend(family.jobs.iter().map(|sibling| (*sibling, status.clone())));
         }
     }
@@ -119,14 +118,14 @@ fn message(settlement: &Settlement) -> Map<String, Value> {
 /// The status that an end by itself would give the row.
 fn own_status(decided: &Decided) -> Option<&String> {
     match decided.settlement.row {
-        RowWrite::Failed => decided.request.write_back.status_failed.as_ref(),
-        _ => decided.request.write_back.status_succeeded.as_ref(),
+        RowWrite::Failed => decided.write_back.status_failed.as_ref(),
+        _ => decided.write_back.status_succeeded.as_ref(),
     }
 }
 
 /// What one end writes; `shared`, if others of the same status are to come.
 fn row_writing(decided: &Decided, shared: bool) -> RowWriting {
-    let write_back = &decided.request.write_back;
+    let write_back = &decided.write_back;
     let failed = decided.settlement.row == RowWrite::Failed;
     let mut merge: Map<String, Value> = if failed {
         message(&decided.settlement)

@@ -93,8 +93,8 @@ async fn launch(shared: &Handle, runner: &dyn Runner, mut attempt: Attempt, slot
                 }
                 return taken(shared, runner, &attempt, launched).await;
             }
-            Err(LaunchError::Refused { reason, retryable }) => {
-                let _ = shared.ends.send((attempt.id, End::not_started(reason, retryable)));
+            Err(LaunchError::Refused { reason, retryable, cause }) => {
+                let _ = shared.ends.send((attempt.id, End::not_started(reason, retryable).because(cause)));
                 return;
             }
             Err(LaunchError::Lost(reason)) => {

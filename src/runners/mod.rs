@@ -24,10 +24,10 @@ use tokio_util::sync::CancellationToken;
 
 use aws::Aws;
 
-use crate::job::End;
-use crate::parameters::Task;
+use crate::job::{Cause, End};
+use crate::parameters::{LaunchSpec, Task};
 use crate::settings::Settings;
-pub use attempt::{Age, Attempt, Launched, LogPlace, Request, WriteBack};
+pub use attempt::{Age, Attempt, Launched, LogPlace};
 
 /// Why a launch did not succeed.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -39,6 +39,8 @@ pub enum LaunchError {
         reason: String,
         /// Whether a new attempt may fare better.
         retryable: bool,
+        /// Why, as far as the runner can tell.
+        cause: Cause,
     },
     /// Nothing runs, and the runner is only too busy: the launch is repeated with the same key.
     #[error("{0}")]
@@ -49,6 +51,14 @@ pub enum LaunchError {
     /// Something may have run; nothing does now, and nobody can tell any more how it ended.
     #[error("{0}")]
     Lost(String),
+}
+
+impl LaunchError {
+    /// Nothing runs, for no cause that the runner can tell from others.
+    #[must_use]
+    pub fn refused(reason: impl Into<String>, retryable: bool) -> Self {
+        Self::Refused { reason: reason.into(), retryable, cause: Cause::NotStarted }
+    }
 }
 
 /// What became of an attempt.
@@ -122,13 +132,13 @@ pub trait Runner: Send + Sync {
 
     /// Writes into a request what would otherwise depend on this dispatcher's settings, before it is frozen: another
     /// dispatcher may have to repeat the launch.
-    fn freeze(&self, request: &mut Request);
+    fn freeze(&self, request: &mut LaunchSpec);
 
     /// Refuses a request that its guard rails or its form forbid, naming the rule; the job becomes blocked.
-    fn check(&self, request: &Request) -> Result<(), String>;
+    fn check(&self, request: &LaunchSpec) -> Result<(), String>;
 
     /// Asks, without starting anything, whether a request could run: what was found, or what is wrong.
-    async fn probe(&self, request: &Request) -> Result<String, String>;
+    async fn probe(&self, request: &LaunchSpec) -> Result<String, String>;
 
     /// Waits until this attempt's launch may be called, where there is a pace to keep. It holds up nobody else.
     async fn turn(&self, _attempt: &Attempt) {}

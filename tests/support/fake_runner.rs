@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rowcall::job::End;
-use rowcall::parameters::Task;
+use rowcall::parameters::{LaunchSpec, Task};
 use rowcall::runners::{
-    Attempt, Capabilities, Ends, Found, LaunchError, Launched as Taken, Observation, Request, Runner, Stray,
+    Attempt, Capabilities, Ends, Found, LaunchError, Launched as Taken, Observation, Runner, Stray,
 };
 use tokio::sync::{Notify, Semaphore, mpsc};
 
@@ -106,16 +106,16 @@ impl Runner for FakeRunner {
         Ok(())
     }
 
-    fn freeze(&self, _request: &mut Request) {}
+    fn freeze(&self, _request: &mut LaunchSpec) {}
 
-    fn check(&self, request: &Request) -> Result<(), String> {
+    fn check(&self, request: &LaunchSpec) -> Result<(), String> {
         if request.target == "forbidden" {
             return Err("target forbidden is not among the images this dispatcher may run".to_owned());
         }
         Ok(())
     }
 
-    async fn probe(&self, request: &Request) -> Result<String, String> {
+    async fn probe(&self, request: &LaunchSpec) -> Result<String, String> {
         self.check(request).map(|()| "the fake world runs anything".to_owned())
     }
 

@@ -21,6 +21,7 @@ mod pull;
 mod rails;
 pub mod run_local;
 mod settings;
+mod stop_cause;
 mod strays;
 
 use std::collections::BTreeMap;
@@ -33,8 +34,9 @@ use bollard::query_parameters::StopContainerOptionsBuilder;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{Attempt, Capabilities, Ends, Found, LaunchError, Launched, Observation, Request, Runner, Stray};
-use crate::parameters::Task;
+use super::{Attempt, Capabilities, Ends, Found, LaunchError, Launched, Observation, Runner, Stray};
+use crate::job::RunnerName;
+use crate::parameters::{LaunchSpec, Task};
 use crate::settings::DockerSettings;
 use credentials::Logins;
 use engine::{Endpoint, Engine};
@@ -117,7 +119,7 @@ impl DockerRunner {
 #[async_trait]
 impl Runner for DockerRunner {
     fn name(&self) -> &'static str {
-        "docker"
+        RunnerName::Docker.as_str()
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -140,17 +142,17 @@ impl Runner for DockerRunner {
         Ok(())
     }
 
-    fn freeze(&self, request: &mut Request) {
+    fn freeze(&self, request: &mut LaunchSpec) {
         // A daemon that is told to use another engine must not launch there again what runs on this one.
         settings::freeze(&mut request.settings, &self.core.engine.endpoint.url);
     }
 
-    fn check(&self, request: &Request) -> Result<(), String> {
+    fn check(&self, request: &LaunchSpec) -> Result<(), String> {
         let settings = TaskSettings::read(&request.settings)?;
         rails::check(&request.target, &settings, &self.core.settings, self.core.engine.endpoint.is_local())
     }
 
-    async fn probe(&self, request: &Request) -> Result<String, String> {
+    async fn probe(&self, request: &LaunchSpec) -> Result<String, String> {
         let settings = TaskSettings::read(&request.settings)?;
         probe::probe(&self.core, &request.target, &settings).await
     }
@@ -168,7 +170,7 @@ impl Runner for DockerRunner {
         contract: &[(String, String)],
     ) -> Result<Launched, LaunchError> {
         let settings = TaskSettings::frozen(&attempt.request.settings)
-            .map_err(|reason| LaunchError::Refused { reason, retryable: false })?;
+            .map_err(|reason| LaunchError::refused(reason, false))?;
         let launched = launch::launch(&self.core, attempt, &settings, contract).await?;
         self.core.follow.add(attempt);
         Ok(launched)

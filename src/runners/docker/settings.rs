@@ -123,7 +123,7 @@ pub const LONGEST_STOP: i64 = 120;
 impl TaskSettings {
     /// Reads and checks. A key set to null counts as absent, so that a row can take back what the defaults say.
     pub fn read(settings: &Value) -> Result<Self, String> {
-        let read: Self = read_settings::read(settings, "docker", &KEYS)?;
+        let read: Self = read_settings::read(settings, "docker", &KEYS, None)?;
         read.check()?;
         Ok(read)
     }

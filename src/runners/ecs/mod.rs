@@ -28,8 +28,9 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 use super::aws::{Aws, Fault};
-use super::{Attempt, Capabilities, Ends, Found, LaunchError, Launched, Observation, Request, Runner, Stray};
-use crate::parameters::Task;
+use super::{Attempt, Capabilities, Ends, Found, LaunchError, Launched, Observation, Runner, Stray};
+use crate::job::RunnerName;
+use crate::parameters::{LaunchSpec, Task};
 use crate::settings::EcsSettings;
 use follow::Follow;
 use region::{Region, Regions, learn};
@@ -120,7 +121,7 @@ fn has_password(url: &str) -> bool {
 #[async_trait]
 impl Runner for EcsRunner {
     fn name(&self) -> &'static str {
-        "ecs"
+        RunnerName::Ecs.as_str()
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -143,7 +144,7 @@ impl Runner for EcsRunner {
         self.aws.find_own().await
     }
 
-    fn freeze(&self, request: &mut Request) {
+    fn freeze(&self, request: &mut LaunchSpec) {
         // Another daemon may be at home elsewhere.
         let named = TaskSettings::read(&request.settings).is_ok_and(|settings| settings.region().is_some());
         if let (false, Some(settings)) = (named, request.settings.as_object_mut()) {
@@ -151,14 +152,14 @@ impl Runner for EcsRunner {
         }
     }
 
-    fn check(&self, request: &Request) -> Result<(), String> {
+    fn check(&self, request: &LaunchSpec) -> Result<(), String> {
         check_target(&request.target)?;
         let settings = TaskSettings::read(&request.settings)?;
         rails::check(&request.target, &settings, &self.settings, self.aws.own())?;
         request::check_length(request, &settings, &self.database_url)
     }
 
-    async fn probe(&self, request: &Request) -> Result<String, String> {
+    async fn probe(&self, request: &LaunchSpec) -> Result<String, String> {
         let settings = TaskSettings::read(&request.settings)?;
         let region = self.regions.get(settings.region()).await?;
         probe::probe(&region, &request.target, &settings).await
@@ -176,13 +177,10 @@ impl Runner for EcsRunner {
         attempt: &Attempt,
         contract: &[(String, String)],
     ) -> Result<Launched, LaunchError> {
-        let refused = |reason| LaunchError::Refused { reason, retryable: false };
+        let refused = |reason| LaunchError::refused(reason, false);
         let settings = TaskSettings::read(&attempt.request.settings).map_err(refused)?;
-        let region = self
-            .regions
-            .get(settings.region())
-            .await
-            .map_err(|reason| LaunchError::Refused { reason, retryable: true })?;
+        let region =
+            self.regions.get(settings.region()).await.map_err(|reason| LaunchError::refused(reason, true))?;
         let contract: Vec<(String, String)> = contract
             .iter()
             .filter(|(name, _)| name != "ROWCALL_DATABASE_URL" || !self.database_url.is_empty())

@@ -129,7 +129,7 @@ pub const OWN_TAGS: usize = 3;
 impl TaskSettings {
     /// Reads and checks. A key set to null counts as absent, so that a row can take back what the defaults say.
     pub fn read(settings: &Value) -> Result<Self, String> {
-        let read: Self = read_settings::read(settings, "ecs", &KEYS)?;
+        let read: Self = read_settings::read(settings, "ecs", &KEYS, None)?;
         read.check()?;
         Ok(read)
     }

@@ -24,17 +24,17 @@ use tokio::sync::oneshot;
 
 use super::aws::{Aws, fault};
 use super::{
-    Attempt, Capabilities, Ends, Found, LaunchError, Launched, LogPlace, Observation, Request, Runner, Stray,
+    Attempt, Capabilities, Ends, Found, LaunchError, Launched, LogPlace, Observation, Runner, Stray,
 };
-use crate::job::End;
-use crate::parameters::Task;
+use crate::job::{End, RunnerName};
+use crate::parameters::{LaunchSpec, Task};
 use crate::settings::{AwsSettings, LambdaSettings};
 use answer::Answer;
 use client::Clients;
 use follow::{Follow, Stage};
 use invoke::Call;
 use settings::Plan;
-pub use settings::{KEYS as SETTINGS, read_settings};
+pub use settings::{KEYS as SETTINGS, read_own as read_settings};
 
 /// How long things are waited for; tests shorten it.
 #[derive(Debug, Clone, Copy)]
@@ -148,7 +148,7 @@ impl LambdaRunner {
 #[async_trait]
 impl Runner for LambdaRunner {
     fn name(&self) -> &'static str {
-        "lambda"
+        RunnerName::Lambda.as_str()
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -166,7 +166,7 @@ impl Runner for LambdaRunner {
         self.aws.find_own().await
     }
 
-    fn freeze(&self, request: &mut Request) {
+    fn freeze(&self, request: &mut LaunchSpec) {
         // Another daemon may be at home elsewhere.
         let named = Plan::read(request).is_ok_and(|plan| plan.region.is_some());
         if let (false, Some(settings)) = (named, request.settings.as_object_mut()) {
@@ -174,13 +174,13 @@ impl Runner for LambdaRunner {
         }
     }
 
-    fn check(&self, request: &Request) -> Result<(), String> {
+    fn check(&self, request: &LaunchSpec) -> Result<(), String> {
         let plan = Plan::read(request)?;
         rails::check(&plan, &self.settings, self.aws.own())?;
         payload::check(request, &plan)
     }
 
-    async fn probe(&self, request: &Request) -> Result<String, String> {
+    async fn probe(&self, request: &LaunchSpec) -> Result<String, String> {
         self.check(request)?;
         let plan = Plan::read(request)?;
         let client = self.clients.of(&plan).await?;
@@ -198,7 +198,7 @@ impl Runner for LambdaRunner {
         attempt: &Attempt,
         contract: &[(String, String)],
     ) -> Result<Launched, LaunchError> {
-        let refused = |reason: String| LaunchError::Refused { reason, retryable: false };
+        let refused = |reason: String| LaunchError::refused(reason, false);
         let plan = Plan::read(&attempt.request).map_err(refused)?;
         let event = payload::event(attempt, contract, &plan).map_err(refused)?;
         let client = self.clients.of(&plan).await.map_err(LaunchError::Busy)?;
@@ -247,7 +247,7 @@ impl Runner for LambdaRunner {
             }
             Some(Answer::Refused { reason, retryable }) => {
                 self.follow.never(id);
-                return Err(LaunchError::Refused { reason, retryable });
+                return Err(LaunchError::refused(reason, retryable));
             }
             Some(Answer::Busy { reason, wait }) => {
                 self.follow.never(id);
@@ -299,37 +299,21 @@ impl Runner for LambdaRunner {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::{Completion, Policy, RetryOn};
-    use crate::runners::{Age, WriteBack};
+    use crate::job::Completion;
+    use crate::runners::Age;
     use serde_json::{Value, json};
 
-    pub fn request(target: &str, settings: Value) -> Request {
-        Request {
-            runner: "lambda".into(),
+    pub fn request(target: &str, settings: Value) -> LaunchSpec {
+        LaunchSpec {
             target: target.into(),
             settings,
-            command: Vec::new(),
-            environment: [].into(),
             values: json!({}),
-            policy: Policy {
-                max_attempts: 3,
-                backoff: 1.0,
-                backoff_max: 1.0,
-                completion: Completion::Exit,
-                retry_on: RetryOn::default(),
-            },
-            write_back: WriteBack {
-                result_column: None,
-                expected: Vec::new(),
-                status_succeeded: None,
-                status_failed: None,
-                running_by_task: false,
-                notify_channel: None,
-            },
+            completion: Completion::Exit,
+            ..LaunchSpec::unread("lambda".into())
         }
     }
 
-    pub fn attempt(request: Request) -> Attempt {
+    pub fn attempt(request: LaunchSpec) -> Attempt {
         Attempt {
             id: 1,
             job_id: 1,

@@ -4,7 +4,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::job::Completion;
-use crate::runners::Request;
+use crate::parameters::LaunchSpec;
+use crate::runners::read_settings;
 
 /// What a parameters row (merged over `runner_defaults`) says about an invocation.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -62,8 +63,8 @@ pub struct Plan {
 
 impl Plan {
     /// Reads and checks. A key set to null counts as absent, so that a row can take back what the defaults say.
-    pub fn read(request: &Request) -> Result<Self, String> {
-        let settings = read_settings(&request.settings)?;
+    pub fn read(request: &LaunchSpec) -> Result<Self, String> {
+        let settings = read_own(&request.settings)?;
         let function = Function::read(&request.target)?;
         let as_written = match (&function.qualifier, &settings.qualifier) {
             (Some(_), Some(_)) => {
@@ -78,7 +79,7 @@ impl Plan {
             }
             (of_arn, region) => region.clone().or(of_arn),
         };
-        if settings.fire_and_forget && request.policy.completion == Completion::Report {
+        if settings.fire_and_forget && request.completion == Completion::Report {
             return Err(
                 "settings.fire_and_forget: nobody waits for the report that completion demands".into()
             );
@@ -93,22 +94,8 @@ impl Plan {
 }
 
 /// Reads and checks what a row and the defaults of its runner say.
-pub fn read_settings(settings: &Value) -> Result<FunctionSettings, String> {
-    let mut settings = settings.clone();
-    let Some(map) = settings.as_object_mut() else {
-        return Err("settings must be an object".to_owned());
-    };
-    map.retain(|_, value| !value.is_null());
-    if let Some(key) = map.keys().find(|key| !KEYS.contains(&key.as_str())) {
-        return Err(format!(
-            "settings.{key}: the lambda runner has no such setting; it has {}",
-            KEYS.join(", ")
-        ));
-    }
-    let read: FunctionSettings = serde_path_to_error::deserialize(settings).map_err(|e| {
-        let path = e.path().to_string();
-        format!("settings.{path}: {}", e.into_inner())
-    })?;
+pub fn read_own(settings: &Value) -> Result<FunctionSettings, String> {
+    let read: FunctionSettings = read_settings::read(settings, "lambda", &KEYS, Some("payload"))?;
     if read.fire_and_forget && read.mode != Mode::Event {
         return Err("settings.fire_and_forget needs settings.mode \"Event\"".to_owned());
     }
@@ -195,7 +182,10 @@ mod tests {
     #[test]
     fn a_wrong_setting_is_refused_by_its_name() {
         let cases = [
-            (json!({"mod": "Event"}), "settings.mod: the lambda runner has no such setting; it has mode,"),
+            (
+                json!({"mod": "Event"}),
+                "settings.mod: the lambda runner has no such setting; did you mean mode?",
+            ),
             (json!({"mode": "Sync"}), "settings.mode: unknown variant `Sync`, expected `RequestResponse` or"),
             (json!({"payload": [1]}), "settings.payload: "),
             (json!({"payload": {"rowcall": 1}}), "settings.payload.rowcall: "),

@@ -19,9 +19,9 @@ use async_trait::async_trait;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
-use super::{Attempt, Capabilities, Ends, Found, LaunchError, Launched, Observation, Request, Runner, Stray};
-use crate::job::End;
-use crate::parameters::Task;
+use super::{Attempt, Capabilities, Ends, Found, LaunchError, Launched, Observation, Runner, Stray};
+use crate::job::{End, RunnerName};
+use crate::parameters::{LaunchSpec, Task};
 use crate::settings::ProcessSettings;
 use attempt_dir::{AttemptDir, Life};
 
@@ -115,7 +115,7 @@ fn look(attempt: &Attempt, dir: &AttemptDir) -> Observation {
 #[async_trait]
 impl Runner for ProcessRunner {
     fn name(&self) -> &'static str {
-        "process"
+        RunnerName::Process.as_str()
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -138,9 +138,9 @@ impl Runner for ProcessRunner {
     }
 
     /// Nothing: an attempt never leaves its machine, and the paths in its request mean the same to every dispatcher there.
-    fn freeze(&self, _request: &mut Request) {}
+    fn freeze(&self, _request: &mut LaunchSpec) {}
 
-    fn check(&self, request: &Request) -> Result<(), String> {
+    fn check(&self, request: &LaunchSpec) -> Result<(), String> {
         if let Some(key) = request.settings.as_object().and_then(|s| s.keys().next()) {
             return Err(format!("settings.{key}: the process runner takes no settings"));
         }
@@ -149,7 +149,7 @@ impl Runner for ProcessRunner {
     }
 
     /// The program is here, and may be run: that is all there is to find out.
-    async fn probe(&self, request: &Request) -> Result<String, String> {
+    async fn probe(&self, request: &LaunchSpec) -> Result<String, String> {
         self.check(request)?;
         Ok(format!("{} may be run", request.target))
     }
@@ -159,7 +159,7 @@ impl Runner for ProcessRunner {
         attempt: &Attempt,
         contract: &[(String, String)],
     ) -> Result<Launched, LaunchError> {
-        let refused = |what: String| LaunchError::Refused { reason: what, retryable: true };
+        let refused = |what: String| LaunchError::refused(what, true);
         let dir = self.dir(attempt);
         dir.create().map_err(|e| refused(format!("cannot make {}: {e}", dir.path().display())))?;
 
