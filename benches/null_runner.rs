@@ -1,10 +1,13 @@
 //! A runner that runs nothing: every attempt ends with exit code 0 as soon as it is launched.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use rowcall::job::End;
-use rowcall::runners::{Attempt, Ends, LaunchError, Launched, Observation, Request, Runner};
+use rowcall::parameters::{LaunchSpec, Task};
+use rowcall::runners::{
+    Attempt, Capabilities, Ends, Found, LaunchError, Launched, Observation, Runner, Stray,
+};
 use tokio::sync::mpsc;
 
 /// Tells when each launch came.
@@ -19,16 +22,29 @@ impl Runner for NullRunner {
         "docker"
     }
 
-    fn capacity(&self) -> usize {
-        2_000
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            capacity: 2_000,
+            backlog: usize::MAX,
+            bound_to_host: false,
+            repeatable: true,
+            sees_ends: true,
+            stop_limit: Duration::from_mins(2),
+        }
     }
 
-    fn bound_to_host(&self) -> bool {
-        false
-    }
-
-    fn check(&self, _request: &Request) -> Result<(), String> {
+    async fn ready(&self) -> Result<(), String> {
         Ok(())
+    }
+
+    fn freeze(&self, _request: &mut LaunchSpec) {}
+
+    fn check(&self, _request: &LaunchSpec) -> Result<(), String> {
+        Ok(())
+    }
+
+    async fn probe(&self, _request: &LaunchSpec) -> Result<String, String> {
+        Ok("it would end at once".to_owned())
     }
 
     async fn launch(
@@ -45,9 +61,19 @@ impl Runner for NullRunner {
         attempts.iter().map(|_| Observation::Ended(End::exited(0))).collect()
     }
 
+    async fn find(&self, _attempt: &Attempt) -> Result<Found, String> {
+        Ok(Found::Nothing)
+    }
+
     async fn stop(&self, _attempt: &Attempt, _reason: &str) -> Result<(), String> {
         Ok(())
     }
 
     async fn forget(&self, _attempt: &Attempt) {}
+
+    async fn strays(&self, _prefix: &str, _tasks: &[&Task]) -> Vec<Stray> {
+        Vec::new()
+    }
+
+    async fn discard(&self, _stray: &Stray) {}
 }

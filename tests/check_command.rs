@@ -91,7 +91,7 @@ async fn every_task_gets_its_line_and_one_problem_makes_the_exit_code_1() {
         "gone      ecs      loader:9       problem: DescribeTaskDefinition loader:9: ClientException: Unable to describe \
          task definition.",
         "good      ecs      loader:1       ok: container loader on cluster jobs",
-        "local     process  /bin/sh        ok: nothing to ask the runner",
+        "local     process  /bin/sh        ok: /bin/sh may be run",
         "nowhere   ecs      loader         problem: ListTasks of cluster old: ClusterNotFoundException: Cluster not found.",
         "old       ecs      loader-old:1   problem: target loader-old:1: the task definition is no longer active",
         "outside   ecs      admin          problem: target admin is not among runners.ecs.task_definitions of this \

@@ -6,10 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use rowcall::database::{Database, load_parameters};
 use rowcall::dispatcher::{Dispatcher, Mode};
-use rowcall::job::{Completion, End, Policy, RetryOn};
+use rowcall::job::{Completion, End};
+use rowcall::parameters::{LaunchSpec, Task};
 use rowcall::runners::process::ProcessRunner;
-use rowcall::runners::{Age, Attempt, Observation, Request, Runner, WriteBack};
+use rowcall::runners::{Age, Attempt, Observation, Runner};
 use rowcall::settings::Settings;
 use tokio::sync::mpsc;
 
@@ -34,6 +36,8 @@ pub trait Subject: Sized {
     const ANNOUNCES: bool = true;
     /// Whether it tells an end again when asked by whoever has heard of it.
     const KEEPS_ENDS: bool = true;
+    /// Whether a stray may be running. If not, only what is kept of an end can be one.
+    const STRAYS_RUN: bool = true;
     /// What the output looks like if a program has written this.
     fn kept(written: &str) -> String {
         written.to_owned()
@@ -51,12 +55,16 @@ pub trait Subject: Sized {
     fn runner(&self) -> (Arc<dyn Runner>, mpsc::UnboundedReceiver<(i64, End)>);
     /// Whether anything is kept for an attempt.
     fn remembers(&self, attempt: &Attempt) -> bool;
+    /// Makes what is kept of an attempt as old as a stray has to be.
+    fn age(&self, _attempt: &Attempt) {}
 }
 
 pub struct Process(tempfile::TempDir);
 
 impl Subject for Process {
     const NAME: &'static str = "process";
+    /// What runs under a supervisor is ended when its attempt is forgotten.
+    const STRAYS_RUN: bool = false;
 
     async fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
@@ -100,6 +108,11 @@ impl Subject for Process {
 
     fn remembers(&self, attempt: &Attempt) -> bool {
         self.0.path().join("state").join(&attempt.launch_key).exists()
+    }
+
+    fn age(&self, attempt: &Attempt) {
+        let directory = std::fs::File::open(self.0.path().join("state").join(&attempt.launch_key)).unwrap();
+        directory.set_modified(std::time::SystemTime::now() - std::time::Duration::from_hours(2)).unwrap();
     }
 }
 
@@ -171,6 +184,12 @@ impl<S: Subject> Case<S> {
         told
     }
 
+    /// The tasks of this case, as the dispatcher reads them.
+    pub async fn tasks(&self) -> Vec<Task> {
+        let database = Database::new(&self.subject.settings(&self.db.url).database).unwrap();
+        load_parameters(&database.get().await.unwrap()).await.unwrap()
+    }
+
     pub fn fifo(&self, name: &str) -> Fifo {
         Fifo::new(self.subject.place(), name)
     }
@@ -180,29 +199,14 @@ impl<S: Subject> Case<S> {
         static NUMBER: AtomicI64 = AtomicI64::new(1);
         let id = NUMBER.fetch_add(1, Ordering::Relaxed);
         let (target, command) = self.subject.script(script, &[]);
-        let request = Request {
+        let request = LaunchSpec {
             runner: S::NAME.to_owned(),
             target,
             settings: serde_json::from_str(S::DEFAULTS).unwrap(),
             command,
             environment: [("PATH".to_owned(), "/usr/bin:/bin".to_owned())].into(),
             values: serde_json::json!({}),
-            policy: Policy {
-                max_attempts: 1,
-                backoff: 1.0,
-                backoff_max: 1.0,
-                completion: Completion::Exit,
-                retry_on: RetryOn::default(),
-            },
-            write_back: WriteBack {
-                observer: false,
-                result_column: None,
-                expected: Vec::new(),
-                status_succeeded: None,
-                status_failed: None,
-                running_by_task: false,
-                notify_channel: None,
-            },
+            completion: Completion::Exit,
         };
         Attempt {
             id,

@@ -72,7 +72,7 @@ async fn a_refusal_by_the_runner_spends_no_attempt() {
     db.task("task", "REGISTERED", ("max_attempts, backoff", "1, '1 millisecond'")).await;
     let mut running = Running::start(&db).await;
     running.world.answer(|attempt| match attempt.number {
-        1..=3 => Err(LaunchError::Refused { reason: "no capacity".to_owned(), retryable: true }),
+        1..=3 => Err(LaunchError::refused("no capacity", true)),
         _ => Ok(()),
     });
     insert(&db).await;
@@ -95,7 +95,7 @@ async fn refusals_do_not_go_on_for_ever() {
     let mut settings = settings(&db.url);
     settings.dispatcher.max_runner_failures = 3;
     let running = Running::with(settings, Arc::default()).await;
-    running.world.answer(|_| Err(LaunchError::Refused { reason: "no capacity".to_owned(), retryable: true }));
+    running.world.answer(|_| Err(LaunchError::refused("no capacity", true)));
     insert(&db).await;
     assert_eq!(row(&db).await, "ERROR RUNNER_FAILED no capacity");
     assert_eq!(db.one::<i32>("select attempts from rowcall.history").await, 3);
@@ -107,9 +107,7 @@ async fn a_refusal_for_good_ends_the_job() {
     let db = TestDatabase::new().await;
     db.task("task", "REGISTERED", ("", "")).await;
     let running = Running::start(&db).await;
-    running
-        .world
-        .answer(|_| Err(LaunchError::Refused { reason: "no such image".to_owned(), retryable: false }));
+    running.world.answer(|_| Err(LaunchError::refused("no such image", false)));
     insert(&db).await;
     assert_eq!(row(&db).await, "ERROR RUNNER_FAILED no such image");
     assert_eq!(attempts(&db).await, "1 RUNNER_FAILED no such image");

@@ -9,7 +9,8 @@ mod registry;
 
 use std::sync::Arc;
 
-use rowcall::runners::{Attempt, Request};
+use rowcall::parameters::LaunchSpec;
+use rowcall::runners::Attempt;
 
 use crate::conformance::Case;
 use crate::conformance::docker::{Docker, docker};
@@ -19,7 +20,7 @@ type Containers = Case<Docker>;
 const ONCE: (&str, &str) = ("", "");
 
 /// The attempt with something else in its request.
-fn with(attempt: Attempt, change: impl FnOnce(&mut Request)) -> Attempt {
+fn with(attempt: Attempt, change: impl FnOnce(&mut LaunchSpec)) -> Attempt {
     let mut request = (*attempt.request).clone();
     change(&mut request);
     Attempt { request: Arc::new(request), ..attempt }

@@ -4,8 +4,8 @@
 mod ends;
 mod following;
 mod launching;
-mod orphans;
 mod refused;
+mod strays;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +27,7 @@ pub fn quick() -> Timing {
         latest: Duration::from_millis(50),
         gone_after: Duration::from_millis(300),
         appears_within: Duration::from_secs(2),
-        orphans_every: Duration::ZERO,
+        strays_every: Duration::ZERO,
         log_delay: Duration::from_millis(20),
         ..Timing::default()
     }

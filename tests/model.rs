@@ -13,7 +13,7 @@ use rowcall::database::{
     Choice, Claimed, Database, Finished, NewAttempt, Retried, claim, finish_jobs, load_parameters,
     retry_jobs, start_jobs,
 };
-use rowcall::job::Outcome;
+use rowcall::job::{Cause, Outcome};
 use rowcall::parameters::Deadlines;
 use serde_json::Value;
 use steps::{Step, step};
@@ -237,7 +237,14 @@ impl World {
                 let (job_id, attempt_id) = (row.get(0), row.get(1));
                 if matches!(step, Step::Finish(_)) {
                     let outcome = Outcome::Succeeded;
-                    let finished = Finished { job_id, attempt_id, outcome, message: None, write_back: None };
+                    let finished = Finished {
+                        job_id,
+                        attempt_id,
+                        outcome,
+                        cause: Cause::ExitCode,
+                        message: None,
+                        write_back: None,
+                    };
                     finish_jobs(&client, &[finished]).await.unwrap();
                 } else {
                     let delay = Duration::from_hours(1);

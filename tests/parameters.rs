@@ -318,7 +318,7 @@ async fn a_job_runs_by_the_parameters_of_its_own_transaction() {
         running.launch().await;
     }
     let others: i64 = db
-        .one("select count(*) from rowcall.attempts where (row_key->>'id')::int > 0 and request->'command'->>0 <> row_key->>'id'")
+        .one("select count(*) from rowcall.attempts where (row_key->>'id')::int > 0 and request->'launch'->'command'->>0 <> row_key->>'id'")
         .await;
     assert_eq!(others, 0);
     running.stop().await;

@@ -125,7 +125,7 @@ async fn the_token_of_a_superseded_attempt_changes_nothing_of_its_successors() {
 #[tokio::test]
 async fn an_attempt_that_is_being_stopped_is_told_to_leave() {
     let (db, running, launched) = launched(("", "")).await;
-    db.run("update rowcall.attempts set stop_requested = 'by hand', stop_outcome = 'CANCELLED', dispatcher_id = -1").await;
+    db.run("update rowcall.attempts set stop_requested = 'by hand', stop_cause = 'cancelled', dispatcher_id = -1").await;
     refused_everywhere(&db, &launched, "RC002").await;
     running.dispatcher.abandon();
 }

@@ -25,7 +25,7 @@ begin
         return false;
     end if;
     if mine.state = 'running' then
-        update rowcall.attempts a set stop_requested = why, stop_outcome = 'CANCELLED'
+        update rowcall.attempts a set stop_requested = why, stop_cause = 'cancelled'
         where a.id = mine.attempt_id and a.stop_requested is null;
         perform pg_notify('rowcall_control', '');
         return true;
@@ -46,8 +46,9 @@ begin
             raise warning 'rowcall.cancel: the row % of % could not be written: %', mine.row_key, mine.source_table, problem;
         end if;
     end if;
-    insert into rowcall.history (job_id, task, source_table, row_key, on_status, outcome, attempts, message, write_back, created)
-    values (mine.id, mine.task, mine.source_table, mine.row_key, mine.on_status, 'CANCELLED', mine.attempts, why,
+    insert into rowcall.history (job_id, task, source_table, row_key, on_status, outcome, cause, attempts, message, write_back,
+        created)
+    values (mine.id, mine.task, mine.source_table, mine.row_key, mine.on_status, 'CANCELLED', 'cancelled', mine.attempts, why,
             case became when 'failed' then 'failed: ' || problem else nullif(became, 'written') end, mine.created);
     return true;
 end

@@ -1,5 +1,5 @@
 -- What is wrong with the names of variables for a runner, or null: those with which a program that the daemon allows could
--- be made to run another. As in src/runners/process/allow.rs.
+-- be made to run another. As in src/runners/process/rails.rs.
 create or replace function rowcall.environment_error(runner text, environment jsonb) returns text
 language sql immutable parallel safe
 set search_path = pg_catalog, pg_temp

@@ -10,7 +10,9 @@ as $$
     select case when place <= 5 then format('    attempt %s on %s%s, %s for %s: %s%s', number, runner,
             coalesce(' (' || external_id || ')', ''),
             date_trunc('second', coalesce(begun, started, launched, created)),
-            date_trunc('second', ended - coalesce(begun, started, launched, created)), outcome,
+            date_trunc('second', ended - coalesce(begun, started, launched, created)), 
+            -- The word alone says no more than the words beside it where an exit code or a report decided.
+            outcome || coalesce(' (' || nullif(nullif(cause, 'exit_code'), 'reported') || ')', ''),
             coalesce(', ' || coalesce(message, reason, 'exit code ' || exit_code), ''))
         else format('    and %s earlier attempts', all_of_them - 5) end
     from ended where place <= 6

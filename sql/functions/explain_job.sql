@@ -9,7 +9,7 @@ declare
         select string_agg(h.reason, '; ') from rowcall.held_back(job.task, job.concurrency_key) h
         -- While it waits for its time, what ends by itself may have ended by then.
         where job.state = 'pending' or not h.waits);
-    last_end text;
+    last_end record;
     before int;
     p rowcall.parameters;
     a rowcall.attempts;
@@ -28,11 +28,12 @@ begin
         end if;
         return next format('%spending since %s: %s', head, date_trunc('second', job.due), against);
     elsif job.state = 'waiting' then
-        select e.outcome into last_end from rowcall.attempts e where e.job_id = job.id order by e.number desc limit 1;
+        select o.* into last_end from rowcall.attempts e join rowcall.outcomes() o on o.outcome = e.outcome
+        where e.job_id = job.id order by e.number desc limit 1;
         return next head || case
-                when last_end in ('TASK_FAILED', 'TIMED_OUT') then format('retry %s of %s', job.failures + 1, p.max_attempts)
-                when last_end in ('RUNNER_FAILED', 'LOST') then 'once more, which spends no attempt,'
-                when last_end = 'SNOOZED' then 'the task wants to be called again'
+                when last_end.spends_attempt then format('retry %s of %s', job.failures + 1, p.max_attempts)
+                when last_end.retryable then 'once more, which spends no attempt,'
+                when last_end.outcome = 'SNOOZED' then 'the task wants to be called again'
                 else 'tried again' end
             || case when job.due > now() then ' ' || rowcall.explain_deadline(job.due) else ' now' end
             || coalesce(': ' || job.reason, '');

@@ -16,8 +16,8 @@ begin
     with ended as (
         delete from rowcall.jobs j where j.source_table = source and j.state <> 'running' returning j.*
     )
-    insert into rowcall.history (job_id, task, source_table, row_key, on_status, outcome, attempts, message, created)
-    select id, task, source_table, row_key, on_status, 'CANCELLED', attempts, 'the table is no longer watched', created
+    insert into rowcall.history (job_id, task, source_table, row_key, on_status, outcome, cause, attempts, message, created)
+    select id, task, source_table, row_key, on_status, 'CANCELLED', 'cancelled', attempts, 'the table is no longer watched', created
     from ended;
 end
 $$;

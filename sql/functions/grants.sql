@@ -29,7 +29,7 @@ as $$
     ('rowcall_viewer', 'SELECT', 'table',
         '{parameters,parameters_history,runner_defaults,source_tables,files,jobs,attempts,history,dispatchers,missed_rows,migrations,control}',
         'everything but the instance''s secret; attempts holds only hashes of tokens'),
-    ('rowcall_viewer', 'EXECUTE', 'function', '{channel,settings_keys,parameters_columns,status_loop,grants,grants_wrong}',
+    ('rowcall_viewer', 'EXECUTE', 'function', '{channel,settings_keys,parameters_columns,outcomes,words_of,either,status_loop,grants,grants_wrong}',
         'what there is to know'),
     ('rowcall_viewer', 'EXECUTE', 'function', '{row_key,key_text,render,preview,explain}',
         'ask what becomes of a row; of the row itself they show what a task is given'),

@@ -16,7 +16,7 @@ begin
     end if;
     update rowcall.instance set id = gen_random_uuid(), secret = default;
     update rowcall.attempts
-    set ended = clock_timestamp(), outcome = 'LOST', reason = 'belongs to the database that this one is a copy of'
+    set ended = clock_timestamp(), outcome = 'LOST', cause = 'lost', reason = 'belongs to the database that this one is a copy of'
     where ended is null;
     delete from rowcall.jobs;
     get diagnostics dropped = row_count;

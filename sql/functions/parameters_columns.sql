@@ -1,6 +1,6 @@
 -- The columns of rowcall.parameters in the order of the manual: the one place that the check of an edit, the manual and
 -- the tests read. What "form" means is in rowcall.setting_fits(), with three of its own: "word" and "words" take their
--- words out of "pattern", and "interval" counts minimum (which it must exceed) and maximum in seconds. A column without
+-- words out of "pattern" (those of a "word" are those of the domain with the column's name), and "interval" counts minimum (which it must exceed) and maximum in seconds. A column without
 -- a form is Rowcall's own. "allowed" ends the sentence "parameters.column must be …". What is null or a default by itself
 -- comes from the catalogue, so that it cannot be wrong here.
 create or replace function rowcall.parameters_columns()
@@ -9,8 +9,9 @@ returns table ("group" text, "column" text, form text, minimum bigint, maximum b
 language sql stable
 set search_path = pg_catalog, pg_temp set intervalstyle = 'postgres'
 as $$
-select k.part, k.name, k.form, k.minimum, k.maximum, k.pattern,
-    k.allowed, not a.attnotnull,
+select k.part, k.name, k.form, k.minimum, k.maximum,
+    case when k.form = 'word' then '^(' || array_to_string(rowcall.words_of(k.name), '|') || ')$' else k.pattern end,
+    case when k.form = 'word' then rowcall.either(rowcall.words_of(k.name)) else k.allowed end, not a.attnotnull,
     regexp_replace(pg_get_expr(d.adbin, d.adrelid), '^''(.*)''::[a-z0-9_. ]+(\[\])?$', '\1'), k.help
 from (select row_number() over () as position, v.* from (values
 ('name', 'name', 'text', null::bigint, null::bigint, '^[A-Za-z_][A-Za-z0-9_-]{0,62}$',
@@ -24,7 +25,7 @@ from (select row_number() over () as position, v.* from (values
     'a predicate ($.attributes.size > 10) must be true, a filter ($ ? (@.attributes.ext == "csv")) must find something; an error or null means no'),
 ('when', 'route_order', 'integer', -2147483648, 2147483647, null, 'an integer',
     'where several tasks with status words start on the same status, one of them owns the row: the first by route_order, then by name, whose condition holds. No job is made for the others'),
-('where', 'runner', 'word', null, null, '^(process|docker|ecs|lambda)$', 'process, docker, ecs or lambda', 'where an attempt runs'),
+('where', 'runner', 'word', null, null, null, null, 'where an attempt runs'),
 ('where', 'target', 'text', 1, null, null, 'a text that is not empty',
     'what to run: for process the full path of a program, for docker an image, for ecs a task definition (family, family:revision or ARN), for lambda a function (name or ARN, each with a qualifier or without)'),
 ('where', 'settings', 'object', null, 308, null, 'an object, with no number of more than 308 digits',
@@ -41,8 +42,9 @@ from (select row_number() over () as position, v.* from (values
 ('how hard', 'backoff_max', 'interval', 0, 31104000, null, 'an interval, more than 0 and at most a year of 360 days',
     'the longest wait before a retry; not less than backoff'),
 ('how hard', 'retry_on', 'words', null, null,
-    '^!?(TASK_FAILED|TIMED_OUT|RUNNER_FAILED|LOST|exit:[0-9]{1,3}(-[0-9]{1,3})?)$',
-    'TASK_FAILED, TIMED_OUT, RUNNER_FAILED, LOST, exit:N or exit:N-M, each with a ! before it or without',
+    '^!?(' || (select string_agg(o.outcome, '|') from rowcall.outcomes() o where o.retryable) || '|exit:[0-9]{1,3}(-[0-9]{1,3})?)$',
+    (select string_agg(o.outcome, ', ') from rowcall.outcomes() o where o.retryable)
+        || ', exit:N or exit:N-M, each with a ! before it or without',
     'the ends that are tried again: some word matches and none with a ! does. TASK_FAILED is every failure by the task, exit:N only one with that exit code. Empty: never'),
 ('how hard', 'timeout', 'interval', 0, 31104000, null, 'an interval, more than 0 and at most a year of 360 days',
     'from the moment it runs to its end'),
@@ -59,7 +61,7 @@ from (select row_number() over () as position, v.* from (values
 ('how hard', 'priority', 'integer', -100, 100, null, 'a whole number from -100 to 100', 'higher is claimed first; that of a job rises by 1 for each dispatcher.priority_ageing that it waits'),
 ('write back', 'status_running', 'text', 1, null, null, 'a text that is not empty, and not on_status',
     'given to the row when its job is claimed; null leaves the status'),
-('write back', 'status_running_by', 'word', null, null, '^(rowcall|task)$', 'rowcall or task',
+('write back', 'status_running_by', 'word', null, null, null, null,
     'who writes status_running; task: its program does, which finds its rows by their status: before each attempt the row is put back to on_status, and the program may work on when it has moved it on'),
 ('write back', 'status_succeeded', 'text', 1, null, null, 'a text that is not empty, and not on_status',
     'given to the row after success; null leaves the status'),
@@ -67,7 +69,7 @@ from (select row_number() over () as position, v.* from (values
     'given to the row after the last attempt; null leaves the status'),
 ('write back', 'result_column', 'text', 1, null, null, 'a jsonb column of the source table',
     'takes result, or message and outcome; null writes none'),
-('write back', 'completion', 'word', null, null, '^(exit|report)$', 'exit or report',
+('write back', 'completion', 'word', null, null, null, null,
     'exit: exit code 0 is success unless the task reported otherwise; report: only a report is'),
 ('write back', 'notify_channel', 'text', null, null, '^(?!rowcall_)[A-Za-z_][A-Za-z0-9_]{0,62}$',
     'letters, digits and _, up to 63 of them, beginning with no digit and not with rowcall_',

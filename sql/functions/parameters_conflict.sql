@@ -43,7 +43,8 @@ begin
     if parameters.retry_on <> '{}' and not exists (select from unnest(parameters.retry_on) w where w !~ '^!') then
         error := format('parameters.retry_on only takes words out, and there is none to take them from: %s',
             to_json(parameters.retry_on));
-        hint := 'For all failures but exit code 2: {TASK_FAILED,TIMED_OUT,RUNNER_FAILED,LOST,!exit:2}. To never retry: {}.';
+        hint := format('For all failures but exit code 2: {%s,!exit:2}. To never retry: {}.',
+            (select string_agg(o.outcome, ',') from rowcall.outcomes() o where o.retryable));
         return;
     end if;
     place := null;

@@ -13,7 +13,7 @@ begin
     return query
     select r.* from rowcall.retry(array(
         select h.job_id from rowcall.history h
-        where h.settled >= since and h.outcome in ('TASK_FAILED', 'RUNNER_FAILED', 'TIMED_OUT', 'LOST')
+        where h.settled >= since and h.outcome in (select o.outcome from rowcall.outcomes() o where o.retryable)
           and (retry_failed.task is null or h.task = retry_failed.task)
           and (retry_failed.reason is null or h.message like retry_failed.reason)
           and not exists (

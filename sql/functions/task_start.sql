@@ -28,6 +28,6 @@ begin
             where c.oid = mine.source_table),
            mine.row_key,
            (select r.row_data from rowcall.source_rows(mine.source_table, array[mine.row_key]) r),
-           coalesce(mine.request->'values', '{}');
+           coalesce(mine.request->'launch'->'values', '{}');
 end
 $$;

@@ -67,10 +67,10 @@ begin
                 result_column)
             else format(
                 '%1$I = case when w.merge is null then t.%1$I when jsonb_typeof(t.%1$I) = ''object'' '
-                'then t.%1$I - case when t.%1$I->>''outcome''::text in '
-                '(''TASK_FAILED'', ''RUNNER_FAILED'', ''TIMED_OUT'', ''CANCELLED'', ''LOST'') '
+                'then t.%1$I - case when t.%1$I->>''outcome''::text in (%2$s) '
                 'then ''{message,outcome}''::text[] else ''{}'' end || w.merge '
-                'else coalesce(nullif(t.%1$I, ''null''), ''{}'') || w.merge end', result_column) end,
+                'else coalesce(nullif(t.%1$I, ''null''), ''{}'') || w.merge end', result_column,
+                (select string_agg(quote_literal(o.outcome), ', ') from rowcall.outcomes() o where o.is_failure)) end,
             case when entry.touch_column is not null then format('%I = now()', entry.touch_column) end),
         case when observers then 'true' else format('w.expected ? t.%I::text', entry.status_column) end);
 

@@ -1,6 +1,27 @@
 -- The tables of Rowcall. The schema itself and rowcall.migrations are made by the migrator.
 -- oldest-daemon: 1
 
+-- The words of the schema, each list in one place. Rust has an enum for each (src/job/words.rs), which a test compares.
+-- Postgres sends a domain as its base type, so that every driver reads text.
+create domain rowcall.runner as text
+    constraint runner_is_known check (value in ('process', 'docker', 'ecs', 'lambda'));
+create domain rowcall.job_state as text
+    constraint job_state_is_known check (value in ('pending', 'waiting', 'blocked', 'running'));
+-- OBSOLETE is of jobs only: the row was gone or had moved on before there was an attempt.
+create domain rowcall.outcome as text
+    constraint outcome_is_known check (value in ('SUCCEEDED', 'TASK_FAILED', 'TIMED_OUT', 'RUNNER_FAILED', 'LOST', 'CANCELLED',
+        'SNOOZED', 'OBSOLETE'));
+create domain rowcall.cause as text
+    constraint cause_is_known check (value in ('exit_code', 'no_report', 'reported', 'row_moved', 'error', 'out_of_memory',
+        'reclaimed', 'stopped_outside', 'image', 'no_capacity', 'not_started', 'launch_timeout', 'timed_out', 'no_heartbeat',
+        'cancelled', 'lost'));
+create domain rowcall.report as text
+    constraint report_is_known check (value in ('succeeded', 'failed', 'snoozed'));
+create domain rowcall.completion as text
+    constraint completion_is_known check (value in ('exit', 'report'));
+create domain rowcall.status_running_by as text
+    constraint status_running_by_is_known check (value in ('rowcall', 'task'));
+
 -- One row: what makes this installation itself. The secret derives the tokens of attempts, so that a
 -- launch repeated by another dispatcher sends the same bytes although only the token's hash is stored.
 create table rowcall.instance (
@@ -38,9 +59,11 @@ comment on column rowcall.source_tables.touch_column is
 insert into rowcall.source_tables (relation, key_columns, key_types, status_column, status_type, touch_column)
 values ('rowcall.files', '{id}', '{bigint}', 'status', 'text', 'last_update');
 
+-- A column that people edit has the type text and is cast to its domain in a constraint: a domain as its type would refuse
+-- a word before our trigger can say which words there are.
 create table rowcall.runner_defaults (
     runner text primary key
-        constraint runner_is_known check (runner in ('process', 'docker', 'ecs', 'lambda')),
+        constraint runner_is_known check (runner::rowcall.runner is not null),
     settings jsonb not null default '{}'
         constraint settings_is_an_object check (jsonb_typeof(settings) = 'object')
         constraint settings_has_no_huge_number check (settings::text !~ '[0-9]{155}[0-9]{154}')
@@ -59,7 +82,7 @@ create table rowcall.parameters (
     route_order int not null default 0,
     -- where
     runner text not null
-        constraint runner_is_known check (runner in ('process', 'docker', 'ecs', 'lambda')),
+        constraint runner_is_known check (runner::rowcall.runner is not null),
     target text not null
         constraint target_is_not_empty check (target <> ''),
     settings jsonb not null default '{}'
@@ -109,12 +132,12 @@ create table rowcall.parameters (
     status_failed text default 'ERROR'
         constraint status_failed_differs_from_on_status check (status_failed not in ('', on_status)),
     status_running_by text not null default 'rowcall'
-        constraint status_running_by_is_rowcall_or_task check (status_running_by in ('rowcall', 'task')),
+        constraint status_running_by_is_known check (status_running_by::rowcall.status_running_by is not null),
     notify_channel text
         constraint notify_channel_is_a_name check (notify_channel ~ '^[A-Za-z_][A-Za-z0-9_]{0,62}$'),
     result_column text default 'attributes',
     completion text not null default 'exit'
-        constraint completion_is_exit_or_report check (completion in ('exit', 'report')),
+        constraint completion_is_known check (completion::rowcall.completion is not null),
     version int not null default 1,
     updated timestamptz not null default now()
 );
@@ -140,8 +163,7 @@ create table rowcall.jobs (
     source_table regclass not null,
     row_key jsonb not null,
     on_status text not null,
-    state text not null default 'pending'
-        constraint state_is_known check (state in ('pending', 'waiting', 'blocked', 'running')),
+    state rowcall.job_state not null default 'pending',
     again boolean not null default false,
     moved_to text,
     moved_at timestamptz,
@@ -196,7 +218,7 @@ create table rowcall.attempts (
     source_table regclass not null,
     row_key jsonb not null,
     number int not null,
-    runner text not null,
+    runner rowcall.runner not null,
     launch_key text not null unique,
     token_hash bytea not null,
     request jsonb not null,
@@ -217,8 +239,7 @@ create table rowcall.attempts (
     heartbeat timestamptz,
     progress real,
     progress_message text,
-    report text
-        constraint report_is_known check (report in ('succeeded', 'failed', 'snoozed')),
+    report rowcall.report,
     reported timestamptz,
     result jsonb,
     message text,
@@ -227,21 +248,21 @@ create table rowcall.attempts (
     snooze interval,
     row_written boolean not null default false,
     stop_requested text,
-    stop_outcome text
-        constraint stop_outcome_is_known check (stop_outcome in ('TIMED_OUT', 'RUNNER_FAILED', 'CANCELLED')),
+    stop_cause rowcall.cause
+        constraint stop_cause_is_one_of_a_stop check (stop_cause in ('launch_timeout', 'timed_out', 'no_heartbeat', 'cancelled')),
     ended timestamptz,
-    outcome text
-        constraint outcome_is_known check (outcome in
-            ('SUCCEEDED', 'TASK_FAILED', 'RUNNER_FAILED', 'TIMED_OUT', 'CANCELLED', 'LOST', 'SNOOZED')),
+    outcome rowcall.outcome,
+    cause rowcall.cause,
     exit_code int,
     reason text,
     output text,
     constraint ended_means_outcome check ((ended is null) = (outcome is null)),
-    constraint stop_has_outcome check ((stop_requested is null) = (stop_outcome is null))
+    constraint stop_has_cause check ((stop_requested is null) = (stop_cause is null))
 ) with (fillfactor = 70);
 comment on column rowcall.attempts.asked is 'Before a runner was called that cannot be called twice for one launch.';
 comment on column rowcall.attempts.launched is 'Its runner has taken it.';
 comment on column rowcall.attempts.begun is 'Its program runs, as far as its runner can see; from here its timeout counts.';
+comment on column rowcall.attempts.cause is 'Why it ended, in one word.';
 comment on column rowcall.attempts.started is 'Its program said so itself, with task_start.';
 create index attempts_job on rowcall.attempts (job_id);
 create index attempts_ended on rowcall.attempts (ended);
@@ -262,10 +283,10 @@ create table rowcall.history (
     source_table regclass not null,
     row_key jsonb not null,
     on_status text not null,
-    outcome text not null
-        constraint outcome_is_known check (outcome in
-            -- SNOOZED: and the row asked again meanwhile, which made a new job.
-            ('SUCCEEDED', 'TASK_FAILED', 'RUNNER_FAILED', 'TIMED_OUT', 'CANCELLED', 'LOST', 'SNOOZED', 'OBSOLETE')),
+    -- SNOOZED: and the row asked again meanwhile, which made a new job.
+    outcome rowcall.outcome not null,
+    -- Of its last attempt; null where there was none.
+    cause rowcall.cause,
     attempts int not null,
     message text,
     write_back text,

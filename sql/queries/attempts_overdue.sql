@@ -1,5 +1,5 @@
 -- This dispatcher's open attempts that somebody must stop: past a deadline, cancelled, or done and not leaving.
--- A deadline is written down as the stop's reason, so that whoever settles the attempt knows why it ended.
+-- A deadline is written down as the stop's reason and cause, so that the settler knows why the attempt ended.
 -- $3 and $4: attempts that their runner was seen to have and not to run, and at what stage, where not knowing is no
 -- reason to stop; and those not launched, with what held that up. $5: runners that see no ends, where a report is the end.
 with mine as (
@@ -32,7 +32,8 @@ with mine as (
     for update of a skip locked
 ), marked as (
     update rowcall.attempts a set stop_requested = m.overdue,
-        stop_outcome = case when coalesce(a.begun, a.started) is null then 'RUNNER_FAILED' else 'TIMED_OUT' end
+        stop_cause = case when coalesce(a.begun, a.started) is null then 'launch_timeout'
+            when coalesce(a.begun, a.started) + a.timeout < now() then 'timed_out' else 'no_heartbeat' end
     from markable m
     where a.id = m.id
 )

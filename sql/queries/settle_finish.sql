@@ -1,11 +1,11 @@
 -- Jobs that are over. A row that asked again meanwhile keeps its place in the table as a new job.
 with over as (
-    select * from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[])
-        as o(job_id, attempt_id, outcome, message, write_back)
+    select * from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[])
+        as o(job_id, attempt_id, outcome, message, write_back, cause)
 ), finished as (
-    insert into rowcall.history (job_id, task, source_table, row_key, on_status, outcome, attempts, message,
+    insert into rowcall.history (job_id, task, source_table, row_key, on_status, outcome, cause, attempts, message,
         write_back, created)
-    select j.id, j.task, j.source_table, j.row_key, j.on_status, o.outcome, j.attempts, o.message, o.write_back, j.created
+    select j.id, j.task, j.source_table, j.row_key, j.on_status, o.outcome, o.cause, j.attempts, o.message, o.write_back, j.created
     from over o join rowcall.jobs j on j.id = o.job_id and j.attempt_id = o.attempt_id
 ), renewed as (
     update rowcall.jobs j

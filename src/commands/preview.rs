@@ -4,8 +4,8 @@ use anyhow::bail;
 use clap::Args;
 use deadpool_postgres::GenericClient;
 use rowcall::database::{self, PreviewPart};
-use rowcall::parameters::{JobContext, Task, render, render_key, unrendered};
-use rowcall::runners::{self, Request, Runners};
+use rowcall::parameters::{JobContext, LaunchSpec, Task, render, render_key, unrendered};
+use rowcall::runners::{self, Runners};
 use rowcall::settings::Settings;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -34,7 +34,7 @@ struct Finding {
     against: Vec<String>,
     /// What it would wait for.
     waits: Vec<String>,
-    request: Request,
+    request: LaunchSpec,
     /// Where the request stands as its template does, since the job's number is not known yet.
     numbered: Vec<String>,
     limits: Value,
@@ -108,7 +108,8 @@ fn preview(task: &Task, part: PreviewPart, runners: &Runners) -> Finding {
     let mut numbered: Vec<_> = part.key_unsure.then(|| "concurrency_key".to_owned()).into_iter().collect();
     let on_status = &task.on_status;
     let as_job = |id, row| {
-        render(task, JobContext { id, attempt: part.attempt, row_key: &part.row_key, on_status }, row)
+        let job = JobContext { id, attempt: part.attempt, row_key: &part.row_key, on_status };
+        render(task, job, row).map(|frozen| frozen.launch)
     };
     let request = part.row.as_ref().map_err(Clone::clone).and_then(|row| match part.job_id {
         Some(id) => as_job(id, row),
@@ -141,7 +142,12 @@ fn preview(task: &Task, part: PreviewPart, runners: &Runners) -> Finding {
 }
 
 /// Puts the template back wherever two job numbers give two texts, and names the place.
-fn without_number(task: &Task, mut one: Request, other: &Request, numbered: &mut Vec<String>) -> Request {
+fn without_number(
+    task: &Task,
+    mut one: LaunchSpec,
+    other: &LaunchSpec,
+    numbered: &mut Vec<String>,
+) -> LaunchSpec {
     let templates = unrendered(task);
     for (i, argument) in one.command.iter_mut().enumerate() {
         if *argument != other.command[i] {

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use rowcall::local;
+use rowcall::runners::docker::run_local as local;
 use rowcall::task::list_files;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};

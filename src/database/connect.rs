@@ -8,6 +8,7 @@ use tokio_postgres::{Client, Connection, Socket};
 
 use super::address::Address;
 use super::connector::{Connector, Pooled, Stream};
+use crate::job::UnknownWord;
 use crate::settings::DatabaseSettings;
 
 /// Why the database cannot be used.
@@ -25,13 +26,20 @@ pub enum DatabaseError {
     /// A statement failed.
     #[error("{}", explain(.0))]
     Statement(#[from] tokio_postgres::Error),
+    /// The database holds a word that this program does not know.
+    #[error(transparent)]
+    UnknownWord(#[from] UnknownWord),
 }
 
 impl DatabaseError {
     /// Whether Postgres answered, and so the statement is at fault and not the way to the server.
     #[must_use]
     pub fn is_an_answer(&self) -> bool {
-        matches!(self, Self::Statement(error) if error.as_db_error().is_some())
+        match self {
+            Self::Statement(error) => error.as_db_error().is_some(),
+            Self::UnknownWord(_) => true,
+            Self::Url(_) | Self::Tls(_) | Self::Connect(_) => false,
+        }
     }
 }
 

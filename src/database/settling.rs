@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use deadpool_postgres::GenericClient;
 use serde_json::Value;
+use tokio_postgres::Row;
 
 use super::DatabaseError;
-use crate::job::{Outcome, Report};
+use crate::job::{Cause, Outcome, Report, ReportKind, UnknownWord};
 
 /// What the database knows of an attempt about to be settled; its job is locked.
 #[derive(Debug, Clone)]
@@ -18,7 +19,7 @@ pub struct Open {
     pub report: Option<Report>,
     pub result: Option<Value>,
     pub row_written: bool,
-    pub stop: Option<(Outcome, String)>,
+    pub stop: Option<(Outcome, Cause, String)>,
     pub task: String,
     pub request: Value,
     pub row_key: Value,
@@ -32,52 +33,51 @@ pub struct Open {
 /// Locks what can be locked without waiting; the rest must come back later.
 pub async fn lock_for_settling(client: &impl GenericClient, ids: &[i64]) -> Result<Vec<Open>, DatabaseError> {
     let statement = client.prepare_cached(include_str!("../../sql/queries/settle_lock.sql")).await?;
-    Ok(client
-        .query(&statement, &[&ids])
-        .await?
-        .iter()
-        .map(|row| {
-            let message: Option<String> = row.get("message");
-            let report = row.get::<_, Option<&str>>("report").map(|report| match report {
-                "succeeded" => Report::Succeeded,
-                "snoozed" => Report::Snoozed {
-                    delay: row
-                        .get::<_, Option<f64>>("snooze")
-                        .and_then(|s| Duration::try_from_secs_f64(s).ok())
-                        .unwrap_or_default(),
-                    reason: message.clone(),
-                },
-                _ => Report::Failed {
-                    message: message.clone().unwrap_or_default(),
-                    retry: row.get::<_, Option<bool>>("retry").unwrap_or(true),
-                },
-            });
-            let stop = row.get::<_, Option<String>>("stop_requested").map(|reason| {
-                match row.get::<_, Option<&str>>("stop_outcome") {
-                    Some("TIMED_OUT") => (Outcome::TimedOut, reason),
-                    Some("RUNNER_FAILED") => (Outcome::RunnerFailed, reason),
-                    _ => (Outcome::Cancelled, reason),
-                }
-            });
-            Open {
-                id: row.get("id"),
-                job_id: row.get("job_id"),
-                number: row.get("number"),
-                report,
-                result: row.get("result"),
-                row_written: row.get("row_written"),
-                stop,
-                task: row.get("task"),
-                request: row.get("request"),
-                row_key: row.get("row_key"),
-                source_table: row.get("source_table"),
-                again: row.get("again"),
-                moved_to: row.get("moved_to"),
-                failures: row.get("failures"),
-                runner_failures: row.get("runner_failures"),
-            }
-        })
-        .collect())
+    client.query(&statement, &[&ids]).await?.iter().map(|row| Ok(open(row)?)).collect()
+}
+
+fn open(row: &Row) -> Result<Open, UnknownWord> {
+    Ok(Open {
+        id: row.get("id"),
+        job_id: row.get("job_id"),
+        number: row.get("number"),
+        report: report(row)?,
+        result: row.get("result"),
+        row_written: row.get("row_written"),
+        stop: stop(row)?,
+        task: row.get("task"),
+        request: row.get("request"),
+        row_key: row.get("row_key"),
+        source_table: row.get("source_table"),
+        again: row.get("again"),
+        moved_to: row.get("moved_to"),
+        failures: row.get("failures"),
+        runner_failures: row.get("runner_failures"),
+    })
+}
+
+fn report(row: &Row) -> Result<Option<Report>, UnknownWord> {
+    let Some(word) = row.get::<_, Option<&str>>("report") else { return Ok(None) };
+    let message: Option<String> = row.get("message");
+    Ok(Some(match ReportKind::parse(word)? {
+        ReportKind::Succeeded => Report::Succeeded,
+        ReportKind::Snoozed => {
+            let snooze: Option<f64> = row.get("snooze");
+            let delay =
+                snooze.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).unwrap_or_default();
+            Report::Snoozed { delay, reason: message }
+        }
+        ReportKind::Failed => Report::Failed {
+            message: message.unwrap_or_default(),
+            retry: row.get::<_, Option<bool>>("retry").unwrap_or(true),
+        },
+    }))
+}
+
+fn stop(row: &Row) -> Result<Option<(Outcome, Cause, String)>, UnknownWord> {
+    let Some(reason) = row.get::<_, Option<String>>("stop_requested") else { return Ok(None) };
+    let cause = Cause::parse(row.get::<_, Option<&str>>("stop_cause").unwrap_or_default())?;
+    Ok(Some((cause.outcome_of_stop()?, cause, reason)))
 }
 
 /// Which of these attempts can never be settled by us: their job is over, or has another attempt by now.
@@ -92,6 +92,7 @@ pub async fn settled_elsewhere(client: &impl GenericClient, ids: &[i64]) -> Resu
 pub struct Ended {
     pub id: i64,
     pub outcome: Outcome,
+    pub cause: Cause,
     pub exit_code: Option<i32>,
     pub reason: Option<String>,
     pub output: Option<String>,
@@ -109,7 +110,10 @@ pub async fn settle_attempts(client: &impl GenericClient, ended: &[Ended]) -> Re
     let statement = client.prepare_cached(include_str!("../../sql/queries/settle_attempts.sql")).await?;
     let results: Vec<Option<&Value>> = ended.iter().map(|e| e.result.as_ref()).collect();
     let external: Vec<Option<&str>> = ended.iter().map(|e| e.external_id.as_deref()).collect();
-    client.execute(&statement, &[&ids, &outcomes, &codes, &reasons, &outputs, &results, &external]).await?;
+    let causes: Vec<&str> = ended.iter().map(|e| e.cause.as_str()).collect();
+    client
+        .execute(&statement, &[&ids, &outcomes, &codes, &reasons, &outputs, &results, &external, &causes])
+        .await?;
     Ok(())
 }
 
@@ -120,6 +124,7 @@ pub struct Finished {
     pub job_id: i64,
     pub attempt_id: i64,
     pub outcome: Outcome,
+    pub cause: Cause,
     pub message: Option<String>,
     pub write_back: Option<String>,
 }
@@ -135,7 +140,8 @@ pub async fn finish_jobs(client: &impl GenericClient, finished: &[Finished]) -> 
     let messages: Vec<Option<&str>> = finished.iter().map(|f| f.message.as_deref()).collect();
     let write_backs: Vec<Option<&str>> = finished.iter().map(|f| f.write_back.as_deref()).collect();
     let statement = client.prepare_cached(include_str!("../../sql/queries/settle_finish.sql")).await?;
-    client.execute(&statement, &[&jobs, &attempts, &outcomes, &messages, &write_backs]).await?;
+    let causes: Vec<&str> = finished.iter().map(|f| f.cause.as_str()).collect();
+    client.execute(&statement, &[&jobs, &attempts, &outcomes, &messages, &write_backs, &causes]).await?;
     Ok(())
 }
 

@@ -16,7 +16,7 @@ use crate::database::{
     promote_waiting, take_turn,
 };
 use crate::parameters::Task;
-use crate::runners::{Attempt, Runner};
+use crate::runners::{Attempt, Capabilities, Runner};
 
 /// A round that found nothing is repeated no sooner than this when the next job's time comes.
 const SOONEST: Duration = Duration::from_millis(5);
@@ -147,7 +147,8 @@ fn has_room(shared: &Shared) -> bool {
 /// Attempts that a runner may be given now.
 fn room(shared: &Shared, runner: &dyn Runner) -> usize {
     let (following, unlaunched) = shared.following.counts(runner.name());
-    runner.capacity().saturating_sub(following).min(runner.backlog().saturating_sub(unlaunched))
+    let Capabilities { capacity, backlog, .. } = runner.capabilities();
+    capacity.saturating_sub(following).min(backlog.saturating_sub(unlaunched))
 }
 
 /// Claims until there is nothing to claim or no more room.

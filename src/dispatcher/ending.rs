@@ -6,13 +6,13 @@ use serde_json::{Map, Value, json};
 use super::prepare::grouped;
 use crate::database::{DatabaseError, Open, RowWriting, Writing, Written, write_back};
 use crate::job::{RowWrite, Settlement};
-use crate::runners::Request;
+use crate::parameters::WriteBack;
 
 /// An end that is decided, and what becomes of its row.
 #[derive(Debug)]
 pub struct Decided {
     pub open: Open,
-    pub request: Request,
+    pub write_back: WriteBack,
     pub settlement: Settlement,
     pub result: Option<Value>,
     pub written: Option<Written>,
@@ -32,9 +32,9 @@ pub async fn write_rows(client: &impl GenericClient, decided: &mut [Decided]) ->
         })
         .collect();
     let target = |i: &usize| {
-        let Decided { open, request, .. } = &decided[*i];
-        let writing = if request.write_back.observer { Writing::Beside } else { Writing::Onward };
-        (open.source_table, request.write_back.result_column.clone(), writing)
+        let Decided { open, write_back, .. } = &decided[*i];
+        let writing = if write_back.observer { Writing::Beside } else { Writing::Onward };
+        (open.source_table, write_back.result_column.clone(), writing)
     };
     for ((source_table, result_column, writing), places) in grouped(writing, target) {
         let rows: Vec<RowWriting> = places.iter().map(|i| row_writing(&decided[*i])).collect();
@@ -48,8 +48,7 @@ pub async fn write_rows(client: &impl GenericClient, decided: &mut [Decided]) ->
 
 /// What one end writes.
 fn row_writing(decided: &Decided) -> RowWriting {
-    let Decided { open, request, settlement, result, .. } = decided;
-    let write_back = &request.write_back;
+    let Decided { open, write_back, settlement, result, .. } = decided;
     let (status, merge): (_, Map<String, Value>) = if settlement.row == RowWrite::Failed {
         let words = [("message", json!(settlement.message)), ("outcome", json!(settlement.outcome.as_str()))];
         (&write_back.status_failed, words.map(|(word, value)| (word.to_owned(), value)).into_iter().collect())

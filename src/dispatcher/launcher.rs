@@ -77,7 +77,8 @@ async fn launch(shared: &Handle, runner: &dyn Runner, mut attempt: Attempt, slot
         let Ok(slot) = slots.calls.acquire().await else { return };
         // Once more: that may have taken long.
         shared.known_to_live().await;
-        let may_call = if runner.repeatable() { Ok(true) } else { may_ask(shared, &attempt).await };
+        let may_call =
+            if runner.capabilities().repeatable { Ok(true) } else { may_ask(shared, &attempt).await };
         let answer = match may_call {
             Ok(true) => runner.launch(&attempt, &contract).await,
             // Another dispatcher's by now.
@@ -92,8 +93,8 @@ async fn launch(shared: &Handle, runner: &dyn Runner, mut attempt: Attempt, slot
                 }
                 return taken(shared, runner, &attempt, launched).await;
             }
-            Err(LaunchError::Refused { reason, retryable }) => {
-                let _ = shared.ends.send((attempt.id, End::not_started(reason, retryable)));
+            Err(LaunchError::Refused { reason, retryable, cause }) => {
+                let _ = shared.ends.send((attempt.id, End::not_started(reason, retryable).because(cause)));
                 return;
             }
             Err(LaunchError::Lost(reason)) => {
@@ -104,7 +105,7 @@ async fn launch(shared: &Handle, runner: &dyn Runner, mut attempt: Attempt, slot
         };
         shared.following.held_up(attempt.id, &error.to_string());
         attempt.in_doubt |= matches!(error, LaunchError::Ambiguous(_));
-        if !runner.repeatable()
+        if !runner.capabilities().repeatable
             && matches!(error, LaunchError::Busy(_))
             && let Err(error) = not_asked(shared, &attempt).await
         {
@@ -153,7 +154,7 @@ async fn taken(shared: &Handle, runner: &dyn Runner, attempt: &Attempt, launched
     } else {
         stop_if_over(shared, runner, attempt, launched.external_id).await;
     }
-    if runner.backlog() < usize::MAX {
+    if runner.capabilities().backlog < usize::MAX {
         shared.wake.notify_one();
     }
 }

@@ -16,8 +16,8 @@ use crate::database::{
     Claimed, DatabaseError, NewAttempt, SourceRow, block, defer, key_jobs, mark_obsolete, source_rows,
     start_jobs,
 };
-use crate::parameters::{JobContext, Task, render, render_key};
-use crate::runners::{Age, Attempt, Request};
+use crate::parameters::{Frozen, JobContext, Task, render, render_key};
+use crate::runners::{Age, Attempt};
 
 /// The word of `rowcall.source_rows` for a table that somebody has locked.
 const LOCKED: &str = "locked";
@@ -27,7 +27,7 @@ const LOCKED: &str = "locked";
 pub struct Ready {
     pub job: Claimed,
     pub task: Arc<Task>,
-    pub request: Request,
+    pub request: Frozen,
     /// The status in which the row was found.
     pub found_in: String,
 }
@@ -152,7 +152,7 @@ fn request_for(
     task: &Task,
     job: &Claimed,
     row: &SourceRow,
-) -> Result<(Request, Option<String>), String> {
+) -> Result<(Frozen, Option<String>), String> {
     if let Some(status_loop) = &task.status_loop {
         return Err(format!("parameters: this would run for ever: {status_loop}"));
     }
@@ -170,8 +170,8 @@ fn request_for(
         .runners
         .get(&task.runner)
         .ok_or_else(|| format!("this dispatcher does not offer the runner {}", task.runner))?;
-    runner.check(&request)?;
-    runner.freeze(&mut request);
+    runner.check(&request.launch)?;
+    runner.freeze(&mut request.launch);
     Ok((request, key))
 }
 
@@ -192,10 +192,10 @@ async fn start(
             source_table: job.source_table,
             row_key: job.row_key,
             number: job.number,
-            runner: request.runner.clone(),
+            runner: request.launch.runner.clone(),
             token_hash: token::hash(&shared.token(&launch_key)),
             launch_key: launch_key.clone(),
-            request: serde_json::to_value(&request).unwrap_or_default(),
+            request: request.write(),
             deadlines: task.deadlines,
             moved_to: job.moved_to,
         });
@@ -205,7 +205,7 @@ async fn start(
             number: job.number,
             task: job.task,
             launch_key,
-            request: Arc::new(request),
+            request: Arc::new(request.launch),
             external_id: None,
             age: Age::zero(),
             in_doubt: false,

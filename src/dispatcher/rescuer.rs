@@ -13,7 +13,9 @@ use super::following::Followed;
 use super::pace::{Trouble, jittered};
 use super::shared::{Handle, Shared};
 use crate::database::{DatabaseError, dispatcher_seen, rescue_attempts, taken_over};
-use crate::runners::{Age, Attempt, Request, Runner};
+use crate::job::End;
+use crate::parameters::{Frozen, LaunchSpec};
+use crate::runners::{Age, Attempt, Runner};
 
 /// Looks at once, then with every heartbeat.
 pub async fn run(shared: Handle, launch: mpsc::Sender<Vec<Attempt>>) {
@@ -41,8 +43,6 @@ pub async fn run(shared: Handle, launch: mpsc::Sender<Vec<Attempt>>) {
 struct Rescuer {
     /// Until when others are not taken for dead: this one was cut off itself, and so perhaps were they.
     patient_until: Option<Instant>,
-    /// Attempts whose frozen request this program cannot read; said once.
-    unreadable: Vec<i64>,
 }
 
 impl Rescuer {
@@ -68,73 +68,72 @@ impl Rescuer {
         if shared.draining.is_cancelled() || self.patient_until.is_some_and(|until| now < until) {
             return Ok(true);
         }
-        self.adopt(shared, &client, launch).await?;
+        adopt(shared, &client, launch).await?;
         Ok(true)
-    }
-
-    async fn adopt(
-        &mut self,
-        shared: &Shared,
-        client: &impl GenericClient,
-        launch: &mpsc::Sender<Vec<Attempt>>,
-    ) -> Result<(), DatabaseError> {
-        let (free, bound) = shared.runners.names();
-        let d = &shared.settings.dispatcher;
-        let mut followed = shared.following.ids();
-        followed.extend(&self.unreadable);
-        let rescued = rescue_attempts(
-            client,
-            shared.id,
-            &shared.host,
-            d.dead_after,
-            d.lost_after,
-            &free,
-            &bound,
-            &followed,
-        )
-        .await?;
-        let mut relaunch = Vec::new();
-        for rescued in rescued {
-            let Ok(request) = serde_json::from_value::<Request>(rescued.request) else {
-                tracing::error!(
-                    attempt = rescued.id,
-                    "its frozen request cannot be read by this version; a newer one adopts it once this one has ended"
-                );
-                self.unreadable.push(rescued.id);
-                continue;
-            };
-            tracing::info!(
-                job = rescued.job_id,
-                attempt = rescued.number,
-                task = rescued.task,
-                launched = rescued.launched,
-                "adopted from a dispatcher that is gone"
-            );
-            let attempt = Attempt {
-                id: rescued.id,
-                job_id: rescued.job_id,
-                number: rescued.number,
-                task: rescued.task,
-                launch_key: rescued.launch_key,
-                request: Arc::new(request),
-                external_id: rescued.external_id,
-                age: Age::of(rescued.age),
-                in_doubt: true,
-            };
-            shared.following.adopt(attempt.clone(), rescued.launched, rescued.begun);
-            if !rescued.launched {
-                relaunch.push(attempt);
-            }
-        }
-        if !relaunch.is_empty() {
-            // Not awaited here: what waits to be launched waits for our next heartbeat.
-            let launch = launch.clone();
-            tokio::spawn(async move { launch.send(relaunch).await });
-        }
-        Ok(())
     }
 }
 
+/// Takes over what dispatchers that are gone have left.
+async fn adopt(
+    shared: &Shared,
+    client: &impl GenericClient,
+    launch: &mpsc::Sender<Vec<Attempt>>,
+) -> Result<(), DatabaseError> {
+    let (free, bound) = shared.runners.names();
+    let d = &shared.settings.dispatcher;
+    let rescued = rescue_attempts(
+        client,
+        shared.id,
+        &shared.host,
+        d.dead_after,
+        d.lost_after,
+        &free,
+        &bound,
+        &shared.following.ids(),
+    )
+    .await?;
+    let mut relaunch = Vec::new();
+    for rescued in rescued {
+        let (request, unreadable) = match Frozen::read(&rescued.request) {
+            Ok(frozen) => (frozen.launch, None),
+            Err(unreadable) => (LaunchSpec::unread(rescued.runner), Some(unreadable)),
+        };
+        tracing::info!(
+            job = rescued.job_id,
+            attempt = rescued.number,
+            task = rescued.task,
+            launched = rescued.launched,
+            "adopted from a dispatcher that is gone"
+        );
+        let attempt = Attempt {
+            id: rescued.id,
+            job_id: rescued.job_id,
+            number: rescued.number,
+            task: rescued.task,
+            launch_key: rescued.launch_key,
+            request: Arc::new(request),
+            external_id: rescued.external_id,
+            age: Age::of(rescued.age),
+            in_doubt: true,
+        };
+        // What cannot be read cannot be launched. It is ended by the settler, which finds the same words, and what runs
+        // under its key is removed with it, by runners that can.
+        let launched = rescued.launched || unreadable.is_some();
+        shared.following.adopt(attempt.clone(), launched, rescued.begun);
+        if let Some(unreadable) = unreadable {
+            let _ = shared.ends.send((rescued.id, End::unseen(unreadable.to_string())));
+        }
+        if !launched {
+            relaunch.push(attempt);
+        }
+    }
+    if !relaunch.is_empty() {
+        // Not awaited here: what waits to be launched waits for our next heartbeat.
+        let launch = launch.clone();
+        tokio::spawn(async move { launch.send(relaunch).await });
+    }
+    Ok(())
+}
 /// What another dispatcher follows is its own; what is over must not run on with nobody to end it.
 async fn let_go_of_what_others_have(
     shared: &Shared,

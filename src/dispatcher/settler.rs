@@ -4,6 +4,7 @@
 //! long transaction stalls only what it touches.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -17,8 +18,10 @@ use crate::database::{
     DatabaseError, Ended, Finished, Open, Retried, Written, be_careful, finish_jobs, lock_for_settling,
     retry_jobs, settle_attempts, settled_elsewhere,
 };
-use crate::job::{End, Facts, Next, Outcome, Settlement, settle};
-use crate::runners::Request;
+use crate::job::{Completion, End, Facts, How, Next, Outcome, Policy, RowWrite, Settlement, settle};
+use crate::parameters::{Frozen, Unreadable, WriteBack};
+
+static NEVER_AGAIN: LazyLock<Policy> = LazyLock::new(Policy::never_again);
 
 /// How long what somebody holds is left alone.
 const HELD: Duration = Duration::from_millis(250);
@@ -150,19 +153,18 @@ async fn settle_batch(
     let mut decided = Vec::with_capacity(open.len());
     for open in open {
         let Some(end) = ends.get(&open.id) else { continue };
-        let Ok(request) = serde_json::from_value::<Request>(open.request.clone()) else {
-            tracing::error!(
-                attempt = open.id,
-                "its frozen request cannot be read; left for a newer dispatcher"
-            );
-            continue;
+        let (settlement, write_back) = match Frozen::read(&open.request) {
+            Ok(frozen) => (decide(shared, &open, end, &frozen), frozen.write_back),
+            Err(unreadable) => {
+                let write_back = WriteBack::read(&open.request).unwrap_or_else(WriteBack::nowhere);
+                (decide_unread(shared, &open, end, &unreadable, &write_back), write_back)
+            }
         };
-        let settlement = decide(shared, &open, end, &request);
         let result = match &open.report {
             Some(_) => open.result.clone(),
             None => end.result.clone(),
         };
-        decided.push(Decided { open, request, settlement, result, written: None });
+        decided.push(Decided { open, write_back, settlement, result, written: None });
     }
     write_rows(&transaction, &mut decided).await?;
 
@@ -177,6 +179,7 @@ async fn settle_batch(
         attempts.push(Ended {
             id: open.id,
             outcome: settlement.outcome,
+            cause: settlement.cause,
             exit_code: end.and_then(|e| e.exit_code),
             reason: settlement.message.clone(),
             output: end.and_then(|e| e.output.clone()),
@@ -188,6 +191,7 @@ async fn settle_batch(
                 job_id: open.job_id,
                 attempt_id: open.id,
                 outcome: settlement.outcome,
+                cause: settlement.cause,
                 message: settlement.message,
                 write_back: written.and_then(|w| w.remark()),
             }),
@@ -210,21 +214,49 @@ async fn settle_batch(
     Ok(done)
 }
 
-fn decide(shared: &Shared, open: &Open, end: &End, request: &Request) -> Settlement {
+fn decide(shared: &Shared, open: &Open, end: &End, frozen: &Frozen) -> Settlement {
     let facts = Facts {
+        policy: &frozen.policy,
+        completion: frozen.launch.completion,
+        ..facts(shared, open, end, &frozen.write_back)
+    };
+    settle(&facts, rand::random())
+}
+
+/// Nothing may rest for ever: an attempt whose frozen request cannot be read ends, and is not tried again, since what it
+/// would have been tried by is not known. Its own report counts as ever.
+fn decide_unread(
+    shared: &Shared,
+    open: &Open,
+    end: &End,
+    unreadable: &Unreadable,
+    write_back: &WriteBack,
+) -> Settlement {
+    tracing::error!(attempt = open.id, %unreadable, "its frozen request cannot be read");
+    let words = format!("its frozen request cannot be read: {unreadable}");
+    let end = End { how: How::Unseen, reason: Some(words), ..end.clone() };
+    let settlement = settle(&facts(shared, open, &end, write_back), rand::random());
+    // Where nothing may be written, nothing is tried.
+    let row = if write_back.expected.is_empty() && !write_back.observer { RowWrite::None } else { settlement.row };
+    Settlement { row, ..settlement }
+}
+
+/// What is known whatever the frozen request says.
+fn facts<'a>(shared: &Shared, open: &'a Open, end: &'a End, write_back: &'a WriteBack) -> Facts<'a> {
+    Facts {
         end,
         report: open.report.as_ref(),
-        stop: open.stop.as_ref().map(|(outcome, reason)| (*outcome, reason.as_str())),
+        stop: open.stop.as_ref().map(|(outcome, cause, reason)| (*outcome, *cause, reason.as_str())),
         moved_to: open.moved_to.as_deref(),
         again: open.again,
-        status_succeeded: request.write_back.status_succeeded.as_deref(),
-        status_failed: request.write_back.status_failed.as_deref(),
-        policy: &request.policy,
+        status_succeeded: write_back.status_succeeded.as_deref(),
+        status_failed: write_back.status_failed.as_deref(),
+        policy: &NEVER_AGAIN,
+        completion: Completion::Report,
         failures: open.failures,
         runner_failures: open.runner_failures,
         max_runner_failures: shared.settings.dispatcher.max_runner_failures,
-    };
-    settle(&facts, rand::random())
+    }
 }
 
 fn log(open: &Open, settlement: &Settlement, written: Option<&Written>) {

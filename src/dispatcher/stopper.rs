@@ -25,7 +25,8 @@ async fn sweep(shared: &Handle) -> Result<(), DatabaseError> {
     if shared.following.is_empty() {
         return Ok(());
     }
-    let blind: Vec<&str> = shared.runners.iter().filter(|r| !r.sees_ends()).map(|r| r.name()).collect();
+    let blind: Vec<&str> =
+        shared.runners.iter().filter(|r| !r.capabilities().sees_ends).map(|r| r.name()).collect();
     let client = shared.database.get().await?;
     let grace = shared.settings.dispatcher.report_grace;
     let overdue = overdue_attempts(&client, shared.id, grace, &shared.following.starting(), &blind).await?;
@@ -55,7 +56,7 @@ async fn stop(shared: &Shared, followed: &Followed, since: Instant, reason: &str
         return false;
     }
     match followed.told_to_stop {
-        Some(told) if told.elapsed() > runner.stop_limit() => {
+        Some(told) if told.elapsed() > runner.capabilities().stop_limit => {
             let lost = End::lost(format!("it did not end although it was stopped ({reason})"));
             let _ = shared.ends.send((id, lost));
             return true;

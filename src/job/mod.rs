@@ -3,6 +3,7 @@
 mod backoff;
 mod retry_on;
 mod settlement;
+mod words;
 
 use std::time::Duration;
 
@@ -12,47 +13,15 @@ use serde_json::Value;
 pub use backoff::delay;
 pub use retry_on::RetryOn;
 pub use settlement::{Facts, Next, RowWrite, Settlement, settle};
-
-/// How an attempt ended; the words of `rowcall.attempts.outcome`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// The task did its work.
-    Succeeded,
-    /// The task said so, or its exit code did.
-    TaskFailed,
-    /// It could not be launched or was taken away, by no fault of the task.
-    RunnerFailed,
-    /// Past a deadline, and stopped.
-    TimedOut,
-    /// Stopped because somebody asked.
-    Cancelled,
-    /// Nobody can say how it ended.
-    Lost,
-    /// The task asked to come back later.
-    Snoozed,
-}
-
-impl Outcome {
-    /// The word in the database.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Succeeded => "SUCCEEDED",
-            Self::TaskFailed => "TASK_FAILED",
-            Self::RunnerFailed => "RUNNER_FAILED",
-            Self::TimedOut => "TIMED_OUT",
-            Self::Cancelled => "CANCELLED",
-            Self::Lost => "LOST",
-            Self::Snoozed => "SNOOZED",
-        }
-    }
-}
+pub use words::{Cause, Completion, JobState, Outcome, ReportKind, RunnerName, StatusRunningBy, UnknownWord};
 
 /// What a runner saw of an attempt's end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct End {
     /// The kind of end.
     pub how: How,
+    /// Why it came to that, as far as the runner can tell.
+    pub cause: Cause,
     /// Exit code of the task's program, where it had one.
     pub exit_code: Option<i32>,
     /// The runner's words for it, for a person.
@@ -89,50 +58,56 @@ pub enum How {
 }
 
 impl End {
-    fn of(how: How) -> Self {
-        Self { how, exit_code: None, reason: None, output: None, result: None, external_id: None }
+    fn of(how: How, cause: Cause) -> Self {
+        Self { how, cause, exit_code: None, reason: None, output: None, result: None, external_id: None }
     }
 
     /// The program ended with a code.
     #[must_use]
     pub fn exited(exit_code: i32) -> Self {
-        Self { exit_code: Some(exit_code), ..Self::of(How::Exited) }
+        Self { exit_code: Some(exit_code), ..Self::of(How::Exited, Cause::ExitCode) }
     }
 
     /// It ended, with no more to tell than these words.
     #[must_use]
     pub fn failed(reason: impl Into<String>) -> Self {
-        Self { reason: Some(reason.into()), ..Self::of(How::Exited) }
+        Self { reason: Some(reason.into()), ..Self::of(How::Exited, Cause::ExitCode) }
+    }
+
+    /// The same for another cause.
+    #[must_use]
+    pub fn because(self, cause: Cause) -> Self {
+        Self { cause, ..self }
     }
 
     /// The program never ran.
     #[must_use]
     pub fn not_started(reason: impl Into<String>, retryable: bool) -> Self {
-        Self { reason: Some(reason.into()), ..Self::of(How::NotStarted { retryable }) }
+        Self { reason: Some(reason.into()), ..Self::of(How::NotStarted { retryable }, Cause::NotStarted) }
     }
 
     /// It was taken away.
     #[must_use]
     pub fn interrupted(reason: impl Into<String>, retryable: bool) -> Self {
-        Self { reason: Some(reason.into()), ..Self::of(How::Interrupted { retryable }) }
+        Self { reason: Some(reason.into()), ..Self::of(How::Interrupted { retryable }, Cause::Reclaimed) }
     }
 
     /// It answered with an error, in these words.
     #[must_use]
     pub fn error(words: impl Into<String>) -> Self {
-        Self { reason: Some(words.into()), ..Self::of(How::Error) }
+        Self { reason: Some(words.into()), ..Self::of(How::Error, Cause::Error) }
     }
 
     /// It may run still or have done its work, and nobody can tell.
     #[must_use]
     pub fn unseen(reason: impl Into<String>) -> Self {
-        Self { reason: Some(reason.into()), ..Self::of(How::Unseen) }
+        Self { reason: Some(reason.into()), ..Self::of(How::Unseen, Cause::Lost) }
     }
 
     /// Gone without a trace.
     #[must_use]
     pub fn lost(reason: impl Into<String>) -> Self {
-        Self { reason: Some(reason.into()), ..Self::of(How::Lost) }
+        Self { reason: Some(reason.into()), ..Self::of(How::Lost, Cause::Lost) }
     }
 }
 
@@ -157,18 +132,9 @@ pub enum Report {
     },
 }
 
-/// Who decides that an attempt without a report was a success; `parameters.completion`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Completion {
-    /// Exit code 0 is success.
-    Exit,
-    /// Only a report is.
-    Report,
-}
-
 /// How hard a job is tried; frozen into each attempt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Policy {
     /// Attempts that may fail by the task's fault.
     pub max_attempts: i32,
@@ -176,9 +142,14 @@ pub struct Policy {
     pub backoff: f64,
     /// Seconds before any retry, at most.
     pub backoff_max: f64,
-    /// What counts as success.
-    pub completion: Completion,
     /// Which ends are worth a retry.
-    #[serde(default)]
     pub retry_on: RetryOn,
+}
+
+impl Policy {
+    /// For an attempt of which it is not known how hard to try.
+    #[must_use]
+    pub fn never_again() -> Self {
+        Self { max_attempts: 1, backoff: 1.0, backoff_max: 1.0, retry_on: RetryOn(Vec::new()) }
+    }
 }

@@ -10,10 +10,10 @@ use super::Outcome;
 #[serde(transparent)]
 pub struct RetryOn(pub Vec<String>);
 
-/// Requests that were frozen before there was a choice.
+/// Every failure; the default of the column.
 impl Default for RetryOn {
     fn default() -> Self {
-        Self(["TASK_FAILED", "TIMED_OUT", "RUNNER_FAILED", "LOST"].map(str::to_owned).into())
+        Self(Outcome::ALL.iter().filter(|o| o.is_retryable()).map(ToString::to_string).collect())
     }
 }
 

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use super::{Completion, End, How, Outcome, Policy, Report, delay};
+use super::{Cause, Completion, End, How, Outcome, Policy, Report, delay};
 
 /// Everything known when an attempt is settled.
 #[derive(Debug, Clone)]
@@ -16,8 +16,8 @@ pub struct Facts<'a> {
     pub end: &'a End,
     /// What the task said.
     pub report: Option<&'a Report>,
-    /// A stop that was ordered: what it means and why.
-    pub stop: Option<(Outcome, &'a str)>,
+    /// A stop that was ordered: what it means for the attempt, for which cause, and why in words.
+    pub stop: Option<(Outcome, Cause, &'a str)>,
     /// The status somebody else gave the row meanwhile.
     pub moved_to: Option<&'a str>,
     /// The row asked again meanwhile.
@@ -28,6 +28,8 @@ pub struct Facts<'a> {
     pub status_failed: Option<&'a str>,
     /// How hard to try.
     pub policy: &'a Policy,
+    /// Who decides where nothing was reported.
+    pub completion: Completion,
     /// Failures of this job before this attempt that count.
     pub failures: i32,
     /// Failures of this job before this attempt that do not.
@@ -41,6 +43,8 @@ pub struct Facts<'a> {
 pub struct Settlement {
     /// The end of the attempt.
     pub outcome: Outcome,
+    /// Why, in one word.
+    pub cause: Cause,
     /// Why, for a person; none needed for a plain success.
     pub message: Option<String>,
     /// What becomes of the job.
@@ -82,7 +86,7 @@ pub fn settle(facts: &Facts<'_>, random: f64) -> Settlement {
 
     let worth_it = verdict.retry && policy.retry_on.covers(verdict.outcome, facts.end.exit_code);
     let next = match verdict.outcome {
-        Outcome::Succeeded | Outcome::Cancelled => Next::Finish,
+        Outcome::Succeeded | Outcome::Cancelled | Outcome::Obsolete => Next::Finish,
         Outcome::Snoozed => match facts.report {
             Some(Report::Snoozed { delay, .. }) => Next::Retry(*delay),
             _ => Next::Finish,
@@ -115,74 +119,86 @@ pub fn settle(facts: &Facts<'_>, random: f64) -> Settlement {
         (Next::Finish, Outcome::Succeeded) => RowWrite::Succeeded,
         (Next::Finish, _) => RowWrite::Failed,
     };
-    Settlement { outcome: verdict.outcome, message, next, row, failures, runner_failures }
+    Settlement {
+        outcome: verdict.outcome,
+        cause: verdict.cause,
+        message,
+        next,
+        row,
+        failures,
+        runner_failures,
+    }
 }
 
 struct Verdict {
     outcome: Outcome,
+    cause: Cause,
     message: Option<String>,
     retry: bool,
 }
 
-fn verdict(outcome: Outcome, message: impl Into<String>, retry: bool) -> Verdict {
-    Verdict { outcome, message: Some(message.into()), retry }
+fn verdict(outcome: Outcome, cause: Cause, message: impl Into<String>, retry: bool) -> Verdict {
+    Verdict { outcome, cause, message: Some(message.into()), retry }
 }
 
 fn judge(facts: &Facts<'_>) -> Verdict {
     let moved_to = |status: Option<&str>| status.is_some() && facts.moved_to == status;
     match facts.report {
-        Some(Report::Succeeded) => return succeeded(facts.end),
-        Some(Report::Failed { message, retry }) => return verdict(Outcome::TaskFailed, message, *retry),
+        Some(Report::Succeeded) => return succeeded(facts.end, Cause::Reported),
+        Some(Report::Failed { message, retry }) => {
+            return verdict(Outcome::TaskFailed, Cause::Reported, message, *retry);
+        }
         Some(Report::Snoozed { reason, .. }) => {
-            return Verdict { outcome: Outcome::Snoozed, message: reason.clone(), retry: true };
+            let (outcome, cause) = (Outcome::Snoozed, Cause::Reported);
+            return Verdict { outcome, cause, message: reason.clone(), retry: true };
         }
         None => {}
     }
     if moved_to(facts.status_succeeded) {
-        return succeeded(facts.end);
+        return succeeded(facts.end, Cause::RowMoved);
     }
     if moved_to(facts.status_failed) {
-        return verdict(Outcome::TaskFailed, "the task set the row's status to failed", false);
+        let words = "the task set the row's status to failed";
+        return verdict(Outcome::TaskFailed, Cause::RowMoved, words, false);
     }
-    if let Some((outcome, reason)) = facts.stop {
+    if let Some((outcome, cause, reason)) = facts.stop {
         if facts.end.how == How::Unseen && outcome != Outcome::Cancelled {
-            return verdict(outcome, format!("{reason}, and {}", explain_exit(facts.end)), false);
+            let words = format!("{reason}, and {}", explain_exit(facts.end));
+            return verdict(outcome, cause, words, false);
         }
-        return verdict(outcome, reason, outcome != Outcome::Cancelled);
+        return verdict(outcome, cause, reason, outcome != Outcome::Cancelled);
     }
-    let reason = facts.end.reason.clone();
+    let cause = facts.end.cause;
+    let told = |or: &str| facts.end.reason.clone().unwrap_or_else(|| or.to_owned());
     match facts.end.how {
-        How::Exited => match (facts.end.exit_code, facts.policy.completion) {
+        How::Exited => match (facts.end.exit_code, facts.completion) {
             (Some(0), Completion::Exit) => {
-                Verdict { outcome: Outcome::Succeeded, message: None, retry: false }
+                Verdict { outcome: Outcome::Succeeded, cause, message: None, retry: false }
             }
             (Some(0), Completion::Report) => {
-                verdict(Outcome::TaskFailed, "exited with code 0 without reporting a result", true)
+                let words = "exited with code 0 without reporting a result";
+                verdict(Outcome::TaskFailed, Cause::NoReport, words, true)
             }
-            _ => verdict(Outcome::TaskFailed, explain_exit(facts.end), true),
+            _ => verdict(Outcome::TaskFailed, cause, explain_exit(facts.end), true),
         },
         How::NotStarted { retryable } => {
-            verdict(Outcome::RunnerFailed, reason.unwrap_or_else(|| "could not be started".into()), retryable)
+            verdict(Outcome::RunnerFailed, cause, told("could not be started"), retryable)
         }
         How::Interrupted { retryable } => {
-            verdict(Outcome::RunnerFailed, reason.unwrap_or_else(|| "was taken away".into()), retryable)
+            verdict(Outcome::RunnerFailed, cause, told("was taken away"), retryable)
         }
-        How::Lost => verdict(Outcome::Lost, reason.unwrap_or_else(|| "gone without a trace".into()), true),
-        How::Error => {
-            verdict(Outcome::TaskFailed, reason.unwrap_or_else(|| "answered with an error".into()), true)
-        }
-        How::Unseen => {
-            verdict(Outcome::Lost, reason.unwrap_or_else(|| "its end cannot be seen".into()), false)
-        }
+        How::Lost => verdict(Outcome::Lost, cause, told("gone without a trace"), true),
+        How::Error => verdict(Outcome::TaskFailed, cause, told("answered with an error"), true),
+        How::Unseen => verdict(Outcome::Lost, cause, told("its end cannot be seen"), false),
     }
 }
 
 /// A success, whatever the program did afterwards; that is kept as a remark.
-fn succeeded(end: &End) -> Verdict {
-    // Where nobody can see the end, the task's word is all there is.
+fn succeeded(end: &End, cause: Cause) -> Verdict {
+    // Where the end cannot be seen, the task's word is all there is.
     let seen_to_fail = end.exit_code != Some(0) && end.how != How::Unseen;
     let remark = seen_to_fail.then(|| format!("succeeded, then {}", explain_exit(end)));
-    Verdict { outcome: Outcome::Succeeded, message: remark, retry: false }
+    Verdict { outcome: Outcome::Succeeded, cause, message: remark, retry: false }
 }
 
 /// `exit code 3: <last line it printed>`, in whatever parts are known.
@@ -211,7 +227,6 @@ mod tests {
         max_attempts: 3,
         backoff: 10.0,
         backoff_max: 600.0,
-        completion: Completion::Exit,
         retry_on: RetryOn::default(),
     });
 
@@ -225,6 +240,7 @@ mod tests {
             status_succeeded: Some("PROCESSED"),
             status_failed: Some("ERROR"),
             policy: &POLICY,
+            completion: Completion::Exit,
             failures: 0,
             runner_failures: 0,
             max_runner_failures: 10,
@@ -254,8 +270,10 @@ mod tests {
     fn exit_0_without_report_is_success_only_where_exit_decides() {
         let end = End::exited(0);
         assert_eq!(decide(&facts(&end)), (Outcome::Succeeded, Next::Finish, RowWrite::Succeeded));
-        let strict = Policy { completion: Completion::Report, ..POLICY.clone() };
-        assert_eq!(settle(&Facts { policy: &strict, ..facts(&end) }, 0.0).outcome, Outcome::TaskFailed);
+        assert_eq!(
+            settle(&Facts { completion: Completion::Report, ..facts(&end) }, 0.0).outcome,
+            Outcome::TaskFailed
+        );
     }
 
     #[test]
@@ -270,7 +288,7 @@ mod tests {
     fn what_may_run_still_is_not_tried_again() {
         let end = End::unseen("it may run still");
         assert_eq!(decide(&facts(&end)), (Outcome::Lost, Next::Finish, RowWrite::Failed));
-        let stop = Some((Outcome::TimedOut, "ran too long"));
+        let stop = Some((Outcome::TimedOut, Cause::TimedOut, "ran too long"));
         let s = settle(&Facts { stop, ..facts(&end) }, 0.0);
         assert_eq!((s.outcome, s.next), (Outcome::TimedOut, Next::Finish));
         assert_eq!(s.message.as_deref(), Some("ran too long, and it may run still"));
@@ -325,10 +343,12 @@ mod tests {
     #[test]
     fn a_stop_outweighs_the_exit_code_it_caused() {
         let end = End::exited(0);
-        let timed_out = Facts { stop: Some((Outcome::TimedOut, "ran too long")), ..facts(&end) };
+        let timed_out =
+            Facts { stop: Some((Outcome::TimedOut, Cause::NoHeartbeat, "ran too long")), ..facts(&end) };
         assert_eq!(decide(&timed_out).0, Outcome::TimedOut);
         assert!(matches!(decide(&timed_out).1, Next::Retry(_)));
-        let cancelled = Facts { stop: Some((Outcome::Cancelled, "by hand")), ..facts(&end) };
+        let cancelled =
+            Facts { stop: Some((Outcome::Cancelled, Cause::Cancelled, "by hand")), ..facts(&end) };
         assert_eq!(decide(&cancelled), (Outcome::Cancelled, Next::Finish, RowWrite::Failed));
     }
 
@@ -363,5 +383,18 @@ mod tests {
     fn a_failure_is_explained_by_the_last_line_printed() {
         let end = End { output: Some("start\ncannot open x.csv\n\n".into()), ..End::exited(2) };
         assert_eq!(settle(&facts(&end), 0.0).message.as_deref(), Some("exit code 2: cannot open x.csv"));
+    }
+
+    #[test]
+    fn the_cause_is_of_the_witness_that_decides() {
+        let (memory, zero) = (End::failed("out of memory").because(Cause::OutOfMemory), End::exited(0));
+        let cause = |facts: Facts<'_>| settle(&facts, 0.0).cause;
+        assert_eq!(cause(facts(&memory)), Cause::OutOfMemory);
+        assert_eq!(cause(Facts { report: Some(&Report::Succeeded), ..facts(&memory) }), Cause::Reported);
+        assert_eq!(cause(Facts { moved_to: Some("ERROR"), ..facts(&memory) }), Cause::RowMoved);
+        let stop = Some((Outcome::TimedOut, Cause::NoHeartbeat, "no heartbeat"));
+        assert_eq!(cause(Facts { stop, ..facts(&memory) }), Cause::NoHeartbeat);
+        assert_eq!(cause(facts(&zero)), Cause::ExitCode);
+        assert_eq!(cause(Facts { completion: Completion::Report, ..facts(&zero) }), Cause::NoReport);
     }
 }

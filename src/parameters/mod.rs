@@ -1,13 +1,15 @@
 //! `rowcall.parameters` in the daemon: what a row says, kept in memory, rendered per job.
 
 mod cache;
+mod frozen;
 mod render;
 
 use serde_json::Value;
 
-use crate::job::Policy;
+use crate::job::{Completion, Policy};
 
 pub use cache::Cache;
+pub use frozen::{Frozen, LaunchSpec, Unreadable, VERSION, WriteBack};
 pub use render::{JobContext, render, render_key, unrendered};
 
 /// One row of `rowcall.parameters`, its settings merged over the defaults of its runner.
@@ -37,6 +39,8 @@ pub struct Task {
     pub values: Value,
     /// How hard to try.
     pub policy: Policy,
+    /// What counts as success.
+    pub completion: Completion,
     /// How long to wait for what.
     pub deadlines: Deadlines,
     /// Jobs of this task that may run at once, everywhere.

@@ -8,7 +8,8 @@ use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, context};
 use serde_json::Value;
 
 use super::Task;
-use crate::runners::{Request, WriteBack};
+use super::frozen::{Frozen, LaunchSpec, VERSION, WriteBack};
+use crate::job::RunnerName;
 
 /// What templates see of the job, as `job`.
 #[derive(Debug, Clone, Copy)]
@@ -38,7 +39,7 @@ pub fn render_key(task: &Task, job: JobContext<'_>, row: &Value) -> Result<Optio
 
 /// Renders command and environment, and what the lambda runner merges into the event. The error names the column,
 /// the place and the reason; it becomes the reason of a blocked job.
-pub fn render(task: &Task, job: JobContext<'_>, row: &Value) -> Result<Request, String> {
+pub fn render(task: &Task, job: JobContext<'_>, row: &Value) -> Result<Frozen, String> {
     let render = renderer(task, job, row);
     let mut command = Vec::with_capacity(task.command.len());
     for (i, template) in task.command.iter().enumerate() {
@@ -49,13 +50,18 @@ pub fn render(task: &Task, job: JobContext<'_>, row: &Value) -> Result<Request, 
         let template = template.as_str().unwrap_or_default();
         environment.insert(name.clone(), render(format!("environment.{name}"), template)?);
     }
-    let mut request = asked(task, job.on_status, command, environment);
-    if task.runner == "lambda"
-        && let Some(payload) = request.settings.get_mut("payload")
+    let mut launch = launch_spec(task, command, environment);
+    if task.runner == RunnerName::Lambda.as_str()
+        && let Some(payload) = launch.settings.get_mut("payload")
     {
         render_strings(payload, "settings.payload".to_owned(), &render)?;
     }
-    Ok(request)
+    Ok(Frozen {
+        version: VERSION,
+        launch,
+        policy: task.policy.clone(),
+        write_back: write_back(task, job.on_status),
+    })
 }
 
 /// Renders one template after the other: place and text.
@@ -89,38 +95,36 @@ fn renderer(
 
 /// What would be asked of the runner, with the templates as they stand: for checks that have no row in hand.
 #[must_use]
-pub fn unrendered(task: &Task) -> Request {
+pub fn unrendered(task: &Task) -> LaunchSpec {
     let environment = task.environment.as_object().into_iter().flatten();
     let environment = environment
         .map(|(name, template)| (name.clone(), template.as_str().unwrap_or_default().to_owned()))
         .collect();
-    asked(task, &task.on_status, task.command.clone(), environment)
+    launch_spec(task, task.command.clone(), environment)
 }
 
-fn asked(
-    task: &Task,
-    on_status: &str,
-    command: Vec<String>,
-    environment: BTreeMap<String, String>,
-) -> Request {
-    let expected = task.write_back.running.as_ref().map_or(on_status, String::as_str);
-    Request {
+fn launch_spec(task: &Task, command: Vec<String>, environment: BTreeMap<String, String>) -> LaunchSpec {
+    LaunchSpec {
         runner: task.runner.clone(),
         target: task.target.clone(),
         settings: task.settings.clone(),
         command,
         environment,
         values: task.values.clone(),
-        policy: task.policy.clone(),
-        write_back: WriteBack {
-            result_column: task.write_back.result_column.clone(),
-            observer: task.write_back.is_observer(),
-            expected: vec![expected.to_owned()],
-            status_succeeded: task.write_back.succeeded.clone(),
-            status_failed: task.write_back.failed.clone(),
-            running_by_task: task.write_back.running_by_task,
-            notify_channel: task.write_back.notify_channel.clone(),
-        },
+        completion: task.completion,
+    }
+}
+
+fn write_back(task: &Task, on_status: &str) -> WriteBack {
+    let expected = task.write_back.running.as_ref().map_or(on_status, String::as_str);
+    WriteBack {
+        result_column: task.write_back.result_column.clone(),
+        observer: task.write_back.is_observer(),
+        expected: vec![expected.to_owned()],
+        status_succeeded: task.write_back.succeeded.clone(),
+        status_failed: task.write_back.failed.clone(),
+        running_by_task: task.write_back.running_by_task,
+        notify_channel: task.write_back.notify_channel.clone(),
     }
 }
 
@@ -209,13 +213,8 @@ mod tests {
             command: command.iter().map(|s| (*s).to_owned()).collect(),
             environment,
             values: json!({"bucket": "b1"}),
-            policy: Policy {
-                max_attempts: 3,
-                backoff: 1.0,
-                backoff_max: 1.0,
-                completion: Completion::Exit,
-                retry_on: RetryOn::default(),
-            },
+            policy: Policy { max_attempts: 3, backoff: 1.0, backoff_max: 1.0, retry_on: RetryOn::default() },
+            completion: Completion::Exit,
             deadlines: Deadlines { timeout: 1.0, launch: 1.0, heartbeat: None },
             max_running: None,
             priority: 0,
@@ -233,7 +232,7 @@ mod tests {
         }
     }
 
-    fn rendered(task: &Task) -> Result<Request, String> {
+    fn rendered(task: &Task) -> Result<Frozen, String> {
         let row = json!({"id": 7, "attributes": {"path": "a b.csv", "note": null, "tags": ["x", "y"]}});
         let job = JobContext { id: 1, attempt: 2, row_key: &json!({"id": 7}), on_status: "REGISTERED" };
         render(task, job, &row)
@@ -246,9 +245,9 @@ mod tests {
             json!({"BUCKET": "{{ values.bucket }}", "TAGS": "{{ row.attributes.tags | tojson }}"}),
         );
         let request = rendered(&task).unwrap();
-        assert_eq!(request.command, ["a b.csv", "7/2", "plain $HOME"]);
-        assert_eq!(request.environment["BUCKET"], "b1");
-        assert_eq!(request.environment["TAGS"], r#"["x", "y"]"#);
+        assert_eq!(request.launch.command, ["a b.csv", "7/2", "plain $HOME"]);
+        assert_eq!(request.launch.environment["BUCKET"], "b1");
+        assert_eq!(request.launch.environment["TAGS"], r#"["x", "y"]"#);
         assert_eq!(request.write_back.expected, ["PROCESSING"]);
     }
 
@@ -268,7 +267,10 @@ mod tests {
         let error = rendered(&task(&["{{ row.attributes.note }}"], json!({}))).unwrap_err();
         assert!(error.contains("null"), "{error}");
         assert_eq!(
-            rendered(&task(&["{{ row.attributes.note or 'none given' }}"], json!({}))).unwrap().command,
+            rendered(&task(&["{{ row.attributes.note or 'none given' }}"], json!({})))
+                .unwrap()
+                .launch
+                .command,
             ["none given"]
         );
     }
@@ -279,11 +281,11 @@ mod tests {
             json!({"n": 1, "path": "{{ row.attributes.path }}", "{{ x }}": [{"id": "{{ row.id }}"}]});
         let mut task = task(&[], json!({}));
         task.settings = json!({"payload": payload, "qualifier": "{{ row.id }}"});
-        assert_eq!(rendered(&task).unwrap().settings, task.settings, "other runners have no such key");
+        assert_eq!(rendered(&task).unwrap().launch.settings, task.settings, "other runners have no such key");
         task.runner = "lambda".into();
         let rendered_payload = json!({"n": 1, "path": "a b.csv", "{{ x }}": [{"id": "7"}]});
         assert_eq!(
-            rendered(&task).unwrap().settings,
+            rendered(&task).unwrap().launch.settings,
             json!({"payload": rendered_payload, "qualifier": "{{ row.id }}"})
         );
         task.settings = json!({"payload": {"a": [1, {"b": "{{ row.nothing }}"}]}});

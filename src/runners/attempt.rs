@@ -1,55 +1,9 @@
 //! What a runner is given.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
-
-use crate::job::Policy;
-
-/// What to run, rendered and frozen: the same bytes at every repetition of a launch.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Request {
-    /// Name of the runner.
-    pub runner: String,
-    /// Program, image, task definition, function.
-    pub target: String,
-    /// The runner's own settings.
-    pub settings: Value,
-    /// Arguments.
-    pub command: Vec<String>,
-    /// Variables, without the contract's own.
-    pub environment: BTreeMap<String, String>,
-    /// Handed out by `task_start`.
-    pub values: Value,
-    /// How hard to try.
-    pub policy: Policy,
-    /// Where status and result go.
-    pub write_back: WriteBack,
-}
-
-/// The part of a request that the write-back needs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WriteBack {
-    /// A jsonb column, if results are written.
-    pub result_column: Option<String>,
-    /// The task owns no status: its result goes into the row whatever the row's status, under `results.<task>`.
-    pub observer: bool,
-    /// Statuses in which the row is still this attempt's to write.
-    pub expected: Vec<String>,
-    /// Status after success; none leaves it.
-    pub status_succeeded: Option<String>,
-    /// Status after final failure; none leaves it.
-    pub status_failed: Option<String>,
-    /// The program finds its rows by their status, and sets the running one itself.
-    #[serde(default)]
-    pub running_by_task: bool,
-    /// Where the statuses written are announced.
-    #[serde(default)]
-    pub notify_channel: Option<String>,
-}
+use crate::parameters::LaunchSpec;
 
 /// An attempt as runners see it.
 #[derive(Debug, Clone)]
@@ -65,7 +19,7 @@ pub struct Attempt {
     /// The launch key: the same for every repetition of this launch, never used for another.
     pub launch_key: String,
     /// What to run.
-    pub request: Arc<Request>,
+    pub request: Arc<LaunchSpec>,
     /// The runner's own name for it, once launched.
     pub external_id: Option<String>,
     /// How long ago it was written down, which is before any runner heard of it.

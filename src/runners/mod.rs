@@ -11,7 +11,7 @@ pub mod ecs;
 mod exit_code;
 pub mod lambda;
 pub mod process;
-mod strict;
+mod read_settings;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,10 +24,10 @@ use tokio_util::sync::CancellationToken;
 
 use aws::Aws;
 
-use crate::job::End;
-use crate::parameters::Task;
+use crate::job::{Cause, End};
+use crate::parameters::{LaunchSpec, Task};
 use crate::settings::Settings;
-pub use attempt::{Age, Attempt, Launched, LogPlace, Request, WriteBack};
+pub use attempt::{Age, Attempt, Launched, LogPlace};
 
 /// Why a launch did not succeed.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -39,6 +39,8 @@ pub enum LaunchError {
         reason: String,
         /// Whether a new attempt may fare better.
         retryable: bool,
+        /// Why, as far as the runner can tell.
+        cause: Cause,
     },
     /// Nothing runs, and the runner is only too busy: the launch is repeated with the same key.
     #[error("{0}")]
@@ -49,6 +51,14 @@ pub enum LaunchError {
     /// Something may have run; nothing does now, and nobody can tell any more how it ended.
     #[error("{0}")]
     Lost(String),
+}
+
+impl LaunchError {
+    /// Nothing runs, for no cause that the runner can tell from others.
+    #[must_use]
+    pub fn refused(reason: impl Into<String>, retryable: bool) -> Self {
+        Self::Refused { reason: reason.into(), retryable, cause: Cause::NotStarted }
+    }
 }
 
 /// What became of an attempt.
@@ -85,58 +95,50 @@ pub struct Stray {
 /// Where runners that notice an end themselves say so, by attempt id. Saying it twice is harmless.
 pub type Ends = mpsc::UnboundedSender<(i64, End)>;
 
-/// A stop that has shown no effect for so long is taken for the end: nothing may hang for ever.
-pub const STOP_LIMIT: Duration = Duration::from_mins(2);
+/// What the dispatcher must know about a runner to use it safely. There is no default: a new runner answers each of
+/// these for itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Attempts that the runner takes at the same time. The dispatcher claims no more jobs than fit.
+    pub capacity: usize,
+    /// Attempts that may wait for their launch; `usize::MAX` for any number. Jobs beyond stay in the table, where other
+    /// dispatchers can claim them.
+    pub backlog: usize,
+    /// Only a dispatcher on the same machine sees the attempts. The attempts of a dead dispatcher then go to one on its
+    /// machine, and go elsewhere, not to be launched again, once that machine has been silent for
+    /// `dispatcher.lost_after`.
+    pub bound_to_host: bool,
+    /// A second launch with the same key finds the first one. If false, the dispatcher writes the call down before it
+    /// makes it, and an adopted attempt with that note and no answer is observed instead of launched again.
+    pub repeatable: bool,
+    /// The runner sees an attempt end. If false, the task's report is the end of its attempt.
+    pub sees_ends: bool,
+    /// How long a stop may take to show its effect. After that the attempt counts as lost: no attempt may hang for ever.
+    pub stop_limit: Duration,
+}
 
-/// A place where attempts run.
+/// A place where attempts run. A method with a default does nothing and claims nothing; every method whose answer the
+/// dispatcher builds on is required.
 #[async_trait]
 pub trait Runner: Send + Sync {
     /// The word in `parameters.runner`.
     fn name(&self) -> &'static str;
 
+    /// What it can do, by its settings. The answer is the same for as long as the dispatcher runs.
+    fn capabilities(&self) -> Capabilities;
+
     /// Finds out what it must know before anything runs. An error keeps the dispatcher from starting.
-    async fn ready(&self) -> Result<(), String> {
-        Ok(())
-    }
+    async fn ready(&self) -> Result<(), String>;
 
     /// Writes into a request what would otherwise depend on this dispatcher's settings, before it is frozen: another
     /// dispatcher may have to repeat the launch.
-    fn freeze(&self, _request: &mut Request) {}
-
-    /// Attempts it takes at the same time.
-    fn capacity(&self) -> usize;
-
-    /// Attempts that may wait for their launch; those beyond stay in the table, for whoever gets to them first.
-    fn backlog(&self) -> usize {
-        usize::MAX
-    }
-
-    /// Whether only a dispatcher on the same machine can see its attempts.
-    fn bound_to_host(&self) -> bool;
-
-    /// Whether a launch may be repeated with the same key. If not, it is written down before the runner is
-    /// called, and whoever adopts an attempt with that note and no answer does not call again, but observes it.
-    fn repeatable(&self) -> bool {
-        true
-    }
-
-    /// Whether it sees when an attempt ends. If not, a report is the end.
-    fn sees_ends(&self) -> bool {
-        true
-    }
-
-    /// How long a stop may take.
-    fn stop_limit(&self) -> Duration {
-        STOP_LIMIT
-    }
+    fn freeze(&self, request: &mut LaunchSpec);
 
     /// Refuses a request that its guard rails or its form forbid, naming the rule; the job becomes blocked.
-    fn check(&self, request: &Request) -> Result<(), String>;
+    fn check(&self, request: &LaunchSpec) -> Result<(), String>;
 
     /// Asks, without starting anything, whether a request could run: what was found, or what is wrong.
-    async fn probe(&self, _request: &Request) -> Result<String, String> {
-        Ok("nothing to ask the runner".to_owned())
-    }
+    async fn probe(&self, request: &LaunchSpec) -> Result<String, String>;
 
     /// Waits until this attempt's launch may be called, where there is a pace to keep. It holds up nobody else.
     async fn turn(&self, _attempt: &Attempt) {}
@@ -149,10 +151,10 @@ pub trait Runner: Send + Sync {
     /// What became of these attempts, in the order asked. These are all it runs for this dispatcher.
     async fn observe(&self, attempts: &[Attempt]) -> Vec<Observation>;
 
-    /// What runs under the key of a launch that was never confirmed and will not be repeated.
-    async fn find(&self, _attempt: &Attempt) -> Result<Found, String> {
-        Ok(Found::Nothing)
-    }
+    /// What runs under the key of a launch that was never confirmed and will not be repeated. The dispatcher may launch
+    /// another attempt after [`Found::Nothing`], so that answer must be certain; a runner that cannot tell returns an
+    /// error, and is asked again.
+    async fn find(&self, attempt: &Attempt) -> Result<Found, String>;
 
     /// Asks an attempt to end, and makes it after the runner's grace. Its end is seen later.
     async fn stop(&self, attempt: &Attempt, reason: &str) -> Result<(), String>;
@@ -162,12 +164,10 @@ pub trait Runner: Send + Sync {
 
     /// What runs or is kept under launch keys that begin with `prefix` and is old enough to have been settled
     /// and forgotten; `tasks` are this runner's. Those whose attempt is indeed over are discarded.
-    async fn strays(&self, _prefix: &str, _tasks: &[&Task]) -> Vec<Stray> {
-        Vec::new()
-    }
+    async fn strays(&self, prefix: &str, tasks: &[&Task]) -> Vec<Stray>;
 
     /// Ends and forgets a stray whose attempt is over, because a dispatcher died at the wrong moment.
-    async fn discard(&self, _stray: &Stray) {}
+    async fn discard(&self, stray: &Stray);
 
     /// Whatever it does beside being called, until it is told to stop.
     async fn background(&self, _stopping: CancellationToken) {}
@@ -201,7 +201,8 @@ impl Runners {
     /// Their names: those whose attempts any dispatcher can see, and those bound to a machine.
     #[must_use]
     pub fn names(&self) -> (Vec<String>, Vec<String>) {
-        let (bound, free): (Vec<_>, Vec<_>) = self.by_name.values().partition(|r| r.bound_to_host());
+        let (bound, free): (Vec<_>, Vec<_>) =
+            self.by_name.values().partition(|r| r.capabilities().bound_to_host);
         let names = |list: Vec<&Arc<dyn Runner>>| list.iter().map(|r| r.name().to_owned()).collect();
         (names(free), names(bound))
     }

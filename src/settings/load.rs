@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use config::{Config, File, FileFormat, Map, Source, Value, ValueKind};
 use thiserror::Error;
 
+use super::similar_word::did_you_mean;
 use super::{DockerSettings, Settings};
 
 const DEFAULTS: &str = include_str!("../../config/rowcall.toml");
@@ -139,19 +140,9 @@ fn check_key(key: &str, known: &BTreeSet<String>, origin: &str) -> Result<(), Se
     if known.contains(key) {
         return Ok(());
     }
-    let nearest = known
-        .iter()
-        .map(|candidate| (strsim::jaro_winkler(candidate, key), candidate))
-        .filter(|(likeness, _)| *likeness > 0.8)
-        .max_by(|a, b| a.0.total_cmp(&b.0));
-    Err(SettingsError::UnknownKey {
-        origin: origin.to_owned(),
-        key: key.to_owned(),
-        hint: nearest.map_or_else(
-            || "; config/rowcall.toml lists them all".to_owned(),
-            |(_, candidate)| format!("; did you mean {candidate}?"),
-        ),
-    })
+    let meant = did_you_mean(key, known.iter().map(String::as_str));
+    let hint = if meant.is_empty() { "; config/rowcall.toml lists them all".to_owned() } else { meant };
+    Err(SettingsError::UnknownKey { origin: origin.to_owned(), key: key.to_owned(), hint })
 }
 
 fn environment_values(

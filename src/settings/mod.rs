@@ -4,6 +4,7 @@
 //! are the defaults.
 
 mod load;
+mod similar_word;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 pub use load::{Sources, load};
+pub use similar_word::did_you_mean;
 
 /// All settings of the daemon.
 #[derive(Debug, Clone, Deserialize)]
@@ -178,7 +180,7 @@ pub struct EcsSettings {
     pub read_rate: f64,
     pub output_limit: usize,
     pub event_queue: String,
-    pub stop_orphans: bool,
+    pub stop_strays: bool,
 }
 
 /// The Lambda runner; each field is explained in `config/rowcall.toml`.

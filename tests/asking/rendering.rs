@@ -142,7 +142,7 @@ fn by_daemon(task: &Task, template: &str, row: &Value) -> Result<String, String>
     task.command = vec![template.to_owned()];
     let key = json!({"id": 7});
     let job = JobContext { id: 12, attempt: 2, row_key: &key, on_status: "REGISTERED" };
-    render(&task, job, row).map(|mut request| request.command.remove(0))
+    render(&task, job, row).map(|mut frozen| frozen.launch.command.remove(0))
 }
 
 const CONTEXT: &str = r#"jsonb_build_object('row', $2::text::jsonb, 'values', '{"bucket": "b1"}'::jsonb, 'job',

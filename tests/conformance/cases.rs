@@ -2,7 +2,8 @@
 
 use super::{Case, Subject, asked, end, heard, observed};
 use rowcall::job::How;
-use rowcall::runners::Observation;
+use rowcall::parameters::Task;
+use rowcall::runners::{Found, Observation, Stray};
 
 const ONCE: (&str, &str) = ("", "");
 
@@ -26,6 +27,8 @@ macro_rules! conformance {
             what_a_program_leaves_running_ends_with_it
             launching_twice_starts_one_program
             the_next_dispatcher_sees_the_end
+            an_unconfirmed_launch_is_found
+            a_stray_is_discarded
         );
     };
     ($subject:ty: $(#[$attribute:meta])? $($case:ident)*) => {
@@ -256,6 +259,55 @@ pub async fn the_next_dispatcher_sees_the_end<S: Subject>(case: Case<S>) {
     assert_eq!(case.db.one::<i64>("select count(*) from rowcall.attempts").await, 1);
     next.drain();
     next.finish().await.unwrap();
+}
+
+pub async fn an_unconfirmed_launch_is_found<S: Subject>(case: Case<S>) {
+    let (runner, _ends) = case.subject.runner();
+    let gate = case.fifo("gate");
+    let mut attempt = case.attempt(&format!("read x < {}; exit 6", gate.path()));
+    let never = case.attempt("exit 0");
+    runner.launch(&attempt, &[]).await.unwrap();
+    // The next dispatcher, which knows the launch key and nothing else.
+    let (next, mut ends) = case.subject.runner();
+    attempt.in_doubt = true;
+    let found = next.find(&attempt).await.unwrap();
+    let Found::Running(external_id) = found else { panic!("it runs, and was not found") };
+    attempt.external_id = Some(external_id);
+    assert!(matches!(observed(&next, &attempt).await, Observation::Running | Observation::Starting(_)));
+    gate.open().await;
+    assert_eq!(asked(&next, &mut ends, &attempt).await.exit_code, Some(6));
+    assert_eq!(next.find(&never).await.unwrap(), Found::Nothing);
+}
+
+pub async fn a_stray_is_discarded<S: Subject>(case: Case<S>) {
+    let (runner, mut ends) = case.subject.runner();
+    let (up, held) = (case.fifo("up"), case.fifo("held"));
+    let script = match S::STRAYS_RUN {
+        true => format!("exec > {}; echo up > {}; sleep 1000", held.path(), up.path()),
+        false => "exit 0".to_owned(),
+    };
+    let attempt = case.attempt(&script);
+    case.parameters(&attempt.request.target, &attempt.request.command, ONCE).await;
+    let tasks = case.tasks().await;
+    let tasks: Vec<&Task> = tasks.iter().collect();
+    let gone = S::STRAYS_RUN.then(|| held.closed());
+    runner.launch(&attempt, &[]).await.unwrap();
+    if S::STRAYS_RUN {
+        up.read().await;
+    } else {
+        heard(&mut ends).await;
+    }
+    case.subject.age(&attempt);
+    // A dispatcher that never heard of the attempt, and finds it over in the database.
+    let (next, _ends) = case.subject.runner();
+    let is_ours = |stray: &Stray| stray.launch_key == attempt.launch_key;
+    let strays = next.strays("rowcall-test-", &tasks).await;
+    let stray = strays.into_iter().find(is_ours).expect("it is not among the strays");
+    next.discard(&stray).await;
+    if let Some(gone) = gone {
+        gone.await;
+    }
+    assert!(!next.strays("rowcall-test-", &tasks).await.iter().any(is_ours));
 }
 
 pub async fn nothing_is_kept_of_a_forgotten_attempt<S: Subject>(case: Case<S>) {

@@ -70,7 +70,7 @@ async fn a_strangers_container_under_the_name_is_neither_adopted_nor_touched() {
         attempt.in_doubt = in_doubt;
         let id = create(&attempt, "exit 0", false);
         let refused = runner.launch(&attempt, &[]).await.unwrap_err();
-        let LaunchError::Refused { reason, retryable: true } = &refused else { panic!("{refused:?}") };
+        let LaunchError::Refused { reason, retryable: true, .. } = &refused else { panic!("{refused:?}") };
         assert!(reason.contains(&attempt.launch_key) && reason.contains("not of it"), "{reason}");
         assert_eq!(runner.find(&attempt).await, Ok(Found::Nothing));
         runner.stop(&attempt, "test").await.unwrap();
@@ -141,7 +141,7 @@ async fn what_the_engine_calls_wrong_is_refused_in_its_words() {
     ] {
         let attempt = with(case.attempt("exit 0"), |request| request.settings = settings);
         let refused = runner.launch(&attempt, &[]).await.unwrap_err();
-        let LaunchError::Refused { reason, retryable: false } = &refused else { panic!("{refused:?}") };
+        let LaunchError::Refused { reason, retryable: false, .. } = &refused else { panic!("{refused:?}") };
         assert!(reason.contains(words), "{reason}");
         docker(&["rm", "--force", &attempt.launch_key]);
     }
@@ -152,7 +152,7 @@ async fn what_the_engine_calls_wrong_is_refused_in_its_words() {
 async fn what_another_engine_was_given_is_not_launched_here() {
     let case = Containers::new().await;
     let (runner, mut ends) = case.subject.runner();
-    let elsewhere = |request: &mut rowcall::runners::Request| {
+    let elsewhere = |request: &mut rowcall::parameters::LaunchSpec| {
         request.settings["engine"] = "tcp://elsewhere.example:2375".into();
     };
     let mut attempt = with(case.attempt("exit 0"), elsewhere);
@@ -181,7 +181,7 @@ async fn rules_that_were_narrowed_hold_for_what_waits_and_not_for_what_was_launc
         attempt.in_doubt = in_doubt;
         runner.turn(&attempt).await;
         let refused = runner.launch(&attempt, &[]).await.unwrap_err();
-        let LaunchError::Refused { reason, retryable: true } = &refused else { panic!("{refused:?}") };
+        let LaunchError::Refused { reason, retryable: true, .. } = &refused else { panic!("{refused:?}") };
         assert!(reason.contains("other:1") && reason.contains("runners.docker.images"), "{reason}");
         assert_eq!(containers(&attempt), "");
 

@@ -150,7 +150,7 @@ async fn a_registrys_no_is_final_and_its_silence_is_not() {
     let (case, registry) = (Containers::new().await, Registry::start(Some("right")).await);
     let (runner, _ends) = runner(&case, &login(&registry, "wrong-password"));
     let refusal = async |attempt: &Attempt| match runner.launch(attempt, &[]).await.unwrap_err() {
-        LaunchError::Refused { reason, retryable } => (reason, retryable),
+        LaunchError::Refused { reason, retryable, .. } => (reason, retryable),
         other => panic!("{other:?}"),
     };
     let (reason, retryable) = refusal(&attempt(&case, &registry, "missing")).await;

@@ -160,7 +160,7 @@ async fn an_event_is_a_hint_to_look_now() {
     let mut ecs = Ecs::new().await;
     ecs.timing.soonest = Duration::from_hours(1);
     ecs.timing.latest = Duration::from_hours(1);
-    ecs.timing.orphans_every = Duration::from_hours(1);
+    ecs.timing.strays_every = Duration::from_hours(1);
     ecs.settings.runners.ecs.event_queue = ecs.aws.queue_url();
     let dispatcher = ecs.dispatcher().await;
     // The one search for tasks that are nobody's, which describes what it finds, is over.

@@ -306,7 +306,8 @@ async fn the_region_is_frozen_with_the_request() {
     let dispatcher = ecs.dispatcher().await;
     ecs.insert().await;
     ecs.task(0).await;
-    let region: String = ecs.db.one("select request->'settings'->>'region' from rowcall.attempts").await;
+    let region: String =
+        ecs.db.one("select request->'launch'->'settings'->>'region' from rowcall.attempts").await;
     assert_eq!(region, "eu-west-1");
     ecs.stop(dispatcher).await;
 }

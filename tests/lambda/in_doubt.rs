@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rowcall::runners::lambda::{LambdaRunner, Timing};
-use rowcall::runners::{Age, Observation, Runner as _};
+use rowcall::runners::{Age, Found, Observation, Runner as _};
 use serde_json::json;
 use tokio::sync::Semaphore;
 
@@ -27,6 +27,22 @@ async fn a_call_that_broke_after_it_was_accepted_is_not_made_again_and_its_repor
         assert_eq!(lambda.ended().await, "SUCCEEDED 1 PROCESSED");
         assert_eq!((lambda.aws.executed(LOADER), lambda.aws.count("Invoke")), (1, 1));
     }
+}
+
+/// Where other runners look for what an earlier dispatcher launched, Lambda has nothing to look at: a call that another
+/// dispatcher made counts as launched, and what this one calls it knows itself.
+#[tokio::test]
+async fn a_call_under_way_is_found_and_one_never_made_is_not() {
+    let lambda = Lambda::new("{}", ("", "")).await;
+    let gate = Arc::new(Semaphore::new(0));
+    lambda.aws.reply(LOADER, [Reply::Fault(Fault::DoneThenHold(Arc::clone(&gate)))]);
+    let (runner, mut ends) = alone(&lambda.settings());
+    let attempt = rules::attempt(json!({}));
+    assert_eq!(runner.find(&attempt).await, Ok(Found::Nothing));
+    runner.launch(&attempt, &[]).await.unwrap();
+    assert!(matches!(runner.find(&attempt).await, Ok(Found::Running(_))));
+    gate.add_permits(1);
+    ends.recv().await.unwrap();
 }
 
 #[tokio::test]

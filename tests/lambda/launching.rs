@@ -116,6 +116,7 @@ async fn lambda_is_left_alone_for_as_long_as_it_asks() {
 async fn the_region_is_frozen_with_the_request() {
     let lambda = Lambda::new("{}", ("", "")).await;
     lambda.run().await;
-    let region: String = lambda.db.one("select request->'settings'->>'region' from rowcall.attempts").await;
+    let region: String =
+        lambda.db.one("select request->'launch'->'settings'->>'region' from rowcall.attempts").await;
     assert_eq!(region, REGION);
 }

@@ -2,38 +2,21 @@
 
 use std::sync::Arc;
 
-use rowcall::job::{Completion, Policy, RetryOn};
-use rowcall::runners::{Age, Attempt, Request, Runner as _, WriteBack};
+use rowcall::job::Completion;
+use rowcall::parameters::LaunchSpec;
+use rowcall::runners::{Age, Attempt, Runner as _};
 use serde_json::{Value, json};
 
 use super::{LOADER, Lambda, alone};
 use crate::support::aws::{Fault, Reply};
 
 pub fn attempt(settings: Value) -> Attempt {
-    let write_back = WriteBack {
-        observer: false,
-        result_column: None,
-        expected: Vec::new(),
-        status_succeeded: None,
-        status_failed: None,
-        running_by_task: false,
-        notify_channel: None,
-    };
-    let request = Request {
-        runner: "lambda".to_owned(),
+    let request = LaunchSpec {
         target: LOADER.to_owned(),
         settings,
-        command: Vec::new(),
-        environment: [].into(),
         values: json!({}),
-        policy: Policy {
-            max_attempts: 1,
-            backoff: 1.0,
-            backoff_max: 1.0,
-            completion: Completion::Exit,
-            retry_on: RetryOn::default(),
-        },
-        write_back,
+        completion: Completion::Exit,
+        ..LaunchSpec::unread("lambda".to_owned())
     };
     Attempt {
         id: 1,

@@ -33,7 +33,7 @@ async fn a_start_that_fails_is_tried_again_and_in_the_end_seen_on_the_row() {
     locaria.db.run("update rowcall.parameters set backoff = '1 ms', backoff_max = '1 ms'").await;
     let mut running = locaria.dispatcher().await;
     running.world.answer(|attempt| match attempt.number {
-        1 | 2 => Err(LaunchError::Refused { reason: "RESOURCE:CPU".into(), retryable: true }),
+        1 | 2 => Err(LaunchError::refused("RESOURCE:CPU", true)),
         _ => Ok(()),
     });
     locaria.db.run("insert into locaria_core.files (id, attributes) values (2, '{}')").await;
@@ -44,9 +44,7 @@ async fn a_start_that_fails_is_tried_again_and_in_the_end_seen_on_the_row() {
     running.end(&launched, End::exited(0));
     locaria.settled().await;
 
-    running
-        .world
-        .answer(|_| Err(LaunchError::Refused { reason: "no such cluster".into(), retryable: false }));
+    running.world.answer(|_| Err(LaunchError::refused("no such cluster", false)));
     locaria.db.run("insert into locaria_core.files (id) values (3)").await;
     locaria.settled().await;
     let row: String =

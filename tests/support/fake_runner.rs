@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rowcall::job::End;
-use rowcall::runners::{Attempt, Ends, Found, LaunchError, Launched as Taken, Observation, Request, Runner};
+use rowcall::parameters::{LaunchSpec, Task};
+use rowcall::runners::{
+    Attempt, Capabilities, Ends, Found, LaunchError, Launched as Taken, Observation, Runner, Stray,
+};
 use tokio::sync::{Notify, Semaphore, mpsc};
 
 /// A launch as the test sees it.
@@ -88,19 +91,32 @@ impl Runner for FakeRunner {
         self.name
     }
 
-    fn capacity(&self) -> usize {
-        self.capacity
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            capacity: self.capacity,
+            backlog: usize::MAX,
+            bound_to_host: false,
+            repeatable: true,
+            sees_ends: true,
+            stop_limit: Duration::from_mins(2),
+        }
     }
 
-    fn bound_to_host(&self) -> bool {
-        false
+    async fn ready(&self) -> Result<(), String> {
+        Ok(())
     }
 
-    fn check(&self, request: &Request) -> Result<(), String> {
+    fn freeze(&self, _request: &mut LaunchSpec) {}
+
+    fn check(&self, request: &LaunchSpec) -> Result<(), String> {
         if request.target == "forbidden" {
             return Err("target forbidden is not among the images this dispatcher may run".to_owned());
         }
         Ok(())
+    }
+
+    async fn probe(&self, request: &LaunchSpec) -> Result<String, String> {
+        self.check(request).map(|()| "the fake world runs anything".to_owned())
     }
 
     async fn launch(&self, attempt: &Attempt, contract: &[(String, String)]) -> Result<Taken, LaunchError> {
@@ -165,4 +181,11 @@ impl Runner for FakeRunner {
     }
 
     async fn forget(&self, _attempt: &Attempt) {}
+
+    /// Nothing outlives its attempt in memory.
+    async fn strays(&self, _prefix: &str, _tasks: &[&Task]) -> Vec<Stray> {
+        Vec::new()
+    }
+
+    async fn discard(&self, _stray: &Stray) {}
 }

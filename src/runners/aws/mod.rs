@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 pub use fault::{Fault, Kind, fault};
 pub use pace::Pace;
 
-use crate::https;
+use crate::aws_http;
 use crate::settings::AwsSettings;
 
 /// The way to AWS. Credentials are found as every AWS tool finds them, when they are first needed.
@@ -74,7 +74,7 @@ impl Aws {
             .operation_timeout(self.settings.call_timeout)
             .build();
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(https::client())
+            .http_client(aws_http::client())
             .retry_config(RetryConfig::disabled())
             .timeout_config(timeouts);
         if !region.is_empty() {

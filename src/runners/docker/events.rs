@@ -11,9 +11,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::Core;
 use super::container::KEY;
-use super::evidence::Sent;
 use super::fault::Fault;
 use super::observe::look;
+use super::stop_cause::Sent;
 use crate::runners::Observation;
 
 /// Between two tries to listen.

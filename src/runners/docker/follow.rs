@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::evidence::Sent;
+use super::stop_cause::Sent;
 use crate::job::End;
 use crate::runners::Attempt;
 

@@ -66,7 +66,7 @@ pub async fn launch(
     }
     // Before the create only: what runs already was within the rules when it was launched. Then the job is claimed
     // anew, and held up by the rule's name.
-    allowed(core, attempt, settings).map_err(|reason| LaunchError::Refused { reason, retryable: true })?;
+    allowed(core, attempt, settings).map_err(|reason| LaunchError::refused(reason, true))?;
     core.images.of(&core.engine, attempt.id, &attempt.request.target, core.pull(settings)).await?;
     let options = CreateContainerOptionsBuilder::new().name(&attempt.launch_key).build();
     let body = body(attempt, settings, contract);
@@ -85,7 +85,7 @@ pub async fn launch(
         }
         Err(fault) => fault,
     };
-    let refused = |reason, retryable| Err(LaunchError::Refused { reason, retryable });
+    let refused = |reason, retryable| Err(LaunchError::refused(reason, retryable));
     match fault.kind {
         Kind::Answer(409) => match find_taken(core, &attempt.launch_key).await.map_err(unknown)? {
             Some(container) => adopt(core, attempt, &container).await,
@@ -139,7 +139,7 @@ async fn adopt(
             attempt.launch_key,
             id.get(..12).unwrap_or(&id)
         );
-        return Err(LaunchError::Refused { reason, retryable: true });
+        return Err(LaunchError::refused(reason, true));
     }
     match container.state.as_ref().and_then(|state| state.status) {
         Some(Status::CREATED) => start(core, attempt, &id).await,
@@ -156,7 +156,7 @@ async fn start(core: &Core, attempt: &Attempt, id: &str) -> Result<Launched, Lau
         .await;
     let Err(fault) = started else { return Ok(Launched::running(id)) };
     let Kind::Answer(status) = fault.kind else { return Err(unknown(fault)) };
-    let refused = |reason, retryable| Err(LaunchError::Refused { reason, retryable });
+    let refused = |reason, retryable| Err(LaunchError::refused(reason, retryable));
     let container = core.engine.inspect(id).await.map_err(unknown)?;
     let Some(state) = container.and_then(|container| container.state) else {
         return refused("its container was removed by somebody before it started".to_owned(), true);

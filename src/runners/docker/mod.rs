@@ -5,22 +5,24 @@
 //! finds it there, and then removed.
 
 mod container;
-pub(crate) mod credentials;
-pub(crate) mod engine;
+mod credentials;
+mod engine;
 mod events;
-mod evidence;
-pub(crate) mod fault;
+
+mod fault;
 mod follow;
-mod image;
-pub(crate) mod images;
+mod image_name;
 mod launch;
 mod observe;
-mod orphans;
 mod outcome;
 mod output;
 mod probe;
+mod pull;
 mod rails;
-pub(crate) mod settings;
+pub mod run_local;
+mod settings;
+mod stop_cause;
+mod strays;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,15 +34,16 @@ use bollard::query_parameters::StopContainerOptionsBuilder;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{Attempt, Ends, Found, LaunchError, Launched, Observation, Request, Runner, Stray};
-use crate::parameters::Task;
+use super::{Attempt, Capabilities, Ends, Found, LaunchError, Launched, Observation, Runner, Stray};
+use crate::job::RunnerName;
+use crate::parameters::{LaunchSpec, Task};
 use crate::settings::DockerSettings;
 use credentials::Logins;
 use engine::{Endpoint, Engine};
 use fault::Fault;
 use follow::Follow;
-pub use image::check_target;
-use images::Images;
+pub use image_name::check_target;
+use pull::Images;
 pub use settings::{KEYS as SETTINGS, TaskSettings};
 use settings::{LONGEST_STOP, Pull};
 
@@ -116,7 +119,21 @@ impl DockerRunner {
 #[async_trait]
 impl Runner for DockerRunner {
     fn name(&self) -> &'static str {
-        "docker"
+        RunnerName::Docker.as_str()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        let longest_stop = Duration::from_secs(LONGEST_STOP.unsigned_abs());
+        Capabilities {
+            capacity: self.core.settings.max_running,
+            backlog: usize::MAX,
+            // Another machine's dispatcher may speak to another engine under the same name (every machine has its
+            // `/var/run/docker.sock`), would find nothing there, and launch a second time.
+            bound_to_host: true,
+            repeatable: true,
+            sees_ends: true,
+            stop_limit: self.core.settings.stop_grace.max(longest_stop) + AFTER_GRACE,
+        }
     }
 
     async fn ready(&self) -> Result<(), String> {
@@ -125,31 +142,17 @@ impl Runner for DockerRunner {
         Ok(())
     }
 
-    fn freeze(&self, request: &mut Request) {
+    fn freeze(&self, request: &mut LaunchSpec) {
         // A daemon that is told to use another engine must not launch there again what runs on this one.
         settings::freeze(&mut request.settings, &self.core.engine.endpoint.url);
     }
 
-    fn capacity(&self) -> usize {
-        self.core.settings.max_running
-    }
-
-    /// Another machine's dispatcher may speak to another engine under the same name (every machine has its
-    /// `/var/run/docker.sock`), would find nothing there, and launch a second time.
-    fn bound_to_host(&self) -> bool {
-        true
-    }
-
-    fn stop_limit(&self) -> Duration {
-        self.core.settings.stop_grace.max(Duration::from_secs(LONGEST_STOP.unsigned_abs())) + AFTER_GRACE
-    }
-
-    fn check(&self, request: &Request) -> Result<(), String> {
+    fn check(&self, request: &LaunchSpec) -> Result<(), String> {
         let settings = TaskSettings::read(&request.settings)?;
         rails::check(&request.target, &settings, &self.core.settings, self.core.engine.endpoint.is_local())
     }
 
-    async fn probe(&self, request: &Request) -> Result<String, String> {
+    async fn probe(&self, request: &LaunchSpec) -> Result<String, String> {
         let settings = TaskSettings::read(&request.settings)?;
         probe::probe(&self.core, &request.target, &settings).await
     }
@@ -167,7 +170,7 @@ impl Runner for DockerRunner {
         contract: &[(String, String)],
     ) -> Result<Launched, LaunchError> {
         let settings = TaskSettings::frozen(&attempt.request.settings)
-            .map_err(|reason| LaunchError::Refused { reason, retryable: false })?;
+            .map_err(|reason| LaunchError::refused(reason, false))?;
         let launched = launch::launch(&self.core, attempt, &settings, contract).await?;
         self.core.follow.add(attempt);
         Ok(launched)
@@ -232,11 +235,11 @@ impl Runner for DockerRunner {
     }
 
     async fn strays(&self, prefix: &str, _tasks: &[&Task]) -> Vec<Stray> {
-        orphans::strays(&self.core, prefix).await
+        strays::strays(&self.core, prefix).await
     }
 
     async fn discard(&self, stray: &Stray) {
-        orphans::discard(&self.core, stray).await;
+        strays::discard(&self.core, stray).await;
     }
 
     async fn background(&self, stopping: CancellationToken) {

@@ -10,11 +10,11 @@ use futures_util::StreamExt as _;
 
 use super::Core;
 use super::container::{KEY, is_of};
-use super::evidence::gather;
 use super::fault::Fault;
 use super::outcome::{self, Evidence, end, removed};
 use super::output;
 use super::settings::handed_to;
+use super::stop_cause::gather;
 use crate::job::End;
 use crate::runners::{Attempt, Observation};
 

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use bollard::models::ContainerState;
 
-use crate::job::End;
+use crate::job::{Cause, End};
 use crate::runners::exit_code::signal;
 
 /// The engine notes the end of what it stops on its way down, or finds dead on its way up, no later than this.
@@ -76,11 +76,17 @@ pub fn end(evidence: &Evidence) -> End {
     }
     if evidence.stopped_by_somebody {
         let reason = format!("stopped by somebody (exit code {code})");
-        return End { exit_code: Some(code), ..End::interrupted(reason, false) };
+        return End {
+            exit_code: Some(code),
+            ..End::interrupted(reason, false).because(Cause::StoppedOutside)
+        };
     }
     if evidence.oom_killed {
         // Also with code 0, when a child was killed and nobody looked.
-        return End { exit_code: Some(code), ..End::failed(format!("out of memory (exit code {code})")) };
+        return End {
+            exit_code: Some(code),
+            ..End::failed(format!("out of memory (exit code {code})")).because(Cause::OutOfMemory)
+        };
     }
     let reason = signal(code).or_else(|| Some(evidence.error.clone()).filter(|error| !error.is_empty()));
     End { reason, ..End::exited(code) }
@@ -142,6 +148,18 @@ mod tests {
 
     fn evidence(exit_code: i32) -> Evidence {
         Evidence { exit_code, started: time(BEGAN), finished: time(ENDED), ..Evidence::default() }
+    }
+
+    #[test]
+    fn the_cause_is_told_as_far_as_the_engine_knows() {
+        let cause = |evidence: &Evidence| end(evidence).cause;
+        assert_eq!(cause(&evidence(3)), Cause::ExitCode);
+        assert_eq!(cause(&Evidence { oom_killed: true, ..evidence(137) }), Cause::OutOfMemory);
+        assert_eq!(cause(&Evidence { stopped_by_somebody: true, ..evidence(0) }), Cause::StoppedOutside);
+        assert_eq!(cause(&Evidence { started: None, ..evidence(127) }), Cause::NotStarted);
+        let engine_since = time(ENDED).map(|at| at + Duration::from_secs(1));
+        assert_eq!(cause(&Evidence { engine_since, ..evidence(137) }), Cause::Reclaimed);
+        assert_eq!(removed(None).cause, Cause::Lost);
     }
 
     fn told(evidence: &Evidence) -> (How, Option<i32>, String) {

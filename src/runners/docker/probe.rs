@@ -1,7 +1,7 @@
 //! Whether a task could run, as far as the engine tells without starting one.
 
 use super::Core;
-use super::image::host_and_rest;
+use super::image_name::host_and_rest;
 use super::settings::{Pull, TaskSettings};
 
 /// Asks the engine for the image and the network, and the registry for what would have to be pulled.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use wildmatch::WildMatch;
 
-use super::image::{check_target, host_and_rest};
+use super::image_name::{check_target, host_and_rest};
 use super::settings::{MountSetting, TaskSettings};
 use crate::settings::DockerSettings;
 

@@ -5,7 +5,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::runners::strict;
+use crate::runners::read_settings;
 
 /// What a parameters row (merged over `runner_defaults`) says about how its container runs.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -123,7 +123,7 @@ pub const LONGEST_STOP: i64 = 120;
 impl TaskSettings {
     /// Reads and checks. A key set to null counts as absent, so that a row can take back what the defaults say.
     pub fn read(settings: &Value) -> Result<Self, String> {
-        let read: Self = strict::read(settings, "docker", &KEYS)?;
+        let read: Self = read_settings::read(settings, "docker", &KEYS, None)?;
         read.check()?;
         Ok(read)
     }

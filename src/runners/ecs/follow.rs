@@ -233,35 +233,12 @@ impl Follow {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::{Completion, Policy, RetryOn};
-    use crate::runners::{Age, Request, WriteBack};
+    use crate::parameters::LaunchSpec;
+    use crate::runners::Age;
     use std::sync::Arc;
 
     fn attempts(n: i64) -> Vec<Attempt> {
-        let request = Arc::new(Request {
-            runner: "ecs".into(),
-            target: "loader".into(),
-            settings: serde_json::json!({}),
-            command: Vec::new(),
-            environment: [].into(),
-            values: serde_json::json!({}),
-            policy: Policy {
-                max_attempts: 1,
-                backoff: 1.0,
-                backoff_max: 1.0,
-                completion: Completion::Exit,
-                retry_on: RetryOn::default(),
-            },
-            write_back: WriteBack {
-                observer: false,
-                result_column: None,
-                expected: Vec::new(),
-                status_succeeded: None,
-                status_failed: None,
-                running_by_task: false,
-                notify_channel: None,
-            },
-        });
+        let request = Arc::new(LaunchSpec::unread("ecs".into()));
         let attempt = |id| Attempt {
             id,
             job_id: id,

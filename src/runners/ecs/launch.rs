@@ -47,11 +47,12 @@ pub async fn launch(
         Err(Failed::Refused(refusal)) => refusal,
     };
     let Refusal { reason, retryable, certain } = refusal;
+    let cause = reasons::why_not_started(&reason);
     if certain && !attempt.in_doubt {
-        return Err(LaunchError::Refused { reason, retryable });
+        return Err(LaunchError::Refused { reason, retryable, cause });
     }
     match find(region, &settings.cluster, &attempt.launch_key, timing).await {
-        Ok(None) => Err(LaunchError::Refused { reason, retryable }),
+        Ok(None) => Err(LaunchError::Refused { reason, retryable, cause }),
         Ok(Some(arn)) => {
             tracing::warn!(
                 attempt = attempt.id,
@@ -62,7 +63,7 @@ pub async fn launch(
             Ok(Launched { external_id: arn, begun: false, log: None })
         }
         Err(fault) if fault.code == "ClusterNotFoundException" => {
-            Err(LaunchError::Refused { reason, retryable })
+            Err(LaunchError::Refused { reason, retryable, cause })
         }
         Err(fault) => Err(LaunchError::Ambiguous(format!("{reason}; and then ListTasks: {fault}"))),
     }

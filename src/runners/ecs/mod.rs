@@ -10,7 +10,6 @@ mod follow;
 mod launch;
 mod log_tail;
 mod observe;
-mod orphans;
 pub mod outcome;
 mod probe;
 mod rails;
@@ -19,6 +18,7 @@ mod refusal;
 mod region;
 mod request;
 mod settings;
+mod strays;
 mod timing;
 
 use std::sync::Arc;
@@ -28,13 +28,14 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 use super::aws::{Aws, Fault};
-use super::{Attempt, Ends, Found, LaunchError, Launched, Observation, Request, Runner, Stray};
-use crate::parameters::Task;
+use super::{Attempt, Capabilities, Ends, Found, LaunchError, Launched, Observation, Runner, Stray};
+use crate::job::RunnerName;
+use crate::parameters::{LaunchSpec, Task};
 use crate::settings::EcsSettings;
 use follow::Follow;
-use orphans::Foreign;
 use region::{Region, Regions, learn};
 pub use settings::{KEYS as SETTINGS, TaskSettings, check_target};
+use strays::Foreign;
 pub use timing::Timing;
 
 /// StopTask may take a container's whole `stopTimeout` (2 minutes at most), and the way to STOPPED some more.
@@ -120,7 +121,18 @@ fn has_password(url: &str) -> bool {
 #[async_trait]
 impl Runner for EcsRunner {
     fn name(&self) -> &'static str {
-        "ecs"
+        RunnerName::Ecs.as_str()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            capacity: self.settings.max_running,
+            backlog: (self.settings.run_task_rate * BACKLOG_SECONDS).ceil() as usize,
+            bound_to_host: false,
+            repeatable: true,
+            sees_ends: true,
+            stop_limit: STOP_LIMIT,
+        }
     }
 
     async fn ready(&self) -> Result<(), String> {
@@ -132,7 +144,7 @@ impl Runner for EcsRunner {
         self.aws.find_own().await
     }
 
-    fn freeze(&self, request: &mut Request) {
+    fn freeze(&self, request: &mut LaunchSpec) {
         // Another daemon may be at home elsewhere.
         let named = TaskSettings::read(&request.settings).is_ok_and(|settings| settings.region().is_some());
         if let (false, Some(settings)) = (named, request.settings.as_object_mut()) {
@@ -140,30 +152,14 @@ impl Runner for EcsRunner {
         }
     }
 
-    fn capacity(&self) -> usize {
-        self.settings.max_running
-    }
-
-    fn backlog(&self) -> usize {
-        (self.settings.run_task_rate * BACKLOG_SECONDS).ceil() as usize
-    }
-
-    fn bound_to_host(&self) -> bool {
-        false
-    }
-
-    fn stop_limit(&self) -> Duration {
-        STOP_LIMIT
-    }
-
-    fn check(&self, request: &Request) -> Result<(), String> {
+    fn check(&self, request: &LaunchSpec) -> Result<(), String> {
         check_target(&request.target)?;
         let settings = TaskSettings::read(&request.settings)?;
         rails::check(&request.target, &settings, &self.settings, self.aws.own())?;
         request::check_length(request, &settings, &self.database_url)
     }
 
-    async fn probe(&self, request: &Request) -> Result<String, String> {
+    async fn probe(&self, request: &LaunchSpec) -> Result<String, String> {
         let settings = TaskSettings::read(&request.settings)?;
         let region = self.regions.get(settings.region()).await?;
         probe::probe(&region, &request.target, &settings).await
@@ -181,13 +177,10 @@ impl Runner for EcsRunner {
         attempt: &Attempt,
         contract: &[(String, String)],
     ) -> Result<Launched, LaunchError> {
-        let refused = |reason| LaunchError::Refused { reason, retryable: false };
+        let refused = |reason| LaunchError::refused(reason, false);
         let settings = TaskSettings::read(&attempt.request.settings).map_err(refused)?;
-        let region = self
-            .regions
-            .get(settings.region())
-            .await
-            .map_err(|reason| LaunchError::Refused { reason, retryable: true })?;
+        let region =
+            self.regions.get(settings.region()).await.map_err(|reason| LaunchError::refused(reason, true))?;
         let contract: Vec<(String, String)> = contract
             .iter()
             .filter(|(name, _)| name != "ROWCALL_DATABASE_URL" || !self.database_url.is_empty())
@@ -232,11 +225,11 @@ impl Runner for EcsRunner {
     }
 
     async fn strays(&self, prefix: &str, tasks: &[&Task]) -> Vec<Stray> {
-        orphans::strays(self, prefix, tasks).await
+        strays::strays(self, prefix, tasks).await
     }
 
     async fn discard(&self, stray: &Stray) {
-        orphans::discard(self, stray).await;
+        strays::discard(self, stray).await;
     }
 
     async fn background(&self, stopping: CancellationToken) {

@@ -9,7 +9,7 @@
 use aws_sdk_ecs::types::Task;
 
 use super::reasons;
-use crate::job::End;
+use crate::job::{Cause, End};
 use crate::runners::exit_code::signal;
 
 /// What ECS tells of a stopped task.
@@ -50,6 +50,13 @@ impl Evidence {
         self.container_reason.starts_with("OutOfMemory") || self.stopped_reason.starts_with("OutOfMemory")
     }
 
+    fn why_not_started(&self) -> Cause {
+        match reasons::why_not_started(&self.container_reason) {
+            Cause::NotStarted => reasons::why_not_started(&self.stopped_reason),
+            cause => cause,
+        }
+    }
+
     /// The most telling words.
     fn words(&self) -> &str {
         [self.container_reason.as_str(), self.stopped_reason.as_str()]
@@ -86,6 +93,8 @@ pub struct Rule {
     holds: fn(&Evidence) -> bool,
     /// What it means.
     pub meaning: Meaning,
+    /// Its cause.
+    cause: fn(&Evidence) -> Cause,
     /// How it is told: a prefix to ECS's own words.
     tell: &'static str,
     /// A task this line is about.
@@ -108,6 +117,7 @@ pub const RULES: &[Rule] = &[
         when: "it never ran, and somebody stopped it",
         holds: |e| !e.started && e.stop_code == "UserInitiated",
         meaning: Meaning::NotStarted { retryable: false },
+        cause: |_| Cause::StoppedOutside,
         tell: "stopped by somebody before it ran",
         example: || example("UserInitiated", false, None, "", "not today"),
     },
@@ -118,6 +128,7 @@ pub const RULES: &[Rule] = &[
                 && (reasons::is_permanent(&e.container_reason) || reasons::is_permanent(&e.stopped_reason))
         },
         meaning: Meaning::NotStarted { retryable: false },
+        cause: Evidence::why_not_started,
         tell: "never started",
         example: || {
             let reason = "CannotPullContainerError: pull image manifest has been retried 1 time(s): failed to \
@@ -129,6 +140,7 @@ pub const RULES: &[Rule] = &[
         when: "it never ran, for any other reason (no capacity, network interface, time-out, Spot); containers may be []",
         holds: |e| !e.started,
         meaning: Meaning::NotStarted { retryable: true },
+        cause: Evidence::why_not_started,
         tell: "never started",
         example: || {
             example(
@@ -148,6 +160,7 @@ pub const RULES: &[Rule] = &[
                 || reasons::is_spot(&e.stopped_reason)
         },
         meaning: Meaning::Interrupted { retryable: true },
+        cause: |_| Cause::Reclaimed,
         tell: "taken back",
         example: || example("SpotInterruption", true, Some(0), "", "Your Spot Task was interrupted."),
     },
@@ -155,6 +168,7 @@ pub const RULES: &[Rule] = &[
         when: "its host was stopped or failed, whatever the exit code",
         holds: |e| e.stop_code == "InfrastructureHealth" || reasons::is_host(&e.stopped_reason),
         meaning: Meaning::Interrupted { retryable: true },
+        cause: |_| Cause::Reclaimed,
         tell: "its host went away",
         example: || example("", true, None, "", "Host EC2 (instance i-0123456789abcdef0) terminated."),
     },
@@ -162,6 +176,7 @@ pub const RULES: &[Rule] = &[
         when: "somebody stopped it (not Rowcall: its own stops are timeouts and cancellations)",
         holds: |e| e.stop_code == "UserInitiated" || e.stop_code == "ServiceSchedulerInitiated",
         meaning: Meaning::Interrupted { retryable: false },
+        cause: |_| Cause::StoppedOutside,
         tell: "stopped by somebody",
         example: || example("UserInitiated", true, Some(143), "", "not today"),
     },
@@ -169,6 +184,7 @@ pub const RULES: &[Rule] = &[
         when: "its container ran out of memory, whatever the exit code: 0 means that a child was killed and nobody looked",
         holds: |e| e.exit_code.is_some() && e.out_of_memory(),
         meaning: Meaning::Failed,
+        cause: |_| Cause::OutOfMemory,
         tell: "out of memory",
         example: || {
             let reason = "OutOfMemoryError: Container killed due to memory usage";
@@ -179,6 +195,7 @@ pub const RULES: &[Rule] = &[
         when: "its container exited with 0",
         holds: |e| e.exit_code == Some(0),
         meaning: Meaning::Exited,
+        cause: |_| Cause::ExitCode,
         tell: "",
         example: || {
             example("EssentialContainerExited", true, Some(0), "", "Essential container in task exited")
@@ -188,6 +205,7 @@ pub const RULES: &[Rule] = &[
         when: "its container exited with another code; an unknown stop code changes nothing",
         holds: |e| e.exit_code.is_some(),
         meaning: Meaning::Exited,
+        cause: |_| Cause::ExitCode,
         tell: "",
         example: || {
             example("EssentialContainerExited", true, Some(3), "", "Essential container in task exited")
@@ -197,6 +215,7 @@ pub const RULES: &[Rule] = &[
         when: "its container could not be run, for a reason that stays",
         holds: |e| reasons::is_permanent(&e.container_reason) || reasons::is_permanent(&e.stopped_reason),
         meaning: Meaning::Interrupted { retryable: false },
+        cause: Evidence::why_not_started,
         tell: "could not run",
         example: || {
             let reason = "CannotStartContainerError: exec: \"/nope\": stat /nope: no such file or directory";
@@ -207,6 +226,7 @@ pub const RULES: &[Rule] = &[
         when: "it ran, and there is no exit code: the infrastructure ended it (containers may be [])",
         holds: |_| true,
         meaning: Meaning::Interrupted { retryable: true },
+        cause: |_| Cause::Reclaimed,
         tell: "ended without an exit code",
         example: || example("SomethingNew", true, None, "", "Task stopped by a feature of 2031"),
     },
@@ -227,7 +247,7 @@ pub fn end(evidence: &Evidence) -> End {
         Some(code) => format!("{} (exit code {code}): {}", rule.tell, evidence.words()),
         None => format!("{}: {}", rule.tell, evidence.words()),
     };
-    match rule.meaning {
+    let end = match rule.meaning {
         Meaning::Exited => {
             let code = evidence.exit_code.unwrap_or_default();
             End { reason: signal(code), ..End::exited(code) }
@@ -237,7 +257,8 @@ pub fn end(evidence: &Evidence) -> End {
         Meaning::Interrupted { retryable } => {
             End { exit_code: evidence.exit_code, ..End::interrupted(told, retryable) }
         }
-    }
+    };
+    end.because((rule.cause)(evidence))
 }
 
 #[cfg(test)]
@@ -273,13 +294,7 @@ mod tests {
     fn row(rule: &Rule) -> String {
         let evidence = (rule.example)();
         let end = end(&evidence);
-        let policy = Policy {
-            max_attempts: 3,
-            backoff: 1.0,
-            backoff_max: 1.0,
-            completion: Completion::Exit,
-            retry_on: RetryOn::default(),
-        };
+        let policy = Policy { max_attempts: 3, backoff: 1.0, backoff_max: 1.0, retry_on: RetryOn::default() };
         let facts = Facts {
             end: &end,
             report: None,
@@ -289,6 +304,7 @@ mod tests {
             status_succeeded: None,
             status_failed: None,
             policy: &policy,
+            completion: Completion::Exit,
             failures: 0,
             runner_failures: 0,
             max_runner_failures: 10,
@@ -298,9 +314,10 @@ mod tests {
         let code = evidence.exit_code.map_or("none".to_owned(), |code| code.to_string());
         let shown = |text: &str| if text.is_empty() { "absent".to_owned() } else { format!("`{text}`") };
         format!(
-            "| {} | {} | {} | {} | {code} | {} |\n",
+            "| {} | {} | {} | {} | {} | {code} | {} |\n",
             rule.when,
-            settled.outcome.as_str(),
+            settled.outcome,
+            settled.cause,
             if settled.outcome == crate::job::Outcome::Succeeded { "" } else { again },
             shown(&evidence.stop_code),
             settled.message.unwrap_or_default().replace('|', "\\|"),
@@ -318,8 +335,8 @@ mod tests {
         let (_, after) = rest.split_once(finish).unwrap();
         let table: String = RULES.iter().map(row).collect();
         let current = format!(
-            "{before}{begin}| what ECS tells | outcome | tried again | stop code | exit code | what the row says, for example |\n\
-             |---|---|---|---|---|---|\n{table}{finish}{after}"
+            "{before}{begin}| what ECS tells | outcome | cause | tried again | stop code | exit code | what the row says, for example |\n\
+             |---|---|---|---|---|---|---|\n{table}{finish}{after}"
         );
         if std::env::var_os("ROWCALL_WRITE_DOCS").is_some() {
             std::fs::write(path, &current).unwrap();

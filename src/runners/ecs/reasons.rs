@@ -2,6 +2,8 @@
 //! documentation and from what users of other launchers have reported; a sentence that is not here is taken for
 //! something that may pass.
 
+use crate::job::Cause;
+
 /// Words of reasons that a new attempt would only meet again.
 const PERMANENT: &[&str] = &[
     // Images.
@@ -51,6 +53,19 @@ pub fn is_permanent(reason: &str) -> bool {
     let reason = reason.to_lowercase();
     let says = |words: &[&str]| words.iter().any(|word| reason.contains(word));
     says(PERMANENT) && !says(PASSING)
+}
+
+/// The cause of a task that never ran, by the words that ECS has for it.
+pub fn why_not_started(reason: &str) -> Cause {
+    if reason.contains("CannotPull") || reason.contains("pull image") {
+        return Cause::Image;
+    }
+    if is_spot(reason) || is_host(reason) {
+        return Cause::Reclaimed;
+    }
+    let no_room =
+        ["RESOURCE:", "EMPTY CAPACITY PROVIDER", "Capacity is unavailable", "InsufficientFreeAddresses"];
+    if no_room.iter().any(|words| reason.contains(words)) { Cause::NoCapacity } else { Cause::NotStarted }
 }
 
 /// Whether Spot took the task back.
@@ -120,6 +135,9 @@ mod tests {
             "CannotStartContainerError: exec: \"nope\": executable file not found in $PATH",
             "ResourceInitializationError: failed to validate logger args: The specified log group does not exist.",
         ];
+        assert_eq!(why_not_started(pass[2]), Cause::Image);
+        assert_eq!(why_not_started(pass[7]), Cause::NoCapacity);
+        assert_eq!(why_not_started(pass[0]), Cause::NotStarted);
         for reason in pass {
             assert!(!is_permanent(reason), "{reason}");
         }

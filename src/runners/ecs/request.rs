@@ -11,7 +11,8 @@ use aws_sdk_ecs::types::{
 use serde_json::{Map, Value, json};
 
 use super::settings::TaskSettings;
-use crate::runners::{Attempt, Request};
+use crate::parameters::LaunchSpec;
+use crate::runners::Attempt;
 
 /// What ECS takes as overrides, "including the JSON formatting characters" (API reference of RunTask).
 pub const OVERRIDES_LIMIT: usize = 8192;
@@ -93,7 +94,7 @@ pub fn run_task(
 }
 
 fn overrides(
-    request: &Request,
+    request: &LaunchSpec,
     settings: &TaskSettings,
     contract: &[(String, String)],
     container: &str,
@@ -139,7 +140,7 @@ fn overrides(
 
 /// The parameters' variables and the contract's, which win.
 fn variables<'a>(
-    request: &'a Request,
+    request: &'a LaunchSpec,
     contract: &'a [(String, String)],
 ) -> impl Iterator<Item = (&'a str, &'a str)> {
     let contract = contract.iter().map(|(name, value)| (name.as_str(), value.as_str()));
@@ -147,7 +148,7 @@ fn variables<'a>(
 }
 
 /// Refuses overrides that AWS would refuse for their length. `passed`: the database URL, if tasks get it.
-pub fn check_length(request: &Request, settings: &TaskSettings, passed: &str) -> Result<(), String> {
+pub fn check_length(request: &LaunchSpec, settings: &TaskSettings, passed: &str) -> Result<(), String> {
     let container = settings.container.as_deref().unwrap_or("a container's name of some length");
     let length = length(request, settings, container) + CONTRACT_SIZE + passed.chars().count();
     if length > OVERRIDES_LIMIT {
@@ -160,7 +161,7 @@ pub fn check_length(request: &Request, settings: &TaskSettings, passed: &str) ->
 }
 
 /// Characters of the overrides as JSON.
-fn length(request: &Request, settings: &TaskSettings, container: &str) -> usize {
+fn length(request: &LaunchSpec, settings: &TaskSettings, container: &str) -> usize {
     let environment: Vec<Value> =
         variables(request, &[]).map(|(name, value)| json!({"name": name, "value": value})).collect();
     let mut inner = Map::new();

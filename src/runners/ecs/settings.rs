@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::runners::strict;
+use crate::runners::read_settings;
 
 /// What a parameters row (merged over `runner_defaults`) says about a RunTask call. Limits are those of the ECS
 /// service model.
@@ -129,7 +129,7 @@ pub const OWN_TAGS: usize = 3;
 impl TaskSettings {
     /// Reads and checks. A key set to null counts as absent, so that a row can take back what the defaults say.
     pub fn read(settings: &Value) -> Result<Self, String> {
-        let read: Self = strict::read(settings, "ecs", &KEYS)?;
+        let read: Self = read_settings::read(settings, "ecs", &KEYS, None)?;
         read.check()?;
         Ok(read)
     }

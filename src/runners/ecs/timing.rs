@@ -20,7 +20,7 @@ pub struct Timing {
     /// The longest time between two looks at one task.
     pub latest: Duration,
     /// Between two looks for tasks that are nobody's.
-    pub orphans_every: Duration,
+    pub strays_every: Duration,
     /// How long a failure waits for its log to arrive in CloudWatch.
     pub log_delay: Duration,
 }
@@ -34,7 +34,7 @@ impl Default for Timing {
             second_look: Duration::from_secs(2),
             soonest: Duration::from_secs(1),
             latest: Duration::from_secs(30),
-            orphans_every: Duration::from_mins(5),
+            strays_every: Duration::from_mins(5),
             log_delay: Duration::from_secs(2),
         }
     }

@@ -8,7 +8,7 @@ use aws_sdk_lambda::operation::invoke::builders::InvokeFluentBuilder;
 use tokio::sync::oneshot;
 
 use super::answer::{self, Answer};
-use super::flights::{Flights, Stage};
+use super::follow::{Follow, Stage};
 use super::settings::Plan;
 use crate::job::End;
 use crate::runners::Ends;
@@ -27,9 +27,9 @@ pub struct Call {
 
 impl Call {
     /// Makes it, and tells the launch; or everybody, once the launch has stopped waiting.
-    pub async fn make(self, id: i64, launch: oneshot::Sender<Answer>, flights: Arc<Flights>, ends: Ends) {
+    pub async fn make(self, id: i64, launch: oneshot::Sender<Answer>, follow: Arc<Follow>, ends: Ends) {
         if let Err(answer) = launch.send(self.answer(id).await) {
-            late(id, answer, &flights, &ends);
+            late(id, answer, &follow, &ends);
         }
     }
 
@@ -52,13 +52,13 @@ impl Call {
 }
 
 /// What an answer means for an attempt whose launch was confirmed before it came.
-fn late(id: i64, answer: Answer, flights: &Flights, ends: &Ends) {
+fn late(id: i64, answer: Answer, follow: &Follow, ends: &Ends) {
     let end = match answer {
         Answer::Ended { request_id, end } => End { external_id: Some(request_id), ..end },
         Answer::Busy { reason, .. } => End::not_started(reason, true),
         Answer::Refused { reason, retryable } => End::not_started(reason, retryable),
-        Answer::Queued { .. } => return flights.reached(id, Stage::Queued),
-        Answer::Doubt(reason) => return flights.doubt(id, reason),
+        Answer::Queued { .. } => return follow.reached(id, Stage::Queued),
+        Answer::Doubt(reason) => return follow.doubt(id, reason),
     };
     // Nobody listens any more when the daemon is on its way out.
     let _ = ends.send((id, end));

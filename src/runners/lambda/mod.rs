@@ -7,9 +7,10 @@
 
 mod answer;
 mod client;
-mod flights;
+mod follow;
 mod invoke;
 mod payload;
+mod rails;
 mod settings;
 mod wire;
 
@@ -22,15 +23,18 @@ use aws_sdk_lambda::types::InvocationType;
 use tokio::sync::oneshot;
 
 use super::aws::{Aws, fault};
-use super::{Attempt, Ends, Found, LaunchError, Launched, LogPlace, Observation, Request, Runner};
-use crate::job::End;
+use super::{
+    Attempt, Capabilities, Ends, Found, LaunchError, Launched, LogPlace, Observation, Runner, Stray,
+};
+use crate::job::{End, RunnerName};
+use crate::parameters::{LaunchSpec, Task};
 use crate::settings::{AwsSettings, LambdaSettings};
 use answer::Answer;
 use client::Clients;
-use flights::{Flights, Stage};
+use follow::{Follow, Stage};
 use invoke::Call;
 use settings::Plan;
-pub use settings::{KEYS as SETTINGS, read_settings};
+pub use settings::{KEYS as SETTINGS, read_own as read_settings};
 
 /// How long things are waited for; tests shorten it.
 #[derive(Debug, Clone, Copy)]
@@ -62,6 +66,9 @@ const AFTER_THE_LAUNCH: Duration = Duration::from_millis(20);
 /// Attempts that may wait for their launch. The rest stays in the table, for dispatchers with more room.
 const BACKLOG: usize = 50;
 
+/// A stop only ends our interest in a function, which takes no longer than `Timing::answer_grace`.
+const STOP_LIMIT: Duration = Duration::from_mins(2);
+
 /// The name of an invocation that Lambda has not named yet.
 const UNANSWERED: &str = "invoked, unanswered";
 
@@ -75,7 +82,7 @@ pub struct LambdaRunner {
     /// How long a call may take that does not wait for a function.
     call_timeout: Duration,
     clients: Clients,
-    flights: Arc<Flights>,
+    follow: Arc<Follow>,
     ends: Ends,
     timing: Timing,
 }
@@ -90,7 +97,7 @@ impl LambdaRunner {
             aws: Arc::clone(&aws),
             call_timeout: aws_settings.call_timeout,
             clients: Clients::new(aws, aws_settings.connect_timeout, timing.longest_life),
-            flights: Arc::default(),
+            follow: Arc::default(),
             ends,
             timing,
         }
@@ -108,7 +115,7 @@ impl LambdaRunner {
         let gone = "the dispatcher that invoked it is gone, and with it the answer";
         match (plan.waits(), plan.settings.fire_and_forget) {
             // It was invoked before we heard of it.
-            (true, _) if self.flights.adopted(attempt.id).elapsed() > self.timing.longest_life => {
+            (true, _) if self.follow.adopted(attempt.id).elapsed() > self.timing.longest_life => {
                 Observation::Ended(End::unseen(format!("{gone}; it is not invoked again")))
             }
             (false, true) if answered => Observation::Ended(End::exited(0)),
@@ -123,7 +130,7 @@ impl LambdaRunner {
             // Frozen by another version of this program, which has checked it.
             Err(reason) => return Observation::Unknown(reason),
         };
-        match self.flights.get(attempt.id) {
+        match self.follow.get(attempt.id) {
             None | Some((Stage::Adopted, _)) => self.observe_adopted(attempt, &plan),
             Some((Stage::Doubt(reason), since)) => {
                 // A queued event may be executed much later: only a report or the timeout tells.
@@ -141,14 +148,25 @@ impl LambdaRunner {
 #[async_trait]
 impl Runner for LambdaRunner {
     fn name(&self) -> &'static str {
-        "lambda"
+        RunnerName::Lambda.as_str()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            capacity: self.settings.max_running,
+            backlog: BACKLOG,
+            bound_to_host: false,
+            repeatable: false,
+            sees_ends: false,
+            stop_limit: STOP_LIMIT,
+        }
     }
 
     async fn ready(&self) -> Result<(), String> {
         self.aws.find_own().await
     }
 
-    fn freeze(&self, request: &mut Request) {
+    fn freeze(&self, request: &mut LaunchSpec) {
         // Another daemon may be at home elsewhere.
         let named = Plan::read(request).is_ok_and(|plan| plan.region.is_some());
         if let (false, Some(settings)) = (named, request.settings.as_object_mut()) {
@@ -156,33 +174,13 @@ impl Runner for LambdaRunner {
         }
     }
 
-    fn capacity(&self) -> usize {
-        self.settings.max_running
-    }
-
-    fn backlog(&self) -> usize {
-        BACKLOG
-    }
-
-    fn bound_to_host(&self) -> bool {
-        false
-    }
-
-    fn repeatable(&self) -> bool {
-        false
-    }
-
-    fn sees_ends(&self) -> bool {
-        false
-    }
-
-    fn check(&self, request: &Request) -> Result<(), String> {
+    fn check(&self, request: &LaunchSpec) -> Result<(), String> {
         let plan = Plan::read(request)?;
-        plan.check(&self.settings, self.aws.own())?;
+        rails::check(&plan, &self.settings, self.aws.own())?;
         payload::check(request, &plan)
     }
 
-    async fn probe(&self, request: &Request) -> Result<String, String> {
+    async fn probe(&self, request: &LaunchSpec) -> Result<String, String> {
         self.check(request)?;
         let plan = Plan::read(request)?;
         let client = self.clients.of(&plan).await?;
@@ -200,7 +198,7 @@ impl Runner for LambdaRunner {
         attempt: &Attempt,
         contract: &[(String, String)],
     ) -> Result<Launched, LaunchError> {
-        let refused = |reason: String| LaunchError::Refused { reason, retryable: false };
+        let refused = |reason: String| LaunchError::refused(reason, false);
         let plan = Plan::read(&attempt.request).map_err(refused)?;
         let event = payload::event(attempt, contract, &plan).map_err(refused)?;
         let client = self.clients.of(&plan).await.map_err(LaunchError::Busy)?;
@@ -217,9 +215,9 @@ impl Runner for LambdaRunner {
             queue_limit: self.call_timeout,
         };
         let (tell, mut told) = oneshot::channel();
-        self.flights.begin(id);
-        let waiting = tokio::spawn(call.make(id, tell, Arc::clone(&self.flights), self.ends.clone()));
-        self.flights.waiting(id, waiting.abort_handle());
+        self.follow.begin(id);
+        let waiting = tokio::spawn(call.make(id, tell, Arc::clone(&self.follow), self.ends.clone()));
+        self.follow.waiting(id, waiting.abort_handle());
 
         let answer = match tokio::time::timeout(self.timing.prompt, &mut told).await {
             Ok(answer) => answer.ok(),
@@ -240,19 +238,19 @@ impl Runner for LambdaRunner {
                 request_id
             }
             Some(Answer::Queued { request_id }) => {
-                self.flights.reached(id, Stage::Queued);
+                self.follow.reached(id, Stage::Queued);
                 request_id
             }
             Some(Answer::Doubt(reason)) => {
-                self.flights.doubt(id, reason);
+                self.follow.doubt(id, reason);
                 UNANSWERED.to_owned()
             }
             Some(Answer::Refused { reason, retryable }) => {
-                self.flights.never(id);
-                return Err(LaunchError::Refused { reason, retryable });
+                self.follow.never(id);
+                return Err(LaunchError::refused(reason, retryable));
             }
             Some(Answer::Busy { reason, wait }) => {
-                self.flights.never(id);
+                self.follow.never(id);
                 // In the slot of this launch, so that others slow down as well.
                 tokio::time::sleep(wait.unwrap_or_default().min(self.timing.longest_wait)).await;
                 return Err(LaunchError::Busy(reason));
@@ -267,7 +265,7 @@ impl Runner for LambdaRunner {
 
     async fn find(&self, attempt: &Attempt) -> Result<Found, String> {
         // Asked of attempts of our own only: others that were called count as launched.
-        Ok(match self.flights.get(attempt.id) {
+        Ok(match self.follow.get(attempt.id) {
             None | Some((Stage::Adopted, _)) => Found::Nothing,
             Some(_) => Found::Running(UNANSWERED.to_owned()),
         })
@@ -275,7 +273,7 @@ impl Runner for LambdaRunner {
 
     async fn stop(&self, attempt: &Attempt, _reason: &str) -> Result<(), String> {
         let waits = Plan::read(&attempt.request).is_ok_and(|plan| plan.waits());
-        let called = matches!(self.flights.get(attempt.id), Some((Stage::Called, _)));
+        let called = matches!(self.follow.get(attempt.id), Some((Stage::Called, _)));
         let grace = if waits && called { self.timing.answer_grace } else { Duration::ZERO };
         let (ends, id) = (self.ends.clone(), attempt.id);
         tokio::spawn(async move {
@@ -286,45 +284,36 @@ impl Runner for LambdaRunner {
     }
 
     async fn forget(&self, attempt: &Attempt) {
-        self.flights.forget(attempt.id);
+        self.follow.forget(attempt.id);
     }
+
+    /// Lambda lists no invocations, so none can be found; each ends by itself after 15 minutes at most.
+    async fn strays(&self, _prefix: &str, _tasks: &[&Task]) -> Vec<Stray> {
+        Vec::new()
+    }
+
+    /// There is none to discard: see [`Runner::strays`] here.
+    async fn discard(&self, _stray: &Stray) {}
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::{Completion, Policy, RetryOn};
-    use crate::runners::{Age, WriteBack};
+    use crate::job::Completion;
+    use crate::runners::Age;
     use serde_json::{Value, json};
 
-    pub fn request(target: &str, settings: Value) -> Request {
-        Request {
-            runner: "lambda".into(),
+    pub fn request(target: &str, settings: Value) -> LaunchSpec {
+        LaunchSpec {
             target: target.into(),
             settings,
-            command: Vec::new(),
-            environment: [].into(),
             values: json!({}),
-            policy: Policy {
-                max_attempts: 3,
-                backoff: 1.0,
-                backoff_max: 1.0,
-                completion: Completion::Exit,
-                retry_on: RetryOn::default(),
-            },
-            write_back: WriteBack {
-                observer: false,
-                result_column: None,
-                expected: Vec::new(),
-                status_succeeded: None,
-                status_failed: None,
-                running_by_task: false,
-                notify_channel: None,
-            },
+            completion: Completion::Exit,
+            ..LaunchSpec::unread("lambda".into())
         }
     }
 
-    pub fn attempt(request: Request) -> Attempt {
+    pub fn attempt(request: LaunchSpec) -> Attempt {
         Attempt {
             id: 1,
             job_id: 1,

@@ -3,7 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::settings::{OWN_MEMBER, Plan};
-use crate::runners::{Attempt, Request};
+use crate::parameters::LaunchSpec;
+use crate::runners::Attempt;
 
 /// What Lambda takes, in bytes: where it waits for the answer, and where it queues the event.
 const LIMITS: (usize, usize) = (6_291_556, 1_048_576);
@@ -34,7 +35,7 @@ pub fn event(attempt: &Attempt, contract: &[(String, String)], plan: &Plan) -> R
 }
 
 /// Refuses a request whose event will be too large, as far as that can be known before there is an attempt.
-pub fn check(request: &Request, plan: &Plan) -> Result<(), String> {
+pub fn check(request: &LaunchSpec, plan: &Plan) -> Result<(), String> {
     let (task, token) = ("x".repeat(63), "x".repeat(43));
     let identity =
         Identity { job: i64::MAX, attempt: i32::MAX, task: &task, token: &token, database_url: None };
@@ -50,7 +51,7 @@ fn limited(event: &Value, plan: &Plan) -> Result<Vec<u8>, String> {
     Ok(event)
 }
 
-fn build(request: &Request, payload: &Map<String, Value>, identity: &Identity<'_>) -> Value {
+fn build(request: &LaunchSpec, payload: &Map<String, Value>, identity: &Identity<'_>) -> Value {
     let mut event = Map::new();
     if !request.command.is_empty() {
         event.insert("command".to_owned(), json!(request.command));

@@ -1,12 +1,11 @@
-//! `parameters.target` and `parameters.settings` of a Lambda task: read strictly, and held to the operator's rules.
+//! `parameters.target` and `parameters.settings` of a Lambda task: read strictly.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use wildmatch::WildMatch;
 
 use crate::job::Completion;
-use crate::runners::Request;
-use crate::settings::LambdaSettings;
+use crate::parameters::LaunchSpec;
+use crate::runners::read_settings;
 
 /// What a parameters row (merged over `runner_defaults`) says about an invocation.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -64,8 +63,8 @@ pub struct Plan {
 
 impl Plan {
     /// Reads and checks. A key set to null counts as absent, so that a row can take back what the defaults say.
-    pub fn read(request: &Request) -> Result<Self, String> {
-        let settings = read_settings(&request.settings)?;
+    pub fn read(request: &LaunchSpec) -> Result<Self, String> {
+        let settings = read_own(&request.settings)?;
         let function = Function::read(&request.target)?;
         let as_written = match (&function.qualifier, &settings.qualifier) {
             (Some(_), Some(_)) => {
@@ -80,28 +79,12 @@ impl Plan {
             }
             (of_arn, region) => region.clone().or(of_arn),
         };
-        if settings.fire_and_forget && request.policy.completion == Completion::Report {
+        if settings.fire_and_forget && request.completion == Completion::Report {
             return Err(
                 "settings.fire_and_forget: nobody waits for the report that completion demands".into()
             );
         }
         Ok(Self { settings, name: function.name, as_written, region })
-    }
-
-    /// Refuses what the daemon's own settings do not allow, naming the rule.
-    pub fn check(&self, settings: &LambdaSettings, own_region: &str) -> Result<(), String> {
-        if !settings.functions.iter().any(|pattern| WildMatch::new(pattern).matches(&self.as_written)) {
-            return Err(format!(
-                "target {} is not among runners.lambda.functions of this daemon's settings",
-                self.as_written
-            ));
-        }
-        match &self.region {
-            Some(region) if region != own_region && !settings.regions.contains(region) => {
-                Err(format!("region {region} is not among runners.lambda.regions of this daemon's settings"))
-            }
-            _ => Ok(()),
-        }
     }
 
     /// Whether the function's answer is the end.
@@ -111,22 +94,8 @@ impl Plan {
 }
 
 /// Reads and checks what a row and the defaults of its runner say.
-pub fn read_settings(settings: &Value) -> Result<FunctionSettings, String> {
-    let mut settings = settings.clone();
-    let Some(map) = settings.as_object_mut() else {
-        return Err("settings must be an object".to_owned());
-    };
-    map.retain(|_, value| !value.is_null());
-    if let Some(key) = map.keys().find(|key| !KEYS.contains(&key.as_str())) {
-        return Err(format!(
-            "settings.{key}: the lambda runner has no such setting; it has {}",
-            KEYS.join(", ")
-        ));
-    }
-    let read: FunctionSettings = serde_path_to_error::deserialize(settings).map_err(|e| {
-        let path = e.path().to_string();
-        format!("settings.{path}: {}", e.into_inner())
-    })?;
+pub fn read_own(settings: &Value) -> Result<FunctionSettings, String> {
+    let read: FunctionSettings = read_settings::read(settings, "lambda", &KEYS, Some("payload"))?;
     if read.fire_and_forget && read.mode != Mode::Event {
         return Err("settings.fire_and_forget needs settings.mode \"Event\"".to_owned());
     }
@@ -186,7 +155,6 @@ fn is_qualifier(text: &str) -> bool {
 mod tests {
     use super::*;
     use crate::runners::lambda::tests::request;
-    use crate::settings::{Sources, load};
     use serde_json::json;
 
     fn read(target: &str, settings: Value) -> Result<Plan, String> {
@@ -214,7 +182,10 @@ mod tests {
     #[test]
     fn a_wrong_setting_is_refused_by_its_name() {
         let cases = [
-            (json!({"mod": "Event"}), "settings.mod: the lambda runner has no such setting; it has mode,"),
+            (
+                json!({"mod": "Event"}),
+                "settings.mod: the lambda runner has no such setting; did you mean mode?",
+            ),
             (json!({"mode": "Sync"}), "settings.mode: unknown variant `Sync`, expected `RequestResponse` or"),
             (json!({"payload": [1]}), "settings.payload: "),
             (json!({"payload": {"rowcall": 1}}), "settings.payload.rowcall: "),
@@ -229,29 +200,5 @@ mod tests {
         let error = read("loader:live", json!({"qualifier": "7"})).unwrap_err();
         assert!(error.starts_with("settings.qualifier: loader:live has"), "{error}");
         assert_eq!(read("loader", json!({"mode": null})).unwrap().settings, FunctionSettings::default());
-    }
-
-    #[test]
-    fn what_is_not_allowed_is_refused_by_the_name_of_its_rule() {
-        let all = load(&Sources::default()).unwrap();
-        let settings = LambdaSettings {
-            functions: vec!["load-*".into(), "one:live".into(), "arn:aws:lambda:*:1:function:x".into()],
-            regions: vec!["eu-west-1".into()],
-            ..all.runners.lambda
-        };
-        let check = |target: &str, more: Value| read(target, more).unwrap().check(&settings, "eu-central-1");
-        assert_eq!(check("load-files:7", json!({"region": "eu-west-1"})), Ok(()));
-        assert_eq!(check("one", json!({"qualifier": "live"})), Ok(()));
-        assert_eq!(check("arn:aws:lambda:eu-west-1:1:function:x", json!({})), Ok(()));
-        let cases = [
-            ("one", json!({}), "runners.lambda.functions"),
-            ("one", json!({"qualifier": "test"}), "target one:test is not among runners.lambda.functions"),
-            ("load-files", json!({"region": "us-east-1"}), "runners.lambda.regions"),
-            ("arn:aws:lambda:us-east-1:1:function:x", json!({}), "runners.lambda.regions"),
-        ];
-        for (target, more, rule) in cases {
-            let error = check(target, more).unwrap_err();
-            assert!(error.contains(rule), "{error}");
-        }
     }
 }

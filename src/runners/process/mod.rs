@@ -5,9 +5,9 @@
 //! its successor on the same machine adopts what still runs and reads what has ended. Only a supervisor that
 //! is itself killed leaves no end; then what it left running is killed and the attempt declared lost.
 
-mod allow;
 mod attempt_dir;
-mod leftovers;
+mod rails;
+mod strays;
 pub mod supervise;
 
 use std::path::PathBuf;
@@ -19,17 +19,17 @@ use async_trait::async_trait;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
-use super::{Attempt, Ends, LaunchError, Launched, Observation, Request, Runner, Stray};
-use crate::job::End;
-use crate::parameters::Task;
+use super::{Attempt, Capabilities, Ends, Found, LaunchError, Launched, Observation, Runner, Stray};
+use crate::job::{End, RunnerName};
+use crate::parameters::{LaunchSpec, Task};
 use crate::settings::ProcessSettings;
 use attempt_dir::{AttemptDir, Life};
 
 /// A supervisor that has not begun by then never will.
 const BEGIN_GRACE: Duration = Duration::from_secs(10);
 
-/// A directory that no open attempt owns is left alone for so long, in case its attempt is only about to be seen.
-const FORGOTTEN_AFTER: Duration = Duration::from_hours(1);
+/// From SIGKILL, which follows SIGTERM by itself after the grace, to the end that the supervisor writes down.
+const AFTER_GRACE: Duration = Duration::from_mins(2);
 
 /// Runs programs from an allow-list. Its attempts can be seen on this machine only.
 #[derive(Debug)]
@@ -90,7 +90,7 @@ fn look(attempt: &Attempt, dir: &AttemptDir) -> Observation {
         Ok(Life::Ended) => match dir.end() {
             Some(end) => Observation::Ended(end),
             None => {
-                let killed = leftovers::kill_leftovers(attempt);
+                let killed = strays::kill(attempt);
                 let also = if killed > 0 { " and was stopped" } else { "" };
                 Observation::Ended(End::lost(format!("its supervisor was killed; what it ran is lost{also}")))
             }
@@ -115,26 +115,43 @@ fn look(attempt: &Attempt, dir: &AttemptDir) -> Observation {
 #[async_trait]
 impl Runner for ProcessRunner {
     fn name(&self) -> &'static str {
-        "process"
+        RunnerName::Process.as_str()
     }
 
-    fn capacity(&self) -> usize {
-        match self.settings.max_running {
-            0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-            limit => limit,
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            capacity: match self.settings.max_running {
+                0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+                limit => limit,
+            },
+            backlog: usize::MAX,
+            bound_to_host: true,
+            repeatable: true,
+            sees_ends: true,
+            stop_limit: self.settings.stop_grace + AFTER_GRACE,
         }
     }
 
-    fn bound_to_host(&self) -> bool {
-        true
+    /// The state directory was checked when this runner was made.
+    async fn ready(&self) -> Result<(), String> {
+        Ok(())
     }
 
-    fn check(&self, request: &Request) -> Result<(), String> {
+    /// Nothing: an attempt never leaves its machine, and the paths in its request mean the same to every dispatcher there.
+    fn freeze(&self, _request: &mut LaunchSpec) {}
+
+    fn check(&self, request: &LaunchSpec) -> Result<(), String> {
         if let Some(key) = request.settings.as_object().and_then(|s| s.keys().next()) {
             return Err(format!("settings.{key}: the process runner takes no settings"));
         }
-        allow::check_environment(request.environment.keys())?;
-        allow::check_command(&request.target, &request.command, &self.settings.programs)
+        rails::check_environment(request.environment.keys())?;
+        rails::check_command(&request.target, &request.command, &self.settings.programs)
+    }
+
+    /// The program is here, and may be run: that is all there is to find out.
+    async fn probe(&self, request: &LaunchSpec) -> Result<String, String> {
+        self.check(request)?;
+        Ok(format!("{} may be run", request.target))
     }
 
     async fn launch(
@@ -142,7 +159,7 @@ impl Runner for ProcessRunner {
         attempt: &Attempt,
         contract: &[(String, String)],
     ) -> Result<Launched, LaunchError> {
-        let refused = |what: String| LaunchError::Refused { reason: what, retryable: true };
+        let refused = |what: String| LaunchError::refused(what, true);
         let dir = self.dir(attempt);
         dir.create().map_err(|e| refused(format!("cannot make {}: {e}", dir.path().display())))?;
 
@@ -159,7 +176,7 @@ impl Runner for ProcessRunner {
             .envs(passed)
             .envs(&attempt.request.environment)
             .envs(contract.iter().map(|(name, value)| (name, value)))
-            .env(leftovers::LAUNCH, &attempt.launch_key)
+            .env(strays::LAUNCH, &attempt.launch_key)
             .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -182,6 +199,25 @@ impl Runner for ProcessRunner {
 
     async fn observe(&self, attempts: &[Attempt]) -> Vec<Observation> {
         attempts.iter().map(|attempt| look(attempt, &self.dir(attempt))).collect()
+    }
+
+    async fn find(&self, attempt: &Attempt) -> Result<Found, String> {
+        let dir = self.dir(attempt);
+        let found =
+            Found::Running(dir.child().map_or_else(|| "its supervisor".to_owned(), |id| format!("pid {id}")));
+        match dir.life() {
+            // The end of one that has run is seen by looking.
+            Ok(Life::Supervised | Life::Ended) => Ok(found),
+            // Marked as started by us, so that a supervisor which is only very late leaves again.
+            Ok(Life::NotBegun) => match dir.mark_started() {
+                Ok(true) => Ok(Found::Nothing),
+                Ok(false) => Ok(found),
+                Err(e) => Err(format!("{}: {e}", dir.path().display())),
+            },
+            // The directory is made before anything is started.
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Found::Nothing),
+            Err(e) => Err(format!("{}: {e}", dir.path().display())),
+        }
     }
 
     async fn stop(&self, attempt: &Attempt, _reason: &str) -> Result<(), String> {
@@ -223,53 +259,10 @@ impl Runner for ProcessRunner {
     }
 
     async fn strays(&self, prefix: &str, _tasks: &[&Task]) -> Vec<Stray> {
-        let Ok(entries) = std::fs::read_dir(&self.settings.state_dir) else { return Vec::new() };
-        let stray = |entry: std::fs::DirEntry| {
-            let launch_key = entry.file_name().to_str().filter(|name| name.starts_with(prefix))?.to_owned();
-            let old = entry.metadata().and_then(|m| m.modified()).ok()?.elapsed().ok()? > FORGOTTEN_AFTER;
-            let path = entry.path();
-            let ended = AttemptDir::at(path.clone()).life().is_ok_and(|life| life != Life::Supervised);
-            (old && ended).then(|| Stray { launch_key, place: path.to_string_lossy().into_owned() })
-        };
-        entries.flatten().filter_map(stray).collect()
+        strays::strays(&self.settings.state_dir, prefix)
     }
 
     async fn discard(&self, stray: &Stray) {
-        if AttemptDir::at(stray.place.clone().into()).remove().is_ok() {
-            tracing::info!(directory = stray.place, "removed what a dead dispatcher left");
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::settings::{Sources, load};
-    use std::time::SystemTime;
-
-    #[tokio::test]
-    async fn only_old_directories_of_ours_that_nobody_supervises_are_strays() {
-        let state = tempfile::tempdir().unwrap();
-        let mut settings = load(&Sources::default()).unwrap().runners.process;
-        settings.state_dir = state.path().to_owned();
-        let (ends, _) = tokio::sync::mpsc::unbounded_channel();
-        let runner = ProcessRunner::new(&settings, ends).unwrap();
-        let long_ago = SystemTime::now() - 2 * FORGOTTEN_AFTER;
-        let make = |key: &str, modified: SystemTime| {
-            let dir = AttemptDir::new(state.path(), key);
-            dir.create().unwrap();
-            let lock = dir.lock().unwrap();
-            std::fs::File::open(dir.path()).unwrap().set_modified(modified).unwrap();
-            lock
-        };
-        let _ = make("rowcall-a-1", long_ago);
-        let _ = make("rowcall-a-2", SystemTime::now());
-        let _ = make("rowcall-b-3", long_ago);
-        let _ = make("somebody-elses", long_ago);
-        let _supervised = make("rowcall-a-4", long_ago);
-        let strays = runner.strays("rowcall-a-", &[]).await;
-        assert_eq!(strays.iter().map(|s| s.launch_key.as_str()).collect::<Vec<_>>(), ["rowcall-a-1"]);
-        runner.discard(&strays[0]).await;
-        assert!(!state.path().join("rowcall-a-1").exists());
+        strays::discard(stray);
     }
 }

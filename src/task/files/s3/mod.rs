@@ -12,7 +12,7 @@ use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation}
 use aws_sdk_s3::types::ChecksumAlgorithm;
 
 use self::upload::Unfinished;
-use crate::https;
+use crate::aws_http;
 use crate::task::contract::variable;
 use crate::task::failure::Failure;
 
@@ -37,7 +37,7 @@ impl S3 {
             ));
         }
         let shared =
-            aws_config::defaults(BehaviorVersion::latest()).http_client(https::client()).load().await;
+            aws_config::defaults(BehaviorVersion::latest()).http_client(aws_http::client()).load().await;
         let elsewhere = endpoint.is_some() || shared.endpoint_url().is_some();
         let mut config = aws_sdk_s3::config::Builder::from(&shared);
         if shared.region().is_none() {

@@ -28,9 +28,9 @@ struct Flight {
 
 /// All of them, by attempt.
 #[derive(Debug, Default)]
-pub struct Flights(Mutex<HashMap<i64, Flight>>);
+pub struct Follow(Mutex<HashMap<i64, Flight>>);
 
-impl Flights {
+impl Follow {
     fn lock(&self) -> MutexGuard<'_, HashMap<i64, Flight>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

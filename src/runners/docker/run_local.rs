@@ -13,12 +13,12 @@ use bollard::query_parameters::{LogsOptionsBuilder, StopContainerOptionsBuilder}
 use futures_util::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 
-use crate::runners::docker::check_target;
-use crate::runners::docker::credentials::Logins;
-use crate::runners::docker::engine::{Endpoint, Engine};
-use crate::runners::docker::fault::Fault;
-use crate::runners::docker::images::Images;
-use crate::runners::docker::settings::Pull;
+use super::credentials::Logins;
+use super::engine::{Endpoint, Engine};
+use super::fault::Fault;
+use super::image_name::check_target;
+use super::pull::Images;
+use super::settings::Pull;
 use crate::task::files::{INPUT, OUTPUT};
 
 /// Of one call to the engine.

@@ -11,12 +11,17 @@ use futures_util::StreamExt as _;
 use super::credentials::Logins;
 use super::engine::Engine;
 use super::fault::{Fault, Kind};
-use super::image::{host_and_rest, repository_and_tag};
+use super::image_name::{host_and_rest, repository_and_tag};
 use super::settings::Pull;
+use crate::job::Cause;
 use crate::runners::LaunchError;
 
 /// Between two lines about the same pull in the log.
 const PROGRESS_EVERY: Duration = Duration::from_secs(10);
+
+fn no_image(reason: String, retryable: bool) -> LaunchError {
+    LaunchError::Refused { reason, retryable, cause: Cause::Image }
+}
 
 /// When a pull began, and how it ended.
 type Latest = Option<(Instant, Result<(), LaunchError>)>;
@@ -84,7 +89,7 @@ impl Images {
         }
         if pull == Pull::Never {
             let reason = format!("image {image} is not on the engine, and settings.pull is never");
-            return Err(LaunchError::Refused { reason, retryable: false });
+            return Err(no_image(reason, false));
         }
         let began = Instant::now();
         let result = self.pull(engine, image).await;
@@ -93,14 +98,13 @@ impl Images {
     }
 
     async fn pull(&self, engine: &Engine, image: &str) -> Result<(), LaunchError> {
-        let refused = |reason: String, retryable| LaunchError::Refused { reason, retryable };
         let (host, _) = host_and_rest(image);
         let usual = engine.usual_registry().await.map_err(|fault| LaunchError::Busy(fault.message))?;
         let credentials = self
             .logins
             .find(host, &usual)
             .await
-            .map_err(|e| refused(format!("image {image} cannot be pulled: {e}"), true))?;
+            .map_err(|e| no_image(format!("image {image} cannot be pulled: {e}"), true))?;
         let docker = engine.client().map_err(|fault| LaunchError::Busy(fault.message))?;
         let (repository, tag) = repository_and_tag(image);
         let options = CreateImageOptionsBuilder::new().from_image(repository).tag(tag).build();
@@ -120,11 +124,11 @@ impl Images {
                         return Err(LaunchError::Busy(fault.message));
                     }
                     let retryable = !stays(&fault.message);
-                    return Err(refused(format!("image {image} cannot be pulled: {fault}"), retryable));
+                    return Err(no_image(format!("image {image} cannot be pulled: {fault}"), retryable));
                 }
                 Err(_) => {
                     let limit = humantime::format_duration(self.patience);
-                    return Err(refused(
+                    return Err(no_image(
                         format!("image {image}: the pull showed no progress for {limit}"),
                         true,
                     ));

@@ -3,19 +3,24 @@
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// Below this likeness a known key is no help to whoever meant another.
-const LIKE: f64 = 0.8;
+use crate::settings::did_you_mean;
 
 /// Reads the settings of this runner, which has these keys. A key set to null counts as absent, so that a row can take
-/// back what the defaults say.
-pub fn read<T: DeserializeOwned>(settings: &Value, runner: &str, keys: &[&str]) -> Result<T, String> {
+/// back what the defaults say; `free` is the one key whose value is the task's own, nulls and all.
+pub fn read<T: DeserializeOwned>(
+    settings: &Value,
+    runner: &str,
+    keys: &[&str],
+    free: Option<&str>,
+) -> Result<T, String> {
     let mut settings = settings.clone();
-    strip_nulls(&mut settings);
-    let Some(map) = settings.as_object() else {
+    let Some(map) = settings.as_object_mut() else {
         return Err("settings must be an object".to_owned());
     };
+    map.retain(|_, value| !value.is_null());
+    map.iter_mut().filter(|(key, _)| Some(key.as_str()) != free).for_each(|(_, value)| strip_nulls(value));
     if let Some(key) = map.keys().find(|key| !keys.contains(&key.as_str())) {
-        let meant = meant(key, keys);
+        let meant = did_you_mean(key, keys.iter().copied());
         return Err(format!("settings.{key}: the {runner} runner has no such setting{meant}"));
     }
     serde_path_to_error::deserialize(settings).map_err(|e| {
@@ -34,12 +39,4 @@ fn strip_nulls(value: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(strip_nulls),
         _ => {}
     }
-}
-
-fn meant(key: &str, keys: &[&str]) -> String {
-    keys.iter()
-        .map(|known| (strsim::jaro_winkler(known, key), known))
-        .filter(|(likeness, _)| *likeness > LIKE)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map_or_else(String::new, |(_, known)| format!("; did you mean {known}?"))
 }

@@ -49,7 +49,7 @@ impl Foreign {
 pub async fn strays(runner: &EcsRunner, prefix: &str, tasks: &[&Task]) -> Vec<Stray> {
     {
         let mut state = runner.foreign.lock();
-        if state.last_look.is_some_and(|at| at.elapsed() < runner.timing.orphans_every) {
+        if state.last_look.is_some_and(|at| at.elapsed() < runner.timing.strays_every) {
             return Vec::new();
         }
         state.last_look = Some(Instant::now());
@@ -120,11 +120,11 @@ pub async fn discard(runner: &EcsRunner, stray: &Stray) {
     let mut parts = stray.place.splitn(3, ' ');
     let (Some(region), Some(cluster), Some(arn)) = (parts.next(), parts.next(), parts.next()) else { return };
     let launch_key = stray.launch_key.as_str();
-    if !runner.settings.stop_orphans {
+    if !runner.settings.stop_strays {
         tracing::warn!(
             arn,
             launch_key,
-            "this task runs although its attempt is over (runners.ecs.stop_orphans is off)"
+            "this task runs although its attempt is over (runners.ecs.stop_strays is off)"
         );
         return;
     }

@@ -59,9 +59,9 @@ async fn only_tasks_whose_attempt_is_known_to_be_over_are_stopped() {
 }
 
 #[tokio::test]
-async fn on_request_orphans_are_only_reported() {
+async fn strays_are_only_reported_on_request() {
     let mut ecs = Ecs::new().await;
-    ecs.settings.runners.ecs.stop_orphans = false;
+    ecs.settings.runners.ecs.stop_strays = false;
     let dispatcher = ecs.dispatcher().await;
     ecs.aws.script("RunTask", [Fault::failures_but("AGENT", Ghost::WhenTold)]);
     ecs.running().await;
