@@ -12,14 +12,8 @@ declare
     entry rowcall.source_tables := rowcall.source_of(source);
     key text := rowcall.key_sql(entry, 'n');
     status text := quote_ident(entry.status_column);
-    -- The text of a key must not depend on the writer's settings. Common types do not need this, and save its cost.
-    settings text := case
-        when exists (
-            select from unnest(entry.key_types) as t
-            where t !~ '^(smallint|integer|bigint|numeric|text|uuid|date|boolean|character)\y' or t ~ '\[\]$')
-        then 'set timezone = ''UTC'' set intervalstyle = ''postgres'' set bytea_output = ''hex'' set extra_float_digits = 1 '
-            'set datestyle = ''ISO, YMD'''
-        else '' end;
+    -- The text of a key must not depend on the writer's zone. Other types do not need this, and save its cost.
+    settings text := case when 'timestamptz'::regtype = any (entry.key_types) then 'set timezone = ''UTC''' else '' end;
     insert_function text := format('on_insert_%s', entry.id);
     update_function text := format('on_update_%s', entry.id);
     member regclass;

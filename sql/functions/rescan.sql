@@ -4,9 +4,8 @@
 -- Returns the number of jobs made.
 create or replace function rowcall.rescan(source regclass, keys jsonb[] default null) returns bigint
 language plpgsql security definer
-set search_path = pg_catalog, pg_temp
--- As for the triggers: the text of a key must not depend on the caller's settings.
-set timezone = 'UTC' set intervalstyle = 'postgres' set bytea_output = 'hex' set extra_float_digits = 1 set datestyle = 'ISO, YMD'
+-- The zone as for the triggers: the text of a key must not depend on the caller's.
+set search_path = pg_catalog, pg_temp set timezone = 'UTC'
 as $$
 declare
     entry rowcall.source_tables := rowcall.source_of(source);

@@ -27,12 +27,15 @@ create table rowcall.source_tables (
     id int generated always as identity primary key,
     relation regclass not null unique,
     key_columns text[] not null check (cardinality(key_columns) > 0),
-    key_types text[] not null check (cardinality(key_types) = cardinality(key_columns)),
+    key_types regtype[] not null check (cardinality(key_types) = cardinality(key_columns)),
+    key_named boolean not null default false,
     status_column text not null,
     status_type text not null,
     touch_column text,
     created timestamptz not null default now()
 );
+comment on column rowcall.source_tables.key_types is 'Of a domain, the type that it is over.';
+comment on column rowcall.source_tables.key_named is 'Whether watch() was given the key; otherwise it is the primary key.';
 comment on column rowcall.source_tables.touch_column is
     'Set to now() by every write-back, where the table has such a column (last_update).';
 insert into rowcall.source_tables (relation, key_columns, key_types, status_column, status_type, touch_column)
