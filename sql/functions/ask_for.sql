@@ -27,7 +27,7 @@ begin
     where j.id = job and j.left_in is distinct from nullif(found_row.status, task.on_status);
     -- What an earlier job of this task came to is no longer the last word.
     update rowcall.jobs o set withheld = null
-    where o.source_table = task.source_table and o.row_key = ask_for.row_key and o.on_status = task.on_status
+    where o.source_table = task.source_table and o.short_key = rowcall.short_key(ask_for.row_key) and o.on_status = task.on_status
       and o.withheld->>'task' = task.name;
     return job;
 end

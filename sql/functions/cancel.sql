@@ -38,11 +38,11 @@ begin
         update rowcall.jobs o
         set withheld = jsonb_build_object('task', mine.task, 'status', left_as->>'status_failed', 'message', why,
             'outcome', 'CANCELLED')
-        where o.source_table = mine.source_table and o.row_key = mine.row_key and o.on_status = mine.on_status;
+        where o.source_table = mine.source_table and o.short_key = mine.short_key and o.on_status = mine.on_status;
     end if;
     if left_as is not null and not exists (
         select from rowcall.jobs o
-        where o.source_table = mine.source_table and o.row_key = mine.row_key
+        where o.source_table = mine.source_table and o.short_key = mine.short_key
           and (o.attempts > 0 or o.on_status = mine.on_status))
     then
         select w.state, w.error into became, problem from rowcall.write_back(

@@ -54,13 +54,13 @@ begin
     note_moves := format($sql$
             update rowcall.jobs j set moved_to = n.%3$s::text, moved_at = clock_timestamp(), again = false
             from changed n, rowcall.source_tables s
-            where s.id = %1$s and j.source_table = s.relation and j.row_key = %2$s and j.state = 'running'$sql$,
+            where s.id = %1$s and j.source_table = s.relation and j.short_key = rowcall.short_key(%2$s) and j.state = 'running'$sql$,
         entry.id, key, status);
 
     release := format($sql$
             update rowcall.jobs j set state = 'pending', reason = null
             from new_rows n, rowcall.source_tables s
-            where s.id = %1$s and j.source_table = s.relation and j.row_key = %2$s and j.state = 'blocked'$sql$,
+            where s.id = %1$s and j.source_table = s.relation and j.short_key = rowcall.short_key(%2$s) and j.state = 'blocked'$sql$,
         entry.id, key);
 
     note_failure := format($sql$

@@ -52,7 +52,7 @@ begin
         -- The trigger may have made one with the new key already.
         if job.state = 'running' then
             delete from rowcall.jobs j
-            where j.source_table = after.relation and j.row_key = job.new_key and j.task = job.task and j.state <> 'running'
+            where j.source_table = after.relation and j.short_key = rowcall.short_key(job.new_key) and j.task = job.task and j.state <> 'running'
             returning * into sibling;
             update rowcall.jobs j
             set row_key = job.new_key, again = j.again or sibling.id is not null,
@@ -62,7 +62,7 @@ begin
             delete from rowcall.jobs j
             where j.id = job.id and exists (
                 select from rowcall.jobs s
-                where s.source_table = after.relation and s.row_key = job.new_key and s.task = job.task);
+                where s.source_table = after.relation and s.short_key = rowcall.short_key(job.new_key) and s.task = job.task);
             update rowcall.jobs j set row_key = job.new_key where j.id = job.id;
         end if;
     end loop;

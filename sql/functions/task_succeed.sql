@@ -36,7 +36,7 @@ begin
     select j.again,
         j.withheld is not null or exists (
             select from rowcall.jobs o
-            where o.source_table = j.source_table and o.row_key = j.row_key and o.on_status = j.on_status and o.id <> j.id)
+            where o.source_table = j.source_table and o.short_key = j.short_key and o.on_status = j.on_status and o.id <> j.id)
         , j.left_in
     into asked_again, shared, left_in from rowcall.jobs j
     where j.id = mine.job_id and j.attempt_id = mine.id for update skip locked;

@@ -158,8 +158,14 @@ create table rowcall.jobs (
     concurrency_key text,
     left_in text,
     withheld jsonb,
+    -- The row's key where an index takes it, as nearly every key is; or else its SHA-256, a string, which is no key of
+    -- another row. As rowcall.short_key() has it. To hash them all would cost the writers more, and scatter their keys
+    -- over the index.
+    short_key jsonb not null generated always as (case
+        when octet_length(row_key::text) <= 500 then row_key
+        else ('"' || encode(sha256(decode(replace(row_key::text, '\', '\\'), 'escape')), 'hex') || '"')::jsonb end) stored,
     -- One job per task and row. A new wish while it runs sets "again"; that is how two can never run at once.
-    constraint one_job_per_task_and_row unique (source_table, row_key, task)
+    constraint one_job_per_task_and_row unique (source_table, short_key, task)
 ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 500);
 comment on column rowcall.jobs.again is 'The row asked again while the job ran: one more run follows this one.';
 comment on column rowcall.jobs.moved_to is 'The status somebody other than Rowcall gave the row while the job ran.';
@@ -170,6 +176,7 @@ comment on column rowcall.jobs.concurrency_key is
 comment on column rowcall.jobs.left_in is
     'A status other than on_status in which its row may be found: another task on the same status gave it, or it was '
     'asked for by hand.';
+comment on column rowcall.jobs.short_key is 'rowcall.short_key(row_key): what a job is found by.';
 comment on column rowcall.jobs.withheld is
     'How another task on the same status ended, and the status it would have written: for whoever ends last.';
 -- Claim order within a task. A job is in one of the first two: without a concurrency key, so that tasks without one pay
@@ -180,7 +187,7 @@ create index jobs_pending_with_key on rowcall.jobs (task, due, id)
 create index jobs_pending_by_key on rowcall.jobs (task, concurrency_key, due, id)
     where state = 'pending' and concurrency_key is not null;
 create index jobs_waiting on rowcall.jobs (due) where state = 'waiting';
-create index jobs_blocked on rowcall.jobs (source_table, row_key) where state = 'blocked';
+create index jobs_blocked on rowcall.jobs (source_table, short_key) where state = 'blocked';
 create index jobs_running on rowcall.jobs (task, concurrency_key) where state = 'running';
 
 create table rowcall.dispatchers (
@@ -278,7 +285,8 @@ create table rowcall.history (
     created timestamptz not null,
     settled timestamptz not null default now()
 ) partition by range (settled);
-create index history_row on rowcall.history (source_table, row_key);
+-- It takes keys of any length.
+create index history_row on rowcall.history using hash (row_key);
 create table rowcall.history_default partition of rowcall.history default;
 
 -- Rows for which the trigger could not make a job; the janitor makes them later. Empty on a healthy system.

@@ -59,7 +59,7 @@ select t.id, t.task, t.source_table::oid as source_table, t.row_key, t.on_status
     -- The statuses in which jobs of the same row and status that run have it; null if there are no such jobs at all.
     (select coalesce(jsonb_agg(a.request->'write_back'->'expected') filter (where a.id is not null), '[]')
      from rowcall.jobs o left join rowcall.attempts a on a.id = o.attempt_id and a.ended is null
-     where o.source_table = t.source_table and o.row_key = t.row_key and o.on_status = t.on_status
+     where o.source_table = t.source_table and o.short_key = t.short_key and o.on_status = t.on_status
        and o.id <> t.id having count(*) > 0) as beside, null::bigint as quota, false as in_turn, false as unkeyed
 from taken t
 union all

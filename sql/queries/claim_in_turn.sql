@@ -43,5 +43,5 @@ returning j.id, j.task, j.source_table::oid as source_table, j.row_key, j.on_sta
     -- The statuses in which jobs of the same row and status that run have it; null if there are no such jobs at all.
     (select coalesce(jsonb_agg(a.request->'write_back'->'expected') filter (where a.id is not null), '[]')
      from rowcall.jobs o left join rowcall.attempts a on a.id = o.attempt_id and a.ended is null
-     where o.source_table = j.source_table and o.row_key = j.row_key and o.on_status = j.on_status
+     where o.source_table = j.source_table and o.short_key = j.short_key and o.on_status = j.on_status
        and o.id <> j.id having count(*) > 0) as beside

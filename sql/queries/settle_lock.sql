@@ -5,7 +5,7 @@ select a.id, a.job_id, a.task, a.number, a.report, a.message, a.detail, a.result
     a.request, a.row_key, a.source_table::oid as source_table,
     j.again, j.moved_to, j.failures, j.runner_failures, j.left_in, j.withheld,
     exists (select from rowcall.jobs o
-            where o.source_table = j.source_table and o.row_key = j.row_key and o.on_status = j.on_status and o.id <> j.id)
+            where o.source_table = j.source_table and o.short_key = j.short_key and o.on_status = j.on_status and o.id <> j.id)
         as has_siblings
 from rowcall.attempts a
 join rowcall.jobs j on j.id = a.job_id and j.attempt_id = a.id

@@ -2,11 +2,11 @@
 -- job of which not all could be locked must wait: its end and theirs are one decision. Who does not run and has no
 -- parameters any more will not run: nobody waits for that.
 with mine as (
-    select id, source_table, row_key, on_status from rowcall.jobs where id = any ($1)
+    select id, source_table, short_key, on_status from rowcall.jobs where id = any ($1)
 ), siblings as (
     select m.id as mine, o.id
     from mine m
-    join rowcall.jobs o on o.source_table = m.source_table and o.row_key = m.row_key and o.on_status = m.on_status
+    join rowcall.jobs o on o.source_table = m.source_table and o.short_key = m.short_key and o.on_status = m.on_status
         and o.id <> m.id
     where o.state = 'running' or exists (select from rowcall.parameters p where p.name = o.task)
 ), held as (
