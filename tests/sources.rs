@@ -1,4 +1,4 @@
-//! Any table with a primary key can be a source: each shape of table, all the way there and back.
+//! Any table with a key can be a source: each shape of table, all the way there and back.
 
 use crate::support::{Running, TestDatabase};
 use rowcall::job::End;
@@ -91,19 +91,20 @@ async fn composite_text_and_uuid_keys() {
 
 #[tokio::test]
 async fn keys_whose_text_depends_on_settings_stay_the_same_for_every_writer() {
-    for kind in ["timestamptz", "timestamptz(3)", "bytea", "interval", "float8"] {
-        let ddl = format!("create table timed (at {kind}, status text, primary key (at))");
+    for kind in ["timestamptz", "timestamptz(3)", "timestamp", "date", "bytea", "numeric", "moment"] {
+        let ddl = format!(
+            "create domain moment as timestamptz; create table timed (at {kind}, status text, primary key (at))"
+        );
         let (db, mut running) = source(&ddl, "timed", "status", "null").await;
         db.run("update rowcall.parameters set enabled = false").await;
         let value = match kind {
             "bytea" => r"'\x00ff'",
-            "interval" => "'1 day 02:00'",
-            "float8" => "0.1::float8 + 0.2::float8",
+            "numeric" => "0.30000000000000004",
             _ => "'2026-03-29 01:30:00.123+00'",
         };
         db.run(&format!(
             "set timezone = 'Asia/Kathmandu'; insert into timed values ({value}, 'REGISTERED');
-             set timezone = 'America/New_York'; set bytea_output = 'escape'; set intervalstyle = 'sql_standard'; set extra_float_digits = 0;
+             set timezone = 'America/New_York'; set bytea_output = 'escape'; set datestyle = 'german'; set extra_float_digits = 0;
              update timed set status = 'B'; update timed set status = 'REGISTERED';
              select rowcall.rescan('timed')"
         ))
@@ -220,30 +221,34 @@ async fn a_partitioned_table_through_its_root_and_its_leaves() {
 }
 
 #[tokio::test]
-async fn keys_that_json_has_no_plain_value_for_go_in_as_their_text() {
-    for (kind, value, key) in [
-        ("int[]", "'{1,2}'", "{1,2}"),
-        ("text[]", r#"array['a,b', 'c"d']"#, r#"{"a,b","c\"d"}"#),
-        ("date[]", "array[date '2026-03-02']", "{2026-03-02}"),
-        ("place", "row(1, '2026-03-02')::place", "(1,2026-03-02)"),
-        ("jsonb", "'\"x\"'", "\"x\""),
-        ("jsonb", r#"'{"id": 5}'"#, r#"{"id": 5}"#),
-        ("daterange", "daterange('2026-03-02', '2026-03-05')", "[2026-03-02,2026-03-05)"),
-    ] {
+async fn numbers_that_a_float_would_merge_are_different_rows() {
+    for kind in ["numeric", "amount", "bigint"] {
+        let (one, other) = if kind == "bigint" {
+            ("9007199254740992", "9007199254740993")
+        } else {
+            ("12345678901234567890123", "12345678901234567890124")
+        };
         let ddl = format!(
-            "create type place as (shelf int, since date); create table kept (id {kind} primary key, status text)"
+            "create domain amount as numeric check (value > 0); create table big (id {kind} primary key, status text)"
         );
-        let (db, mut running) = source(&ddl, "kept", "status", "null").await;
-        // The writer's own settings say how a date is written, and not how a key is.
-        db.run(&format!("set datestyle = 'german'; insert into kept values ({value}, 'REGISTERED')")).await;
-        let called: serde_json::Value = serde_json::from_str(&run_one(&db, &mut running).await).unwrap();
-        assert_eq!(called, serde_json::json!({ "id": key }), "{kind}");
-        assert_eq!(db.one::<String>("select status from kept").await, "PROCESSED", "{kind}");
-        let named: String =
-            db.one("select rowcall.row_key('kept', j.row_key::text)->>'id' from rowcall.history j").await;
-        assert_eq!(named, key, "{kind}");
+        let (db, mut running) = source(&ddl, "big", "status", "null").await;
+        for id in [one, other] {
+            db.run(&format!("insert into big values ({id}, 'REGISTERED')")).await;
+            let key = run_one(&db, &mut running).await;
+            assert!(key.contains(id), "{kind}: {key}");
+        }
+        assert_eq!(db.one::<i64>("select count(*) from big where status = 'PROCESSED'").await, 2);
         running.stop().await;
     }
+}
+
+#[tokio::test]
+async fn numbers_that_are_no_number_are_keys_like_others() {
+    let ddl = "create table odd (id numeric primary key, status text)";
+    let (db, mut running) = source(ddl, "odd", "status", "null").await;
+    db.run("insert into odd values ('NaN', 'REGISTERED')").await;
+    assert_eq!(run_one(&db, &mut running).await, r#"{"id": "NaN"}"#);
+    running.stop().await;
 }
 
 #[tokio::test]
@@ -271,15 +276,98 @@ async fn operators_of_others_are_not_taken_for_those_of_the_key() {
 }
 
 #[tokio::test]
-async fn a_key_whose_type_brings_its_own_equality() {
-    let ddl = "create extension if not exists ltree; create domain branch as ltree check (nlevel(value) < 9);
-               create table leaves (id branch primary key, status text)";
-    let (db, mut running) = source(ddl, "leaves", "status", "null").await;
-    db.run("insert into leaves values ('a.b', 'REGISTERED'), ('a.c', 'OTHER')").await;
-    assert_eq!(run_one(&db, &mut running).await, r#"{"id": "a.b"}"#);
-    db.run("update leaves set status = 'REGISTERED' where id = 'a.c'").await;
-    assert_eq!(run_one(&db, &mut running).await, r#"{"id": "a.c"}"#);
+async fn a_citext_key_is_one_however_it_is_spelled() {
+    let ddl = "create extension citext; create domain nick as citext check (length(value) < 9);
+               create table people (id nick primary key, status text)";
+    let (db, mut running) = source(ddl, "people", "status", "null").await;
+    // An operator for the domain would be the better match.
+    db.run(
+        "create function planted(nick, citext) returns boolean language plpgsql as $$ begin raise 'planted'; end $$;
+         create function planted(nick, nick) returns boolean language plpgsql as $$ begin raise 'planted'; end $$;
+         create operator = (function = planted, leftarg = nick, rightarg = citext);
+         create operator = (function = planted, leftarg = nick, rightarg = nick)",
+    )
+    .await;
+    db.run("update rowcall.parameters set enabled = false; insert into people values ('Ada', 'REGISTERED'), ('Bob', 'OTHER')").await;
+    db.run("update people set id = 'ADA', status = 'B' where status = 'REGISTERED'; update people set status = 'REGISTERED' where status = 'B'")
+        .await;
+    let jobs: String = db.one("select string_agg(row_key::text, ' ') from rowcall.jobs").await;
+    assert_eq!(jobs, r#"{"id": "ada"}"#, "one job of one row");
+    db.run("update rowcall.parameters set enabled = true").await;
+    run_one(&db, &mut running).await;
+    let rows: String = db.one("select string_agg(id || ' ' || status, ' ' order by id) from people").await;
+    assert_eq!(rows, "ADA PROCESSED Bob OTHER");
     running.stop().await;
+}
+
+#[tokio::test]
+async fn blanks_that_fill_up_a_char_are_not_in_the_key() {
+    let ddl = "create table padded (id char(5) primary key, status text)";
+    let (db, mut running) = source(ddl, "padded", "status", "null").await;
+    db.run("insert into padded values ('a', 'REGISTERED')").await;
+    assert_eq!(run_one(&db, &mut running).await, r#"{"id": "a"}"#);
+    assert_eq!(db.one::<String>("select status from padded").await, "PROCESSED");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn an_enum_and_a_domain_over_it_as_key() {
+    let ddl = "create type suit as enum ('clubs', 'hearts'); create domain any_suit as suit;
+               create table cards (suit any_suit, other suit, status text, primary key (suit, other))";
+    let (db, mut running) = source(ddl, "cards", "status", "null").await;
+    db.run("insert into cards values ('clubs', 'hearts', 'REGISTERED'), ('hearts', 'clubs', 'OTHER')").await;
+    // Its name is no part of what was taken down of it.
+    db.run("alter type suit rename to colour").await;
+    assert_eq!(run_one(&db, &mut running).await, r#"{"other": "hearts", "suit": "clubs"}"#);
+    assert_eq!(
+        db.one::<String>("select string_agg(status, ' ' order by suit) from cards").await,
+        "PROCESSED OTHER"
+    );
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_named_key_takes_the_place_of_the_primary_key() {
+    let db = TestDatabase::new().await;
+    db.run(
+        "create table readings (level float8 primary key, code text not null unique, status text, last_update timestamptz not null,
+             unique (code, last_update));
+         select rowcall.watch('readings', key => '{code}')",
+    )
+    .await;
+    db.task(
+        "load",
+        "REGISTERED",
+        ("source_table, result_column, command", "'readings', null, '{\"{{ job.row_key | tojson }}\"}'"),
+    )
+    .await;
+    let mut running = Running::start(&db).await;
+    db.run("insert into readings values (0.1, 'x', 'REGISTERED', now()), (0.2, 'y', 'OTHER', now())").await;
+    assert_eq!(run_one(&db, &mut running).await, r#"{"code": "x"}"#);
+    // Which is kept by a watch that names none.
+    db.run("select rowcall.watch('readings'); update readings set status = 'REGISTERED' where code = 'y'")
+        .await;
+    assert_eq!(run_one(&db, &mut running).await, r#"{"code": "y"}"#);
+    assert_eq!(db.one::<i64>("select count(*) from readings where status = 'PROCESSED'").await, 2);
+    // A last_update in the key is not set: the row would be another.
+    db.run("select rowcall.watch('readings', 'status', '{code,last_update}'); update readings set status = 'REGISTERED' where code = 'x'")
+        .await;
+    run_one(&db, &mut running).await;
+    assert_eq!(db.one::<i64>("select count(*) from readings where status = 'PROCESSED'").await, 2);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_table_without_a_primary_key_is_watched_by_a_named_key() {
+    let ddl = "create table keyless (a int not null, b text not null, note text, status text);
+               create unique index on keyless (b, a) include (note)";
+    let db = TestDatabase::new().await;
+    db.run(ddl).await;
+    db.run("select rowcall.watch('keyless', 'status', '{a,b}')").await;
+    db.task("load", "REGISTERED", ("source_table, result_column", "'keyless', null")).await;
+    db.run("insert into keyless values (1, 'x', null, 'REGISTERED')").await;
+    assert_eq!(db.one::<String>("select row_key::text from rowcall.jobs").await, r#"{"a": 1, "b": "x"}"#);
+    assert_eq!(db.one::<i64>(r#"select rowcall.run('load', 'keyless', '{"a":1,"b":"x"}')"#).await, 1);
 }
 
 #[tokio::test]
@@ -305,4 +393,84 @@ async fn a_status_column_with_a_percent_sign() {
     run_one(&db, &mut running).await;
     assert_eq!(db.one::<String>(r#"select "% done" from odd"#).await, "PROCESSED");
     running.stop().await;
+}
+
+#[tokio::test]
+async fn keys_too_long_for_an_index_are_keys_like_others() {
+    let ddl = "create table long (id text primary key, status text)";
+    let (db, mut running) = source(ddl, "long", "status", "null").await;
+    db.run("update rowcall.parameters set enabled = false, command = '{}'").await;
+    // The longest that an index of the table takes, of random letters, which do not compress; and very long ones, which do.
+    let random = "select left(string_agg(encode(sha256(i::text::bytea), 'base64'), '' order by i), 2600) from generate_series(1, 80) i";
+    let keys =
+        format!("select ({random}) || n from generate_series(1, 3) n union all select repeat('\\é', 60000)");
+    db.run(&format!("insert into long select k, 'REGISTERED' from ({keys}) t(k)")).await;
+    assert_eq!(db.one::<i64>("select count(*) from rowcall.missed_rows").await, 0);
+    db.run("update long set status = 'B'; update long set status = 'REGISTERED'").await;
+    assert_eq!(db.jobs("load").await, 4, "one job of each row");
+    let found: i64 = db
+        .one("select count(*) from long l join rowcall.jobs j on j.short_key = rowcall.short_key(rowcall.row_key('long', l.id)) and j.row_key->>'id' = l.id")
+        .await;
+    assert_eq!(found, 4);
+    db.run("update rowcall.parameters set enabled = true").await;
+    for _ in 0..4 {
+        let launched = running.launch().await;
+        running.end(&launched, End::exited(0));
+    }
+    db.until("select count(*) = 4 from long where status = 'PROCESSED'").await;
+    db.until("select count(*) = 4 from rowcall.history").await;
+    let explained: i64 = db
+        .one("select count(*) from long l, rowcall.explain('long', l.id) e where e like 'load, job %: SUCCEEDED%'")
+        .await;
+    assert_eq!(explained, 4);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_row_among_very_many_jobs_is_found_by_an_index() {
+    let db = TestDatabase::new().await;
+    db.task("loader", "REGISTERED", ("", "")).await;
+    db.run("insert into rowcall.files (status) select 'OTHER' from generate_series(1, 20000); update rowcall.files set status = 'REGISTERED';
+            update rowcall.jobs set state = 'blocked' where id % 2 = 0; analyze rowcall.jobs")
+        .await;
+    for statement in [
+        "update rowcall.files set status = 'B' where id = 7; update rowcall.files set status = 'REGISTERED' where id = 7",
+        "update rowcall.files set status = 'B' where id = 8",
+        "select rowcall.explain('rowcall.files', 9)",
+        "select rowcall.preview('rowcall.files', 9)",
+        "select rowcall.run('loader', 'rowcall.files', 9)",
+        "select rowcall.cancel(id) from rowcall.jobs where id = 10",
+        "select * from rowcall.jobs where source_table = 'rowcall.files'::regclass
+             and short_key = rowcall.short_key(rowcall.row_key('rowcall.files', 11))",
+    ] {
+        // Counted in the transaction so far, and of those before it what is not handed on yet.
+        let count = "select (seq_tup_read + idx_tup_fetch)::bigint from pg_stat_xact_user_tables where relid = 'rowcall.jobs'::regclass";
+        db.run("begin").await;
+        let before: i64 = db.one(count).await;
+        db.run(statement).await;
+        let read = db.one::<i64>(count).await - before;
+        assert!(read < 100, "{statement}: {read} jobs were looked at");
+        db.run("rollback").await;
+    }
+}
+
+#[tokio::test]
+async fn the_short_key_of_a_job_is_that_of_its_function() {
+    let db = TestDatabase::new().await;
+    for key in [
+        r#"{"id": 1}"#.to_owned(),
+        format!(r#"{{"a\\b": "{}"}}"#, "é".repeat(400)),
+        format!(r#"{{"id": "{}"}}"#, "x".repeat(490)),
+    ] {
+        db.run(&format!(
+            "delete from rowcall.jobs; insert into rowcall.jobs (task, source_table, row_key, on_status) values ('t', 'rowcall.files', $k${key}$k$, 'X')"
+        ))
+        .await;
+        assert!(
+            db.one::<bool>("select short_key = rowcall.short_key(row_key) from rowcall.jobs").await,
+            "{key}"
+        );
+        let whole = key.len() < 500;
+        assert_eq!(db.one::<bool>("select short_key = row_key from rowcall.jobs").await, whole, "{key}");
+    }
 }

@@ -31,6 +31,104 @@ async fn watch_refuses_what_cannot_be_a_source_and_says_what_to_do() {
 }
 
 #[tokio::test]
+async fn watch_refuses_a_type_of_key_by_name_and_names_the_way_out() {
+    let db = TestDatabase::new().await;
+    db.run(
+        "create extension ltree; create type place as (shelf int, since date); create domain level as float8;
+         create domain days as date[]; create domain citext as interval",
+    )
+    .await;
+    let kinds = "real|double precision|level|interval|jsonb|integer[]|days|place|daterange|ltree|inet|name|\"char\"|\
+                 time with time zone|bit(3)|oid|citext";
+    for (number, kind) in kinds.split('|').enumerate() {
+        let table = format!("kept{number}");
+        let ours = ["level", "days", "place", "ltree", "citext"].contains(&kind);
+        let shown = if ours { format!("public.{kind}") } else { kind.to_owned() };
+        db.run(&format!("create table {table} (\"Id\" {kind} primary key, n int, status text)")).await;
+        let refused = db.refused(&format!("select rowcall.watch('{table}')")).await;
+        for said in [
+            format!(
+                "42P10 rowcall.watch: column \"Id\" of the key of table public.{table} has the type {shown}"
+            ),
+            "uuid, boolean, date, time, timestamp, timestamptz, enums".to_owned(),
+            format!("SELECT rowcall.watch('public.{table}', key => '{{columns}}') takes another unique key"),
+        ] {
+            assert!(refused.contains(&said), "{said}: {refused}");
+        }
+        db.run(&format!(
+            "alter table {table} alter n set not null, add unique (n); select rowcall.watch('{table}', key => '{{n}}')"
+        ))
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn watch_refuses_what_does_not_name_one_row() {
+    let db = TestDatabase::new().await;
+    db.run(
+        "create extension citext;
+         create table mine (a int not null, b int unique, c int not null, d int not null unique deferrable, e citext not null, status text);
+         create unique index on mine (a) where c > 0; create unique index on mine ((c + 1)); create unique index on mine (a, c);
+         create unique index on mine (e text_ops)",
+    )
+    .await;
+    for (key, said) in [
+        ("{a}", "table public.mine has no unique index over exactly (a)"),
+        ("{b}", "column b of the key of table public.mine may be null"),
+        ("{c}", "no unique index over exactly (c)"),
+        ("{d}", "no unique index over exactly (d)"),
+        ("{e}", "no unique index over exactly (e)"),
+        ("{a,c,d}", "no unique index over exactly (a, c, d)"),
+        ("{A}", "table public.mine has no column \"A\""),
+        ("{a,a}", "{a,a} is not an array of different column names"),
+        ("{}", "{} is not an array of different column names"),
+    ] {
+        let refused = db.refused(&format!("select rowcall.watch('mine', key => '{key}')")).await;
+        assert!(refused.starts_with("42P10 rowcall.watch: ") && refused.contains(said), "{key}: {refused}");
+    }
+    db.run("select rowcall.watch('mine', key => '{c,a}')").await;
+}
+
+#[tokio::test]
+async fn watch_refuses_strings_that_are_equal_and_differ() {
+    let db = TestDatabase::new().await;
+    if !db.one::<bool>("select exists (select from pg_collation where collprovider = 'i')").await {
+        return;
+    }
+    db.run(
+        "create collation loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+         create table named (name text collate loose primary key, status text)",
+    )
+    .await;
+    let refused = db.refused("select rowcall.watch('named')").await;
+    assert!(
+        refused.contains("has the collation loose, under which different strings are equal"),
+        "{refused}"
+    );
+}
+
+#[tokio::test]
+async fn watch_refuses_a_status_that_is_part_of_the_key() {
+    let db = TestDatabase::new().await;
+    db.run(
+        "create table queue (id bigint, status text not null, attributes jsonb, primary key (id, status)) partition by list (status);
+         create table queue_all partition of queue default;
+         create table plain (id bigint not null unique, status text, primary key (id, status))",
+    )
+    .await;
+    for table in ["queue", "plain"] {
+        let refused = db.refused(&format!("select rowcall.watch('{table}')")).await;
+        let said = format!(
+            "42P10 rowcall.watch: the status column status is part of the key of table public.{table}"
+        );
+        assert!(refused.starts_with(&said) && refused.contains("key => '{columns}'"), "{refused}");
+    }
+    db.run("select rowcall.watch('plain', key => '{id}')").await;
+    let refused = db.refused("select rowcall.watch('plain', 'id')").await;
+    assert!(refused.contains("the status column id is part of the key"), "{refused}");
+}
+
+#[tokio::test]
 async fn watching_twice_is_safe_and_makes_no_second_job() {
     let db = TestDatabase::new().await;
     db.run("create table mine (id int primary key, status text); select rowcall.watch('mine'); select rowcall.watch('mine')").await;

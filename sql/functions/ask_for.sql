@@ -24,7 +24,7 @@ begin
     if rowcall.is_owner(task) then
         select j.id, j.task into running
         from rowcall.jobs j join rowcall.attempts a on a.id = j.attempt_id
-        where j.source_table = task.source_table and j.row_key = ask_for.row_key and j.state = 'running' and j.task <> task.name
+        where j.source_table = task.source_table and j.short_key = rowcall.short_key(ask_for.row_key) and j.state = 'running' and j.task <> task.name
           and a.request->'write_back'->>'observer' = 'false'
         limit 1;
         if found then

@@ -40,7 +40,7 @@ begin
     end if;
 
     for job in
-        select * from rowcall.jobs j where j.source_table = source and j.row_key = wanted order by j.id
+        select * from rowcall.jobs j where j.source_table = source and j.short_key = rowcall.short_key(wanted) order by j.id
     loop
         queued := true;
         return query select * from rowcall.explain_job(job);

@@ -31,7 +31,7 @@ as $$
         'everything but the instance''s secret; attempts holds only hashes of tokens'),
     ('rowcall_viewer', 'EXECUTE', 'function', '{channel,settings_keys,parameters_columns,outcomes,words_of,either,status_loop,grants,grants_wrong}',
         'what there is to know'),
-    ('rowcall_viewer', 'EXECUTE', 'function', '{row_key,key_text,render,preview,explain}',
+    ('rowcall_viewer', 'EXECUTE', 'function', '{row_key,key_text,short_key,render,preview,explain}',
         'ask what becomes of a row; of the row itself they show what a task is given'),
 
     -- A member of rowcall_viewer, too.

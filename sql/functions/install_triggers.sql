@@ -15,14 +15,9 @@ declare
                      from rowcall.key_parts(entry)),
         'asks', rowcall.asks_sql(),
         'ask_again', rowcall.ask_again_sql());
-    -- The text of a key must not depend on the writer's settings. Common types do not need this, and save its cost.
-    settings constant text := case
-        when exists (
-            select from unnest(entry.key_types) as t
-            where t !~ '^(smallint|integer|bigint|numeric|text|uuid|date|boolean|character)\y' or t ~ '\[\]$')
-        then 'set timezone = ''UTC'' set intervalstyle = ''postgres'' set bytea_output = ''hex'' set extra_float_digits = 1 '
-            'set datestyle = ''ISO, YMD'''
-        else '' end;
+    -- The text of a key must not depend on the writer's zone. Other types do not need this, and save its cost.
+    settings constant text :=
+        case when 'timestamptz'::regtype = any (entry.key_types) then 'set timezone = ''UTC''' else '' end;
     trigger record;
     member regclass;
 begin

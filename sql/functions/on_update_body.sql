@@ -28,7 +28,7 @@ begin
     then
         update rowcall.jobs j set state = 'pending', reason = null
         from new_rows n, rowcall.source_tables s
-        where s.id = :source and j.source_table = s.relation and j.row_key = :key and j.state = 'blocked';
+        where s.id = :source and j.source_table = s.relation and j.short_key = rowcall.short_key(:key) and j.state = 'blocked';
         get diagnostics made = row_count;
         if made > 0 then
             perform pg_notify('rowcall_control', '');
@@ -49,7 +49,7 @@ begin
             )
             update rowcall.jobs j set moved_to = n.:status::text, moved_at = clock_timestamp(), again = false
             from changed n, rowcall.source_tables s
-            where s.id = :source and j.source_table = s.relation and j.row_key = :key;
+            where s.id = :source and j.source_table = s.relation and j.short_key = rowcall.short_key(:key);
         end if;
         if exists (
             select from new_rows n
@@ -82,7 +82,7 @@ begin
                 )
                 update rowcall.jobs j set moved_to = n.:status::text, moved_at = clock_timestamp(), again = false
                 from changed n, rowcall.source_tables s
-                where s.id = :source and j.source_table = s.relation and j.row_key = :key
+                where s.id = :source and j.source_table = s.relation and j.short_key = rowcall.short_key(:key)
             $many$;
         end if;
         execute $many$

@@ -24,7 +24,7 @@ begin
     end if;
 
     for p in select * from rowcall.parameters t where t.source_table = source order by t.priority desc, t.name loop
-        select * into j from rowcall.jobs b where b.source_table = source and b.row_key = wanted and b.task = p.name;
+        select * into j from rowcall.jobs b where b.source_table = source and b.short_key = rowcall.short_key(wanted) and b.task = p.name;
         task := p.name;
         job_id := j.id;
         attempt := coalesce(j.attempts, 0) + (j.state is distinct from 'running')::int;

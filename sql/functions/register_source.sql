@@ -1,6 +1,6 @@
 -- The second half of rowcall.watch(), as the owner of the schema: what the table looks like, its triggers, and its
 -- place in the registry.
-create or replace function rowcall.register_source(source regclass, status_column text) returns void
+create or replace function rowcall.register_source(source regclass, status_column text, key text[] default null) returns void
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
@@ -8,8 +8,8 @@ declare
     kind "char" := (select relkind from pg_class where oid = source);
     its_owner oid := (select relowner from pg_class where oid = source);
     home name := (select n.nspname from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = source);
-    keys text[];
-    types text[];
+    named text[];
+    its_key record;
     status_type text;
     touch text;
     before rowcall.source_tables;
@@ -43,10 +43,19 @@ begin
             using errcode = '42501', hint = format('Call it as %I.', pg_get_userbyid(its_owner));
     end if;
 
-    select k.columns, k.types into keys, types from rowcall.primary_key(source) k;
-    if keys is null then
-        raise exception 'rowcall.watch: table % has no primary key', source
-            using errcode = '42P10', hint = 'A job finds its row by the primary key: add one first.';
+    perform rowcall.forget_dropped();
+    select * into before from rowcall.source_tables s where s.relation = source;
+    -- A key once named is kept until another is.
+    named := coalesce(key, case when before.key_named then before.key_columns end);
+    select * into its_key from rowcall.table_key(source, named);
+    if its_key.problem is not null then
+        raise exception 'rowcall.watch: %', its_key.problem using errcode = '42P10', hint = its_key.hint;
+    end if;
+    if status_column = any (its_key.columns) then
+        raise exception 'rowcall.watch: the status column % is part of the key of table %', quote_ident(status_column), source
+            using errcode = '42P10', hint = 'A row with another status would be another row. Name a unique key without it, '
+                'whose columns are NOT NULL: ' || format('SELECT rowcall.watch(%L, %L, key => ''{columns}''); '
+                'a table that is partitioned by its status has none.', source, status_column);
     end if;
 
     -- Without its length: a cast to varchar(8) cuts a longer status short, an assignment refuses it.
@@ -63,10 +72,10 @@ begin
 
     select attname into touch from pg_attribute
     where attrelid = source and attname = 'last_update' and not attisdropped and attgenerated = ''
-      and atttypid in ('timestamptz'::regtype, 'timestamp'::regtype);
+      and atttypid in ('timestamptz'::regtype, 'timestamp'::regtype)
+      -- To set it would make the row another.
+      and attname <> all (its_key.columns);
 
-    perform rowcall.forget_dropped();
-    select * into before from rowcall.source_tables s where s.relation = source;
     -- The owner agreed to that column being written, and to no other.
     if before.status_column <> register_source.status_column and not pg_has_role(session_user, its_owner, 'member') then
         raise exception 'rowcall.watch: the status column of % is %, and % does not own the table',
@@ -74,10 +83,11 @@ begin
             using errcode = '42501', hint = format('To make it %I: call this as %I.', register_source.status_column,
                 pg_get_userbyid(its_owner));
     end if;
-    insert into rowcall.source_tables as s (relation, key_columns, key_types, status_column, status_type, touch_column)
-    values (source, keys, types, register_source.status_column, status_type, touch)
+    insert into rowcall.source_tables as s
+        (relation, key_columns, key_types, key_named, status_column, status_type, touch_column)
+    values (source, its_key.columns, its_key.types, named is not null, register_source.status_column, status_type, touch)
     on conflict (relation) do update
-    set key_columns = excluded.key_columns, key_types = excluded.key_types,
+    set key_columns = excluded.key_columns, key_types = excluded.key_types, key_named = excluded.key_named,
         status_column = excluded.status_column, status_type = excluded.status_type,
         touch_column = excluded.touch_column
     returning * into after;

@@ -1,14 +1,14 @@
--- Gives jobs and open attempts of a table whose primary key has changed the keys that their rows have now. The rows are
+-- Gives jobs and open attempts of a table whose key has changed the keys that their rows have now. The rows are
 -- found by the columns of the old key, renamed ones by their place in it; what is not found keeps its key, and its job
 -- ends as obsolete, as if its row were gone.
 create or replace function rowcall.rekey_jobs(before rowcall.source_tables, after rowcall.source_tables) returns void
 language plpgsql security definer
-set search_path = pg_catalog, pg_temp
--- As for the triggers: the text of a key must not depend on the caller's settings.
-set timezone = 'UTC' set intervalstyle = 'postgres' set bytea_output = 'hex' set extra_float_digits = 1 set datestyle = 'ISO, YMD'
+-- The zone as for the triggers: the text of a key must not depend on the caller's.
+set search_path = pg_catalog, pg_temp set timezone = 'UTC'
 as $$
 declare
-    -- Today's names of the old key's columns.
+    -- The old key's columns by their names of today, as if they were the key.
+    old_key rowcall.source_tables := after;
     names text[] := before.key_columns;
     lost text[];
     gained text[];
@@ -26,18 +26,19 @@ begin
     for i in 1 .. cardinality(lost) loop
         names := array_replace(names, lost[i], gained[i]);
     end loop;
-    -- Where the type is another, by the text of the value.
+    old_key.key_columns := names;
+    old_key.key_types := rowcall.column_types(after.relation, names);
+    if exists (select from unnest(old_key.key_types) t where rowcall.key_type_allowed(t) is not true) then
+        return;
+    end if;
+    -- By the text of the value, where the type is another that does not take every text.
     select string_agg(
-        case when p.equals is not null and b.type = p.key_type
-            then format('t.%1$I%2$s %3$s (w.row_key->>%4$L)::%5$s%2$s', u.name, '::' || p.operand, p.equals, b.name, p.plain)
-            when b.type = format_type(a.atttypid, a.atttypmod) and a.atttypid < 16384
-            then format('t.%I = (w.row_key->>%L)::%s', u.name, b.name, b.type)
-            else format('t.%I::text = w.row_key->>%L', u.name, b.name) end, ' and ')
+        case when p.read_as = b.read_as or p.key_type = any ('{text,varchar,bpchar}'::regtype[])
+                or p.operand is not null and p.equals <> 'operator(pg_catalog.=)'
+            then format('t.%I%s %s (w.row_key->>%L)::%s', p.key_column, '::' || p.operand, p.equals, b.key_column, p.read_as)
+            else format('%s->>%L = w.row_key->>%L', rowcall.key_sql(old_key, 't'), p.key_column, b.key_column) end, ' and ')
     into found
-    from unnest(names) with ordinality u(name, n)
-    join unnest(before.key_columns, before.key_types) with ordinality b(name, type, n) using (n)
-    join pg_attribute a on a.attrelid = after.relation and a.attname = u.name and not a.attisdropped
-    left join rowcall.key_parts(after) p on p.key_column = u.name;
+    from rowcall.key_parts(old_key) p join rowcall.key_parts(before) b using ("position");
 
     execute format('update rowcall.attempts w set row_key = %s from %s t where w.source_table = $1 and w.ended is null and %s',
         rowcall.key_sql(after, 't'), after.relation, found) using after.relation;
@@ -51,7 +52,7 @@ begin
         -- The trigger may have made one with the new key already.
         if job.state = 'running' then
             delete from rowcall.jobs j
-            where j.source_table = after.relation and j.row_key = job.new_key and j.task = job.task and j.state <> 'running'
+            where j.source_table = after.relation and j.short_key = rowcall.short_key(job.new_key) and j.task = job.task and j.state <> 'running'
             returning * into sibling;
             update rowcall.jobs j
             set row_key = job.new_key, again = j.again or sibling.id is not null,
@@ -61,7 +62,7 @@ begin
             delete from rowcall.jobs j
             where j.id = job.id and exists (
                 select from rowcall.jobs s
-                where s.source_table = after.relation and s.row_key = job.new_key and s.task = job.task);
+                where s.source_table = after.relation and s.short_key = rowcall.short_key(job.new_key) and s.task = job.task);
             update rowcall.jobs j set row_key = job.new_key where j.id = job.id;
         end if;
     end loop;

@@ -4,9 +4,8 @@
 -- Returns the number of jobs made.
 create or replace function rowcall.rescan(source regclass, keys jsonb[] default null) returns bigint
 language plpgsql security definer
-set search_path = pg_catalog, pg_temp
--- As for the triggers: the text of a key must not depend on the caller's settings.
-set timezone = 'UTC' set intervalstyle = 'postgres' set bytea_output = 'hex' set extra_float_digits = 1 set datestyle = 'ISO, YMD'
+-- The zone as for the triggers: the text of a key must not depend on the caller's.
+set search_path = pg_catalog, pg_temp set timezone = 'UTC'
 as $$
 declare
     entry rowcall.source_tables := rowcall.source_of(source);
@@ -26,7 +25,7 @@ begin
                   -- Nor beside the job of an owner that had the row before the routes were edited.
                   and (not rowcall.is_owner(p) or not exists (
                       select from rowcall.jobs b join rowcall.parameters o on o.name = b.task
-                      where b.source_table = $1 and b.row_key = %1$s and b.on_status = p.on_status and b.task <> p.name
+                      where b.source_table = $1 and b.short_key = rowcall.short_key(%1$s) and b.on_status = p.on_status and b.task <> p.name
                         and rowcall.is_owner(o)))
               else %1$s = any ($2) end
         %4$s

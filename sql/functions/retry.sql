@@ -39,7 +39,7 @@ begin
             using errcode = 'RC014';
     end if;
     select * into open from rowcall.jobs j
-    where j.source_table = past.source_table and j.row_key = past.row_key and j.task = past.task;
+    where j.source_table = past.source_table and j.short_key = rowcall.short_key(past.row_key) and j.task = past.task;
     if found then
         raise exception 'job % of the same task and row is % already', open.id, open.state using errcode = 'RC014';
     end if;

@@ -22,7 +22,7 @@ begin
                 and (newer.settled, newer.job_id) > (h.settled, h.job_id))
           and not exists (
               select from rowcall.jobs j
-              where j.source_table = h.source_table and j.row_key = h.row_key and j.task = h.task)
+              where j.source_table = h.source_table and j.short_key = rowcall.short_key(h.row_key) and j.task = h.task)
         order by h.job_id)) r;
 end
 $$;

@@ -1,18 +1,16 @@
--- The row key of a table's key columns, given as an object of texts that are right for their types: they become those
--- that the triggers write, whatever the caller's settings.
-create or replace function rowcall.row_key_of(source regclass, columns jsonb) returns jsonb
+-- The row key of a table's key columns, given as an object of what is read as their types: it becomes that which the
+-- triggers write. A time with a zone must come with it; a date is read as the caller writes dates.
+create or replace function rowcall.row_key_of(source rowcall.source_tables, given jsonb) returns jsonb
 language plpgsql stable
-set search_path = pg_catalog, pg_temp
--- As for the triggers.
-set timezone = 'UTC' set intervalstyle = 'postgres' set bytea_output = 'hex' set extra_float_digits = 1 set datestyle = 'ISO, YMD'
+-- The zone as for the triggers.
+set search_path = pg_catalog, pg_temp set timezone = 'UTC'
 as $$
 declare
-    entry rowcall.source_tables := rowcall.source_of(source);
     row_key jsonb;
 begin
-    execute format('select %s from (select %s) t', rowcall.key_sql(entry, 't'), (
-        select string_agg(format('($1 ->> %L)::%s as %1$I', k.key_column, k.bounded), ', ') from rowcall.key_parts(entry) k))
-    into row_key using columns;
+    execute format('select %s from (select %s) t', rowcall.key_sql(source, 't'), (
+        select string_agg(format('($1 ->> %L)::%s as %1$I', p.key_column, p.read_as), ', ') from rowcall.key_parts(source) p))
+    into row_key using given;
     return row_key;
 end
 $$;

@@ -4,9 +4,12 @@ language plpgsql stable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    keys text[];
-    types text[];
+    today record;
     differs text;
+    status text := case
+        when exists (select from pg_attribute where attrelid = source.relation and attname = source.status_column
+                     and not attisdropped)
+        then source.status_column else 'its status column' end;
 begin
     if not exists (select from pg_class where oid = source.relation) then
         return 'the table was dropped: SELECT rowcall.forget_dropped();';
@@ -21,13 +24,15 @@ begin
                   and has_table_privilege(current_user, source.relation, 'update') then 'use its schema' else 'read and write it' end,
             source.relation, source.status_column);
     end if;
-    select k.columns, k.types into keys, types from rowcall.primary_key(source.relation) k;
-    if keys is null then
-        return format('%s has no primary key any more: add one, then SELECT rowcall.watch(%L);', source.relation, source.relation);
+    select * into today from rowcall.table_key(source.relation, case when source.key_named then source.key_columns end);
+    if today.problem is not null then
+        return format('%s has changed since rowcall.watch(): %s. %s SELECT rowcall.watch(%L, %L%s);', source.relation, today.problem,
+            case when source.key_named then 'Name its key as it is now:' else today.hint || ' Then:' end, source.relation, status,
+            case when source.key_named then ', key => ''{columns}''' else '' end);
     end if;
     differs := case
-        when keys <> source.key_columns then format('its primary key is (%s) now', array_to_string(keys, ', '))
-        when types <> source.key_types then format('its primary key has the type %s now', array_to_string(types, ', '))
+        when today.columns <> source.key_columns then format('its primary key is (%s) now', array_to_string(today.columns, ', '))
+        when today.types <> source.key_types then format('its key has the type %s now', array_to_string(today.types, ', '))
     end;
     if differs is null then
         select case
@@ -43,9 +48,7 @@ begin
     if differs is null then
         return null;
     end if;
-    return format('%s has changed since rowcall.watch(): %s. SELECT rowcall.watch(%L, %L);', source.relation, differs, source.relation,
-        case when exists (select from pg_attribute where attrelid = source.relation and attname = source.status_column
-                          and not attisdropped)
-            then source.status_column else 'its status column' end);
+    return format('%s has changed since rowcall.watch(): %s. SELECT rowcall.watch(%L, %L);', source.relation, differs,
+        source.relation, status);
 end
 $$;

@@ -1,9 +1,12 @@
 -- Makes a table a source table: lets Rowcall's owner read it, write to it and put triggers on it, and registers it.
--- Repeating it is safe, and takes up a changed primary key and new partitions.
+-- Repeating it is safe, and takes up a changed key and new partitions.
+--
+-- A row is named by the table's primary key, or by the key given: the columns of another unique index, none of them null.
 --
 -- It runs as its caller, who must be able to give these rights: whoever could not hand the table to Rowcall is not
 -- made able to by a right on this function.
-create or replace function rowcall.watch(source regclass, status_column text default 'status') returns void
+create or replace function rowcall.watch(source regclass, status_column text default 'status', key text[] default null)
+returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
@@ -50,6 +53,6 @@ begin
         raise warning 'rowcall.watch: % has row security: % sees only the rows that its policies let through', source, owner
             using hint = format('CREATE POLICY rowcall ON %s TO %I USING (true);', source, owner);
     end if;
-    perform rowcall.register_source(source, status_column);
+    perform rowcall.register_source(source, status_column, key);
 end
 $$;

@@ -48,12 +48,15 @@ create table rowcall.source_tables (
     id int generated always as identity primary key,
     relation regclass not null unique,
     key_columns text[] not null check (cardinality(key_columns) > 0),
-    key_types text[] not null check (cardinality(key_types) = cardinality(key_columns)),
+    key_types regtype[] not null check (cardinality(key_types) = cardinality(key_columns)),
+    key_named boolean not null default false,
     status_column text not null,
     status_type text not null,
     touch_column text,
     created timestamptz not null default now()
 );
+comment on column rowcall.source_tables.key_types is 'Of a domain, the type that it is over.';
+comment on column rowcall.source_tables.key_named is 'Whether watch() was given the key; otherwise it is the primary key.';
 comment on column rowcall.source_tables.touch_column is
     'Set to now() by every write-back, where the table has such a column (last_update).';
 insert into rowcall.source_tables (relation, key_columns, key_types, status_column, status_type, touch_column)
@@ -176,8 +179,14 @@ create table rowcall.jobs (
     blocked timestamptz,
     created timestamptz not null default now(),
     concurrency_key text,
+    -- The row's key where an index takes it, as nearly every key is; or else its SHA-256, a string, which is no key of
+    -- another row. As rowcall.short_key() has it. To hash them all would cost the writers more, and scatter their keys
+    -- over the index.
+    short_key jsonb not null generated always as (case
+        when octet_length(row_key::text) <= 500 then row_key
+        else ('"' || encode(sha256(decode(replace(row_key::text, '\', '\\'), 'escape')), 'hex') || '"')::jsonb end) stored,
     -- One job per task and row. A new wish while it runs sets "again"; that is how two can never run at once.
-    constraint one_job_per_task_and_row unique (source_table, row_key, task)
+    constraint one_job_per_task_and_row unique (source_table, short_key, task)
 ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 500);
 comment on column rowcall.jobs.again is 'The row asked again while the job ran: one more run follows this one.';
 comment on column rowcall.jobs.on_status is
@@ -188,6 +197,7 @@ comment on column rowcall.jobs.failures is 'Attempts that count against max_atte
 comment on column rowcall.jobs.runner_failures is 'Attempts that ended by no fault of the task.';
 comment on column rowcall.jobs.concurrency_key is
     'parameters.concurrency_key rendered with its row; null until a dispatcher has done so, or where the task has none.';
+comment on column rowcall.jobs.short_key is 'rowcall.short_key(row_key): what a job is found by.';
 -- Claim order within a task. A job is in one of the first two: without a concurrency key, so that tasks without one pay
 -- nothing for it, or with one.
 create index jobs_pending on rowcall.jobs (task, due, id) where state = 'pending' and concurrency_key is null;
@@ -196,7 +206,7 @@ create index jobs_pending_with_key on rowcall.jobs (task, due, id)
 create index jobs_pending_by_key on rowcall.jobs (task, concurrency_key, due, id)
     where state = 'pending' and concurrency_key is not null;
 create index jobs_waiting on rowcall.jobs (due) where state = 'waiting';
-create index jobs_blocked on rowcall.jobs (source_table, row_key) where state = 'blocked';
+create index jobs_blocked on rowcall.jobs (source_table, short_key) where state = 'blocked';
 create index jobs_running on rowcall.jobs (task, concurrency_key) where state = 'running';
 
 create table rowcall.dispatchers (
@@ -293,7 +303,8 @@ create table rowcall.history (
     created timestamptz not null,
     settled timestamptz not null default now()
 ) partition by range (settled);
-create index history_row on rowcall.history (source_table, row_key);
+-- It takes keys of any length.
+create index history_row on rowcall.history using hash (row_key);
 create table rowcall.history_default partition of rowcall.history default;
 
 -- Rows for which the trigger could not make a job; the janitor makes them later. Empty on a healthy system.

@@ -102,3 +102,57 @@ async fn a_key_that_is_gone() {
     let refused = db.refused("select rowcall.watch('orders')").await;
     assert!(refused.contains("table public.orders has no primary key"), "{refused}");
 }
+
+#[tokio::test]
+async fn a_key_named_later_takes_the_jobs_along() {
+    let db = orders().await;
+    let mut running = Running::start(&db).await;
+    db.run("insert into orders values (1, 'NEW', 'a')").await;
+    let launched = running.launch().await;
+    db.run("update rowcall.parameters set enabled = false; insert into orders values (2, 'NEW', 'b');
+            alter table orders alter note set not null, add unique (note); select rowcall.watch('orders', key => '{note}')")
+        .await;
+    assert_eq!(keys(&db).await, r#"{"note": "a"} {"note": "b"}"#);
+    db.run("update rowcall.parameters set enabled = true").await;
+    running.end(&launched, End::exited(0));
+    runs(&mut running, json!({"note": "b"})).await;
+    db.until("select count(*) = 2 from orders where status = 'PROCESSED'").await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_named_key_that_is_lost_blocks_jobs_with_the_way_back() {
+    let db = orders().await;
+    db.run("alter table orders alter note set not null, add unique (note); select rowcall.watch('orders', key => '{note}');
+            insert into orders values (1, 'NEW', 'a'); alter table orders rename note to code")
+        .await;
+    let mut running = Running::start(&db).await;
+    db.until(
+        "select state = 'blocked' and reason like '%table public.orders has no column note. Name its key as it is now: '
+             'SELECT rowcall.watch(''public.orders'', ''status'', key => ''{columns}'');' from rowcall.jobs",
+    )
+    .await;
+    let refused = db.refused("select rowcall.watch('orders')").await;
+    assert!(refused.contains("table public.orders has no column note"), "{refused}");
+    db.run("select rowcall.watch('orders', key => '{code}')").await;
+    runs(&mut running, json!({"code": "a"})).await;
+    db.until("select status = 'PROCESSED' from orders").await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn strings_become_citext_and_their_jobs_go_on() {
+    let db = orders().await;
+    db.run(
+        "create extension citext; alter table orders alter id type text; select rowcall.watch('orders');
+            update rowcall.parameters set enabled = false; insert into orders values ('Ada', 'NEW');
+            alter table orders alter id type citext; select rowcall.watch('orders')",
+    )
+    .await;
+    assert_eq!(keys(&db).await, r#"{"id": "ada"}"#);
+    let mut running = Running::start(&db).await;
+    db.run("update rowcall.parameters set enabled = true").await;
+    runs(&mut running, json!({"id": "ada"})).await;
+    db.until("select status = 'PROCESSED' from orders").await;
+    running.stop().await;
+}
