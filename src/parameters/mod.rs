@@ -2,6 +2,7 @@
 
 mod cache;
 mod render;
+mod template;
 
 use serde_json::Value;
 
@@ -9,6 +10,7 @@ use crate::job::Policy;
 
 pub use cache::Cache;
 pub use render::{JobContext, render, render_key, unrendered};
+pub use template::{Context, Template, literally};
 
 /// One row of `rowcall.parameters`, its settings merged over the defaults of its runner.
 #[derive(Debug, Clone)]
