@@ -6,5 +6,4 @@ mod command;
 mod explaining;
 mod keys;
 mod previewing;
-mod rendering;
 mod restoring;

@@ -43,7 +43,7 @@ mod sources;
 mod standins;
 mod status_loops;
 mod task_functions;
-mod templates_checked;
+mod templates;
 mod tls;
 mod triggers;
 mod watching;

@@ -58,7 +58,6 @@ const NAMED: &[(&str, &str, bool)] = &[
     // The value is none.
     ("PASSWORD", "", false),
     ("PASSWORD", "{{ values.password }}", false),
-    ("TOKEN", "{% if row.x %}a{% endif %}", false),
     ("PASSWORD", "$DB_PASSWORD", false),
     ("PASSWORD", "${DB_PASSWORD}", false),
     ("SECRET", "arn:aws:secretsmanager:eu-west-1:123456789012:secret:loader", false),

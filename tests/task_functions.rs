@@ -170,8 +170,6 @@ async fn results_are_bounded() {
     let (db, running, launched) = launched(("", "")).await;
     let error = call(&db, &launched, "task_succeed($1, to_jsonb(repeat('x', 1048576)))").await.unwrap_err();
     assert_eq!(error, "54000 rowcall.task_succeed: the result has 1048578 bytes; 1048576 are allowed");
-    let error = call(&db, &launched, "task_succeed($1, '{\"n\": 1e400}')").await.unwrap_err();
-    assert!(error.starts_with("22003"), "{error}");
     assert_eq!(
         call(&db, &launched, "task_succeed($1, to_jsonb(repeat('x', 1048574)))").await.unwrap(),
         "written"

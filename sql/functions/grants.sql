@@ -21,7 +21,7 @@ as $$
     ('rowcall_dispatcher', 'EXECUTE', 'function', '{source_rows,write_back}',
         'read and write rows of watched tables, with the owner''s rights on these; it needs none itself'),
     ('rowcall_dispatcher', 'EXECUTE', 'function', '{channel,claimable_by_key,job_to_start,forget_keys,release_blocked,enqueue_missed,keep_history}', 'its upkeep'),
-    ('rowcall_dispatcher', 'EXECUTE', 'function', '{row_key,key_text,preview_parts,held_back}', 'what "rowcall preview" asks'),
+    ('rowcall_dispatcher', 'EXECUTE', 'function', '{preview}', 'what "rowcall preview" asks'),
     ('rowcall_dispatcher', 'EXECUTE', 'function', '{status_loop}', 'whether a task would run for ever'),
     ('rowcall_dispatcher', 'EXECUTE', 'function', '{grants,grants_wrong}', 'what "rowcall check --grants" asks'),
 

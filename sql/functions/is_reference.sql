@@ -6,7 +6,7 @@ set search_path = pg_catalog, pg_temp
 as $$
     select coalesce(
         btrim(value, E' \t\n"''') = ''
-        or value ~ '\{[{%]'
+        or value ~ '\{\{'
         or value ~ '^\s*(\$[A-Za-z_0-9{(]|%[A-Za-z_]+%|`)'
         or value ~ '^\s*(arn:|[A-Za-z]:\\|(~|\.{1,2})?/)'
         or value ~ '^[A-Za-z][A-Za-z0-9+.-]*://'

@@ -50,7 +50,7 @@ begin
             select case when jsonb_typeof(e.value) = 'string' then e.value #>> '{}' end
             from jsonb_each(case when jsonb_typeof(new.environment) = 'object' then new.environment else '{}' end) e
         ) parts(part)
-        where part !~ '\{[{%#]';
+        where part !~ '\{\{';
         if fixed > 8192 then
             raise exception 'parameters.command and environment come to about % characters of container overrides, and ECS takes 8192', fixed
                 using errcode = '23514', column = 'command',

@@ -2,11 +2,11 @@
 -- for each task, whether it is to run or not.
 --
 -- runs: true if a dispatcher would start it when the row enters the status, at once or as soon as there is room; false if
--- somebody has to change something first; null if that depends on a template that only the daemon can render (unrendered
--- names it). why: what stands in the way, or what it waits for.
+-- something has to be changed first. why: what stands in the way, or what it waits for. A template that fails is shown as it
+-- stands.
 create or replace function rowcall.preview(source regclass, key text)
 returns table (task text, runs boolean, why text, runner text, target text, command text[], environment jsonb,
-               settings jsonb, limits jsonb, write_back jsonb, unrendered text)
+               settings jsonb, limits jsonb, write_back jsonb)
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
 as $$
@@ -18,7 +18,6 @@ declare
     merged jsonb;
     given record;
     against text[];
-    unsure text[];
 begin
     for part in select * from rowcall.preview_parts(source, wanted) loop
         select * into p from rowcall.parameters t where t.name = part.task;
@@ -32,10 +31,9 @@ begin
             union all
             select format('settings.%s is missing', k.key) from rowcall.settings_keys() k
             where k.runner = p.runner and k.needed and k.key !~ '\[' and coalesce(merged->k.key, 'null') = 'null');
-        unsure := given.unsure || case when part.key_unsure then array['concurrency_key'] else '{}' end;
 
         task := p.name;
-        runs := case when against <> '{}' then false when unsure <> '{}' then null else true end;
+        runs := against = '{}';
         why := nullif(array_to_string(against || part.waits, '; '), '');
         runner := p.runner;
         target := p.target;
@@ -44,9 +42,6 @@ begin
         settings := given.settings;
         limits := part.limits;
         write_back := part.write_back;
-        unrendered := case when unsure <> '{}' then format('%s: "rowcall preview %s %s" renders it',
-            array_to_string(unsure, ', '), source,
-            case when key ~ '^[A-Za-z0-9_.:-]+$' then key else quote_literal(key) end) end;
         return next;
     end loop;
 end
@@ -55,7 +50,7 @@ $$;
 -- The same for a key of any type.
 create or replace function rowcall.preview(source regclass, key anyelement)
 returns table (task text, runs boolean, why text, runner text, target text, command text[], environment jsonb,
-               settings jsonb, limits jsonb, write_back jsonb, unrendered text)
+               settings jsonb, limits jsonb, write_back jsonb)
 language sql stable
 set search_path = pg_catalog, pg_temp
 as $$

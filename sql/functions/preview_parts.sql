@@ -1,10 +1,13 @@
--- What rowcall.preview() and "rowcall preview" have in common: for each task of a source table, what its templates would
--- see of a row, what stands in the way, and what it would wait for. Templates and settings are theirs.
+-- For each task of a source table: what its templates would see of a row, what stands in the way, and what it would wait
+-- for. rowcall.preview() adds what templates and settings come to.
 create or replace function rowcall.preview_parts(source regclass, wanted jsonb)
-returns table (task text, job_id bigint, attempt int, row_data jsonb, concurrency_key text, key_unsure boolean,
+returns table (task text, job_id bigint, attempt int, row_data jsonb, concurrency_key text,
                against text[], waits text[], limits jsonb, write_back jsonb)
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
+-- As in rowcall.source_rows: the same for every viewer.
+set timezone = 'UTC' set datestyle = 'ISO, YMD' set intervalstyle = 'postgres' set bytea_output = 'hex'
+set extra_float_digits = 1 set lc_monetary = 'C' set quote_all_identifiers = off
 as $$
 #variable_conflict use_column
 declare
@@ -41,10 +44,10 @@ begin
             row_data := row_data || jsonb_build_object(entry.status_column, status);
         end if;
 
-        select * into given from rowcall.render_task_part('concurrency_key', p.concurrency_key,
-            rowcall.preview_context(p, job_id, attempt, wanted, row_data));
+        select r.rendered, 'parameters.concurrency_key: ' || r.error as error into given
+        from rowcall.render(p.concurrency_key, rowcall.preview_context(p, job_id, attempt, wanted, row_data)) r
+        where p.concurrency_key is not null;
         concurrency_key := given.rendered;
-        key_unsure := given.unsure is not null;
         if octet_length(concurrency_key) > 500 then
             given.error := format('parameters.concurrency_key: the key has %s bytes; 500 are allowed', octet_length(concurrency_key));
             concurrency_key := null;
@@ -57,10 +60,6 @@ begin
         if rowcall.owner_before(p, row_data) is not null then
             against := against || format('%s goes before it (route_order, then name) and owns the status of this row',
                 rowcall.owner_before(p, row_data));
-        end if;
-        -- As the daemon reads it: JSON's numbers as doubles.
-        if row_data::text ~ '[0-9]{155}[0-9]{154}' then
-            against := against || 'the row cannot be read: it holds a number that is too large'::text;
         end if;
         if given.error is not null then
             against := against || given.error;

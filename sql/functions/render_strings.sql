@@ -1,7 +1,7 @@
--- Renders every text in a JSON value in its place, as the daemon does with what the lambda runner sends. A text that
--- fails or cannot be told stays as it stands; "errors" and "unsure" name it.
+-- Renders every string in a JSON value in its place, as the daemon does with what the lambda runner sends. A string that
+-- fails stays as it stands, and "errors" names it.
 create or replace function rowcall.render_strings(value jsonb, place text, context jsonb,
-    out rendered jsonb, out errors text[], out unsure text[])
+    out rendered jsonb, out errors text[])
 language plpgsql stable
 set search_path = pg_catalog, pg_temp
 as $$
@@ -11,12 +11,10 @@ declare
 begin
     rendered := value;
     errors := '{}';
-    unsure := '{}';
     if jsonb_typeof(value) = 'string' then
-        select * into one from rowcall.render_task_part(place, value #>> '{}', context);
+        select * into one from rowcall.render(value #>> '{}', context);
         rendered := coalesce(to_jsonb(one.rendered), value);
-        errors := array_remove(array[one.error], null);
-        unsure := array_remove(array[one.unsure], null);
+        errors := array_remove(array['parameters.' || place || ': ' || one.error], null);
         return;
     end if;
     for part in
@@ -30,7 +28,6 @@ begin
         select * into one from rowcall.render_strings(part.value, place || part.step, context);
         rendered := jsonb_set(rendered, array[part.member], one.rendered);
         errors := errors || one.errors;
-        unsure := unsure || one.unsure;
     end loop;
 end
 $$;

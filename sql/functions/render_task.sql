@@ -1,7 +1,7 @@
--- What a task would be given for a row: its templates rendered over a context, as far as that can be told here. A
--- template that fails, or that only the daemon can tell, stays as it stands, and is named in errors or in unsure.
+-- What a task would be given for a row: its templates rendered over a context. A template that fails stays as it
+-- stands, and "errors" names it.
 create or replace function rowcall.render_task(task rowcall.parameters, merged jsonb, context jsonb,
-    out command text[], out environment jsonb, out settings jsonb, out errors text[], out unsure text[])
+    out command text[], out environment jsonb, out settings jsonb, out errors text[])
 language plpgsql stable
 set search_path = pg_catalog, pg_temp
 as $$
@@ -13,16 +13,14 @@ begin
     environment := task.environment;
     settings := merged;
     errors := '{}';
-    unsure := '{}';
     for part in
         select position, null::text as name, format('command[%s]', position) as place, template
         from unnest(task.command) with ordinality as c(template, position)
         union all
         select null, e.key, 'environment.' || e.key, e.value from jsonb_each_text(task.environment) e
     loop
-        select * into one from rowcall.render_task_part(part.place, part.template, context);
-        errors := errors || array_remove(array[one.error], null);
-        unsure := unsure || array_remove(array[one.unsure], null);
+        select * into one from rowcall.render(part.template, context);
+        errors := errors || array_remove(array['parameters.' || part.place || ': ' || one.error], null);
         if one.rendered is null then
             continue;
         elsif part.name is null then
@@ -35,7 +33,6 @@ begin
         select * into one from rowcall.render_strings(settings->'payload', 'settings.payload', context);
         settings := jsonb_set(settings, '{payload}', one.rendered);
         errors := errors || one.errors;
-        unsure := unsure || one.unsure;
     end if;
 end
 $$;

@@ -12,8 +12,9 @@ begin
         when 'boolean' then
             return kind = 'boolean';
         when 'object', 'tags' then
-            -- Longer numbers are beyond a double, and few readers of JSON take them.
-            return kind = 'object' and (form = 'tags' or maximum is null or value::text !~ '[0-9]{155}[0-9]{154}');
+            -- The daemon reads no deeper than 128 levels.
+            return kind = 'object' and (form = 'tags' or maximum is null
+                or not jsonb_path_exists(value, format('strict $.**{%s}', maximum)::jsonpath, silent => true));
         when 'interval' then
             -- Compared as intervals: the constraints of the table count a month as 30 days, too.
             return kind = 'string' and plain::interval > make_interval(secs => minimum)

@@ -1,10 +1,13 @@
 -- The rows of a source table with the given keys, as jobs and templates see them. A key whose row is gone
 -- returns nothing; a table that cannot be read returns one row that says so ("locked" if it only takes time), and what to do
--- where the table is no longer as it was watched.
+-- where the table is no longer as it was watched. A row reads the same in whatever session it is read: the settings that
+-- decide how a value is written are fixed here.
 create or replace function rowcall.source_rows(source regclass, keys jsonb[])
 returns table (row_key jsonb, status text, row_data jsonb, error text)
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
+set timezone = 'UTC' set datestyle = 'ISO, YMD' set intervalstyle = 'postgres' set bytea_output = 'hex'
+set extra_float_digits = 1 set lc_monetary = 'C' set quote_all_identifiers = off
 as $$
 declare
     entry rowcall.source_tables;

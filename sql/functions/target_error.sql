@@ -5,7 +5,7 @@ set search_path = pg_catalog, pg_temp
 as $$
     select case
         -- As in src/runners/process/rails.rs; and a path that is a template would be a program that the row chooses.
-        when runner = 'process' and target <> '' and (target !~ '^/' or target ~ '\{[{%#]')
+        when runner = 'process' and target <> '' and (target !~ '^/' or target ~ '\{\{')
             then to_json(target) || ' must be the full path of a program'
         when runner = 'ecs' and target !~ '^([A-Za-z0-9_-]{1,255}(:[0-9]{1,10})?|arn:.*:task-definition/.*)$'
             then to_json(target) || ' must be a task definition: family, family:revision or ARN'

@@ -53,8 +53,7 @@ enum Command {
     Migrate(migrate::Migrate),
     /// Say what each task would do with a row
     ///
-    /// As SELECT rowcall.preview(table, key) does, but rendered by the daemon's own engine, and held against the settings of
-    /// this daemon. Nothing is started, and no runner is asked; that is what "rowcall check" does.
+    /// As SELECT rowcall.preview(table, key) does, and held against the settings of this daemon. Nothing is started, and no runner is asked; that is what "rowcall check" does.
     Preview(preview::Preview),
     /// Run a task's image with directories of this machine, without a database
     ///

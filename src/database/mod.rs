@@ -38,7 +38,7 @@ pub use grants::{GrantProblem, grant_problems, roles_sql};
 pub use jobs::{be_careful, block, defer, janitor, mark_obsolete, promote_waiting};
 pub use migrations::{Migration, MigrationStatus, Plan, migrate, migrate_down, migration_status, plan};
 pub use notifications::{Notifications, Subscription, backend_pid, get_up, lie_down, lies_down, notify};
-pub use previewing::{PreviewPart, preview_parts, waits_of_key, watched_table};
+pub use previewing::{preview, watched_table};
 pub use schema::{Guard, SCHEMA_VERSION, SchemaError, check_schema, guard};
 pub use settling::{
     Ended, Finished, Open, Retried, finish_jobs, lock_for_settling, retry_jobs, settle_attempts,

@@ -13,8 +13,8 @@ pub struct SourceRow {
     pub key: Value,
     /// Its status now.
     pub status: Option<String>,
-    /// All of it, for templates; or why it cannot be read (a number that no double holds).
-    pub data: Result<Value, String>,
+    /// All of it, for templates, as the text of a jsonb: what it holds need not be read to be passed on.
+    pub data: String,
 }
 
 /// The rows with these keys; missing ones are gone. The error is the table's own (dropped, no right to read).
@@ -32,9 +32,7 @@ pub async fn source_rows(
         found.push(SourceRow {
             key: row.get("row_key"),
             status: row.get("status"),
-            data: row.try_get("row_data").map_err(|e| {
-                std::error::Error::source(&e).map_or_else(|| e.to_string(), ToString::to_string)
-            }),
+            data: row.get("row_data"),
         });
     }
     Ok(Ok(found))

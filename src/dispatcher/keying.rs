@@ -44,5 +44,5 @@ fn key_of(task: Option<&Task>, job: &Unkeyed, row: Option<&SourceRow>) -> Option
         row_key: &job.row_key,
         on_status: &job.on_status,
     };
-    render_key(task?, context, row?.data.as_ref().ok()?).ok().flatten()
+    render_key(task?, context, &row?.data).ok().flatten()
 }

@@ -163,9 +163,8 @@ fn request_for(
     }
     let context =
         JobContext { id: job.job_id, attempt: job.number, row_key: &job.row_key, on_status: &job.on_status };
-    let data = row.data.as_ref().map_err(|error| format!("the row cannot be read: {error}"))?;
-    let key = render_key(task, context, data)?;
-    let mut request = render(task, context, data)?;
+    let key = render_key(task, context, &row.data)?;
+    let mut request = render(task, context, &row.data)?;
     let runner = shared
         .runners
         .get(&task.runner)

@@ -111,26 +111,36 @@ async fn settle_apart(
     if settled.is_empty() { Err(last) } else { Ok(settled) }
 }
 
-/// Without the one character that Postgres cannot keep.
+/// Without what Postgres cannot keep: one character, and numbers beyond its own, which become strings.
 fn storable(mut end: End) -> End {
     for text in [&mut end.reason, &mut end.output].into_iter().flatten() {
         if text.contains('\0') {
             *text = text.replace('\0', "\u{fffd}");
         }
     }
-    end.result = end.result.map(without_nul);
+    end.result = end.result.map(storable_value);
     end
 }
 
-fn without_nul(value: Value) -> Value {
+fn storable_value(value: Value) -> Value {
     match value {
         Value::String(text) => Value::String(text.replace('\0', "\u{fffd}")),
-        Value::Array(items) => items.into_iter().map(without_nul).collect(),
+        Value::Array(items) => items.into_iter().map(storable_value).collect(),
         Value::Object(fields) => {
-            fields.into_iter().map(|(name, v)| (name.replace('\0', "\u{fffd}"), without_nul(v))).collect()
+            fields.into_iter().map(|(name, v)| (name.replace('\0', "\u{fffd}"), storable_value(v))).collect()
         }
+        Value::Number(number) if digits(number.as_str()) > MOST_DIGITS => Value::String(number.to_string()),
         other => other,
     }
+}
+
+/// Digits that a number of a result may come to. Postgres has room for more, but 1e16000 takes little to write.
+const MOST_DIGITS: u64 = 1000;
+
+/// The digits that a number comes to once its exponent is written out.
+fn digits(number: &str) -> u64 {
+    let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
+    exponent.parse::<i64>().map_or(u64::MAX, i64::unsigned_abs).saturating_add(mantissa.len() as u64)
 }
 
 /// Settles what can be settled now; returns the attempts that need nothing more.

@@ -3,6 +3,7 @@
 mod cache;
 mod frozen;
 mod render;
+mod template;
 
 use serde_json::Value;
 
@@ -11,6 +12,7 @@ use crate::job::{Completion, Policy};
 pub use cache::Cache;
 pub use frozen::{Frozen, LaunchSpec, Unreadable, VERSION, WriteBack};
 pub use render::{JobContext, render, render_key, unrendered};
+pub use template::{Context, Template, literally};
 
 /// One row of `rowcall.parameters`, its settings merged over the defaults of its runner.
 #[derive(Debug, Clone)]

@@ -2,13 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use minijinja::syntax::SyntaxConfig;
-use minijinja::value::Serde;
-use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, context};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Task;
 use super::frozen::{Frozen, LaunchSpec, VERSION, WriteBack};
+use super::template::{Context, Template};
 use crate::job::RunnerName;
 
 /// What templates see of the job, as `job`.
@@ -24,8 +22,8 @@ pub struct JobContext<'a> {
 /// A key that is longer than this is no name of anything, and an index takes no key of any length.
 const LONGEST_KEY: usize = 500;
 
-/// Renders the concurrency key, where the task has one.
-pub fn render_key(task: &Task, job: JobContext<'_>, row: &Value) -> Result<Option<String>, String> {
+/// Renders the concurrency key, where the task has one. The row is jsonb text, as Postgres spells it.
+pub fn render_key(task: &Task, job: JobContext<'_>, row: &str) -> Result<Option<String>, String> {
     let Some(template) = &task.concurrency_key else { return Ok(None) };
     let key = renderer(task, job, row)("concurrency_key".to_owned(), template)?;
     if key.len() > LONGEST_KEY {
@@ -39,7 +37,7 @@ pub fn render_key(task: &Task, job: JobContext<'_>, row: &Value) -> Result<Optio
 
 /// Renders command and environment, and what the lambda runner merges into the event. The error names the column,
 /// the place and the reason; it becomes the reason of a blocked job.
-pub fn render(task: &Task, job: JobContext<'_>, row: &Value) -> Result<Frozen, String> {
+pub fn render(task: &Task, job: JobContext<'_>, row: &str) -> Result<Frozen, String> {
     let render = renderer(task, job, row);
     let mut command = Vec::with_capacity(task.command.len());
     for (i, template) in task.command.iter().enumerate() {
@@ -65,31 +63,19 @@ pub fn render(task: &Task, job: JobContext<'_>, row: &Value) -> Result<Frozen, S
 }
 
 /// Renders one template after the other: place and text.
-fn renderer(
-    task: &Task,
-    job: JobContext<'_>,
-    row: &Value,
-) -> impl Fn(String, &str) -> Result<String, String> {
-    let engine = engine();
-    let context = context! {
-        row => minijinja::Value::from(Serde(row)),
-        job => context! {
-            id => job.id,
-            task => task.name.as_str(),
-            attempt => job.attempt,
-            row_key => minijinja::Value::from(Serde(job.row_key)),
-            on_status => job.on_status,
-        },
-        values => minijinja::Value::from(Serde(&task.values)),
-    };
+fn renderer(task: &Task, job: JobContext<'_>, row: &str) -> impl Fn(String, &str) -> Result<String, String> {
+    let job = json!({
+        "id": job.id,
+        "task": task.name,
+        "attempt": job.attempt,
+        "row_key": job.row_key,
+        "on_status": job.on_status,
+    });
+    let context = Context::new(row, &job, &task.values);
     move |place, template| {
-        let text = engine
-            .render_str(template, &context)
-            .map_err(|e| format!("parameters.{place}: {}", explain(&e, template)))?;
-        if text.contains('\0') {
-            return Err(format!("parameters.{place}: the rendered text contains a NUL character"));
-        }
-        Ok(text)
+        Template::parse(template)
+            .and_then(|template| template.render(&context))
+            .map_err(|error| format!("parameters.{place}: {error}"))
     }
 }
 
@@ -151,48 +137,6 @@ fn render_strings(
     Ok(())
 }
 
-/// Instructions that one template may take: far more than an argument needs, far less than anybody would notice.
-const FUEL: u64 = 100_000;
-
-/// Strict: a name that does not exist is an error, and so is a null that would be printed as "none" and then
-/// be taken for a file's name.
-fn engine() -> Environment<'static> {
-    let mut engine = Environment::new();
-    engine.set_undefined_behavior(UndefinedBehavior::Strict);
-    engine.set_fuel(Some(FUEL));
-    // What a template ends with belongs to the argument.
-    if let Ok(syntax) = SyntaxConfig::builder().keep_trailing_newline(true).build() {
-        engine.set_syntax(syntax);
-    }
-    engine.set_formatter(|out, state, value| {
-        if value.is_none() {
-            return Err(Error::new(
-                ErrorKind::InvalidOperation,
-                "the value is null (write {{ value or 'text' }} if that is meant)",
-            ));
-        }
-        minijinja::escape_formatter(out, state, value)
-    });
-    engine
-}
-
-fn explain(error: &Error, template: &str) -> String {
-    let kind = match error.kind() {
-        ErrorKind::UndefinedError => "a name in it does not exist for this row".to_owned(),
-        _ => error.detail().map_or_else(|| error.kind().to_string(), str::to_owned),
-    };
-    let place = error.range().and_then(|range| expression_around(template, range.start)).unwrap_or(template);
-    format!("{place}: {kind}")
-}
-
-/// The `{{ … }}` or `{% … %}` in which a place lies: what its author would look for.
-fn expression_around(template: &str, place: usize) -> Option<&str> {
-    let begin = template.get(..=place).map_or_else(|| template.rfind('{'), |before| before.rfind('{'))?;
-    let begin = template.get(..begin)?.rfind('{').filter(|outer| outer + 1 == begin).unwrap_or(begin);
-    let length = template.get(begin..)?.find('}')? + 2;
-    template.get(begin..(begin + length).min(template.len()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -233,9 +177,9 @@ mod tests {
     }
 
     fn rendered(task: &Task) -> Result<Frozen, String> {
-        let row = json!({"id": 7, "attributes": {"path": "a b.csv", "note": null, "tags": ["x", "y"]}});
+        let row = r#"{"id": 7, "attributes": {"path": "a b.csv", "note": null, "tags": ["x", "y"]}}"#;
         let job = JobContext { id: 1, attempt: 2, row_key: &json!({"id": 7}), on_status: "REGISTERED" };
-        render(task, job, &row)
+        render(task, job, row)
     }
 
     #[test]
@@ -288,9 +232,12 @@ mod tests {
             rendered(&task).unwrap().launch.settings,
             json!({"payload": rendered_payload, "qualifier": "{{ row.id }}"})
         );
-        task.settings = json!({"payload": {"a": [1, {"b": "{{ row.nothing }}"}]}});
+        task.settings = json!({"payload": {"a": [1, {"b": "{{ row.attributes.nothing }}"}]}});
         let error = rendered(&task).unwrap_err();
-        assert!(error.starts_with("parameters.settings.payload.a[1].b: {{ row.nothing }}: "), "{error}");
+        assert!(
+            error.starts_with("parameters.settings.payload.a[1].b: {{ row.attributes.nothing }}: "),
+            "{error}"
+        );
     }
 
     #[test]

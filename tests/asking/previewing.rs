@@ -53,7 +53,6 @@ async fn everything_a_task_would_be_given_is_shown_rendered() {
     assert_eq!(seen["limits"]["concurrency_key"], "size 7");
     assert_eq!((&seen["limits"]["max_running"], &seen["limits"]["timeout"]), (&json!(5), &json!("01:00:00")));
     assert_eq!(seen["write_back"]["status_succeeded"], "PROCESSED");
-    assert_eq!(seen["unrendered"], Value::Null);
 }
 
 #[tokio::test]
@@ -83,16 +82,16 @@ async fn what_stands_in_the_way_is_named_and_so_is_what_it_waits_for() {
             "parameters.command[2]: {{ row.attributes.pth }}: a name in it does not exist for this row",
         ),
         (
-            r#"environment = '{"A": "{{ row.attributes.size }}", "B": "{{ row.none or nothing }}"}'"#,
+            r#"environment = '{"A": "{{ row.attributes.size }}", "B": "{{ row.attributes.none or row.attributes.nothing }}"}'"#,
             "environment = '{}'",
             false,
-            "parameters.environment.B: {{ row.none or nothing }}: a name",
+            "parameters.environment.B: {{ row.attributes.none or row.attributes.nothing }}: a name",
         ),
         (
             "concurrency_key = '{{ row.customer }}'",
             "concurrency_key = '{{ row.attributes.size }}'",
             false,
-            "parameters.concurrency_key: {{ row.customer }}: a name",
+            "parameters.concurrency_key: {{ row.customer }}: the table has no column customer",
         ),
         (
             "concurrency_key = '{{ row.id }}' || repeat('x', 499)",
@@ -144,11 +143,10 @@ async fn a_job_that_is_there_says_what_it_does() {
     let db = quiet().await;
     db.task("loader", "REGISTERED", ("command", "array['{{ job.id }}']")).await;
     let seen = preview(&db).await;
-    assert_eq!(seen["runs"], Value::Null, "the number of a job that is not there is not known");
-    assert_eq!(seen["command"], json!(["{{ job.id }}"]));
-    assert!(
-        seen["unrendered"].as_str().unwrap().starts_with("command[1] (the job's number, before"),
-        "{seen}"
+    assert_eq!(
+        (&seen["runs"], &seen["command"]),
+        (&json!(true), &json!(["0"])),
+        "a job that is not there has no number yet"
     );
     db.run("update rowcall.files set status = 'REGISTERED'").await;
     let job: i64 = db.one("select id from rowcall.jobs").await;
@@ -173,25 +171,30 @@ async fn a_job_that_is_there_says_what_it_does() {
 }
 
 #[tokio::test]
-async fn what_only_the_daemon_can_render_stays_as_it_stands() {
+async fn a_payload_is_shown_rendered_but_for_what_fails() {
     let db = quiet().await;
     db.task(
         "loader",
         "REGISTERED",
         (
             "runner, target, command, settings",
-            r#"'lambda', 'f', '{"{% if row.id %}x{% endif %}","{{ row.id }}"}',
-               '{"payload": {"n": 1, "list": ["{{ row.id }}", {"all": "{{ row.attributes }}"}]}}'"#,
+            r#"'lambda', 'f', '{"{{ row.id }}"}',
+               '{"payload": {"n": 1, "list": ["{{ row.id }}", {"all": "{{ row.attributes }}", "none": "{{ row.attributes.x }}"}]}}'"#,
         ),
     )
     .await;
     let seen = preview(&db).await;
-    assert_eq!(seen["runs"], Value::Null);
-    assert_eq!(seen["command"], json!(["{% if row.id %}x{% endif %}", "42"]));
-    assert_eq!(seen["settings"]["payload"], json!({"n": 1, "list": ["42", {"all": "{{ row.attributes }}"}]}));
+    assert_eq!(seen["runs"], false);
+    assert_eq!(seen["command"], json!(["42"]));
+    let all = r#"{"path": "s3://b/a b.csv", "size": 7}"#;
     assert_eq!(
-        seen["unrendered"],
-        "command[1], settings.payload.list[1].all: \"rowcall preview rowcall.files 42\" renders it"
+        seen["settings"]["payload"],
+        json!({"n": 1, "list": ["42", {"all": all, "none": "{{ row.attributes.x }}"}]})
+    );
+    let why = seen["why"].as_str().unwrap();
+    assert!(
+        why.starts_with("parameters.settings.payload.list[1].none: {{ row.attributes.x }}: a name"),
+        "{why}"
     );
 }
 

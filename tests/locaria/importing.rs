@@ -181,7 +181,7 @@ async fn functions_without_a_status_are_left_out_until_they_are_given_one() {
         (&json!("lambda"), &json!({"mode": "Event", "fire_and_forget": true, "log": false}))
     );
     assert_eq!((&rows[1]["runner"], &rows[1]["on_status"]), (&json!("ecs"), &json!("OPENACTIVE")));
-    let payload = json!({"width": 200, "name": "{% raw %}{{ it }}{% endraw %}"});
+    let payload = json!({"width": 200, "name": "{{ '{{' }} it }}"});
     assert_eq!(
         rows[2]["settings"],
         json!({"mode": "RequestResponse", "log": true, "region": "eu-west-1", "payload": payload})

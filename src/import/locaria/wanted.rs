@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::entry::Entry;
 use crate::import::sql;
+use crate::parameters::literally;
 
 /// A parameters row as the import wants it.
 #[derive(Debug, Clone)]
@@ -238,9 +239,7 @@ fn columns(
 /// Texts of a payload are templates here; what looks like one was none in Locaria.
 fn plain(value: Value) -> Value {
     match value {
-        Value::String(text) if ["{{", "{%", "{#"].iter().any(|open| text.contains(open)) => {
-            Value::String(format!("{{% raw %}}{text}{{% endraw %}}"))
-        }
+        Value::String(text) => Value::String(literally(&text)),
         Value::Array(items) => items.into_iter().map(plain).collect(),
         Value::Object(members) => members.into_iter().map(|(key, value)| (key, plain(value))).collect(),
         other => other,

@@ -196,6 +196,8 @@ mod tests {
     #[test]
     fn an_answer_becomes_the_result() {
         assert_eq!(result(r#"{"made": 3}"#, 100), Some(json!({"made": 3})));
+        let digits = r#"{"big":123456789012345678901234567890,"price":1.10}"#;
+        assert_eq!(result(digits, 100).map(|result| result.to_string()).as_deref(), Some(digits));
         assert_eq!(result("null", 100), None);
         assert_eq!(result("", 100), None);
         assert_eq!(result("not json", 100), Some(json!("not json")));

@@ -112,6 +112,15 @@ mod tests {
     }
 
     #[test]
+    fn numbers_keep_their_digits() {
+        let digits =
+            r#"{"big":123456789012345678901234567890,"price":1.10,"tiny":0.000000000000000000000000000001}"#;
+        let payload: Value = serde_json::from_str(digits).unwrap();
+        let sent = built(json!({"payload": {"own": payload}}), "");
+        assert_eq!(sent["own"].to_string(), digits);
+    }
+
+    #[test]
     fn a_password_is_not_sent() {
         for url in ["postgresql://tasks:secret@db/files", "host=db password=secret", "no url", ""] {
             let own = built(json!({}), url)["rowcall"].clone();

@@ -104,6 +104,12 @@ mod tests {
     }
 
     #[test]
+    fn numbers_keep_their_digits() {
+        let line = r#"{"big":123456789012345678901234567890,"price":1.10,"tiny":1e-30}"#;
+        assert_eq!(result(&[line, "\n"]).unwrap().unwrap().to_string(), line);
+    }
+
+    #[test]
     fn a_line_beyond_all_measure_is_an_error_if_it_may_be_a_result() {
         let long = "x".repeat(LONGEST);
         assert_eq!(result(&["log\n", &long, "x"]), Ok(None));
