@@ -247,7 +247,8 @@ fn decide_unread(
     let end = End { how: How::Unseen, reason: Some(words), ..end.clone() };
     let settlement = settle(&facts(shared, open, &end, write_back), rand::random());
     // Where nothing may be written, nothing is tried.
-    let row = if write_back.expected.is_empty() && !write_back.observer { RowWrite::None } else { settlement.row };
+    let row =
+        if write_back.expected.is_empty() && !write_back.observer { RowWrite::None } else { settlement.row };
     Settlement { row, ..settlement }
 }
 
