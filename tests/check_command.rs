@@ -27,7 +27,7 @@ impl Check {
 
     async fn task(&self, name: &str, target: &str, settings: &str) {
         let settings = format!("'ecs', '{target}', '{settings}'");
-        self.db.task(name, "REGISTERED", ("runner, target, settings", &settings)).await;
+        self.db.task(name, &name.to_uppercase(), ("runner, target, settings", &settings)).await;
     }
 
     fn command(&self) -> Command {
@@ -75,10 +75,10 @@ async fn every_task_gets_its_line_and_one_problem_makes_the_exit_code_1() {
     check.task("nowhere", "loader", r#"{"cluster": "old"}"#).await;
     check.task("far", "loader", r#"{"region": "us-east-1"}"#).await;
     check.aws.add_function("thumbnail", &[]);
-    check.db.task("function", "REGISTERED", ("runner, target", "'lambda', 'thumbnail'")).await;
-    check.db.task("boxed", "REGISTERED", ("", "")).await;
-    check.db.task("local", "REGISTERED", ("runner, target", "'process', '/bin/sh'")).await;
-    check.db.task("off", "REGISTERED", ("enabled", "false")).await;
+    check.db.task("function", "FUNCTION", ("runner, target", "'lambda', 'thumbnail'")).await;
+    check.db.task("boxed", "BOXED", ("", "")).await;
+    check.db.task("local", "LOCAL", ("runner, target", "'process', '/bin/sh'")).await;
+    check.db.task("off", "OFF", ("enabled", "false")).await;
     let (code, lines, errors) = run(&mut check.command()).await;
     let expected = [
         "bare      ecs      loader         problem: settings.subnets is missing: the task definition's network mode is awsvpc",
@@ -151,7 +151,7 @@ async fn an_arn_in_the_daemons_own_region_needs_no_permission_for_that_region() 
     let cluster = format!("arn:aws:ecs:{REGION}:123456789012:cluster/jobs");
     check.task("good", "loader", &GOOD.replace("jobs", &cluster)).await;
     let function = format!("arn:aws:lambda:{REGION}:123456789012:function:thumbnail");
-    check.db.task("small", "REGISTERED", ("runner, target", &format!("'lambda', '{function}'"))).await;
+    check.db.task("small", "SMALL", ("runner, target", &format!("'lambda', '{function}'"))).await;
     let mut command = check.command();
     command.envs([
         ("ROWCALL_RUNNERS__ECS__CLUSTERS", cluster.as_str()),

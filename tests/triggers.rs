@@ -171,12 +171,16 @@ async fn a_blocked_job_is_released_when_its_parameters_are_mended() {
 #[tokio::test]
 async fn conditions_may_be_predicates_or_filters_and_null_is_no() {
     let db = TestDatabase::new().await;
-    let condition = |sql: &'static str| ("condition", sql);
-    db.task("predicate", "REGISTERED", condition("'$.attributes.size > 10'")).await;
-    db.task("filter", "REGISTERED", condition("'$ ? (@.attributes.kind == \"csv\")'")).await;
-    db.task("unknown", "REGISTERED", condition("'$.attributes.nothing'")).await;
-    db.task("quoted", "REGISTERED", condition("'$.attributes.kind == \"US$\"'")).await;
-    db.task("dated", "REGISTERED", condition("'$.created.datetime() > \"2020-01-01\".datetime()'")).await;
+    for (name, condition) in [
+        ("predicate", "$.attributes.size > 10"),
+        ("filter", "$ ? (@.attributes.kind == \"csv\")"),
+        ("unknown", "$.attributes.nothing"),
+        ("quoted", "$.attributes.kind == \"US$\""),
+        ("dated", "$.created.datetime() > \"2020-01-01\".datetime()"),
+    ] {
+        let columns = "condition, status_running, status_succeeded, status_failed";
+        db.task(name, "REGISTERED", (columns, &format!("'{condition}', null, null, null"))).await;
+    }
     db.run(
         r#"insert into rowcall.files (id, attributes) values (1, '{"size": 11, "kind": "json"}'), (2, '{"size": 9, "kind": "csv"}'),
            (3, '{"size": "big", "kind": null}'), (4, null), (5, '{"kind": "US$"}')"#,
