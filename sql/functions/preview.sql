@@ -9,6 +9,8 @@ returns table (task text, runs boolean, why text, runner text, target text, comm
                settings jsonb, limits jsonb, write_back jsonb)
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
+-- With it, the name of a type is not the one that was written down.
+set quote_all_identifiers = off
 as $$
 #variable_conflict use_column
 declare

@@ -252,5 +252,5 @@ async fn sql_and_daemon_refuse_the_same_templates() {
         refused += u32::from(said.is_some());
         assert_eq!(said, Template::parse(template).err(), "{template:?}");
     }
-    assert!(refused > CASES / 2 && refused < CASES * 19 / 20, "{refused} of {CASES} refused");
+    assert!(refused > CASES / 5 && refused < CASES * 4 / 5, "{refused} of {CASES} refused");
 }

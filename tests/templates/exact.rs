@@ -148,7 +148,7 @@ async fn results_keep_their_digits() {
         (DIGITS.to_owned(), DIGITS.to_owned()),
         ("{\"n\": 1e400, \"m\": 1.5E-40}".to_owned(), "{\"n\": 1e400, \"m\": 1.5e-40}".to_owned()),
         // No number of Postgres' is so large: its digits are kept as a string.
-        ("{\"n\": [1e999999, -1E-99999]}".to_owned(), "{\"n\": [\"1e999999\", \"-1E-99999\"]}".to_owned()),
+        ("{\"n\": [1e999999, -1E-99999]}".to_owned(), "{\"n\": [\"1e+999999\", \"-1e-99999\"]}".to_owned()),
     ] {
         db.run("insert into rowcall.files (attributes) values ('{}')").await;
         let launched = running.launch().await;

@@ -206,10 +206,10 @@ mod tests {
     #[test]
     fn a_value_is_spelled_as_jsonb() {
         let value =
-            serde_json::from_str(r#"{"bb":[1.10,-0,1e3,null,true],"a":{},"ab":"\u0001é\/"}"#).unwrap();
+            serde_json::from_str(r#"{"bb":[1.10,-0,1000,null,true],"a":{},"ab":"\u0001é\/"}"#).unwrap();
         assert_eq!(
             spelled_as_jsonb(&value),
-            "{\"a\": {}, \"ab\": \"\\u0001é/\", \"bb\": [1.10, -0, 1e3, null, true]}"
+            "{\"a\": {}, \"ab\": \"\\u0001é/\", \"bb\": [1.10, -0, 1000, null, true]}"
         );
     }
 }
