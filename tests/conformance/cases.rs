@@ -282,9 +282,10 @@ pub async fn an_unconfirmed_launch_is_found<S: Subject>(case: Case<S>) {
 pub async fn a_stray_is_discarded<S: Subject>(case: Case<S>) {
     let (runner, mut ends) = case.subject.runner();
     let (up, held) = (case.fifo("up"), case.fifo("held"));
-    let script = match S::STRAYS_RUN {
-        true => format!("exec > {}; echo up > {}; sleep 1000", held.path(), up.path()),
-        false => "exit 0".to_owned(),
+    let script = if S::STRAYS_RUN {
+        format!("exec > {}; echo up > {}; sleep 1000", held.path(), up.path())
+    } else {
+        "exit 0".to_owned()
     };
     let attempt = case.attempt(&script);
     case.parameters(&attempt.request.target, &attempt.request.command, ONCE).await;
