@@ -263,10 +263,12 @@ pub async fn the_next_dispatcher_sees_the_end<S: Subject>(case: Case<S>) {
 
 pub async fn an_unconfirmed_launch_is_found<S: Subject>(case: Case<S>) {
     let (runner, _ends) = case.subject.runner();
-    let gate = case.fifo("gate");
-    let mut attempt = case.attempt(&format!("read x < {}; exit 6", gate.path()));
+    let (up, gate) = (case.fifo("up"), case.fifo("gate"));
+    let mut attempt = case.attempt(&format!("echo up > {}; read x < {}; exit 6", up.path(), gate.path()));
     let never = case.attempt("exit 0");
     runner.launch(&attempt, &[]).await.unwrap();
+    // What has not begun yet may be kept from beginning, and is then not there to be found.
+    up.read().await;
     // The next dispatcher, which knows the launch key and nothing else.
     let (next, mut ends) = case.subject.runner();
     attempt.in_doubt = true;
