@@ -7,6 +7,7 @@ mod ancestors;
 mod asking;
 mod aws_scripted;
 mod caps;
+mod causes;
 mod check_command;
 mod conformance;
 mod crash_points;

@@ -1,5 +1,5 @@
 -- What settings may hold, by runner: the one place that the check of an edit, the manual and the tests read. A runner
--- without a line here takes anything. A key like a[].b is that of the items of a list. What "form" means is in
+-- without a line here takes no settings. A key like a[].b is that of the items of a list. What "form" means is in
 -- rowcall.setting_fits(); minimum and maximum count characters, items, or the number itself. "allowed" ends the
 -- sentence "settings.key must be …". A needed key of ecs or lambda itself may still come from rowcall.runner_defaults.
 create or replace function rowcall.settings_keys()

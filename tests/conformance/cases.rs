@@ -263,10 +263,12 @@ pub async fn the_next_dispatcher_sees_the_end<S: Subject>(case: Case<S>) {
 
 pub async fn an_unconfirmed_launch_is_found<S: Subject>(case: Case<S>) {
     let (runner, _ends) = case.subject.runner();
-    let gate = case.fifo("gate");
-    let mut attempt = case.attempt(&format!("read x < {}; exit 6", gate.path()));
+    let (up, gate) = (case.fifo("up"), case.fifo("gate"));
+    let mut attempt = case.attempt(&format!("echo up > {}; read x < {}; exit 6", up.path(), gate.path()));
     let never = case.attempt("exit 0");
     runner.launch(&attempt, &[]).await.unwrap();
+    // What has not begun yet may be kept from beginning, and is then not there to be found.
+    up.read().await;
     // The next dispatcher, which knows the launch key and nothing else.
     let (next, mut ends) = case.subject.runner();
     attempt.in_doubt = true;
@@ -282,9 +284,10 @@ pub async fn an_unconfirmed_launch_is_found<S: Subject>(case: Case<S>) {
 pub async fn a_stray_is_discarded<S: Subject>(case: Case<S>) {
     let (runner, mut ends) = case.subject.runner();
     let (up, held) = (case.fifo("up"), case.fifo("held"));
-    let script = match S::STRAYS_RUN {
-        true => format!("exec > {}; echo up > {}; sleep 1000", held.path(), up.path()),
-        false => "exit 0".to_owned(),
+    let script = if S::STRAYS_RUN {
+        format!("exec > {}; echo up > {}; sleep 1000", held.path(), up.path())
+    } else {
+        "exit 0".to_owned()
     };
     let attempt = case.attempt(&script);
     case.parameters(&attempt.request.target, &attempt.request.command, ONCE).await;
