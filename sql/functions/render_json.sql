@@ -1,6 +1,5 @@
 -- A JSON value as the daemon's filter tojson writes it, or null where only the daemon can tell, as of what is nested
 -- without end.
-drop function if exists rowcall.render_json(jsonb);
 create or replace function rowcall.render_json(value jsonb, depth int default 0) returns text
 language plpgsql immutable
 set search_path = pg_catalog, pg_temp

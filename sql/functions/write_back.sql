@@ -2,7 +2,6 @@
 -- those expected (compare-and-set). It never waits: a row that somebody else holds is reported and left.
 -- Per row: written | moved (another status by now) | deleted | locked | failed (with the error). One row's
 -- error does not touch the others.
-drop function if exists rowcall.write_back(regclass, text, jsonb[], jsonb[], text[], jsonb[], boolean);
 create or replace function rowcall.write_back(
     source regclass,
     result_column text,      -- null: status only
