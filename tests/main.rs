@@ -32,6 +32,7 @@ mod parameters_settings;
 mod process_runner;
 mod roles;
 mod run_local;
+mod schema;
 mod secrets;
 mod serve_command;
 mod several_dispatchers;
