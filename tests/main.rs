@@ -35,6 +35,7 @@ mod parameters_settings;
 mod process_runner;
 mod roles;
 mod run_local;
+mod schema;
 mod secrets;
 mod serve_command;
 mod several_dispatchers;

@@ -5,21 +5,25 @@ use rowcall::database::{Database, SchemaError, check_schema, migrate, migrate_do
 use rowcall::dispatcher::DispatcherError;
 use rowcall::job::End;
 
-/// Everything in the schema and every trigger of ours, as one text.
+/// Everything in the two schemas and every trigger of ours, as one text.
 async fn objects(db: &TestDatabase) -> String {
     db.one(
         "select string_agg(o, E'\\n' order by o) from (
-            select format('%s %s', c.relkind, c.relname) from pg_class c where relnamespace = 'rowcall'::regnamespace
+            select format('%s %s', c.relkind, c.oid::regclass) from pg_class c where relnamespace = any (homes)
             union all select format('column %s.%s %s %s', attrelid::regclass, attname, atttypid::regtype, attnotnull)
                 from pg_attribute join pg_class c on c.oid = attrelid
-                where relnamespace = 'rowcall'::regnamespace and attnum > 0 and not attisdropped
+                where relnamespace = any (homes) and attnum > 0 and not attisdropped
             union all select format('%s %s', conrelid::regclass, pg_get_constraintdef(oid)) from pg_constraint
-                where connamespace = 'rowcall'::regnamespace
-            union all select pg_get_functiondef(oid) || coalesce(proacl::text, '') from pg_proc where pronamespace = 'rowcall'::regnamespace
+                where connamespace = any (homes)
+            union all select concat(pg_get_functiondef(oid), obj_description(oid, 'pg_proc'),
+                (select array_agg(a::text order by a::text) from unnest(proacl) a))
+                from pg_proc where pronamespace = any (homes)
             union all select pg_get_triggerdef(oid) from pg_trigger where not tgisinternal and tgname <> 'test_changed'
             union all select format('%s %s', name, checksum) from rowcall.functions
             union all select format('%s %s %s', version, name, oldest_daemon) from rowcall.migrations
-        ) x(o)",
+        ) x(o)"
+            .replace("any (homes)", "any (array['rowcall', 'rowcall_internal']::regnamespace[])")
+            .as_str(),
     )
     .await
 }
@@ -59,7 +63,8 @@ async fn the_way_down_leaves_other_tables_as_they_were_and_the_way_up_works_agai
     let undone = migrate_down(&mut client, 0).await.unwrap();
     assert_eq!(undone.iter().map(|m| m.version).collect::<Vec<_>>(), [1]);
     let left: i64 = db.one("select count(*) from pg_trigger where not tgisinternal").await;
-    assert_eq!((left, db.one::<bool>("select to_regnamespace('rowcall') is null").await), (0, true));
+    let schemas: i64 = db.one("select count(*) from pg_namespace where nspname ~ '^rowcall'").await;
+    assert_eq!((left, schemas), (0, 0));
     db.run("insert into shop.orders values (2, 'REGISTERED'); update parts set status = 'X'").await;
     assert_eq!(db.one::<i64>("select count(*) from shop.orders").await, 2);
     assert!(migrate_down(&mut client, 0).await.unwrap().is_empty());
@@ -79,6 +84,83 @@ async fn a_changed_function_is_applied_again_and_triggers_are_written_anew() {
     let plan = migrate(&mut db.connect().await).await.unwrap();
     assert_eq!(plan.summary(), ["functions channel, install_triggers"]);
     assert_eq!(objects(&db).await, before);
+}
+
+/// Functions as an older version left them: one whose file is gone, and some with other arguments or results.
+async fn outdated() -> TestDatabase {
+    let db = TestDatabase::new().await;
+    db.run(
+        "create function rowcall.old_name(a int) returns int language sql as 'select 1';
+         create function rowcall_internal.old_name(a text) returns int language sql as 'select 1';
+         create function rowcall.cancel(job text) returns int language sql as 'select 1';
+         drop function rowcall.pause(text);
+         create function rowcall.pause(cause text default 'x') returns text language sql as 'select 1::text';
+         insert into rowcall.functions values ('old_name', 'old', 'old');
+         update rowcall.functions set checksum = 'old', interface = 'old' where name in ('cancel', 'pause', 'parameters_check')",
+    )
+    .await;
+    db
+}
+
+#[tokio::test]
+async fn functions_without_a_file_or_with_other_arguments_are_dropped() {
+    let before = objects(&TestDatabase::new().await).await;
+    let db = outdated().await;
+    db.run("create function rowcall.somebody_elses() returns int language sql as 'select 1'").await;
+    let plan = migrate(&mut db.connect().await).await.unwrap();
+    let did = ["functions cancel, parameters_check, pause", "functions dropped old_name"];
+    assert_eq!(plan.summary(), did);
+    db.run("drop function rowcall.somebody_elses()").await;
+    assert_eq!(objects(&db).await, before);
+    assert!(migrate(&mut db.connect().await).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn printed_sql_drops_what_migrate_drops() {
+    let (printed, migrated) = (outdated().await, outdated().await);
+    let sql = plan(&mut printed.connect().await).await.unwrap().sql();
+    printed.run(&sql).await;
+    migrate(&mut migrated.connect().await).await.unwrap();
+    assert_eq!(objects(&printed).await, objects(&migrated).await);
+}
+
+#[tokio::test]
+async fn a_dropped_function_that_a_users_view_needs_stays() {
+    let db = outdated().await;
+    db.run("create view mine as select rowcall.old_name(1) as n").await;
+    migrate(&mut db.connect().await).await.unwrap();
+    assert_eq!(db.one::<i32>("select n from mine").await, 1);
+    assert!(db.one::<bool>("select to_regprocedure('rowcall_internal.old_name(text)') is null").await);
+}
+
+#[tokio::test]
+async fn every_function_is_commented_with_its_files_header() {
+    let db = TestDatabase::new().await;
+    let silent: Option<String> = db
+        .one(
+            "select string_agg(oid::regprocedure::text, ', ') from pg_proc
+             where pronamespace = any (array['rowcall', 'rowcall_internal']::regnamespace[])
+               and proname !~ '^on_(insert|update)_\\d+$' and obj_description(oid, 'pg_proc') is null",
+        )
+        .await;
+    assert_eq!(silent, None);
+    for (signature, begins) in
+        [("bigint, text", "Cancels a job: "), ("bigint[], text", "The same for many jobs.")]
+    {
+        let query = format!("select obj_description('rowcall.cancel({signature})'::regprocedure, 'pg_proc')");
+        let comment: String = db.one(&query).await;
+        assert!(comment.starts_with(begins), "{comment}");
+    }
+}
+
+#[tokio::test]
+async fn one_of_the_two_schemas_without_the_other_is_refused() {
+    for schema in ["rowcall", "rowcall_internal"] {
+        let db = TestDatabase::new().await;
+        db.run(&format!("drop schema {schema} cascade")).await;
+        let error = format!("{:?}", migrate(&mut db.connect().await).await.unwrap_err());
+        assert!(error.contains("one of the schemas rowcall and rowcall_internal"), "{error}");
+    }
 }
 
 #[tokio::test]

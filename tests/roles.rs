@@ -39,8 +39,10 @@ async fn the_rights_are_those_documented_and_each_difference_is_named() {
     let named_but_missing: i64 = db
         .one(
             "select count(*) from rowcall.grants() g, unnest(g.objects) o
-             where to_regclass('rowcall.' || o) is null and o <> 'rowcall'
-               and not exists (select from pg_proc where pronamespace = 'rowcall'::regnamespace and proname = o)",
+             where o not in ('rowcall', 'rowcall_internal')
+               and not exists (select from pg_proc where pronamespace = any (array['rowcall', 'rowcall_internal']::regnamespace[]) and proname = o)
+               and not exists (select from pg_class where relnamespace = any (array['rowcall', 'rowcall_internal']::regnamespace[]) and relname = o
+                               and (g.kind = 'view') = (relkind = 'v'))",
         )
         .await;
     assert_eq!(named_but_missing, 0);
@@ -73,7 +75,7 @@ async fn every_function_has_a_pinned_search_path_with_temporary_tables_last() {
     let db = TestDatabase::new().await;
     let loose: Option<String> = db
         .one(
-            "select string_agg(proname, ', ') from pg_proc p where pronamespace = 'rowcall'::regnamespace
+            "select string_agg(proname, ', ') from pg_proc p where pronamespace = any (array['rowcall', 'rowcall_internal']::regnamespace[])
              and not coalesce('search_path=pg_catalog, pg_temp' = any (proconfig), false)",
         )
         .await;
@@ -359,9 +361,17 @@ async fn the_page_of_roles_is_printed_from_the_rights() {
     let db = TestDatabase::new().await;
     let rows: String = db
         .one(
-            "select string_agg(format('| `%s` | %s | %s | %s | %s |', role, privileges, kind,
-                (select string_agg('`' || o || '`', ', ') from unnest(objects) o), why), E'\\n')
-             from rowcall.grants()",
+            "with home as (select oid, nspname from pg_namespace where nspname in ('rowcall', 'rowcall_internal')),
+                 object as (
+                    select case relkind when 'S' then 'sequence' when 'v' then 'view' else 'table' end as kind, relname as name, nspname
+                    from pg_class c join home on home.oid = c.relnamespace
+                    union
+                    select 'function', proname, nspname from pg_proc p join home on home.oid = p.pronamespace)
+             select string_agg(format('| `%s` | %s | %s | %s | %s |', g.role, g.privileges, g.kind,
+                (select string_agg(format('`%s%s`', nspname || '.', u.name), ', ' order by place)
+                 from unnest(g.objects) with ordinality u(name, place) left join object o on (o.kind, o.name) = (g.kind, u.name)),
+                g.why), E'\\n')
+             from rowcall.grants() g",
         )
         .await;
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/roles.md");

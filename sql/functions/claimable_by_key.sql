@@ -1,7 +1,6 @@
 -- Up to "wanted" jobs of a task with a concurrency key that its keys leave room for, now. First among the oldest; where too
 -- many of these belong to keys without room, by stepping from key to key on the index jobs_pending_by_key, until there are
 -- enough: ten thousand jobs of one busy customer cost one step.
-drop function if exists rowcall.claimable_by_key(text, int);
 create or replace function rowcall.claimable_by_key(task text, max_running_per_key int, wanted bigint)
 returns table (id bigint, due timestamptz, concurrency_key text)
 language sql stable

@@ -1,5 +1,5 @@
--- Who may do what in this schema: the one table from which grants are made (rowcall.apply_grants), checked
--- (rowcall.grants_wrong) and documented (docs/roles.md). The owner needs none; everybody else has only these.
+-- Who may do what in the two schemas: the one table from which grants are made (rowcall.apply_grants), checked
+-- (rowcall.grants_wrong) and documented (docs/roles.md). The owner needs none; all other roles have only these.
 create or replace function rowcall.grants() returns table (role text, privileges text, kind text, objects text[], why text)
 language sql immutable
 set search_path = pg_catalog, pg_temp
@@ -9,7 +9,7 @@ as $$
     ('rowcall_task', 'EXECUTE', 'function', '{task_start,task_progress,task_succeed,task_fail,task_snooze}',
         'speak for the one attempt whose token they are given, and for nothing else'),
 
-    ('rowcall_dispatcher', 'USAGE', 'schema', '{rowcall}', 'to name what is below'),
+    ('rowcall_dispatcher', 'USAGE', 'schema', '{rowcall,rowcall_internal}', 'to name what is below'),
     ('rowcall_dispatcher', 'SELECT', 'table', '{parameters,runner_defaults,source_tables,missed_rows,migrations,control}',
         'what to run, and whether this program and the schema fit; it edits none of them'),
     ('rowcall_dispatcher', 'SELECT', 'table', '{instance}', 'the secret from which tokens are derived'),
@@ -17,7 +17,7 @@ as $$
     ('rowcall_dispatcher', 'SELECT, INSERT, UPDATE', 'table', '{attempts}', 'every try; old ones are removed by keep_history'),
     ('rowcall_dispatcher', 'USAGE', 'sequence', '{attempts_id_seq}', 'an attempt has its number before it is written'),
     ('rowcall_dispatcher', 'INSERT', 'table', '{history}', 'what is settled'),
-    ('rowcall_dispatcher', 'SELECT, UPDATE', 'table', '{sleepers,claim_turn}', 'views that are only locked, which takes UPDATE'),
+    ('rowcall_dispatcher', 'SELECT, UPDATE', 'view', '{sleepers,claim_turn}', 'views that are only locked, which takes UPDATE'),
     ('rowcall_dispatcher', 'EXECUTE', 'function', '{source_rows,write_back}',
         'read and write rows of watched tables, with the owner''s rights on these; it needs none itself'),
     ('rowcall_dispatcher', 'EXECUTE', 'function', '{channel,claimable_by_key,job_to_start,forget_keys,release_blocked,enqueue_missed,keep_history}', 'its upkeep'),
@@ -37,8 +37,7 @@ as $$
     -- A member of rowcall_viewer, too.
     ('rowcall_admin', 'INSERT, UPDATE, DELETE', 'table', '{parameters,runner_defaults}', 'decide what runs'),
     ('rowcall_admin', 'EXECUTE', 'function',
-        '{target_error,settings_error,settings_conflict,setting_fits,tags_error,similar_word}',
-        'hear what is wrong with a row before it is written, as "rowcall import" does'),
+        '{settings_problems}', 'hear what is wrong with a row before it is written, as "rowcall import" does'),
     ('rowcall_admin', 'EXECUTE', 'function', '{watch,unwatch,register_source,forget_source,forget_dropped,source_of}',
         'choose source tables; to hand one over takes its owner''s rights besides'),
     ('rowcall_admin', 'EXECUTE', 'function', '{cancel,rescan,release_blocked}', 'interfere with jobs'),

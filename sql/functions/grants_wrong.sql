@@ -1,27 +1,30 @@
 -- Where the rights in this schema differ from rowcall.grants(): one row for each difference, with the statement that mends
 -- it. "ours" are the differences of PUBLIC and Rowcall's own roles, which rowcall.apply_grants() mends; rights that
--- somebody gave to other roles are named and left. Other roles may use the schema and rowcall.files: they write rows.
+-- somebody gave to other roles are named and left. Other roles may use the schema rowcall and rowcall.files: they write rows.
+-- With the owner's rights, because only the daemon may look into rowcall_internal.
 create or replace function rowcall.grants_wrong() returns table (ours boolean, problem text, fix text)
-language sql stable
+language sql stable security definer
 set search_path = pg_catalog, pg_temp
 -- Planned for thousands of rows where there are hundreds: compiling would take seconds, running takes milliseconds.
 set jit = off
 as $$
     with home as (
-        select oid, nspowner as owner, nspacl from pg_namespace where nspname = 'rowcall'
+        select oid, nspname as name, nspowner as owner, nspacl from pg_namespace
+        where nspname in ('rowcall', 'rowcall_internal')
     ), object as (
-        select 'schema' as kind, oid, 'rowcall'::text as name, owner, nspacl as acl, 'n'::"char" as acl_kind,
-            'schema rowcall'::text as target
+        -- Of one kind, no two have the same name in the two schemas: grants() does without the schema's.
+        select 'schema' as kind, oid, name, owner, nspacl as acl, 'n'::"char" as acl_kind, owner as schema_owner,
+            format('schema %I', name) as target
         from home
         union all
-        select case when c.relkind = 'S' then 'sequence' else 'table' end, c.oid, c.relname, c.relowner, c.relacl,
-            case when c.relkind = 'S' then 's' else 'r' end::"char",
-            format('%s rowcall.%I', case when c.relkind = 'S' then 'sequence' else 'table' end, c.relname)
+        select case c.relkind when 'S' then 'sequence' when 'v' then 'view' else 'table' end, c.oid, c.relname, c.relowner,
+            c.relacl, case when c.relkind = 'S' then 's' else 'r' end::"char", home.owner,
+            format('%s %I.%I', case when c.relkind = 'S' then 'sequence' else 'table' end, home.name, c.relname)
         from pg_class c join home on home.oid = c.relnamespace
         where c.relkind in ('r', 'p', 'v', 'S') and c.relname !~ '^history_(default|\d{8})$'
         union all
-        select 'function', p.oid, p.proname, p.proowner, p.proacl, 'f'::"char",
-            format('function rowcall.%I(%s)', p.proname, pg_get_function_identity_arguments(p.oid))
+        select 'function', p.oid, p.proname, p.proowner, p.proacl, 'f'::"char", home.owner,
+            format('function %I.%I(%s)', home.name, p.proname, pg_get_function_identity_arguments(p.oid))
         from pg_proc p join home on home.oid = p.pronamespace
     ), live as (
         select o.target, o.kind, o.name, acl.grantee, acl.privilege_type as privilege, acl.is_grantable
@@ -29,11 +32,9 @@ as $$
         where acl.grantee <> o.owner
         union
         -- Of single columns.
-        select format('table rowcall.%I', c.relname), 'table', c.relname, acl.grantee,
-            format('%s (%I)', acl.privilege_type, a.attname), acl.is_grantable
-        from pg_attribute a join pg_class c on c.oid = a.attrelid join home on home.oid = c.relnamespace,
-            aclexplode(a.attacl) as acl
-        where acl.grantee <> c.relowner
+        select o.target, o.kind, o.name, acl.grantee, format('%s (%I)', acl.privilege_type, a.attname), acl.is_grantable
+        from pg_attribute a join object o on o.oid = a.attrelid and o.kind in ('table', 'view'), aclexplode(a.attacl) as acl
+        where acl.grantee <> o.owner
     ), ours as (
         select distinct g.role, r.oid from rowcall.grants() g left join pg_roles r on r.rolname = g.role
         union
@@ -61,17 +62,18 @@ as $$
     select ours, format('%s has %s on %s', role, privilege, target),
         format('revoke %s on %s from %s', lower(privilege), target, case when grantee = 0 then 'public' else quote_ident(role) end)
     from extra
-    where not wanted and (ours or not (kind = 'schema' and privilege = 'USAGE' or target = 'table rowcall.files'))
+    where not wanted
+      and (ours or not (target = 'schema rowcall' and privilege = 'USAGE' or target = 'table rowcall.files'))
     union all
     select true, format('%s may grant %s on %s to others', role, privilege, target),
         format('revoke grant option for %s on %s from %I', lower(privilege), target, role)
     from extra where wanted and is_grantable
     union all
-    select false, format('%s belongs to %s, the schema to %s', o.target, o.owner::regrole, home.owner::regrole),
-        format('alter %s owner to %s', o.target, home.owner::regrole)
-    from object o, home where o.owner <> home.owner and o.kind <> 'sequence'
+    select false, format('%s belongs to %s, the schema to %s', o.target, o.owner::regrole, o.schema_owner::regrole),
+        format('alter %s owner to %s', o.target, o.schema_owner::regrole)
+    from object o where o.owner <> o.schema_owner and o.kind <> 'sequence'
     union all
-    select false, format('the schema belongs to %s, which may do more than rowcall_owner', home.owner::regrole),
+    select false, format('the schema %s belongs to %s, which may do more than rowcall_owner', home.name, home.owner::regrole),
         'rowcall migrate --print-roles'
     from home, ours where ours.role = 'rowcall_owner' and ours.oid <> home.owner
     union all
@@ -94,6 +96,6 @@ as $$
     select false, format('%s lacks %s on the watched table %s', home.owner::regrole, upper(p), s.relation),
         format('grant %s on table %s to %s', p, s.relation, home.owner::regrole)
     from rowcall.source_tables s join pg_class c on c.oid = s.relation, home, unnest(array['select', 'update', 'trigger']) as p
-    where not has_table_privilege(home.owner, s.relation, p)
+    where home.name = 'rowcall' and not has_table_privilege(home.owner, s.relation, p)
     order by 2
 $$;

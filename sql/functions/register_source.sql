@@ -31,9 +31,9 @@ begin
     end if;
 
     -- What is rendered of a row can be read by viewers, and the instance's secret makes tokens.
-    if home = 'rowcall' and source <> 'rowcall.files'::regclass then
+    if home in ('rowcall', 'rowcall_internal') and source <> 'rowcall.files'::regclass then
         raise exception 'rowcall.watch: % is Rowcall''s own', source
-            using errcode = '42501', hint = 'Of the schema rowcall only files can be watched.';
+            using errcode = '42501', hint = 'Of Rowcall''s own tables only rowcall.files can be watched.';
     end if;
     -- The grants to this function's owner are how a table's owner agrees. Where they come without a word, because that
     -- owner has every right on the table anyway, the caller must be its owner.

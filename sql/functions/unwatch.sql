@@ -5,14 +5,16 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    entry rowcall.source_tables := rowcall.source_of(source);
+    -- By the catalogue: the caller may not name what is in rowcall_internal.
+    entry_id constant int := (select s.id from rowcall.source_tables s where s.relation = source);
     member regclass;
 begin
     for member in
-        select tgrelid::regclass from pg_trigger
-        where tgfoid in (to_regproc(format('rowcall.on_insert_%s', entry.id)),
-                         to_regproc(format('rowcall.on_update_%s', entry.id)))
-        group by tgrelid
+        select t.tgrelid::regclass
+        from pg_trigger t join pg_proc p on p.oid = t.tgfoid join pg_namespace n on n.oid = p.pronamespace
+        where n.nspname in ('rowcall', 'rowcall_internal')
+          and p.proname in (format('on_insert_%s', entry_id), format('on_update_%s', entry_id))
+        group by t.tgrelid
     loop
         begin
             execute format('drop trigger if exists rowcall_insert on %s', member);

@@ -1,2 +1,2 @@
--- The functions as they were last applied.
-select name, checksum from rowcall.functions
+-- The files of functions as they were last applied.
+select name, checksum, interface from rowcall.functions

@@ -1,3 +1,2 @@
 -- What Rowcall's own checks say of a target and settings: nulls if nothing.
-select rowcall.target_error($1, $2) as target, s.error as settings
-from (select) one left join lateral (select e.error from rowcall.settings_error($1, $3::jsonb) e) s on true
+select target_problem as target, settings_problem as settings from rowcall.settings_problems($1, $2, $3::jsonb)

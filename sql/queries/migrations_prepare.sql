@@ -3,17 +3,27 @@
 do $$
 declare
     owner name := (select pg_get_userbyid(nspowner) from pg_namespace where nspname = 'rowcall');
+    missing name;
 begin
-    if owner is null then
-        -- Whoever may act for rowcall_owner makes it the owner; everybody else owns the schema themselves.
+    if to_regclass('rowcall.files') is not null and to_regnamespace('rowcall_internal') is null
+        or owner is null and to_regnamespace('rowcall_internal') is not null
+    then
+        raise exception 'one of the schemas rowcall and rowcall_internal is here and the other is not'
+            using errcode = '3F000',
+                  hint = 'Restore the missing one from a backup, or drop the other with CASCADE and begin anew.';
+    end if;
+    for missing in
+        select name from unnest('{rowcall,rowcall_internal}'::name[]) as name where to_regnamespace(name::text) is null
+    loop
+        -- A role that may act for rowcall_owner makes it the owner; any other owns the schemas itself. Both have one owner.
         begin
-            create schema rowcall authorization rowcall_owner;
+            execute format('create schema %I authorization %I', missing, coalesce(owner, 'rowcall_owner'));
         exception when insufficient_privilege or undefined_object then
-            create schema rowcall;
+            execute format('create schema %I', missing);
         end;
         select pg_get_userbyid(nspowner) into owner from pg_namespace where nspname = 'rowcall';
-    end if;
-    -- What is made from here on is the owner's, whoever migrates: functions run with their owner's rights.
+    end loop;
+    -- What is made from here on is the owner's, whichever role migrates: functions run with their owner's rights.
     begin
         execute format('set local role %I', owner);
     exception when insufficient_privilege then
@@ -33,6 +43,7 @@ create table if not exists rowcall.migrations (
 create table if not exists rowcall.functions (
     name text primary key,
     checksum text not null,
+    interface text not null,
     applied timestamptz not null default now()
 );
 -- Functions may name each other in any order.

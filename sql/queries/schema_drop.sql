@@ -1,2 +1,3 @@
 -- The way back to nothing.
-drop schema rowcall cascade
+drop schema rowcall cascade;
+drop schema if exists rowcall_internal cascade;

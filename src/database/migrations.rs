@@ -1,18 +1,18 @@
 //! `rowcall migrate`: migrations once and in order, functions whenever they changed, all in one transaction
-//! under an advisory lock, so that two at once are safe and a failure leaves everything as it was.
+//! under an advisory lock, so that two at once are safe and a failure leaves everything as it was. A function whose
+//! file is gone is dropped, so that a file may be renamed or deleted without a migration.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use anyhow::{Context as _, bail};
 use include_dir::{Dir, include_dir};
-use sha2::{Digest as _, Sha256};
 use tokio_postgres::{Client, Transaction};
 
 use super::DatabaseError;
+use super::function_files::{FunctionFile, function_files};
 
 static MIGRATIONS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/sql/migrations");
-static FUNCTIONS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/sql/functions");
 
 /// One step of the schema and its way back.
 #[derive(Debug, Clone, Copy)]
@@ -72,25 +72,32 @@ fn migrations() -> anyhow::Result<Vec<Migration>> {
     Ok(found)
 }
 
-fn checksum(text: &str) -> String {
-    Sha256::digest(text).iter().fold(String::new(), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
-}
-
 /// What a migration run would do, or did.
 #[derive(Debug, Default)]
 pub struct Plan {
     migrations: Vec<Migration>,
-    functions: Vec<(String, &'static str)>,
+    /// Names of functions whose file is gone.
+    gone: Vec<String>,
+    /// Names of functions whose file is there and whose old form must go before the new one is made.
+    replaced: Vec<String>,
+    functions: Vec<FunctionFile>,
+}
+
+/// A file of functions as it was last applied.
+struct Applied {
+    checksum: String,
+    interface: String,
 }
 
 impl Plan {
     /// Whether there is nothing to do.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.migrations.is_empty() && self.functions.is_empty()
+        self.migrations.is_empty() && !self.changes_functions()
+    }
+
+    fn changes_functions(&self) -> bool {
+        !self.functions.is_empty() || !self.gone.is_empty()
     }
 
     /// One line per step, for people.
@@ -99,10 +106,31 @@ impl Plan {
         let mut lines: Vec<_> =
             self.migrations.iter().map(|m| format!("migration {} {}", m.version, m.name)).collect();
         if !self.functions.is_empty() {
-            let names: Vec<_> = self.functions.iter().map(|(name, _)| name.as_str()).collect();
+            let names: Vec<_> = self.functions.iter().map(|file| file.name.as_str()).collect();
             lines.push(format!("functions {}", names.join(", ")));
         }
+        if !self.gone.is_empty() {
+            lines.push(format!("functions dropped {}", self.gone.join(", ")));
+        }
         lines
+    }
+
+    /// The functions' part, statement by statement, each with what it does: for `psql` and for [`migrate`] alike.
+    fn function_steps(&self) -> Vec<(String, String)> {
+        let mut steps = Vec::new();
+        let dropped: Vec<_> = self.gone.iter().chain(&self.replaced).map(String::as_str).collect();
+        if !dropped.is_empty() {
+            let names = format!(
+                "select set_config('rowcall.functions_dropped', '{{{}}}', true), \
+                 set_config('rowcall.functions_gone', '{{{}}}', true);\n",
+                dropped.join(","),
+                self.gone.join(",")
+            );
+            let drop = include_str!("../../sql/queries/functions_drop.sql");
+            steps.push(("functions that are gone or have other arguments".to_owned(), names + drop));
+        }
+        steps.extend(self.functions.iter().map(|file| (format!("function {}", file.name), file.sql())));
+        steps
     }
 
     /// The whole SQL, as `psql` would take it.
@@ -121,15 +149,10 @@ impl Plan {
                 m.version, m.name, m.oldest_daemon
             );
         }
-        for (name, text) in &self.functions {
-            let _ = writeln!(
-                sql,
-                "\n-- function {name}\n{text}insert into rowcall.functions (name, checksum) values ('{name}', '{}') \
-                 on conflict (name) do update set checksum = excluded.checksum, applied = now();",
-                checksum(text)
-            );
+        for (what, step) in self.function_steps() {
+            let _ = write!(sql, "\n-- {what}\n{step}");
         }
-        if !self.functions.is_empty() {
+        if self.changes_functions() {
             sql.push('\n');
             sql.push_str(include_str!("../../sql/queries/triggers_renew.sql"));
             sql.push_str(";\n");
@@ -144,7 +167,7 @@ impl Plan {
 /// What is missing in this database.
 pub async fn plan(client: &mut Client) -> anyhow::Result<Plan> {
     if !client.query_one(include_str!("../../sql/queries/schema_exists.sql"), &[]).await?.get::<_, bool>(0) {
-        return make_plan(&[], &HashMap::new());
+        return make_plan(&[], HashMap::new());
     }
     let transaction = client.transaction().await?;
     read_plan(&transaction).await
@@ -161,12 +184,15 @@ async fn read_plan(transaction: &Transaction<'_>) -> anyhow::Result<Plan> {
         .query(include_str!("../../sql/queries/functions_applied.sql"), &[])
         .await?
         .iter()
-        .map(|row| (row.get("name"), row.get("checksum")))
+        .map(|row| {
+            let applied = Applied { checksum: row.get("checksum"), interface: row.get("interface") };
+            (row.get("name"), applied)
+        })
         .collect();
-    make_plan(&applied, &functions)
+    make_plan(&applied, functions)
 }
 
-fn make_plan(applied: &[i32], functions: &HashMap<String, String>) -> anyhow::Result<Plan> {
+fn make_plan(applied: &[i32], mut functions: HashMap<String, Applied>) -> anyhow::Result<Plan> {
     let known = migrations()?;
     if let Some(newest) = applied.iter().max()
         && known.last().is_none_or(|last| last.version < *newest)
@@ -177,16 +203,21 @@ fn make_plan(applied: &[i32], functions: &HashMap<String, String>) -> anyhow::Re
         );
     }
     let migrations = known.into_iter().filter(|m| !applied.contains(&m.version)).collect();
-    let mut changed = Vec::new();
-    for file in FUNCTIONS.files() {
-        let name = file.path().file_stem().and_then(|s| s.to_str()).unwrap_or_default().to_owned();
-        let text = file.contents_utf8().with_context(|| format!("function {name} is not UTF-8"))?;
-        if functions.get(&name) != Some(&checksum(text)) {
-            changed.push((name, text));
+    let fresh = functions.is_empty();
+    let mut plan = Plan { migrations, ..Plan::default() };
+    for file in function_files()? {
+        let before = functions.remove(&file.name);
+        if before.as_ref().is_some_and(|before| before.checksum == file.checksum) {
+            continue;
         }
+        if !fresh && before.is_none_or(|before| before.interface != file.interface) {
+            plan.replaced.push(file.name.clone());
+        }
+        plan.functions.push(file);
     }
-    changed.sort();
-    Ok(Plan { migrations, functions: changed })
+    plan.gone = functions.into_keys().collect();
+    plan.gone.sort();
+    Ok(plan)
 }
 
 /// Brings the schema up to date and says what was done.
@@ -213,14 +244,11 @@ pub async fn migrate(client: &mut Client) -> anyhow::Result<Plan> {
             )
             .await?;
     }
-    for (name, text) in &plan.functions {
-        let done = transaction.batch_execute(text).await.map_err(DatabaseError::from);
-        done.with_context(|| format!("function {name} failed"))?;
-        transaction
-            .execute(include_str!("../../sql/queries/function_record.sql"), &[name, &checksum(text)])
-            .await?;
+    for (what, step) in plan.function_steps() {
+        let done = transaction.batch_execute(&step).await.map_err(DatabaseError::from);
+        done.with_context(|| format!("{what} failed"))?;
     }
-    if !plan.functions.is_empty() {
+    if plan.changes_functions() {
         let done = transaction.execute(include_str!("../../sql/queries/triggers_renew.sql"), &[]).await;
         done.map_err(DatabaseError::from).context("the triggers of watched tables could not be renewed")?;
         let done = transaction.execute(include_str!("../../sql/queries/grants_apply.sql"), &[]).await;
@@ -231,7 +259,8 @@ pub async fn migrate(client: &mut Client) -> anyhow::Result<Plan> {
 }
 
 /// Goes back to a version: 0 takes everything away. Functions are left as they are until the next
-/// [`migrate`], of this program or an older one, applies all of its own; going to 0 drops the schema they live in.
+/// [`migrate`], of this program or an older one, applies all of its own and drops those it does not know; going to 0
+/// drops the schema they live in.
 pub async fn migrate_down(client: &mut Client, to: i32) -> anyhow::Result<Vec<Migration>> {
     let transaction = client.transaction().await?;
     if !transaction

@@ -9,6 +9,7 @@ mod connect;
 mod connector;
 mod conninfo;
 mod dispatchers;
+mod function_files;
 mod grants;
 mod jobs;
 mod migrations;
