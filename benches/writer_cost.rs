@@ -62,7 +62,7 @@ pub async fn run(bench: Bench) -> anyhow::Result<()> {
 }
 
 async fn clean(bench: &Bench) -> anyhow::Result<()> {
-    let tables = "truncate bare, unrouted, routed, rowcall.jobs, rowcall.attempts, rowcall.history";
+    let tables = "truncate bare, unrouted, routed, rowcall_internal.jobs, rowcall_internal.attempts, rowcall_internal.history";
     bench.client.batch_execute(tables).await?;
     Ok(bench.client.batch_execute("checkpoint").await?)
 }

@@ -56,7 +56,7 @@ async fn jobs_that_cannot_be_made_never_fail_the_insert_and_are_made_later() {
     let db = TestDatabase::new().await;
     loader(&db).await;
     db.run("insert into rowcall.files (id, status) values (1, 'OLD'), (2, 'OLD')").await;
-    db.run("alter table rowcall.jobs add constraint broken check (task <> 'loader')").await;
+    db.run("alter table rowcall_internal.jobs add constraint broken check (task <> 'loader')").await;
     db.run("insert into rowcall.files (id) values (3)").await;
     db.run("update rowcall.files set status = case id when 1 then 'REGISTERED' else status end").await;
     let missed: String =
@@ -65,9 +65,9 @@ async fn jobs_that_cannot_be_made_never_fail_the_insert_and_are_made_later() {
     assert_eq!(missed, format!("1 {error}; 3 {error}"), "and not 2, which did not change");
 
     let mut running = Running::start(&db).await;
-    db.run("select rowcall.enqueue_missed()").await;
+    db.run("select rowcall_internal.enqueue_missed()").await;
     assert_eq!(db.one::<i64>("select count(*) from rowcall.missed_rows").await, 2, "kept while it is broken");
-    db.run("alter table rowcall.jobs drop constraint broken").await;
+    db.run("alter table rowcall_internal.jobs drop constraint broken").await;
     let (first, second) = (running.launch().await, running.launch().await);
     let mut launched = [&first, &second].map(|l| l.attempt.request.command.join(" "));
     launched.sort();
@@ -87,7 +87,7 @@ async fn a_broken_parameters_table_never_fails_the_insert() {
         db.one::<String>("select error from rowcall.missed_rows").await,
         "column p.on_status does not exist"
     );
-    assert_eq!(db.one::<i64>("select rowcall.enqueue_missed()").await, 1);
+    assert_eq!(db.one::<i64>("select rowcall_internal.enqueue_missed()").await, 1);
     assert_eq!(db.jobs("loader").await, 1);
 }
 
@@ -103,13 +103,13 @@ async fn a_condition_that_raises_never_fails_the_statement() {
     assert!(refused.contains("parameters.condition") && refused.contains("limit"), "{refused}");
     db.task("loader", "REGISTERED", ("condition", "'$.id > 0'")).await;
     let good: String =
-        db.one("select pg_get_functiondef('rowcall.condition_holds(jsonb, jsonpath)'::regprocedure)").await;
-    db.run("create or replace function rowcall.condition_holds(row_data jsonb, condition jsonpath) returns boolean
+        db.one("select pg_get_functiondef('rowcall_internal.condition_holds(jsonb, jsonpath)'::regprocedure)").await;
+    db.run("create or replace function rowcall_internal.condition_holds(row_data jsonb, condition jsonpath) returns boolean
             language plpgsql stable as $$ begin raise exception 'cannot say'; end $$").await;
     db.run("insert into rowcall.files default values").await;
     assert_eq!(db.one::<String>("select error from rowcall.missed_rows").await, "cannot say");
     db.run(&good).await;
-    db.run("select rowcall.enqueue_missed()").await;
+    db.run("select rowcall_internal.enqueue_missed()").await;
     assert_eq!(
         (db.jobs("loader").await, db.one::<i64>("select count(*) from rowcall.missed_rows").await),
         (1, 0)
@@ -122,8 +122,8 @@ async fn when_nothing_of_ours_works_there_is_a_warning_and_a_rescan_finds_the_ro
     loader(&db).await;
     let (writer, ear) = Ear::open(&db).await;
     db.run(
-        "alter table rowcall.jobs add constraint broken check (task <> 'loader');
-            alter table rowcall.missed_rows rename to away",
+        "alter table rowcall_internal.jobs add constraint broken check (task <> 'loader');
+            alter table rowcall_internal.missed_rows rename to away",
     )
     .await;
     writer
@@ -139,7 +139,7 @@ async fn when_nothing_of_ours_works_there_is_a_warning_and_a_rescan_finds_the_ro
         warnings[0].contains("rowcall.files may have missed their jobs: new row for relation \"jobs\""),
         "{warnings:?}"
     );
-    db.run("alter table rowcall.jobs drop constraint broken; alter table rowcall.away rename to missed_rows")
+    db.run("alter table rowcall_internal.jobs drop constraint broken; alter table rowcall_internal.away rename to missed_rows")
         .await;
     assert_eq!(db.one::<i64>("select rowcall.rescan('rowcall.files')").await, 1);
 }
@@ -153,7 +153,7 @@ async fn a_large_update_is_one_step_and_one_wake_up() {
         "create table public.steps (n int); grant all on public.steps to rowcall_owner;
             create function public.step() returns trigger language plpgsql as
             $$ begin insert into public.steps select count(*) from new_jobs; return null; end $$;
-            create trigger step after insert on rowcall.jobs referencing new table as new_jobs
+            create trigger step after insert on rowcall_internal.jobs referencing new table as new_jobs
             for each statement execute function public.step()",
     )
     .await;

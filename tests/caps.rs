@@ -23,7 +23,7 @@ async fn by_customer(more: (&str, &str)) -> TestDatabase {
          create function public.count_running() returns trigger language plpgsql as $$ begin
              insert into public.highest select concurrency_key, count(*) from rowcall.jobs where state = 'running' group by 1;
              return null; end $$;
-         create trigger count_running after update on rowcall.jobs for each statement execute function public.count_running()",
+         create trigger count_running after update on rowcall_internal.jobs for each statement execute function public.count_running()",
     )
     .await;
     db

@@ -98,7 +98,7 @@ async fn a_long_reader_of_the_history_keeps_settling_going() {
     let db = TestDatabase::new().await;
     db.task("loader", "REGISTERED", ("", "")).await;
     db.run(
-        "create table rowcall.history_20200101 partition of rowcall.history
+        "create table rowcall_internal.history_20200101 partition of rowcall_internal.history
          for values from ('2020-01-01 00:00+00') to ('2020-01-02 00:00+00')",
     )
     .await;
@@ -112,7 +112,7 @@ async fn a_long_reader_of_the_history_keeps_settling_going() {
         running.end(&launched, End::exited(0));
         db.until(&format!("select status = 'PROCESSED' from rowcall.files where id = {id}")).await;
     }
-    let gone = "select to_regclass('rowcall.history_20200101') is null";
+    let gone = "select to_regclass('rowcall_internal.history_20200101') is null";
     assert!(!db.one::<bool>(gone).await);
     reader.batch_execute("commit").await.unwrap();
     let dropped = async {

@@ -19,7 +19,7 @@ async fn objects(db: &TestDatabase) -> String {
                 (select array_agg(a::text order by a::text) from unnest(proacl) a))
                 from pg_proc where pronamespace = any (homes)
             union all select pg_get_triggerdef(oid) from pg_trigger where not tgisinternal and tgname <> 'test_changed'
-            union all select format('%s %s', name, checksum) from rowcall.functions
+            union all select format('%s %s', name, checksum) from rowcall_internal.functions
             union all select format('%s %s %s', version, name, oldest_daemon) from rowcall.migrations
         ) x(o)"
             .replace("any (homes)", "any (array['rowcall', 'rowcall_internal']::regnamespace[])")
@@ -78,9 +78,9 @@ async fn the_way_down_leaves_other_tables_as_they_were_and_the_way_up_works_agai
 async fn a_changed_function_is_applied_again_and_triggers_are_written_anew() {
     let db = TestDatabase::new().await;
     let before = objects(&db).await;
-    db.run("create or replace function rowcall.channel(status text) returns text language sql as $$ select 'old' $$;
-            create or replace function rowcall.on_insert_1() returns trigger language plpgsql as $$ begin return null; end $$;
-            update rowcall.functions set checksum = 'old' where name in ('channel', 'install_triggers')").await;
+    db.run("create or replace function rowcall_internal.channel(status text) returns text language sql as $$ select 'old' $$;
+            create or replace function rowcall_internal.on_insert_1() returns trigger language plpgsql as $$ begin return null; end $$;
+            update rowcall_internal.functions set checksum = 'old' where name in ('channel', 'install_triggers')").await;
     let plan = migrate(&mut db.connect().await).await.unwrap();
     assert_eq!(plan.summary(), ["functions channel, install_triggers"]);
     assert_eq!(objects(&db).await, before);
@@ -95,8 +95,8 @@ async fn outdated() -> TestDatabase {
          create function rowcall.cancel(job text) returns int language sql as 'select 1';
          drop function rowcall.pause(text);
          create function rowcall.pause(cause text default 'x') returns text language sql as 'select 1::text';
-         insert into rowcall.functions values ('old_name', 'old', 'old');
-         update rowcall.functions set checksum = 'old', interface = 'old' where name in ('cancel', 'pause', 'parameters_check')",
+         insert into rowcall_internal.functions values ('old_name', 'old', 'old');
+         update rowcall_internal.functions set checksum = 'old', interface = 'old' where name in ('cancel', 'pause', 'parameters_check')",
     )
     .await;
     db

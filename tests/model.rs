@@ -173,7 +173,7 @@ impl World {
     /// One sequence; the error says which step came out otherwise.
     async fn play(&self, table: Table, steps: &[Step]) -> Result<(), TestCaseError> {
         self.db
-            .run("delete from rowcall.parameters; truncate rowcall.files, shop.orders, rowcall.jobs, rowcall.history")
+            .run("delete from rowcall.parameters; truncate rowcall.files, shop.orders, rowcall_internal.jobs, rowcall_internal.history")
             .await;
         let mut model = Model::default();
         for (i, step) in steps.iter().enumerate() {

@@ -228,7 +228,7 @@ async fn max_running_holds_across_dispatchers() {
     db.run("create table public.highest (running bigint); grant all on public.highest to public;
             create function public.count_running() returns trigger language plpgsql as
             $$ begin insert into public.highest select count(*) from rowcall.jobs where state = 'running'; return null; end $$;
-            create trigger count_running after update on rowcall.jobs for each statement execute function public.count_running()").await;
+            create trigger count_running after update on rowcall_internal.jobs for each statement execute function public.count_running()").await;
     let world = Arc::default();
     let mut dispatchers = Vec::new();
     for _ in 0..5 {

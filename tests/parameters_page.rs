@@ -70,7 +70,7 @@ async fn every_column_of_the_table_is_known_and_no_other() {
                   from rowcall.parameters_columns() where \"default\" is not null)) p)
              select string_agg(c.\"column\", ', ') from rowcall.parameters_columns() c, parameters
              where c.\"default\" is not null and c.form is not null
-               and not rowcall.setting_fits(c.form, c.minimum, c.maximum, c.pattern, row -> c.\"column\")",
+               and not rowcall_internal.setting_fits(c.form, c.minimum, c.maximum, c.pattern, row -> c.\"column\")",
         )
         .await;
     assert_eq!(wrong, None);
@@ -81,7 +81,7 @@ fn is_printed(function: &str, printed: &str) {
     // The page has several such parts; tests that write it run at the same time.
     static TURN: std::sync::Mutex<()> = std::sync::Mutex::new(());
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/parameters.md");
-    let begin = format!("<!-- printed by sql/functions/{function}.sql: begin -->\n");
+    let begin = format!("<!-- printed by sql/functions/api/inspect/{function}.sql: begin -->\n");
     let finish = "\n<!-- end -->\n";
     let turn = TURN.lock();
     let page = std::fs::read_to_string(path).unwrap();

@@ -38,7 +38,7 @@ async fn the_rights_are_those_documented_and_each_difference_is_named() {
     assert_eq!(db.one::<i64>("select count(*) from rowcall.grants_wrong()").await, 0);
     let named_but_missing: i64 = db
         .one(
-            "select count(*) from rowcall.grants() g, unnest(g.objects) o
+            "select count(*) from rowcall_internal.grants() g, unnest(g.objects) o
              where o not in ('rowcall', 'rowcall_internal')
                and not exists (select from pg_proc where pronamespace = any (array['rowcall', 'rowcall_internal']::regnamespace[]) and proname = o)
                and not exists (select from pg_class where relnamespace = any (array['rowcall', 'rowcall_internal']::regnamespace[]) and relname = o
@@ -66,7 +66,7 @@ async fn the_rights_are_those_documented_and_each_difference_is_named() {
     }
     let found = rowcall::database::grant_problems(&client, Some("postgres")).await.unwrap();
     assert!(found.iter().any(|p| p.problem.contains("postgres, is a superuser")), "{found:?}");
-    db.run("select rowcall.apply_grants()").await;
+    db.run("select rowcall_internal.apply_grants()").await;
     assert_eq!(db.one::<i64>("select count(*) from rowcall.grants_wrong()").await, 0);
 }
 
@@ -92,19 +92,19 @@ async fn a_task_reads_and_changes_nothing_but_through_the_task_functions() {
         "select * from rowcall.jobs",
         "select * from rowcall.files",
         "select * from rowcall.attempts",
-        "select secret from rowcall.instance",
+        "select secret from rowcall_internal.instance",
         "update rowcall.files set status = 'DELETED'",
         "insert into rowcall.files default values",
         "select * from elsewhere.secrets",
         "select rowcall.cancel(1)",
         "select rowcall.rescan('rowcall.files')",
-        "select rowcall.open_attempt('x')",
-        "select rowcall.write_back('rowcall.files', null, array['{\"id\": 1}'::jsonb], array['[\"PROCESSING\"]'::jsonb], array['X'], null)",
-        "select * from rowcall.source_rows('rowcall.files', array['{\"id\": 1}'::jsonb])",
+        "select rowcall_internal.open_attempt('x')",
+        "select rowcall_internal.write_back('rowcall.files', null, array['{\"id\": 1}'::jsonb], array['[\"PROCESSING\"]'::jsonb], array['X'], null)",
+        "select * from rowcall_internal.source_rows('rowcall.files', array['{\"id\": 1}'::jsonb])",
         "create table rowcall.mine (id int)",
         "create function rowcall.task_start(text, int) returns void language sql as 'select'",
-        "begin; lock table rowcall.sleepers in share mode",
-        "begin; lock table rowcall.claim_turn in exclusive mode",
+        "begin; lock table rowcall_internal.sleepers in share mode",
+        "begin; lock table rowcall_internal.claim_turn in exclusive mode",
         "set role rowcall_owner",
     ] {
         let error = task.batch_execute(statement).await.expect_err(statement);
@@ -297,7 +297,7 @@ async fn viewers_see_and_admins_edit_and_neither_gets_at_the_secret() {
             .batch_execute("select * from rowcall.jobs, rowcall.attempts, rowcall.parameters")
             .await
             .unwrap();
-        let error = client.batch_execute("select secret from rowcall.instance").await.unwrap_err();
+        let error = client.batch_execute("select secret from rowcall_internal.instance").await.unwrap_err();
         assert_eq!(code(&error), "42501");
     }
     let kept: String = db.one("select changed_by from rowcall.parameters_history").await;
@@ -309,9 +309,9 @@ async fn viewers_see_and_admins_edit_and_neither_gets_at_the_secret() {
     // Nor by way of a task that is rendered from it; and what only a superuser owns is nobody's to hand over.
     db.run("create table public.payroll (id int primary key, status text)").await;
     for statement in [
-        "select rowcall.watch('rowcall.instance', 'only_one')",
-        "select rowcall.register_source('rowcall.instance', 'only_one')",
-        "select rowcall.watch('rowcall.attempts', 'outcome')",
+        "select rowcall.watch('rowcall_internal.instance', 'only_one')",
+        "select rowcall.register_source('rowcall_internal.instance', 'only_one')",
+        "select rowcall.watch('rowcall_internal.attempts', 'outcome')",
         "select rowcall.watch('public.payroll')",
         "select rowcall.register_source('public.payroll', 'status')",
     ] {
@@ -344,8 +344,8 @@ async fn a_schema_made_without_roles_is_handed_over_by_the_printed_sql() {
     let db = TestDatabase::new().await;
     db.run(
         "create table mine (id int primary key, status text); select rowcall.watch('mine'); alter schema rowcall owner to postgres;
-         alter table rowcall.jobs owner to postgres; alter function rowcall.task_fail owner to postgres;
-         revoke all on mine from rowcall_owner; revoke all on rowcall.jobs from rowcall_dispatcher",
+         alter table rowcall_internal.jobs owner to postgres; alter function rowcall.task_fail owner to postgres;
+         revoke all on mine from rowcall_owner; revoke all on rowcall_internal.jobs from rowcall_dispatcher",
     )
     .await;
     assert!(db.one::<i64>("select count(*) from rowcall.grants_wrong()").await > 2);
@@ -371,7 +371,7 @@ async fn the_page_of_roles_is_printed_from_the_rights() {
                 (select string_agg(format('`%s%s`', nspname || '.', u.name), ', ' order by place)
                  from unnest(g.objects) with ordinality u(name, place) left join object o on (o.kind, o.name) = (g.kind, u.name)),
                 g.why), E'\\n')
-             from rowcall.grants() g",
+             from rowcall_internal.grants() g",
         )
         .await;
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/roles.md");

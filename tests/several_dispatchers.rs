@@ -220,9 +220,9 @@ async fn a_copy_with_an_identity_of_its_own_leaves_the_original_alone() {
     assert!(refused.starts_with("RC006"), "{refused}");
     original.dispatcher.abandon();
     db.run("update rowcall.dispatchers set seen = now() - interval '1 hour'").await;
-    let before: String = db.one("select id::text from rowcall.instance").await;
+    let before: String = db.one("select id::text from rowcall_internal.instance").await;
     assert_eq!(db.one::<i64>("select rowcall.new_identity()").await, 1);
-    assert_ne!(db.one::<String>("select id::text from rowcall.instance").await, before);
+    assert_ne!(db.one::<String>("select id::text from rowcall_internal.instance").await, before);
     let copy = Running::with(settings(&db.url), Arc::clone(&world)).await;
     copy.beats(&db).await;
     assert_eq!(world.launches.lock().unwrap().len(), 1);
@@ -246,7 +246,7 @@ async fn after_an_outage_for_all_nobody_takes_the_others_for_dead() {
     let other = Running::with(settings(&db.url), Arc::clone(&world)).await;
     // Nobody can say that it lives, for longer than dead_after.
     db.run(
-        "begin; lock table rowcall.dispatchers in access exclusive mode; select pg_sleep(3.5);
+        "begin; lock table rowcall_internal.dispatchers in access exclusive mode; select pg_sleep(3.5);
          update rowcall.dispatchers set seen = now() - interval '1 minute'; commit",
     )
     .await;

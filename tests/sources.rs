@@ -431,7 +431,7 @@ async fn a_row_among_very_many_jobs_is_found_by_an_index() {
     let db = TestDatabase::new().await;
     db.task("loader", "REGISTERED", ("", "")).await;
     db.run("insert into rowcall.files (status) select 'OTHER' from generate_series(1, 20000); update rowcall.files set status = 'REGISTERED';
-            update rowcall.jobs set state = 'blocked' where id % 2 = 0; analyze rowcall.jobs")
+            update rowcall.jobs set state = 'blocked' where id % 2 = 0; analyze rowcall_internal.jobs")
         .await;
     for statement in [
         "update rowcall.files set status = 'B' where id = 7; update rowcall.files set status = 'REGISTERED' where id = 7",
@@ -444,7 +444,7 @@ async fn a_row_among_very_many_jobs_is_found_by_an_index() {
              and short_key = rowcall.short_key(rowcall.row_key('rowcall.files', 11))",
     ] {
         // Counted in the transaction so far, and of those before it what is not handed on yet.
-        let count = "select (seq_tup_read + idx_tup_fetch)::bigint from pg_stat_xact_user_tables where relid = 'rowcall.jobs'::regclass";
+        let count = "select (seq_tup_read + idx_tup_fetch)::bigint from pg_stat_xact_user_tables where relid = 'rowcall_internal.jobs'::regclass";
         db.run("begin").await;
         let before: i64 = db.one(count).await;
         db.run(statement).await;

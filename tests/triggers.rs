@@ -195,7 +195,7 @@ async fn conditions_may_be_predicates_or_filters_and_null_is_no() {
 #[tokio::test]
 async fn rows_that_nobody_routes_notify_nobody_and_routed_ones_cannot_be_prepared() {
     let db = TestDatabase::new().await;
-    db.run("create table mine (id int primary key, status text); select rowcall.watch('mine'); drop trigger test_changed on rowcall.jobs")
+    db.run("create table mine (id int primary key, status text); select rowcall.watch('mine'); drop trigger test_changed on rowcall_internal.jobs")
         .await;
     db.task("loader", "REGISTERED", ("source_table, result_column", "'mine', null")).await;
     let name: String = db.one("select current_database()::text").await;
@@ -243,7 +243,7 @@ async fn writers_of_every_isolation_level_make_jobs_even_beside_a_changing_job()
     let db = TestDatabase::new().await;
     loader(&db).await;
     for level in ["repeatable read", "serializable"] {
-        db.run("truncate rowcall.files, rowcall.jobs; insert into rowcall.files (id) values (1)").await;
+        db.run("truncate rowcall.files, rowcall_internal.jobs; insert into rowcall.files (id) values (1)").await;
         let writer = db.connect().await;
         writer
             .batch_execute(&format!("begin isolation level {level}; select from rowcall.files"))
@@ -258,7 +258,7 @@ async fn writers_of_every_isolation_level_make_jobs_even_beside_a_changing_job()
             )
             .await
             .unwrap();
-        db.run("select rowcall.enqueue_missed()").await;
+        db.run("select rowcall_internal.enqueue_missed()").await;
         assert_eq!(ids_with_jobs(&db).await, "1 2", "{level}");
         assert_eq!(
             db.one::<i64>("select count(*) from rowcall.jobs where state = 'pending'").await,
@@ -285,10 +285,10 @@ async fn writers_never_scan_the_queue() {
     let db = TestDatabase::new().await;
     loader(&db).await;
     // An empty queue, and known to be: the moment in which a plan without index looks cheapest.
-    db.run("analyze rowcall.jobs; insert into rowcall.files (id, status) select i, 'OLD' from generate_series(1, 9) i").await;
+    db.run("analyze rowcall_internal.jobs; insert into rowcall.files (id, status) select i, 'OLD' from generate_series(1, 9) i").await;
     for ids in ["1", "2, 3, 4"] {
         db.run(&format!("begin; update rowcall.files set status = 'REGISTERED' where id in ({ids})")).await;
-        let scans = "select seq_scan from pg_stat_xact_all_tables where relid = 'rowcall.jobs'::regclass";
+        let scans = "select seq_scan from pg_stat_xact_all_tables where relid = 'rowcall_internal.jobs'::regclass";
         assert_eq!(db.one::<i64>(scans).await, 0, "{ids}");
         db.run("commit").await;
     }

@@ -35,7 +35,7 @@ async fn every_domain_has_the_words_of_its_enum() {
     for (domain, _, words) in all() {
         let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
         let allowed: Vec<String> =
-            db.client.query_one("select rowcall.words_of($1)", &[&domain]).await.unwrap().get(0);
+            db.client.query_one("select rowcall_internal.words_of($1)", &[&domain]).await.unwrap().get(0);
         assert_eq!(allowed, words, "{domain}");
     }
     let domains =
@@ -64,7 +64,7 @@ async fn an_unknown_word_is_refused_wherever_it_is_written() {
 #[tokio::test]
 async fn outcomes_have_the_same_consequences_in_sql_and_rust() {
     let db = TestDatabase::new().await;
-    let rows = db.client.query("select * from rowcall.outcomes()", &[]).await.unwrap();
+    let rows = db.client.query("select * from rowcall_internal.outcomes()", &[]).await.unwrap();
     assert_eq!(rows.len(), Outcome::ALL.len());
     for (row, outcome) in rows.iter().zip(Outcome::ALL) {
         assert_eq!(Outcome::parse(row.get("outcome")), Ok(*outcome));
@@ -159,7 +159,7 @@ async fn a_meant_word_is_the_same_in_sql_and_rust() {
         &"c".repeat(64),
     ];
     for typed in typed {
-        let sql = "select coalesce('; did you mean ' || rowcall.similar_word($1, $2) || '?', '')";
+        let sql = "select coalesce('; did you mean ' || rowcall_internal.similar_word($1, $2) || '?', '')";
         let in_sql: String = db.client.query_one(sql, &[&typed, &words.as_slice()]).await.unwrap().get(0);
         assert_eq!(in_sql, did_you_mean(typed, words), "{typed}");
     }

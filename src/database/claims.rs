@@ -96,7 +96,7 @@ pub async fn claim(
     let caps_per_key: Vec<Option<i32>> = tasks.iter().map(|task| per_key(task)).collect();
     let in_turn: Vec<bool> = tasks.iter().map(|task| task.in_turn()).collect();
     let (ageing, any) = (ageing.as_secs_f64(), choice == Choice::Any);
-    let statement = client.prepare_cached(include_str!("../../sql/queries/claim.sql")).await?;
+    let statement = client.prepare_cached(include_str!("../../sql/queries/claims/claim.sql")).await?;
     let values: [&(dyn ToSql + Sync); 8] =
         [&names, &priorities, &caps, &caps_per_key, &in_turn, &limit, &ageing, &any];
     let mut claim = Claim::default();
@@ -120,7 +120,7 @@ pub async fn claim(
 /// Waits for our turn to take jobs that are counted; it ends with the transaction. What is read after it, by statements
 /// of their own, is what the one before us has left.
 pub async fn take_turn(client: &impl GenericClient) -> Result<(), DatabaseError> {
-    client.execute(include_str!("../../sql/queries/claim_lock.sql"), &[]).await?;
+    client.execute(include_str!("../../sql/queries/claims/claim_lock.sql"), &[]).await?;
     Ok(())
 }
 
@@ -134,7 +134,7 @@ pub async fn claim_in_turn(
     let caps: Vec<Option<i32>> = tasks.iter().map(|(task, _)| task.max_running).collect();
     let caps_per_key: Vec<Option<i32>> = tasks.iter().map(|(task, _)| per_key(task)).collect();
     let quotas: Vec<i64> = tasks.iter().map(|(_, quota)| *quota).collect();
-    let statement = client.prepare_cached(include_str!("../../sql/queries/claim_in_turn.sql")).await?;
+    let statement = client.prepare_cached(include_str!("../../sql/queries/claims/claim_in_turn.sql")).await?;
     let rows = client.query(&statement, &[&names, &caps, &caps_per_key, &quotas, &limit]).await?;
     Ok(rows.iter().map(claimed).collect())
 }
@@ -157,7 +157,7 @@ pub async fn unkeyed_jobs(
     tasks: &[String],
     limit: i64,
 ) -> Result<Vec<Unkeyed>, DatabaseError> {
-    let statement = client.prepare_cached(include_str!("../../sql/queries/jobs_unkeyed.sql")).await?;
+    let statement = client.prepare_cached(include_str!("../../sql/queries/claims/jobs_unkeyed.sql")).await?;
     let rows = client.query(&statement, &[&tasks, &limit]).await?;
     let unkeyed = |row: &Row| Unkeyed {
         job_id: row.get("id"),
@@ -176,7 +176,7 @@ pub async fn key_jobs(client: &impl GenericClient, keys: &[(i64, String)]) -> Re
         return Ok(());
     }
     let (jobs, keys): (Vec<i64>, Vec<&str>) = keys.iter().map(|(id, key)| (*id, key.as_str())).unzip();
-    let statement = client.prepare_cached(include_str!("../../sql/queries/jobs_key.sql")).await?;
+    let statement = client.prepare_cached(include_str!("../../sql/queries/claims/jobs_key.sql")).await?;
     client.execute(&statement, &[&jobs, &keys]).await?;
     Ok(())
 }

@@ -21,7 +21,7 @@ pub async fn register_dispatcher(
 ) -> Result<Registration, DatabaseError> {
     let row = client
         .query_one(
-            include_str!("../../sql/queries/dispatcher_register.sql"),
+            include_str!("../../sql/queries/dispatchers/dispatcher_register.sql"),
             &[&host, &(std::process::id() as i32), &env!("CARGO_PKG_VERSION"), &runners],
         )
         .await?;
@@ -30,12 +30,12 @@ pub async fn register_dispatcher(
 
 /// Touches the row; false if others have been told that this dispatcher is gone.
 pub async fn dispatcher_seen(client: &impl GenericClient, id: i64) -> Result<bool, DatabaseError> {
-    let statement = client.prepare_cached(include_str!("../../sql/queries/dispatcher_seen.sql")).await?;
+    let statement = client.prepare_cached(include_str!("../../sql/queries/dispatchers/dispatcher_seen.sql")).await?;
     Ok(client.execute(&statement, &[&id]).await? == 1)
 }
 
 /// Ends on purpose: what still runs may be adopted at once.
 pub async fn dispatcher_stopped(client: &impl GenericClient, id: i64) -> Result<(), DatabaseError> {
-    client.execute(include_str!("../../sql/queries/dispatcher_stopped.sql"), &[&id]).await?;
+    client.execute(include_str!("../../sql/queries/dispatchers/dispatcher_stopped.sql"), &[&id]).await?;
     Ok(())
 }

@@ -33,7 +33,7 @@ impl FunctionFile {
         }
         let _ = writeln!(
             sql,
-            "insert into rowcall.functions (name, checksum, interface) values ('{}', '{}', '{}') on conflict (name) \
+            "insert into rowcall_internal.functions (name, checksum, interface) values ('{}', '{}', '{}') on conflict (name) \
              do update set checksum = excluded.checksum, interface = excluded.interface, applied = now();",
             self.name, self.checksum, self.interface
         );

@@ -1,6 +1,6 @@
 //! Who may do what in the schema: what is documented, and where the database differs.
 //!
-//! The rights stand in one table, the function `rowcall.grants()`; `docs/roles.md` is printed from it.
+//! The rights stand in one table, the function `rowcall_internal.grants()`; `docs/roles.md` is printed from it.
 
 use deadpool_postgres::GenericClient;
 
@@ -20,9 +20,9 @@ pub async fn grant_problems(
     client: &impl GenericClient,
     task_role: Option<&str>,
 ) -> Result<Vec<GrantProblem>, DatabaseError> {
-    let mut rows = client.query(include_str!("../../sql/queries/grants_wrong.sql"), &[]).await?;
+    let mut rows = client.query(include_str!("../../sql/queries/grants/grants_wrong.sql"), &[]).await?;
     if let Some(role) = task_role {
-        rows.extend(client.query(include_str!("../../sql/queries/task_role_wrong.sql"), &[&role]).await?);
+        rows.extend(client.query(include_str!("../../sql/queries/grants/task_role_wrong.sql"), &[&role]).await?);
     }
     Ok(rows.iter().map(|row| GrantProblem { problem: row.get("problem"), fix: row.get("fix") }).collect())
 }
@@ -38,7 +38,7 @@ pub fn roles_sql() -> String {
          --   create role my_tasks login password '…' in role rowcall_task;          -- tasks.database_url\n\
          --   grant rowcall_admin to somebody;                                       -- who edits rowcall.parameters\n\
          --   grant rowcall_owner to somebody;                                       -- who runs rowcall migrate\n",
-        include_str!("../../sql/queries/roles_create.sql"),
-        include_str!("../../sql/queries/roles_adopt.sql"),
+        include_str!("../../sql/queries/migrations/roles_create.sql"),
+        include_str!("../../sql/queries/grants/roles_adopt.sql"),
     )
 }

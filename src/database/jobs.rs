@@ -10,7 +10,7 @@ use super::DatabaseError;
 /// Keeps this transaction's statements from waiting long for anybody's lock, and from reading whole tables by a
 /// plan made when they were empty.
 pub async fn be_careful(client: &impl GenericClient) -> Result<(), DatabaseError> {
-    let statement = client.prepare_cached(include_str!("../../sql/queries/careful.sql")).await?;
+    let statement = client.prepare_cached(include_str!("../../sql/queries/jobs/careful.sql")).await?;
     client.execute(&statement, &[]).await?;
     Ok(())
 }
@@ -18,19 +18,19 @@ pub async fn be_careful(client: &impl GenericClient) -> Result<(), DatabaseError
 /// Makes due jobs claimable: how many, and how long until the next one is due. Planned each time: see
 /// [`be_careful`], which a statement without a transaction of its own cannot use.
 pub async fn promote_waiting(client: &Client) -> Result<(i64, Option<Duration>), DatabaseError> {
-    let row = client.query_typed_one(include_str!("../../sql/queries/promote_waiting.sql"), &[]).await?;
+    let row = client.query_typed_one(include_str!("../../sql/queries/jobs/promote_waiting.sql"), &[]).await?;
     let next: Option<f64> = row.get("next_in");
     Ok((row.get("promoted"), next.and_then(|s| Duration::try_from_secs_f64(s.max(0.0)).ok())))
 }
 
 /// Locked jobs that cannot be started as things stand, each with the reason.
 pub async fn block(client: &impl GenericClient, jobs: &[(i64, String)]) -> Result<(), DatabaseError> {
-    with_reasons(client, include_str!("../../sql/queries/jobs_block.sql"), jobs).await
+    with_reasons(client, include_str!("../../sql/queries/jobs/jobs_block.sql"), jobs).await
 }
 
 /// Locked jobs whose row withdrew its request, each with the reason.
 pub async fn mark_obsolete(client: &impl GenericClient, jobs: &[(i64, String)]) -> Result<(), DatabaseError> {
-    with_reasons(client, include_str!("../../sql/queries/jobs_obsolete.sql"), jobs).await
+    with_reasons(client, include_str!("../../sql/queries/jobs/jobs_obsolete.sql"), jobs).await
 }
 
 async fn with_reasons(
@@ -53,7 +53,7 @@ pub async fn defer(client: &impl GenericClient, jobs: &[i64], delay: Duration) -
     if jobs.is_empty() {
         return Ok(());
     }
-    let statement = client.prepare_cached(include_str!("../../sql/queries/jobs_defer.sql")).await?;
+    let statement = client.prepare_cached(include_str!("../../sql/queries/jobs/jobs_defer.sql")).await?;
     client.execute(&statement, &[&jobs, &delay.as_secs_f64(), &"another session holds the row"]).await?;
     Ok(())
 }
@@ -65,14 +65,14 @@ pub async fn janitor(
     keep: Duration,
 ) -> Result<(i64, u64, i64), DatabaseError> {
     let missed: i64 =
-        client.query_one(include_str!("../../sql/queries/enqueue_missed.sql"), &[]).await?.get(0);
+        client.query_one(include_str!("../../sql/queries/jobs/enqueue_missed.sql"), &[]).await?.get(0);
     let blocked = client
-        .execute(include_str!("../../sql/queries/block_unowned.sql"), &[&dead_after.as_secs_f64()])
+        .execute(include_str!("../../sql/queries/jobs/block_unowned.sql"), &[&dead_after.as_secs_f64()])
         .await?;
     let released: i64 =
-        client.query_one(include_str!("../../sql/queries/release_owned.sql"), &[]).await?.get(0);
-    let unkeyed: i64 = client.query_one(include_str!("../../sql/queries/forget_keys.sql"), &[]).await?.get(0);
-    client.execute(include_str!("../../sql/queries/keep_history.sql"), &[&keep.as_secs_f64()]).await?;
-    client.execute(include_str!("../../sql/queries/dispatchers_forget.sql"), &[]).await?;
+        client.query_one(include_str!("../../sql/queries/jobs/release_owned.sql"), &[]).await?.get(0);
+    let unkeyed: i64 = client.query_one(include_str!("../../sql/queries/jobs/forget_keys.sql"), &[]).await?.get(0);
+    client.execute(include_str!("../../sql/queries/jobs/keep_history.sql"), &[&keep.as_secs_f64()]).await?;
+    client.execute(include_str!("../../sql/queries/jobs/dispatchers_forget.sql"), &[]).await?;
     Ok((missed, blocked, released + unkeyed))
 }

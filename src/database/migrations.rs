@@ -12,7 +12,7 @@ use tokio_postgres::{Client, Transaction};
 use super::DatabaseError;
 use super::function_files::{FunctionFile, function_files};
 
-static MIGRATIONS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/sql/migrations");
+static MIGRATIONS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/sql/tables");
 
 /// One step of the schema and its way back.
 #[derive(Debug, Clone, Copy)]
@@ -126,7 +126,7 @@ impl Plan {
                 dropped.join(","),
                 self.gone.join(",")
             );
-            let drop = include_str!("../../sql/queries/functions_drop.sql");
+            let drop = include_str!("../../sql/queries/migrations/functions_drop.sql");
             steps.push(("functions that are gone or have other arguments".to_owned(), names + drop));
         }
         steps.extend(self.functions.iter().map(|file| (format!("function {}", file.name), file.sql())));
@@ -137,15 +137,15 @@ impl Plan {
     #[must_use]
     pub fn sql(&self) -> String {
         let mut sql = String::from("begin;\n");
-        sql.push_str(include_str!("../../sql/queries/migrations_lock.sql"));
+        sql.push_str(include_str!("../../sql/queries/migrations/migrations_lock.sql"));
         sql.push_str(";\n");
-        sql.push_str(include_str!("../../sql/queries/roles_create.sql"));
-        sql.push_str(include_str!("../../sql/queries/migrations_prepare.sql"));
+        sql.push_str(include_str!("../../sql/queries/migrations/roles_create.sql"));
+        sql.push_str(include_str!("../../sql/queries/migrations/migrations_prepare.sql"));
         for m in &self.migrations {
             let _ = write!(sql, "\n-- migration {} {}\n{}", m.version, m.name, m.up);
             let _ = writeln!(
                 sql,
-                "insert into rowcall.migrations (version, name, oldest_daemon) values ({}, '{}', {});",
+                "insert into rowcall_internal.migrations (version, name, oldest_daemon) values ({}, '{}', {});",
                 m.version, m.name, m.oldest_daemon
             );
         }
@@ -154,9 +154,9 @@ impl Plan {
         }
         if self.changes_functions() {
             sql.push('\n');
-            sql.push_str(include_str!("../../sql/queries/triggers_renew.sql"));
+            sql.push_str(include_str!("../../sql/queries/migrations/triggers_renew.sql"));
             sql.push_str(";\n");
-            sql.push_str(include_str!("../../sql/queries/grants_apply.sql"));
+            sql.push_str(include_str!("../../sql/queries/migrations/grants_apply.sql"));
             sql.push_str(";\n");
         }
         sql.push_str("commit;\n");
@@ -166,7 +166,7 @@ impl Plan {
 
 /// What is missing in this database.
 pub async fn plan(client: &mut Client) -> anyhow::Result<Plan> {
-    if !client.query_one(include_str!("../../sql/queries/schema_exists.sql"), &[]).await?.get::<_, bool>(0) {
+    if !client.query_one(include_str!("../../sql/queries/migrations/schema_exists.sql"), &[]).await?.get::<_, bool>(0) {
         return make_plan(&[], HashMap::new());
     }
     let transaction = client.transaction().await?;
@@ -175,13 +175,13 @@ pub async fn plan(client: &mut Client) -> anyhow::Result<Plan> {
 
 async fn read_plan(transaction: &Transaction<'_>) -> anyhow::Result<Plan> {
     let applied: Vec<i32> = transaction
-        .query(include_str!("../../sql/queries/migrations_applied.sql"), &[])
+        .query(include_str!("../../sql/queries/migrations/migrations_applied.sql"), &[])
         .await?
         .iter()
         .map(|row| row.get("version"))
         .collect();
     let functions = transaction
-        .query(include_str!("../../sql/queries/functions_applied.sql"), &[])
+        .query(include_str!("../../sql/queries/migrations/functions_applied.sql"), &[])
         .await?
         .iter()
         .map(|row| {
@@ -223,10 +223,10 @@ fn make_plan(applied: &[i32], mut functions: HashMap<String, Applied>) -> anyhow
 /// Brings the schema up to date and says what was done.
 pub async fn migrate(client: &mut Client) -> anyhow::Result<Plan> {
     let transaction = client.transaction().await?;
-    transaction.execute(include_str!("../../sql/queries/migrations_lock.sql"), &[]).await?;
+    transaction.execute(include_str!("../../sql/queries/migrations/migrations_lock.sql"), &[]).await?;
     for prepare in [
-        include_str!("../../sql/queries/roles_create.sql"),
-        include_str!("../../sql/queries/migrations_prepare.sql"),
+        include_str!("../../sql/queries/migrations/roles_create.sql"),
+        include_str!("../../sql/queries/migrations/migrations_prepare.sql"),
     ] {
         transaction.batch_execute(prepare).await.map_err(DatabaseError::from)?;
     }
@@ -239,7 +239,7 @@ pub async fn migrate(client: &mut Client) -> anyhow::Result<Plan> {
             .with_context(|| format!("migration {} {} failed", m.version, m.name))?;
         transaction
             .execute(
-                include_str!("../../sql/queries/migration_record.sql"),
+                include_str!("../../sql/queries/migrations/migration_record.sql"),
                 &[&m.version, &m.name, &m.oldest_daemon],
             )
             .await?;
@@ -249,9 +249,9 @@ pub async fn migrate(client: &mut Client) -> anyhow::Result<Plan> {
         done.with_context(|| format!("{what} failed"))?;
     }
     if plan.changes_functions() {
-        let done = transaction.execute(include_str!("../../sql/queries/triggers_renew.sql"), &[]).await;
+        let done = transaction.execute(include_str!("../../sql/queries/migrations/triggers_renew.sql"), &[]).await;
         done.map_err(DatabaseError::from).context("the triggers of watched tables could not be renewed")?;
-        let done = transaction.execute(include_str!("../../sql/queries/grants_apply.sql"), &[]).await;
+        let done = transaction.execute(include_str!("../../sql/queries/migrations/grants_apply.sql"), &[]).await;
         done.map_err(DatabaseError::from).context("the rights in the schema could not be granted")?;
     }
     transaction.commit().await?;
@@ -264,15 +264,15 @@ pub async fn migrate(client: &mut Client) -> anyhow::Result<Plan> {
 pub async fn migrate_down(client: &mut Client, to: i32) -> anyhow::Result<Vec<Migration>> {
     let transaction = client.transaction().await?;
     if !transaction
-        .query_one(include_str!("../../sql/queries/schema_exists.sql"), &[])
+        .query_one(include_str!("../../sql/queries/migrations/schema_exists.sql"), &[])
         .await?
         .get::<_, bool>(0)
     {
         return Ok(Vec::new());
     }
-    transaction.execute(include_str!("../../sql/queries/migrations_lock.sql"), &[]).await?;
+    transaction.execute(include_str!("../../sql/queries/migrations/migrations_lock.sql"), &[]).await?;
     let applied: Vec<i32> = transaction
-        .query(include_str!("../../sql/queries/migrations_applied.sql"), &[])
+        .query(include_str!("../../sql/queries/migrations/migrations_applied.sql"), &[])
         .await?
         .iter()
         .map(|row| row.get("version"))
@@ -289,14 +289,14 @@ pub async fn migrate_down(client: &mut Client, to: i32) -> anyhow::Result<Vec<Mi
             .await
             .map_err(DatabaseError::from)
             .with_context(|| format!("the way back from migration {} {} failed", m.version, m.name))?;
-        transaction.execute(include_str!("../../sql/queries/migration_forget.sql"), &[&version]).await?;
+        transaction.execute(include_str!("../../sql/queries/migrations/migration_forget.sql"), &[&version]).await?;
         undone.push(*m);
     }
     if !undone.is_empty() {
-        transaction.batch_execute(include_str!("../../sql/queries/functions_forget.sql")).await?;
+        transaction.batch_execute(include_str!("../../sql/queries/migrations/functions_forget.sql")).await?;
     }
     if to == 0 {
-        transaction.batch_execute(include_str!("../../sql/queries/schema_drop.sql")).await?;
+        transaction.batch_execute(include_str!("../../sql/queries/migrations/schema_drop.sql")).await?;
     }
     transaction.commit().await?;
     Ok(undone)
@@ -305,8 +305,8 @@ pub async fn migrate_down(client: &mut Client, to: i32) -> anyhow::Result<Vec<Mi
 /// Every migration this program knows or the database has, and whether it is applied.
 pub async fn migration_status(client: &Client) -> anyhow::Result<Vec<MigrationStatus>> {
     let mut applied = Vec::new();
-    if client.query_one(include_str!("../../sql/queries/schema_exists.sql"), &[]).await?.get::<_, bool>(0) {
-        for row in client.query(include_str!("../../sql/queries/migrations_applied.sql"), &[]).await? {
+    if client.query_one(include_str!("../../sql/queries/migrations/schema_exists.sql"), &[]).await?.get::<_, bool>(0) {
+        for row in client.query(include_str!("../../sql/queries/migrations/migrations_applied.sql"), &[]).await? {
             applied.push(MigrationStatus {
                 version: row.get("version"),
                 name: row.get("name"),

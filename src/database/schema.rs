@@ -48,7 +48,7 @@ pub struct Guard {
 /// Refuses a schema older or newer than this program can work with, or none.
 pub async fn check_schema(client: &impl GenericClient) -> Result<(), SchemaError> {
     let exists = client
-        .query_one(include_str!("../../sql/queries/schema_exists.sql"), &[])
+        .query_one(include_str!("../../sql/queries/migrations/schema_exists.sql"), &[])
         .await
         .map_err(DatabaseError::from)?;
     if !exists.get::<_, bool>(0) {
@@ -61,7 +61,7 @@ pub async fn check_schema(client: &impl GenericClient) -> Result<(), SchemaError
 /// fine as long as its migrations left in place all that this program uses; each says so (`oldest-daemon`).
 pub async fn guard(client: &impl GenericClient) -> Result<Guard, SchemaError> {
     let row = async {
-        let statement = client.prepare_cached(include_str!("../../sql/queries/guard.sql")).await?;
+        let statement = client.prepare_cached(include_str!("../../sql/queries/schema/guard.sql")).await?;
         client.query_one(&statement, &[]).await
     }
     .await

@@ -9,13 +9,13 @@ use crate::parameters::{Deadlines, Task, WriteBackColumns};
 
 /// The installation's id, and the secret that tokens are derived from; the latter is never shown.
 pub async fn instance(client: &impl GenericClient) -> Result<(String, Vec<u8>), DatabaseError> {
-    let row = client.query_one(include_str!("../../sql/queries/instance.sql"), &[]).await?;
+    let row = client.query_one(include_str!("../../sql/queries/tasks/instance.sql"), &[]).await?;
     Ok((row.get(0), row.get(1)))
 }
 
 /// Every task, highest priority first.
 pub async fn load_parameters(client: &impl GenericClient) -> Result<Vec<Task>, DatabaseError> {
-    let statement = client.prepare_cached(include_str!("../../sql/queries/parameters.sql")).await?;
+    let statement = client.prepare_cached(include_str!("../../sql/queries/tasks/parameters.sql")).await?;
     let rows = client.query(&statement, &[]).await?;
     rows.iter().map(|row| Ok(task(row)?)).collect()
 }

@@ -1,4 +1,4 @@
-//! Sleeping so that writers know: only while a dispatcher sleeps do they send notifications (`sql/functions/wake.sql`
+//! Sleeping so that writers know: only while a dispatcher sleeps do they send notifications (`sql/functions/trigger/wake.sql`
 //! says how and why none is lost). It takes a connection of its own, because a session in a transaction hears no
 //! notifications.
 

@@ -1,4 +1,4 @@
-//! The words of the schema: what a domain allows in SQL (`sql/migrations`), an enum is in Rust, with the same words in the
+//! The words of the schema: what a domain allows in SQL (`sql/tables`), an enum is in Rust, with the same words in the
 //! same order. A test compares them with each other and with the manual. A word that is none of them is an error with
 //! its value, never a default.
 
@@ -64,7 +64,7 @@ macro_rules! words {
 }
 
 words! {
-    /// How an attempt or a job ended: the domain `rowcall.outcome`. What follows from each is in `rowcall.outcomes()`.
+    /// How an attempt or a job ended: the domain `rowcall.outcome`. What follows from each is in `rowcall_internal.outcomes()`.
     Outcome, "outcome", {
         /// The task did its work.
         Succeeded = "SUCCEEDED",

@@ -19,7 +19,7 @@ pub struct Cache {
 #[derive(Debug, Default)]
 struct Read {
     tasks: Arc<Vec<Task>>,
-    /// The stamp under which they were read; see `sql/queries/guard.sql`.
+    /// The stamp under which they were read; see `sql/queries/schema/guard.sql`.
     stamp: String,
 }
 

@@ -1,4 +1,4 @@
-//! "Did you mean": the same measure and the same words as `rowcall.similar_word()` has for what is written in SQL.
+//! "Did you mean": the same measure and the same words as `rowcall_internal.similar_word()` has for what is written in SQL.
 
 /// A longer word resembles none of ours.
 const LONGEST: usize = 63;

@@ -64,7 +64,7 @@ impl Reporter {
         external_id: Option<&str>,
         limit: Duration,
     ) -> Result<Started, ReportError> {
-        let sql = include_str!("../../sql/queries/task_start.sql");
+        let sql = include_str!("../../sql/queries/reporter/task_start.sql");
         let rows = self.call(sql, &[&executor, &external_id], limit).await?;
         let unreadable = |reason: String| ReportError::Refused { reason, retry: false };
         let row = rows.first().ok_or_else(|| unreadable("task_start answered nothing".to_owned()))?;
@@ -78,13 +78,13 @@ impl Reporter {
         message: Option<&str>,
         limit: Duration,
     ) -> Result<(), ReportError> {
-        let sql = include_str!("../../sql/queries/task_progress.sql");
+        let sql = include_str!("../../sql/queries/reporter/task_progress.sql");
         self.call(sql, &[&fraction, &message], limit).await.map(drop)
     }
 
     /// `task_succeed`
     pub async fn succeed(&mut self, result: Option<&Value>, limit: Duration) -> Result<(), ReportError> {
-        self.call(include_str!("../../sql/queries/task_succeed.sql"), &[&result], limit).await.map(drop)
+        self.call(include_str!("../../sql/queries/reporter/task_succeed.sql"), &[&result], limit).await.map(drop)
     }
 
     /// `task_fail`
@@ -95,7 +95,7 @@ impl Reporter {
         retry: bool,
         limit: Duration,
     ) -> Result<(), ReportError> {
-        let sql = include_str!("../../sql/queries/task_fail.sql");
+        let sql = include_str!("../../sql/queries/reporter/task_fail.sql");
         self.call(sql, &[&message, detail, &retry], limit).await.map(drop)
     }
 
@@ -106,7 +106,7 @@ impl Reporter {
         reason: Option<&str>,
         limit: Duration,
     ) -> Result<(), ReportError> {
-        let sql = include_str!("../../sql/queries/task_snooze.sql");
+        let sql = include_str!("../../sql/queries/reporter/task_snooze.sql");
         self.call(sql, &[&snooze.as_secs_f64(), &reason], limit).await.map(drop)
     }
 

@@ -104,7 +104,7 @@ async fn settled(db: &TestDatabase, rows: &[(i32, &str, &str, &str)]) {
             r#"insert into rowcall.files (id, status) values ({id}, '{status}') on conflict (id) do update set status = excluded.status;
                insert into rowcall.history (job_id, task, source_table, row_key, on_status, outcome, attempts, message, created)
                values (100 + {id}, 'loader', 'rowcall.files', '{{"id": {id}}}', 'REGISTERED', '{outcome}', 1, '{message}', now());
-               insert into rowcall.attempts (job_id, task, source_table, row_key, number, runner, launch_key, token_hash, request,
+               insert into rowcall_internal.attempts (job_id, task, source_table, row_key, number, runner, launch_key, token_hash, request,
                    timeout, launch_timeout, dispatcher_id, ended, outcome)
                values (100 + {id}, 'loader', 'rowcall.files', '{{"id": {id}}}', 1, 'docker', 'k{id}', '', '{{"write_back": {{
                    "expected": ["PROCESSING"], "status_succeeded": "PROCESSED", "status_failed": "ERROR", "result_column": null}}}}',

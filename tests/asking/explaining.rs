@@ -78,7 +78,7 @@ async fn a_row_without_a_job_says_why() {
         ),
         (
             "drop trigger rowcall_update on rowcall.files",
-            "select rowcall.install_triggers('rowcall.files')",
+            "select rowcall_internal.install_triggers('rowcall.files')",
             "the trigger rowcall_update is missing on rowcall.files",
         ),
         (

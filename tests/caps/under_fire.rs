@@ -34,7 +34,7 @@ const WITNESS: &str = "
         join rowcall.parameters p on p.name = n.task;
         return null;
     end $$;
-    create trigger witness after update on rowcall.jobs referencing old table as old_rows new table as new_rows
+    create trigger witness after update on rowcall_internal.jobs referencing old table as old_rows new table as new_rows
         for each statement execute function public.witness();";
 
 /// Edits until told to stop, one row after the other: editors of several rows at once may meet in a deadlock of their own.

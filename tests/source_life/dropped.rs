@@ -41,7 +41,7 @@ async fn a_dropped_table_holds_up_nobody_else() {
         "public.orders",
         "where a DBA finds the name"
     );
-    db.run("update rowcall.functions set checksum = ''; select count(*) from rowcall.grants_wrong()").await;
+    db.run("update rowcall_internal.functions set checksum = ''; select count(*) from rowcall.grants_wrong()").await;
     migrate(&mut db.connect().await).await.unwrap();
     assert_eq!(db.one::<i64>("select count(*) from rowcall.grants_wrong()").await, 0);
     db.run("update rowcall.parameters set timeout = '2 hours', enabled = false where name = 'book'").await;
@@ -56,7 +56,7 @@ async fn a_dropped_table_holds_up_nobody_else() {
     );
     assert_eq!(db.one::<i64>("select count(*) from rowcall.source_tables").await, 1);
     db.until("not exists (select from rowcall.missed_rows)").await;
-    assert_eq!(db.one::<i64>("select count(*) from pg_proc where proname ~ '^on_(insert|update)_' and pronamespace = 'rowcall'::regnamespace").await, 2);
+    assert_eq!(db.one::<i64>("select count(*) from pg_proc where proname ~ '^on_(insert|update)_' and pronamespace = 'rowcall_internal'::regnamespace").await, 2);
     running.stop().await;
 }
 

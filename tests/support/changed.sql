@@ -5,11 +5,11 @@ begin
     return null;
 end
 $$;
-create trigger test_changed after insert or update or delete on rowcall.jobs
+create trigger test_changed after insert or update or delete on rowcall_internal.jobs
     for each statement execute function public.test_changed();
-create trigger test_changed after insert or update or delete on rowcall.attempts
+create trigger test_changed after insert or update or delete on rowcall_internal.attempts
     for each statement execute function public.test_changed();
-create trigger test_changed after insert on rowcall.history
+create trigger test_changed after insert on rowcall_internal.history
     for each statement execute function public.test_changed();
 create trigger test_changed after insert or update or delete on rowcall.files
     for each statement execute function public.test_changed();

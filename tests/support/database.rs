@@ -109,7 +109,7 @@ impl TestDatabase {
     pub async fn new() -> Self {
         let database = Self::from_template("rowcall_template").await;
         // Not the same installation as its siblings, with the same launch keys, where they share a cluster.
-        database.run("update rowcall.instance set id = gen_random_uuid()").await;
+        database.run("update rowcall_internal.instance set id = gen_random_uuid()").await;
         database
     }
 
@@ -152,7 +152,7 @@ impl TestDatabase {
     /// Somebody who sleeps as a dispatcher does, so that commits notify; ends with the connection.
     pub async fn asleep(&self) -> Client {
         let sleeper = self.connect().await;
-        sleeper.batch_execute("begin; lock table rowcall.sleepers in share mode").await.unwrap();
+        sleeper.batch_execute("begin; lock table rowcall_internal.sleepers in share mode").await.unwrap();
         sleeper
     }
 

@@ -120,8 +120,8 @@ impl Running {
     pub async fn beats(&self, database: &TestDatabase) {
         database
             .run(
-                "drop trigger if exists test_changed on rowcall.dispatchers;
-                 create trigger test_changed after update on rowcall.dispatchers
+                "drop trigger if exists test_changed on rowcall_internal.dispatchers;
+                 create trigger test_changed after update on rowcall_internal.dispatchers
                  for each statement execute function public.test_changed()",
             )
             .await;

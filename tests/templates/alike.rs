@@ -200,7 +200,7 @@ async fn sql_and_daemon_never_differ() {
     let url = db.url.clone();
     let compared = tokio::task::spawn_blocking(move || {
         let client = RefCell::new(postgres::Client::connect(&url, postgres::NoTls).unwrap());
-        let statement = "select r.*, $2::text::jsonb::text as row, (rowcall.template_error($1, '{}')).error as refused
+        let statement = "select r.*, $2::text::jsonb::text as row, (rowcall_internal.template_error($1, '{}')).error as refused
             from rowcall.render($1, jsonb_build_object('row', $2::text::jsonb, 'values', $3::text::jsonb, 'job', $4::jsonb)) r";
         let statement = client.borrow_mut().prepare(statement).unwrap();
         let (rendered, all) = (Cell::new(0_u32), Cell::new(0_u32));
@@ -241,7 +241,7 @@ async fn sql_and_daemon_refuse_the_same_templates() {
     let rows = db
         .client
         .query(
-            "select (rowcall.template_parse(t)).error from unnest($1::text[]) with ordinality as u(t, n) order by n",
+            "select (rowcall_internal.template_parse(t)).error from unnest($1::text[]) with ordinality as u(t, n) order by n",
             &[&templates],
         )
         .await

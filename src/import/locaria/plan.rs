@@ -158,7 +158,7 @@ async fn row(
     let text = |column| wanted.column(column).as_str().unwrap_or_default();
     let checked = client
         .query_one(
-            include_str!("../../../sql/queries/import_settings_error.sql"),
+            include_str!("../../../sql/queries/import/import_settings_error.sql"),
             &[&text("runner"), &text("target"), wanted.column("settings")],
         )
         .await

@@ -31,7 +31,7 @@ pub struct Source {
 /// Reads the configurations of one usage.
 pub async fn read(client: &impl GenericClient, schema: &str, usage: &str) -> anyhow::Result<Source> {
     let row = client
-        .query_one(include_str!("../../../sql/queries/import_locaria_source.sql"), &[&schema])
+        .query_one(include_str!("../../../sql/queries/import/import_locaria_source.sql"), &[&schema])
         .await
         .map_err(DatabaseError::from)?;
     if !row.get::<_, bool>("schema_exists") {

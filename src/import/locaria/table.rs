@@ -37,7 +37,7 @@ pub struct Trigger {
 /// Looks at a table.
 pub async fn look(client: &impl GenericClient, name: &str) -> anyhow::Result<Table> {
     let row = client
-        .query_opt(include_str!("../../../sql/queries/import_locaria_table.sql"), &[&name])
+        .query_opt(include_str!("../../../sql/queries/import/import_locaria_table.sql"), &[&name])
         .await
         .map_err(DatabaseError::from)?
         .with_context(|| format!("there is no table {name} in this database"))?;
@@ -48,7 +48,7 @@ pub async fn look(client: &impl GenericClient, name: &str) -> anyhow::Result<Tab
         }
     }
     let triggers = client
-        .query(include_str!("../../../sql/queries/import_locaria_triggers.sql"), &[&name])
+        .query(include_str!("../../../sql/queries/import/import_locaria_triggers.sql"), &[&name])
         .await
         .map_err(DatabaseError::from)?;
     let trigger = |row: tokio_postgres::Row| Trigger {

@@ -1,4 +1,4 @@
-//! The value of an expression, as `sql/functions/render_expression.sql` finds it.
+//! The value of an expression, as `sql/functions/templates/render_expression.sql` finds it.
 
 use std::borrow::Cow;
 

@@ -1,5 +1,5 @@
 //! The language of templates: text, and `{{ … }}` with names, literals, `or` and five filters. No more, so that
-//! the SQL functions `rowcall.template_parse` and `rowcall.render` can say exactly the same; tests compare the two.
+//! the SQL functions `rowcall_internal.template_parse` and `rowcall.render` can say exactly the same; tests compare the two.
 //!
 //! Everything is bounded: expressions, their length, what is rendered. Nothing here recurses, neither over a template
 //! nor over a value, so that no row can stall or abort the daemon.

@@ -1,4 +1,4 @@
-//! From text to a template, as `sql/functions/template_parse.sql` and `template_expression.sql` read it.
+//! From text to a template, as `sql/functions/templates/template_parse.sql` and `template_expression.sql` read it.
 
 use super::tokens::{Token, Tokens};
 use super::{Filter, Operand, Part, Root, Step, Term};

@@ -1,4 +1,4 @@
-//! The tokens of an expression, as `sql/functions/template_tokens.sql` finds them.
+//! The tokens of an expression, as `sql/functions/templates/template_tokens.sql` finds them.
 
 /// A token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use regex_lite::Regex;
 
-/// `[host[:port]/]path[:tag][@digest]`; `sql/functions/target_error.sql` has the same.
+/// `[host[:port]/]path[:tag][@digest]`; `sql/functions/checks/target_error.sql` has the same.
 const FORM: &str = r"^([A-Za-z0-9.-]+(:[0-9]{1,5})?/)?[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?$";
 
 /// Refuses a target that is no name of an image.

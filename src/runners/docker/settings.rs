@@ -92,7 +92,7 @@ impl TryFrom<Value> for Units {
     }
 }
 
-/// The keys; `sql/functions/settings_keys.sql` has the same.
+/// The keys; `sql/functions/api/inspect/settings_keys.sql` has the same.
 pub const KEYS: [&str; 14] = [
     "cpu",
     "memory",

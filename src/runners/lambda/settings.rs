@@ -42,7 +42,7 @@ pub enum Mode {
     Event,
 }
 
-/// The keys, for telling which there are; `sql/functions/settings_keys.sql` has the same.
+/// The keys, for telling which there are; `sql/functions/api/inspect/settings_keys.sql` has the same.
 pub const KEYS: [&str; 6] = ["mode", "qualifier", "region", "fire_and_forget", "payload", "log"];
 
 /// The member of the event that is ours.

@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn the_database_refuses_the_same_variables() {
-        let sql = include_str!("../../../sql/functions/environment_error.sql");
+        let sql = include_str!("../../../sql/functions/checks/environment_error.sql");
         let missing: Vec<_> = HIJACKING.iter().filter(|name| !sql.contains(&format!("'{name}'"))).collect();
         assert!(missing.is_empty(), "{missing:?}");
     }

@@ -1,0 +1,83 @@
+-- The columns of rowcall.parameters in the order of the manual: the one place that the check of an edit, the manual and
+-- the tests read. What "form" means is in rowcall_internal.setting_fits(), with three of its own: "word" and "words" take their
+-- words out of "pattern" (those of a "word" are those of the domain with the column's name), and "interval" counts minimum (which it must exceed) and maximum in seconds. A column without
+-- a form is Rowcall's own. "allowed" ends the sentence "parameters.column must be …". What is null or a default by itself
+-- comes from the catalogue, so that it cannot be wrong here.
+create or replace function rowcall.parameters_columns()
+returns table ("group" text, "column" text, form text, minimum bigint, maximum bigint, pattern text,
+               allowed text, nullable boolean, "default" text, help text)
+language sql stable security definer
+set search_path = pg_catalog, pg_temp set intervalstyle = 'postgres'
+as $$
+select k.part, k.name, k.form, k.minimum, k.maximum,
+    case when k.form = 'word' then '^(' || array_to_string(rowcall_internal.words_of(k.name), '|') || ')$' else k.pattern end,
+    case when k.form = 'word' then rowcall_internal.either(rowcall_internal.words_of(k.name)) else k.allowed end, not a.attnotnull,
+    regexp_replace(pg_get_expr(d.adbin, d.adrelid), '^''(.*)''::[a-z0-9_. ]+(\[\])?$', '\1'), k.help
+from (select row_number() over () as position, v.* from (values
+('name', 'name', 'text', null::bigint, null::bigint, '^[A-Za-z_][A-Za-z0-9_-]{0,62}$',
+    'letters, digits, _ and -, up to 63 of them, with a letter or _ first', 'the task''s name'),
+('name', 'description', 'text', null, null, null, 'a text', 'for people'),
+('name', 'enabled', 'boolean', null, null, null, 'true or false', 'false: no new claims; jobs are still made, and wait'),
+('when', 'source_table', 'text', 1, null, null, 'a watched table', 'SELECT rowcall.watch(''a.table'') first'),
+('when', 'on_status', 'text', 1, null, null, 'a text that is not empty',
+    'the status that asks for this task, when a row is inserted with it or changes to it'),
+('when', 'condition', 'text', null, null, null, 'a jsonpath over the row',
+    'a predicate ($.attributes.size > 10) must be true, a filter ($ ? (@.attributes.ext == "csv")) must find something; an error or null means no'),
+('when', 'route_order', 'integer', -2147483648, 2147483647, null, 'an integer',
+    'where several tasks with status words start on the same status, one of them owns the row: the first by route_order, then by name, whose condition holds. No job is made for the others'),
+('where', 'runner', 'word', null, null, null, null, 'where an attempt runs'),
+('where', 'target', 'text', 1, null, null, 'a text that is not empty',
+    'what to run: for process the full path of a program, for docker an image, for ecs a task definition (family, family:revision or ARN), for lambda a function (name or ARN, each with a qualifier or without)'),
+('where', 'settings', 'object', null, 100, null, 'an object of at most 100 levels',
+    'the runner''s own, merged over rowcall.runner_defaults; process takes none'),
+('what with', 'command', 'texts', null, null, null, 'a plain list of texts',
+    'the arguments, without the program itself; each a template'),
+('what with', 'environment', 'object', null, null, null, 'an object such as {"NAME": "text or {{ template }}"}',
+    'names that begin with ROWCALL_ are taken, and those that would make a program run another (PATH, LD_…) are refused by the process runner'),
+('what with', 'values', 'object', null, 100, null, 'an object of at most 100 levels',
+    'free values for templates, and for the task (task_start returns them)'),
+('how hard', 'max_attempts', 'integer', 1, 100, null, 'a whole number from 1 to 100', 'attempts that may fail by the task''s fault'),
+('how hard', 'backoff', 'interval', 0, 31104000, null, 'an interval, more than 0 and at most a year of 360 days',
+    'the wait before the first retry; it doubles up to backoff_max, less up to half by chance'),
+('how hard', 'backoff_max', 'interval', 0, 31104000, null, 'an interval, more than 0 and at most a year of 360 days',
+    'the longest wait before a retry; not less than backoff'),
+('how hard', 'retry_on', 'words', null, null,
+    '^!?(' || (select string_agg(o.outcome, '|') from rowcall_internal.outcomes() o where o.retryable) || '|exit:[0-9]{1,3}(-[0-9]{1,3})?)$',
+    (select string_agg(o.outcome, ', ') from rowcall_internal.outcomes() o where o.retryable)
+        || ', exit:N or exit:N-M, each with a ! before it or without',
+    'the ends that are tried again: some word matches and none with a ! does. TASK_FAILED is every failure by the task, exit:N only one with that exit code. Empty: never'),
+('how hard', 'timeout', 'interval', 0, 31104000, null, 'an interval, more than 0 and at most a year of 360 days',
+    'from the moment it runs to its end'),
+('how hard', 'launch_timeout', 'interval', 0, 31104000, null, 'an interval, more than 0 and at most a year of 360 days',
+    'from claim to the moment it runs'),
+('how hard', 'heartbeat_timeout', 'interval', 0, 31104000, null, 'an interval, more than 0 and at most a year of 360 days',
+    'between two heartbeats, for tasks that send them'),
+('how hard', 'max_running', 'integer', 1, 2147483647, null, 'a whole number, at least 1',
+    'jobs of this task at the same time, over all dispatchers, exactly'),
+('how hard', 'concurrency_key', 'text', null, null, '\{\{', 'a template with {{ … }} in it, such as {{ row.attributes.customer }}',
+    'rows for which it renders the same share max_running_per_key. Without a template every row would have one key: that is what max_running is for'),
+('how hard', 'max_running_per_key', 'integer', 1, 2147483647, null, 'a whole number, at least 1',
+    'jobs of this task at the same time with the same concurrency_key; only with one'),
+('how hard', 'priority', 'integer', -100, 100, null, 'a whole number from -100 to 100', 'higher is claimed first; that of a job rises by 1 for each dispatcher.priority_ageing that it waits'),
+('write back', 'status_running', 'text', 1, null, null, 'a text that is not empty, and not on_status',
+    'given to the row when its job is claimed; null leaves the status'),
+('write back', 'status_running_by', 'word', null, null, null, null,
+    'who writes status_running; task: its program does, which finds its rows by their status: before each attempt the row is put back to on_status, and the program may work on when it has moved it on'),
+('write back', 'status_succeeded', 'text', 1, null, null, 'a text that is not empty, and not on_status',
+    'given to the row after success; null leaves the status'),
+('write back', 'status_failed', 'text', 1, null, null, 'a text that is not empty, and not on_status',
+    'given to the row after the last attempt; null leaves the status'),
+('write back', 'result_column', 'text', 1, null, null, 'a jsonb column of the source table',
+    'takes result, or message and outcome; null writes none'),
+('write back', 'completion', 'word', null, null, null, null,
+    'exit: exit code 0 is success unless the task reported otherwise; report: only a report is'),
+('write back', 'notify_channel', 'text', null, null, '^(?!rowcall_)[A-Za-z_][A-Za-z0-9_]{0,62}$',
+    'letters, digits and _, up to 63 of them, beginning with no digit and not with rowcall_',
+    'each status that Rowcall writes, and a last one that the program wrote itself, is announced there by NOTIFY: task, table, key and status as JSON. On channels that begin with rowcall_ dispatchers listen'),
+('kept by Rowcall', 'version', null, null, null, null, 'left alone', 'counts the edits; as in rowcall.parameters_history'),
+('kept by Rowcall', 'updated', null, null, null, null, 'left alone', 'when the row was last edited')
+) v(part, name, form, minimum, maximum, pattern, allowed, help)) k
+left join pg_attribute a on a.attrelid = 'rowcall.parameters'::regclass and a.attname = k.name
+left join pg_attrdef d on (d.adrelid, d.adnum) = (a.attrelid, a.attnum)
+order by k.position
+$$;

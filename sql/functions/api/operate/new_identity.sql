@@ -1,0 +1,25 @@
+-- For a copy of a database (a restore beside the original, a staging copy): a new identity, so that nothing of the
+-- original is stopped, adopted or reported to from here. What the original runs is not ours: open attempts end as
+-- LOST, their jobs with them, and waiting jobs are dropped. Call it before any dispatcher starts on the copy.
+-- Returns how many jobs were dropped.
+create or replace function rowcall.new_identity() returns bigint
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    dropped bigint;
+begin
+    if exists (select from rowcall_internal.dispatchers where stopped is null and seen > now() - interval '1 minute') then
+        raise exception 'rowcall.new_identity: a dispatcher has been at work here within the last minute'
+            using errcode = 'RC006',
+                  hint = 'This is for copies, before a dispatcher starts. In a fresh copy of a busy database, wait a minute.';
+    end if;
+    update rowcall_internal.instance set id = gen_random_uuid(), secret = default;
+    update rowcall_internal.attempts
+    set ended = clock_timestamp(), outcome = 'LOST', cause = 'lost', reason = 'belongs to the database that this one is a copy of'
+    where ended is null;
+    delete from rowcall_internal.jobs;
+    get diagnostics dropped = row_count;
+    return dropped;
+end
+$$;

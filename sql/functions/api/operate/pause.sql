@@ -1,0 +1,18 @@
+-- Has no dispatcher start anything until rowcall.resume(); what runs goes on and is settled. Returns whether this
+-- changed anything.
+create or replace function rowcall.pause(reason text default null) returns boolean
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    was_running boolean;
+begin
+    update rowcall_internal.control c
+    set paused = clock_timestamp(), paused_by = session_user, pause_reason = pause.reason where c.paused is null;
+    was_running := found;
+    if was_running then
+        perform pg_notify('rowcall_control', '');
+    end if;
+    return was_running;
+end
+$$;

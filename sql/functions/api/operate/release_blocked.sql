@@ -1,0 +1,14 @@
+-- Gives blocked jobs another try: those of the named tasks, or all.
+create or replace function rowcall.release_blocked(tasks text[] default null) returns bigint
+language sql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    with held as (
+        select id from rowcall_internal.jobs
+        where state = 'blocked' and (tasks is null or task = any (tasks))
+        for update skip locked
+    ), released as (
+        update rowcall_internal.jobs j set state = 'pending', reason = null from held where j.id = held.id returning 1
+    )
+    select count(*) from released
+$$;

@@ -1,0 +1,40 @@
+-- Makes the jobs that triggers did not: after a restore, a replay with triggers off, a table watched late.
+-- With keys, exactly those rows (as the trigger would have). Without, every row that rests in a status with
+-- a task and has neither a job nor a past run of it; what ran before is not run again by a rescan.
+-- Returns the number of jobs made.
+create or replace function rowcall.rescan(source regclass, keys jsonb[] default null) returns bigint
+language plpgsql security definer
+-- The zone as for the triggers: the text of a key must not depend on the caller's.
+set search_path = pg_catalog, pg_temp set timezone = 'UTC'
+as $$
+declare
+    entry rowcall_internal.source_tables := rowcall_internal.source_of(source);
+    key text := rowcall_internal.key_sql(entry, 'n');
+    made bigint;
+begin
+    execute format($sql$
+        insert into rowcall_internal.jobs as j (task, source_table, row_key, on_status)
+        select p.name, p.source_table, %1$s, p.on_status
+        from %2$s n
+        join rowcall.parameters p on p.source_table = $1 and p.on_status = n.%3$I::text
+        where %5$s
+          and case when $2 is null
+              then not exists (select from rowcall_internal.history h
+                               where h.source_table = $1 and h.row_key = %1$s and h.task = p.name
+                                 and h.attempts > 0)
+                  -- Nor beside the job of an owner that had the row before the routes were edited.
+                  and (not rowcall_internal.is_owner(p) or not exists (
+                      select from rowcall_internal.jobs b join rowcall.parameters o on o.name = b.task
+                      where b.source_table = $1 and b.short_key = rowcall.short_key(%1$s) and b.on_status = p.on_status and b.task <> p.name
+                        and rowcall_internal.is_owner(o)))
+              else %1$s = any ($2) end
+        %4$s
+        where $2 is not null
+    $sql$, key, source, entry.status_column, rowcall_internal.ask_again_sql(), rowcall_internal.asks_sql()) using source, keys;
+    get diagnostics made = row_count;
+    if made > 0 then
+        perform pg_notify('rowcall_control', '');
+    end if;
+    return made;
+end
+$$;

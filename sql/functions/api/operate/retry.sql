@@ -1,0 +1,87 @@
+-- Runs a settled job that did not succeed once more, for its row, if the row is still where the job left it. A job
+-- that waits for its retry is due now, and a blocked one is tried again. Returns the job: a new one, or that very one.
+create or replace function rowcall.retry(job bigint) returns bigint
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    open rowcall_internal.jobs;
+    past rowcall_internal.history;
+    task rowcall.parameters;
+    found_row record;
+    frozen jsonb;
+    left_there text[];
+    new_job bigint;
+begin
+    select * into open from rowcall_internal.jobs j where j.id = job for update;
+    if found then
+        if open.state = 'running' then
+            raise exception 'job % runs now', job
+                using errcode = 'RC014', hint = format('To start it anew: SELECT rowcall.cancel(%s, ''reason''); and then retry.', job);
+        end if;
+        update rowcall_internal.jobs j set state = 'pending', due = least(due, now()), reason = null, blocked = null where j.id = job;
+        perform rowcall_internal.tell_what_holds_back(open.task);
+        perform pg_notify('rowcall_control', '');
+        return job;
+    end if;
+
+    select * into past from rowcall_internal.history h where h.job_id = job order by h.settled desc limit 1;
+    if not found then
+        raise exception 'no job % is known', job
+            using errcode = 'P0002', hint = 'Jobs are in rowcall.jobs, and settled ones in rowcall.history while that is kept.';
+    elsif past.outcome = 'SUCCEEDED' then
+        raise exception 'job % has succeeded', job
+            using errcode = 'RC014', hint = format('rowcall.run(%L, %L, key) runs it again.', past.task, past.source_table);
+    end if;
+    task := rowcall_internal.task_named(past.task);
+    if task.source_table <> past.source_table then
+        raise exception 'job % was for %, and % is a task of % now', job, past.source_table, task.name, task.source_table
+            using errcode = 'RC014';
+    end if;
+    select * into open from rowcall_internal.jobs j
+    where j.source_table = past.source_table and j.short_key = rowcall.short_key(past.row_key) and j.task = past.task;
+    if found then
+        raise exception 'job % of the same task and row is % already', open.id, open.state using errcode = 'RC014';
+    end if;
+    select * into found_row from rowcall_internal.source_rows(past.source_table, array[past.row_key]);
+    if not found then
+        raise exception 'the row % of % is gone', past.row_key, past.source_table using errcode = 'P0002';
+    elsif found_row.error is not null then
+        raise exception '% cannot be read: %', past.source_table, found_row.error using errcode = 'RC011';
+    end if;
+
+    select a.request->'write_back' into frozen from rowcall_internal.attempts a where a.job_id = job order by a.number desc limit 1;
+    left_there := array[past.on_status, task.on_status, frozen->>'status_failed', frozen->>'status_succeeded']
+        || array(select jsonb_array_elements_text(frozen->'expected'));
+    if found_row.status is null or found_row.status <> all (array_remove(left_there, null)) then
+        raise exception 'the row % of % has moved on to %', past.row_key, past.source_table, coalesce(found_row.status, 'null')
+            using errcode = 'RC014',
+                  hint = format('rowcall.run(%L, %L, key) runs it all the same.', past.task, past.source_table);
+    end if;
+    new_job := rowcall_internal.ask_for(task, past.row_key);
+    perform rowcall_internal.tell_what_holds_back(task.name);
+    perform pg_notify('rowcall_control', '');
+    return new_job;
+end
+$$;
+
+-- The same for many jobs, each with what became of it. The problem of one is not the others'.
+create or replace function rowcall.retry(jobs bigint[]) returns table (job bigint, new_job bigint, problem text)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+-- Not a notice for each.
+set client_min_messages = 'warning'
+as $$
+begin
+    for job in select distinct j from unnest(jobs) j order by j loop
+        new_job := null;
+        problem := null;
+        begin
+            new_job := rowcall.retry(job);
+        exception when others then
+            problem := sqlerrm;
+        end;
+        return next;
+    end loop;
+end
+$$;

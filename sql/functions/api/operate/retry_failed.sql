@@ -1,0 +1,28 @@
+-- Retries what has failed: of one task or of all, with messages like this (a LIKE pattern) or any, since then. Only the
+-- latest job of each row and task, and only where none of them is queued. What was cancelled stays so.
+create or replace function rowcall.retry_failed(task text default null, reason text default null,
+    since timestamptz default now() - interval '1 day')
+returns table (job bigint, new_job bigint, problem text)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if task is not null then
+        perform rowcall_internal.task_named(task);
+    end if;
+    return query
+    select r.* from rowcall.retry(array(
+        select h.job_id from rowcall_internal.history h
+        where h.settled >= since and h.outcome in (select o.outcome from rowcall_internal.outcomes() o where o.retryable)
+          and (retry_failed.task is null or h.task = retry_failed.task)
+          and (retry_failed.reason is null or h.message like retry_failed.reason)
+          and not exists (
+              select from rowcall_internal.history newer
+              where newer.source_table = h.source_table and newer.row_key = h.row_key and newer.task = h.task
+                and (newer.settled, newer.job_id) > (h.settled, h.job_id))
+          and not exists (
+              select from rowcall_internal.jobs j
+              where j.source_table = h.source_table and j.short_key = rowcall.short_key(h.row_key) and j.task = h.task)
+        order by h.job_id)) r;
+end
+$$;

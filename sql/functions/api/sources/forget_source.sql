@@ -1,0 +1,23 @@
+-- The second half of rowcall.unwatch(), as the owner of the schema: the registry, the trigger functions, the jobs.
+create or replace function rowcall.forget_source(source regclass) returns void
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    entry rowcall_internal.source_tables := rowcall_internal.source_of(source);
+begin
+    begin
+        execute format('drop function if exists rowcall_internal.on_insert_%s()', entry.id);
+        execute format('drop function if exists rowcall_internal.on_update_%s()', entry.id);
+    exception when dependent_objects_still_exist then
+        -- The triggers that stayed.
+    end;
+    delete from rowcall_internal.source_tables where relation = source;
+    with ended as (
+        delete from rowcall_internal.jobs j where j.source_table = source and j.state <> 'running' returning j.*
+    )
+    insert into rowcall_internal.history (job_id, task, source_table, row_key, on_status, outcome, cause, attempts, message, created)
+    select id, task, source_table, row_key, on_status, 'CANCELLED', 'cancelled', attempts, 'the table is no longer watched', created
+    from ended;
+end
+$$;

@@ -1,0 +1,101 @@
+-- The second half of rowcall.watch(), as the owner of the schema: what the table looks like, its triggers, and its
+-- place in the registry.
+create or replace function rowcall.register_source(source regclass, status_column text, key text[] default null) returns void
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    kind "char" := (select relkind from pg_class where oid = source);
+    its_owner oid := (select relowner from pg_class where oid = source);
+    home name := (select n.nspname from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = source);
+    named text[];
+    its_key record;
+    status_type text;
+    touch text;
+    before rowcall_internal.source_tables;
+    after rowcall_internal.source_tables;
+begin
+    if kind not in ('r', 'p') then
+        raise exception 'rowcall.watch: % is not a table', source
+            using errcode = '42809', hint = 'Only ordinary and partitioned tables can be watched.';
+    end if;
+    if (select relpersistence from pg_class where oid = source) = 't' then
+        raise exception 'rowcall.watch: % is a temporary table', source
+            using errcode = '42809', hint = 'No dispatcher sees the rows of another session''s temporary table.';
+    end if;
+    -- The rows of its children are among its own, and no trigger of it fires when they change.
+    if exists (select from pg_inherits i join pg_class c on c.oid = i.inhrelid where i.inhparent = source and not c.relispartition) then
+        raise exception 'rowcall.watch: other tables inherit from %', source
+            using errcode = '42809', hint = format('Watch these: %s. Or make it a partitioned table.', (
+                select string_agg(i.inhrelid::regclass::text, ', ' order by 1) from pg_inherits i where i.inhparent = source));
+    end if;
+
+    -- What is rendered of a row can be read by viewers, and the instance's secret makes tokens.
+    if home in ('rowcall', 'rowcall_internal') and source <> 'rowcall.files'::regclass then
+        raise exception 'rowcall.watch: % is Rowcall''s own', source
+            using errcode = '42501', hint = 'Of Rowcall''s own tables only rowcall.files can be watched.';
+    end if;
+    -- The grants to this function's owner are how a table's owner agrees. Where they come without a word, because that
+    -- owner has every right on the table anyway, the caller must be its owner.
+    if home <> 'rowcall' and pg_has_role(current_user, its_owner, 'member')
+       and not pg_has_role(session_user, its_owner, 'member') then
+        raise exception 'rowcall.watch: % does not own %', session_user, source
+            using errcode = '42501', hint = format('Call it as %I.', pg_get_userbyid(its_owner));
+    end if;
+
+    perform rowcall.forget_dropped();
+    select * into before from rowcall_internal.source_tables s where s.relation = source;
+    -- A key once named is kept until another is.
+    named := coalesce(key, case when before.key_named then before.key_columns end);
+    select * into its_key from rowcall_internal.table_key(source, named);
+    if its_key.problem is not null then
+        raise exception 'rowcall.watch: %', its_key.problem using errcode = '42P10', hint = its_key.hint;
+    end if;
+    if status_column = any (its_key.columns) then
+        raise exception 'rowcall.watch: the status column % is part of the key of table %', quote_ident(status_column), source
+            using errcode = '42P10', hint = 'A row with another status would be another row. Name a unique key without it, '
+                'whose columns are NOT NULL: ' || format('SELECT rowcall.watch(%L, %L, key => ''{columns}''); '
+                'a table that is partitioned by its status has none.', source, status_column);
+    end if;
+
+    -- Without its length: a cast to varchar(8) cuts a longer status short, an assignment refuses it.
+    select format_type(atttypid, -1) into status_type
+    from pg_attribute where attrelid = source and attname = status_column and attnum > 0 and not attisdropped;
+    if not found then
+        raise exception 'rowcall.watch: table % has no column %', source, quote_ident(status_column)
+            using errcode = '42703', hint = 'Name the status column: rowcall.watch(table, status_column).';
+    end if;
+    if exists (select from pg_attribute where attrelid = source and attname = status_column and attgenerated <> '') then
+        raise exception 'rowcall.watch: column % of table % is generated', quote_ident(status_column), source
+            using errcode = '42P10', hint = 'A status that nobody can write cannot be given to a row.';
+    end if;
+
+    select attname into touch from pg_attribute
+    where attrelid = source and attname = 'last_update' and not attisdropped and attgenerated = ''
+      and atttypid in ('timestamptz'::regtype, 'timestamp'::regtype)
+      -- To set it would make the row another.
+      and attname <> all (its_key.columns);
+
+    -- The owner agreed to that column being written, and to no other.
+    if before.status_column <> register_source.status_column and not pg_has_role(session_user, its_owner, 'member') then
+        raise exception 'rowcall.watch: the status column of % is %, and % does not own the table',
+                source, quote_ident(before.status_column), session_user
+            using errcode = '42501', hint = format('To make it %I: call this as %I.', register_source.status_column,
+                pg_get_userbyid(its_owner));
+    end if;
+    insert into rowcall_internal.source_tables as s
+        (relation, key_columns, key_types, key_named, status_column, status_type, touch_column)
+    values (source, its_key.columns, its_key.types, named is not null, register_source.status_column, status_type, touch)
+    on conflict (relation) do update
+    set key_columns = excluded.key_columns, key_types = excluded.key_types, key_named = excluded.key_named,
+        status_column = excluded.status_column, status_type = excluded.status_type,
+        touch_column = excluded.touch_column
+    returning * into after;
+    if (before.key_columns, before.key_types) is distinct from (after.key_columns, after.key_types) and before.id is not null then
+        perform rowcall_internal.rekey_jobs(before, after);
+    end if;
+    perform rowcall_internal.install_triggers(source);
+    update rowcall_internal.jobs set state = 'pending', reason = null where source_table = source and state = 'blocked';
+    perform pg_notify('rowcall_control', '');
+end
+$$;

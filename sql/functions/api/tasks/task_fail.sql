@@ -1,0 +1,23 @@
+-- Ends the attempt as failed. With retry, the job is tried again while it has attempts left; without, it is
+-- over and the row gets its failed status and the message when the task has ended.
+create or replace function rowcall.task_fail(token text, message text, detail jsonb default null, retry boolean default true)
+returns void
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    mine rowcall_internal.attempts := rowcall_internal.open_attempt(token);
+begin
+    if mine.report = 'failed' then
+        return;
+    elsif mine.report is not null then
+        raise exception 'rowcall: this attempt has reported already: %', mine.report using errcode = 'RC004';
+    end if;
+    update rowcall_internal.attempts a
+    set report = 'failed', reported = clock_timestamp(), heartbeat = clock_timestamp(),
+        message = left(coalesce(task_fail.message, 'the task failed and gave no reason'), 10000),
+        detail = case when octet_length(task_fail.detail::text) <= 1048576 then task_fail.detail end,
+        retry = coalesce(task_fail.retry, true)
+    where a.id = mine.id;
+end
+$$;

@@ -1,0 +1,33 @@
+-- Admits the first executor of an attempt and hands it its work. Any later caller is told to leave; the
+-- same executor may ask again (its first answer may have been lost), which is why it can name itself.
+-- An ECS task that knows its own ARN tells it, in case the answer to its launch was lost; what the dispatcher knows
+-- is not changed by that, nor is an ARN believed that is another's.
+create or replace function rowcall.task_start(token text, executor text default null, external_id text default null)
+returns table (job_id bigint, attempt int, task text, source_table text, row_key jsonb, row_data jsonb, "values" jsonb)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    mine rowcall_internal.attempts := rowcall_internal.open_attempt(token);
+begin
+    if mine.started is not null and (mine.executor is null or mine.executor is distinct from task_start.executor) then
+        raise exception 'rowcall: this attempt was started already, by another executor'
+            using errcode = 'RC003', hint = 'One attempt has one executor. Stop, and change nothing.';
+    end if;
+    update rowcall_internal.attempts a
+    set started = coalesce(a.started, clock_timestamp()), heartbeat = clock_timestamp(), executor = task_start.executor,
+        external_id = coalesce(a.external_id, case
+            when a.runner = 'ecs' and task_start.external_id ~ '^arn:aws[a-z-]*:ecs:[a-z0-9-]+:[0-9]+:task/[A-Za-z0-9_/-]+$'
+                 and not exists (select from rowcall_internal.attempts other where other.ended is null
+                                 and other.external_id = task_start.external_id)
+            then task_start.external_id end)
+    where a.id = mine.id;
+    return query
+    select mine.job_id, mine.number, mine.task,
+           (select format('%I.%I', n.nspname, c.relname) from pg_class c join pg_namespace n on n.oid = c.relnamespace
+            where c.oid = mine.source_table),
+           mine.row_key,
+           (select r.row_data from rowcall_internal.source_rows(mine.source_table, array[mine.row_key]) r),
+           coalesce(mine.request->'launch'->'values', '{}');
+end
+$$;

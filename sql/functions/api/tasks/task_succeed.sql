@@ -1,0 +1,54 @@
+-- Ends the attempt as a success and writes status and result into the row, in the caller's transaction: a
+-- task that stores its output in the same transaction has both or neither. Returns what became of the row:
+-- written | moved | deleted | locked (somebody holds it; the dispatcher writes it when it is free).
+create or replace function rowcall.task_succeed(token text, result jsonb default null) returns text
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    -- Results live in the user's row: a pointer to large output belongs there, the output does not.
+    max_result constant int := 1048576;
+    mine rowcall_internal.attempts := rowcall_internal.open_attempt(token);
+    write_back constant jsonb := mine.request->'write_back';
+    asked_again boolean;
+    moved_to text;
+    written text := 'locked';
+    problem text;
+begin
+    if mine.report = 'succeeded' then
+        return case when mine.row_written then 'written' else 'locked' end;
+    elsif mine.report is not null then
+        raise exception 'rowcall: this attempt has reported already: %', mine.report using errcode = 'RC004';
+    end if;
+    if octet_length(result::text) > max_result then
+        raise exception 'rowcall.task_succeed: the result has % bytes; % are allowed',
+                octet_length(result::text), max_result
+            using errcode = '54000', hint = 'Store large output elsewhere and return where it is.';
+    end if;
+
+    -- The job's row first, as the settler does: whoever holds it is asking for the row again just now.
+    select j.again, j.moved_to into asked_again, moved_to from rowcall_internal.jobs j
+    where j.id = mine.job_id and j.attempt_id = mine.id for update skip locked;
+    if asked_again then
+        written := 'moved';
+    elsif found then
+        select w.state, w.error into written, problem from rowcall_internal.write_back(
+            mine.source_table, write_back->>'result_column', array[mine.row_key],
+            -- A row that a user has moved on may have come to the same status again, by another task.
+            array[case when moved_to is null or write_back->'expected' ? moved_to then write_back->'expected' else '[]' end],
+            array[write_back->>'status_succeeded'],
+            array[case when result is null then '{}' else jsonb_build_object('result', result) end],
+            immediate => false, tasks => array[mine.task], channels => array[write_back->>'notify_channel'],
+            observers => (write_back->>'observer')::boolean) w;
+        if written = 'failed' then
+            raise exception 'rowcall.task_succeed: the row could not be written: %', problem using errcode = 'RC005';
+        end if;
+    end if;
+
+    update rowcall_internal.attempts a
+    set report = 'succeeded', progress = case when a.progress is not null then 1 end, reported = clock_timestamp(), heartbeat = clock_timestamp(),
+        result = task_succeed.result, row_written = written <> 'locked'
+    where a.id = mine.id;
+    return written;
+end
+$$;

@@ -1,0 +1,98 @@
+-- Checks of a parameters row, in words: what was not changed is not asked again, so that a row that other things made
+-- wrong can still be disabled. The CHECK constraints of the table are the last line behind it.
+create or replace function rowcall_internal.parameters_check() returns trigger
+language plpgsql security definer
+-- Planned for thousands of rows where there are dozens: compiling would take longer than all else.
+set jit = off
+set search_path = pg_catalog, pg_temp set intervalstyle = 'postgres'
+as $$
+declare
+    parameters jsonb := to_jsonb(new);
+    changed text[];
+    wrong record;
+    column_type regtype;
+    variable record;
+begin
+    if tg_op = 'INSERT' then
+        changed := array(select jsonb_object_keys(parameters));
+    else
+        changed := array(select n.key from jsonb_each(parameters) n where n.value is distinct from to_jsonb(old) -> n.key);
+    end if;
+
+    -- First of all, because other errors repeat what they refuse.
+    for wrong in
+        select e.key as place, s.error, s.hint
+        from jsonb_each(parameters) e cross join rowcall_internal.secret_error(new.runner, e.key, e.value) s
+        where e.key in ('command', 'environment', 'values', 'settings') and e.key = any (changed)
+    loop
+        exit when wrong.error is not null;
+    end loop;
+    if wrong.error is not null then
+        raise exception 'parameters.%', wrong.error using errcode = '23514', column = wrong.place, hint = wrong.hint;
+    end if;
+
+    select * into wrong from rowcall_internal.parameters_form_error(parameters, changed);
+    if wrong.error is null then
+        select * into wrong from rowcall_internal.parameters_conflict(new);
+    end if;
+    if wrong.error is not null then
+        raise exception '%', wrong.error using errcode = '23514', column = wrong.place, hint = wrong.hint;
+    end if;
+
+    if 'source_table' = any (changed)
+        and not exists (select from rowcall_internal.source_tables where relation = new.source_table)
+    then
+        raise exception 'parameters.source_table: table % is not watched', new.source_table
+            using errcode = '23514', column = 'source_table',
+                  hint = format('First: SELECT rowcall.watch(%L);', new.source_table);
+    end if;
+    if new.result_column is not null and changed && '{source_table,result_column}' then
+        select atttypid::regtype into column_type from pg_attribute
+        where attrelid = new.source_table and attname = new.result_column and attnum > 0 and not attisdropped and attgenerated = '';
+        if column_type is distinct from 'jsonb'::regtype then
+            raise exception 'parameters.result_column: % has no jsonb column %',
+                    new.source_table, quote_ident(new.result_column)
+                using errcode = '23514', column = 'result_column',
+                      hint = 'Name a jsonb column of the source table that is not generated, or NULL to write only the status.';
+        end if;
+    end if;
+    -- String literals become S, so that what is left of a variable is $S.
+    if 'condition' = any (changed)
+        and regexp_replace(new.condition::text, '"([^"\\]|\\.)*"', 'S', 'g') ~ '\$S'
+    then
+        raise exception 'parameters.condition: variables are not known here: %', new.condition
+            using errcode = '23514', column = 'condition', hint = 'A condition sees the row, as $, and nothing else.';
+    end if;
+    for variable in select * from jsonb_each(new.environment) where 'environment' = any (changed) loop
+        if variable.key !~ '^[A-Za-z_][A-Za-z0-9_]*$' or jsonb_typeof(variable.value) <> 'string' then
+            raise exception 'parameters.environment: %: % is not a variable name with a string',
+                    to_json(variable.key), variable.value
+                using errcode = '23514', column = 'environment',
+                      hint = 'The form is {"NAME": "text or {{ template }}"}.';
+        end if;
+        -- The others that begin so are options of rowcall-task.
+        if variable.key in ('ROWCALL_TOKEN', 'ROWCALL_DATABASE_URL', 'ROWCALL_JOB', 'ROWCALL_ATTEMPT', 'ROWCALL_EXECUTOR',
+                'ROWCALL_PROGRESS_FILE', 'ROWCALL_LOCAL_INPUT', 'ROWCALL_LOCAL_OUTPUT') then
+            raise exception 'parameters.environment: the name % is Rowcall''s own', variable.key
+                using errcode = '23514', column = 'environment',
+                      hint = 'It is set by the dispatcher or by rowcall-task.';
+        end if;
+    end loop;
+    select * into wrong from rowcall_internal.parameters_template_error(new, changed);
+    if wrong.error is not null then
+        raise exception '%', wrong.error using errcode = '23514', column = wrong.place, hint = wrong.hint;
+    end if;
+
+    if tg_op = 'UPDATE' then
+        new.version := old.version + 1;
+    else
+        -- A name that was used before goes on counting, so that (name, version) stays unique in the history.
+        new.version := 1 + coalesce((select max(h.version) from rowcall_internal.parameters_history h where h.name = new.name), 0);
+    end if;
+    new.updated := clock_timestamp();
+    return new;
+end
+$$;
+drop trigger if exists parameters_check on rowcall.parameters;
+create trigger parameters_check before insert or update on rowcall.parameters
+    for each row execute function rowcall_internal.parameters_check();

@@ -1,0 +1,20 @@
+-- The ended attempts of a job, newest first, one line each, for rowcall.explain().
+create or replace function rowcall_internal.explain_attempts(job bigint) returns setof text
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $$
+    with ended as (
+        select a.*, count(*) over () as all_of_them, row_number() over (order by a.number desc, a.id desc) as place
+        from rowcall_internal.attempts a where a.job_id = explain_attempts.job and a.ended is not null
+    )
+    select case when place <= 5 then format('    attempt %s on %s%s, %s for %s: %s%s', number, runner,
+            coalesce(' (' || external_id || ')', ''),
+            date_trunc('second', coalesce(begun, started, launched, created)),
+            date_trunc('second', ended - coalesce(begun, started, launched, created)), 
+            -- The word alone says no more than the words beside it where an exit code or a report decided.
+            outcome || coalesce(' (' || nullif(nullif(cause, 'exit_code'), 'reported') || ')', ''),
+            coalesce(', ' || coalesce(message, reason, 'exit code ' || exit_code), ''))
+        else format('    and %s earlier attempts', all_of_them - 5) end
+    from ended where place <= 6
+    order by place
+$$;

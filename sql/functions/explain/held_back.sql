@@ -1,0 +1,44 @@
+-- What keeps jobs of a task from being started, whatever their row; with a concurrency key, also what keeps those with
+-- that key. "waits": it ends by itself. No dispatcher is taken to be gone before it has been silent for a minute.
+create or replace function rowcall_internal.held_back(task text, concurrency_key text default null)
+returns table (waits boolean, reason text)
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    p rowcall.parameters;
+    running bigint;
+begin
+    return query
+    select false, format('paused since %s by %s', date_trunc('second', c.paused), c.paused_by) || coalesce(': ' || c.pause_reason, '')
+    from rowcall_internal.control c where c.paused is not null;
+
+    select * into p from rowcall.parameters where name = held_back.task;
+    if not found then
+        return query select false, format('no parameters row named %s', held_back.task);
+        return;
+    end if;
+    if not p.enabled then
+        return query select false, format('%s is disabled', p.name);
+    end if;
+    return query select false, 'it would run for ever: ' || w from rowcall.status_loop(p.name) w where w is not null;
+    if not exists (select from rowcall_internal.dispatchers d
+                   where p.runner = any (d.runners) and d.stopped is null and d.seen > now() - interval '1 minute') then
+        return query select false, format('no running dispatcher offers the runner %s', p.runner);
+    end if;
+    if p.max_running is not null then
+        select count(*) into running from rowcall_internal.jobs j where j.state = 'running' and j.task = p.name;
+        if running >= p.max_running then
+            return query select true, format('waiting for max_running of %s: %s of %s running', p.name, running, p.max_running);
+        end if;
+    end if;
+    if held_back.concurrency_key is not null then
+        select count(*) into running from rowcall_internal.jobs j
+        where j.state = 'running' and j.task = p.name and j.concurrency_key = held_back.concurrency_key;
+        if running >= p.max_running_per_key then
+            return query select true, format('waiting for max_running_per_key of %s: %s of %s running for %s',
+                p.name, running, p.max_running_per_key, held_back.concurrency_key);
+        end if;
+    end if;
+end
+$$;

@@ -1,0 +1,70 @@
+-- Gives jobs and open attempts of a table whose key has changed the keys that their rows have now. The rows are
+-- found by the columns of the old key, renamed ones by their place in it; what is not found keeps its key, and its job
+-- ends as obsolete, as if its row were gone.
+create or replace function rowcall_internal.rekey_jobs(before rowcall_internal.source_tables, after rowcall_internal.source_tables) returns void
+language plpgsql security definer
+-- The zone as for the triggers: the text of a key must not depend on the caller's.
+set search_path = pg_catalog, pg_temp set timezone = 'UTC'
+as $$
+declare
+    -- The old key's columns by their names of today, as if they were the key.
+    old_key rowcall_internal.source_tables := after;
+    names text[] := before.key_columns;
+    lost text[];
+    gained text[];
+    found text;
+    job record;
+    sibling rowcall_internal.jobs;
+begin
+    lost := array(select k from unnest(before.key_columns) with ordinality u(k, n)
+        where not exists (select from pg_attribute a where a.attrelid = after.relation and a.attname = k and not a.attisdropped)
+        order by n);
+    gained := array(select k from unnest(after.key_columns) with ordinality u(k, n) where k <> all (before.key_columns) order by n);
+    if cardinality(lost) > cardinality(gained) then
+        return;
+    end if;
+    for i in 1 .. cardinality(lost) loop
+        names := array_replace(names, lost[i], gained[i]);
+    end loop;
+    old_key.key_columns := names;
+    old_key.key_types := rowcall_internal.column_types(after.relation, names);
+    if exists (select from unnest(old_key.key_types) t where rowcall_internal.key_type_allowed(t) is not true) then
+        return;
+    end if;
+    -- By the text of the value, where the type is another that does not take every text.
+    select string_agg(
+        case when p.read_as = b.read_as or p.key_type = any ('{text,varchar,bpchar}'::regtype[])
+                or p.operand is not null and p.equals <> 'operator(pg_catalog.=)'
+            then format('t.%I%s %s (w.row_key->>%L)::%s', p.key_column, '::' || p.operand, p.equals, b.key_column, p.read_as)
+            else format('%s->>%L = w.row_key->>%L', rowcall_internal.key_sql(old_key, 't'), p.key_column, b.key_column) end, ' and ')
+    into found
+    from rowcall_internal.key_parts(old_key) p join rowcall_internal.key_parts(before) b using ("position");
+
+    execute format('update rowcall_internal.attempts w set row_key = %s from %s t where w.source_table = $1 and w.ended is null and %s',
+        rowcall_internal.key_sql(after, 't'), after.relation, found) using after.relation;
+    execute format('update rowcall_internal.missed_rows w set row_key = %s from %s t where w.source_table = $1 and %s',
+        rowcall_internal.key_sql(after, 't'), after.relation, found) using after.relation;
+    for job in execute format(
+        'select w.id, w.task, w.state, %1$s as new_key from rowcall_internal.jobs w join %2$s t on %3$s '
+        'where w.source_table = $1 and w.row_key <> %1$s order by w.id for update of w',
+        rowcall_internal.key_sql(after, 't'), after.relation, found) using after.relation
+    loop
+        -- The trigger may have made one with the new key already.
+        if job.state = 'running' then
+            delete from rowcall_internal.jobs j
+            where j.source_table = after.relation and j.short_key = rowcall.short_key(job.new_key) and j.task = job.task and j.state <> 'running'
+            returning * into sibling;
+            update rowcall_internal.jobs j
+            set row_key = job.new_key, again = j.again or sibling.id is not null,
+                on_status = coalesce(sibling.on_status, j.on_status)
+            where j.id = job.id;
+        else
+            delete from rowcall_internal.jobs j
+            where j.id = job.id and exists (
+                select from rowcall_internal.jobs s
+                where s.source_table = after.relation and s.short_key = rowcall.short_key(job.new_key) and s.task = job.task);
+            update rowcall_internal.jobs j set row_key = job.new_key where j.id = job.id;
+        end if;
+    end loop;
+end
+$$;

@@ -1,0 +1,15 @@
+-- Tells whoever listens on a channel of the user's choice that a task gave a row a status; delivered when that commits.
+create or replace function rowcall_internal.announce(channel text, task text, source regclass, row_key jsonb, status text) returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    payload jsonb := jsonb_build_object('task', task, 'table', source::text, 'key', row_key, 'status', status);
+begin
+    -- Postgres takes less than 8000 bytes, and a key may be any text: better no key than no word.
+    if octet_length(payload::text) >= 8000 then
+        payload := payload - 'key';
+    end if;
+    perform pg_notify(channel, payload::text);
+end
+$$;

@@ -1,0 +1,32 @@
+-- Makes the jobs for the rows that a trigger noted as missed, and forgets the notes. A table that still
+-- cannot be read keeps its notes for the next time. Returns the number of notes dealt with.
+create or replace function rowcall_internal.enqueue_missed() returns bigint
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    missed record;
+    dealt bigint := 0;
+begin
+    for missed in
+        with taken as (
+            delete from rowcall_internal.missed_rows m
+            where m.ctid in (select ctid from rowcall_internal.missed_rows for update skip locked limit 10000)
+            returning m.source_table, m.row_key, m.error
+        )
+        select source_table, array_agg(distinct row_key) as keys, min(error) as error, count(*) as notes
+        from taken
+        -- Of a table that is no longer watched nothing is wanted.
+        where source_table in (select relation from rowcall_internal.source_tables) group by source_table
+    loop
+        begin
+            perform rowcall.rescan(missed.source_table, missed.keys);
+            dealt := dealt + missed.notes;
+        exception when others then
+            insert into rowcall_internal.missed_rows (source_table, row_key, error)
+            select missed.source_table, k, sqlerrm from unnest(missed.keys) as k;
+        end;
+    end loop;
+    return dealt;
+end
+$$;

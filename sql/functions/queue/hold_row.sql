@@ -1,0 +1,15 @@
+-- Locks a row of a source table until the caller's transaction ends, waiting for whoever holds it.
+create or replace function rowcall_internal.hold_row(source regclass, row_key jsonb) returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    entry rowcall_internal.source_tables;
+begin
+    select * into entry from rowcall_internal.source_tables where relation = source;
+    if found then
+        execute format('select from %s t where %s for no key update', source, rowcall_internal.key_match_sql(entry, 't', '$1'))
+        using row_key;
+    end if;
+end
+$$;

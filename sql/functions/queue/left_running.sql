@@ -1,0 +1,18 @@
+-- How the row of a job that does not run may stand in a running status, and what ends that: the write-back of its last
+-- attempt, in which nothing is expected if a user has moved the row on since. Null if no attempt can have left it so.
+create or replace function rowcall_internal.left_running(job rowcall_internal.jobs) returns jsonb
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    frozen jsonb;
+    expected jsonb;
+begin
+    select a.request->'write_back' into frozen
+    from rowcall_internal.attempts a where a.job_id = job.id order by a.number desc, a.id desc limit 1;
+    -- In on_status it was never started, or that is where a task without status_running leaves it.
+    expected := (frozen->'expected') - job.on_status;
+    return case when expected <> '[]' then frozen || jsonb_build_object('expected',
+        case when coalesce(expected ? job.moved_to, true) then expected else '[]' end) end;
+end
+$$;

@@ -1,0 +1,23 @@
+-- The attempt that a token speaks for, locked, or the error that tells its holder to leave.
+create or replace function rowcall_internal.open_attempt(token text) returns rowcall_internal.attempts
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    attempt rowcall_internal.attempts;
+begin
+    select * into attempt from rowcall_internal.attempts a
+    where a.token_hash = sha256(convert_to(token, 'UTF8')) and a.ended is null
+    for update;
+    if not found then
+        raise exception 'rowcall: this token speaks for no open attempt'
+            using errcode = 'RC001',
+                  hint = 'The attempt has ended or was superseded. Stop, and change nothing.';
+    end if;
+    if attempt.stop_requested is not null then
+        raise exception 'rowcall: this attempt is being stopped: %', attempt.stop_requested
+            using errcode = 'RC002', hint = 'Stop, and change nothing.';
+    end if;
+    return attempt;
+end
+$$;

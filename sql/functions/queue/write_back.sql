@@ -1,0 +1,129 @@
+-- Writes status, result and message into rows of a source table, each only if its status is still one of
+-- those expected (compare-and-set); what an observer ends with is written whatever the status, under results.<task>. It
+-- never waits: a row that another session holds is reported and left.
+-- Per row: written | moved (another status by now) | deleted | locked | failed (with the error). One row's
+-- error does not touch the others.
+create or replace function rowcall_internal.write_back(
+    source regclass,
+    result_column text,      -- null: status only
+    keys jsonb[],
+    expected jsonb[],        -- per row, an array of statuses
+    statuses text[],         -- null: leave the status
+    merges jsonb[],          -- merged into the result column, in place of our older message; null: leave it
+    immediate boolean default true, -- deferred constraints are checked here, where their error has one row's name
+    tasks text[] default null,      -- per row, whose write it is; needed where there are channels, and for observers
+    channels text[] default null,   -- per row, where its new status is announced once this has committed; null: nowhere
+    back boolean default false,     -- a status put back for the same job, which therefore asks for nothing anew
+    observers boolean default false -- these are ends of observers
+) returns table (place int, state text, error text)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    entry rowcall_internal.source_tables;
+    statement text;
+    i int;
+    arrived boolean;
+    -- Where somebody has locked the table, or what its triggers need, each row would wait for the lock timeout.
+    waits_left int := 3;
+begin
+    select * into entry from rowcall_internal.source_tables where relation = source;
+    if not found then
+        return query select generate_subscripts(keys, 1), 'failed', 'the table is no longer watched';
+        return;
+    end if;
+    statement := format($sql$
+        with want as (
+            select * from unnest($1, $2, $3, $4, $5) with ordinality as w(key, expected, status, merge, task, place)
+        ), seen as (
+            select w.place, %5$s as as_expected, t.%1$I::text = w.status as arrived from want w join %2$s t on %3$s
+        ), held as (
+            select w.place from want w join %2$s t on %3$s
+            where %5$s
+            for no key update of t skip locked
+        ), written as (
+            update %2$s t set %4$s
+            from want w join held using (place)
+            where %3$s
+            returning w.place
+        )
+        select w.place::int,
+            case when written.place is not null then 'written'
+                 when seen.place is null then 'deleted'
+                 when not seen.as_expected then 'moved'
+                 else 'locked' end,
+            null::text,
+            -- The task itself, with a statement of its own, has given the row the status that it is to have now.
+            coalesce(seen.arrived, false)
+        from want w left join seen using (place) left join written using (place)
+    $sql$,
+        entry.status_column, source, rowcall_internal.key_match_sql(entry, 't', 'w.key'),
+        concat_ws(', ',
+            format('%1$I = coalesce(w.status::%2$s, t.%1$I)', entry.status_column, entry.status_type),
+            -- A "message" without an "outcome" of ours is the user's own.
+            case when result_column is null then null when observers then format(
+                '%1$I = case when w.merge is null then t.%1$I else rowcall_internal.merge_results(t.%1$I, w.task, w.merge) end',
+                result_column)
+            else format(
+                '%1$I = case when w.merge is null then t.%1$I when jsonb_typeof(t.%1$I) = ''object'' '
+                'then t.%1$I - case when t.%1$I->>''outcome''::text in (%2$s) '
+                'then ''{message,outcome}''::text[] else ''{}'' end || w.merge '
+                'else coalesce(nullif(t.%1$I, ''null''), ''{}'') || w.merge end', result_column,
+                (select string_agg(quote_literal(o.outcome), ', ') from rowcall_internal.outcomes() o where o.is_failure)) end,
+            case when entry.touch_column is not null then format('%I = now()', entry.touch_column) end),
+        case when observers then 'true' else format('w.expected ? t.%I::text', entry.status_column) end);
+
+    if immediate then
+        set constraints all immediate;
+    end if;
+    -- Read by our own triggers (on_update_body.sql): "on", these changes are the job's own and no user moves the row on;
+    -- "back", the same, and the status asks for nothing; '', it is a user who writes. Set for this transaction, and put
+    -- back below: what the same transaction writes afterwards is the user's.
+    perform set_config('rowcall.writing', case when back then 'back' else 'on' end, true);
+    -- Loops, not "return query": what that has returned stays returned when the statement's triggers fail.
+    begin
+        -- For the triggers of the table, which know nothing of our path. Not the caller's own: a task may be calling.
+        -- Its temporary tables come last: a name that a trigger leaves unqualified must not find one of them.
+        perform set_config('search_path', 'pg_catalog, public, pg_temp', true);
+        for place, state, error, arrived in execute statement using keys, expected, statuses, merges, tasks loop
+            if (state = 'written' or state = 'moved' and arrived) and channels[place] is not null and statuses[place] is not null then
+                perform rowcall_internal.announce(channels[place], tasks[place], source, keys[place], statuses[place]);
+            end if;
+            return next;
+        end loop;
+    exception when others then
+        for i in 1 .. cardinality(keys) loop
+            if waits_left = 0 then
+                place := i; state := 'locked'; error := null;
+                return next;
+                continue;
+            end if;
+            begin
+                perform set_config('search_path', 'pg_catalog, public, pg_temp', true);
+                for place, state, error, arrived in
+                    execute statement using keys[i:i], expected[i:i], statuses[i:i], merges[i:i], tasks[i:i]
+                loop
+                    place := i;
+                    if (state = 'written' or state = 'moved' and arrived) and channels[i] is not null and statuses[i] is not null then
+                        perform rowcall_internal.announce(channels[i], tasks[i], source, keys[i], statuses[i]);
+                    end if;
+                    return next;
+                end loop;
+            exception
+                when lock_not_available or deadlock_detected or serialization_failure then
+                    waits_left := waits_left - 1;
+                    place := i; state := 'locked'; error := sqlerrm;
+                    return next;
+                when others then
+                    -- Where the table is not what it was, that says more than the statement's own error.
+                    place := i; state := 'failed'; error := sqlerrm;
+                    error := coalesce(rowcall_internal.source_changed(entry), error);
+                    return next;
+            end;
+        end loop;
+    end;
+    perform set_config('search_path', 'pg_catalog, pg_temp', true);
+    perform set_config('rowcall.writing', '', true);
+end
+$$;

@@ -1,0 +1,48 @@
+-- Who may do what in the two schemas: the one table from which grants are made (rowcall_internal.apply_grants), checked
+-- (rowcall.grants_wrong) and documented (docs/roles.md). The owner needs none; all other roles have only these.
+create or replace function rowcall_internal.grants() returns table (role text, privileges text, kind text, objects text[], why text)
+language sql immutable
+set search_path = pg_catalog, pg_temp
+as $$
+    values
+    ('rowcall_task', 'USAGE', 'schema', '{rowcall}'::text[], 'to name the functions'),
+    ('rowcall_task', 'EXECUTE', 'function', '{task_start,task_progress,task_succeed,task_fail,task_snooze}',
+        'speak for the one attempt whose token they are given, and for nothing else'),
+
+    ('rowcall_dispatcher', 'USAGE', 'schema', '{rowcall,rowcall_internal}', 'to name what is below'),
+    ('rowcall_dispatcher', 'SELECT', 'table', '{parameters,runner_defaults,source_tables,missed_rows,control}',
+        'what to run; it edits none of them'),
+    ('rowcall_dispatcher', 'SELECT', 'view', '{jobs,attempts,history,dispatchers,parameters_history,missed_rows,source_tables,control,migrations}',
+        'what people read; migrations also before each claim'),
+    ('rowcall_dispatcher', 'SELECT', 'table', '{instance}', 'the secret from which tokens are derived'),
+    ('rowcall_dispatcher', 'SELECT, INSERT, UPDATE, DELETE', 'table', '{jobs,dispatchers}', 'its work'),
+    ('rowcall_dispatcher', 'SELECT, INSERT, UPDATE', 'table', '{attempts}', 'every try; old ones are removed by keep_history'),
+    ('rowcall_dispatcher', 'USAGE', 'sequence', '{attempts_id_seq}', 'an attempt has its number before it is written'),
+    ('rowcall_dispatcher', 'INSERT', 'table', '{history}', 'what is settled'),
+    ('rowcall_dispatcher', 'SELECT, UPDATE', 'view', '{sleepers,claim_turn}', 'views that are only locked, which takes UPDATE'),
+    ('rowcall_dispatcher', 'EXECUTE', 'function', '{source_rows,write_back}',
+        'read and write rows of watched tables, with the owner''s rights on these; it needs none itself'),
+    ('rowcall_dispatcher', 'EXECUTE', 'function', '{channel,claimable_by_key,job_to_start,forget_keys,release_blocked,enqueue_missed,keep_history}', 'its upkeep'),
+    ('rowcall_dispatcher', 'EXECUTE', 'function', '{preview}', 'what "rowcall preview" asks'),
+    ('rowcall_dispatcher', 'EXECUTE', 'function', '{status_loop}', 'whether a task would run for ever'),
+    ('rowcall_dispatcher', 'EXECUTE', 'function', '{grants,grants_wrong}', 'what "rowcall check --grants" asks'),
+
+    ('rowcall_viewer', 'USAGE', 'schema', '{rowcall}', 'to name what is below'),
+    ('rowcall_viewer', 'SELECT', 'table', '{parameters,runner_defaults,files}', 'see what runs, and for which rows'),
+    ('rowcall_viewer', 'SELECT', 'view', '{parameters_history,source_tables,jobs,attempts,history,dispatchers,missed_rows,migrations,control}',
+        'see what happened; no view shows the instance''s secret or the hash of a token'),
+    ('rowcall_viewer', 'EXECUTE', 'function', '{settings_keys,parameters_columns,status_loop,grants_wrong}',
+        'what there is to know'),
+    ('rowcall_viewer', 'EXECUTE', 'function', '{row_key,key_text,short_key,render,preview,explain}',
+        'ask what becomes of a row; of the row itself they show what a task is given'),
+
+    -- A member of rowcall_viewer, too.
+    ('rowcall_admin', 'INSERT, UPDATE, DELETE', 'table', '{parameters,runner_defaults}', 'decide what runs'),
+    ('rowcall_admin', 'EXECUTE', 'function',
+        '{settings_problems}', 'hear what is wrong with a row before it is written, as "rowcall import" does'),
+    ('rowcall_admin', 'EXECUTE', 'function', '{watch,unwatch,register_source,forget_source,forget_dropped}',
+        'choose source tables; to hand one over takes its owner''s rights besides'),
+    ('rowcall_admin', 'EXECUTE', 'function', '{cancel,rescan,release_blocked}', 'interfere with jobs'),
+    ('rowcall_admin', 'EXECUTE', 'function', '{run,retry,retry_failed,pause,resume,restore_parameters}',
+        'start what has no job, or had one; stop starting; take back an edit')
+$$;

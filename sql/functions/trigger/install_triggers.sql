@@ -1,0 +1,48 @@
+-- Writes the two trigger functions of a source table (on_insert_body.sql, on_update_body.sql) and puts them on it and on its
+-- partitions. They are written out per table, with its key and status columns in them, because the statement is then
+-- planned once and needs no dynamic SQL for the common statement of one row.
+create or replace function rowcall_internal.install_triggers(source regclass) returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    entry rowcall_internal.source_tables := rowcall_internal.source_of(source);
+    names constant jsonb := jsonb_build_object(
+        'source', entry.id,
+        'status', quote_ident(entry.status_column),
+        'key', rowcall_internal.key_sql(entry, 'n'),
+        'same_key', (select string_agg(format('o.%1$I%2$s %3$s n.%1$I%2$s', key_column, '::' || operand, equals), ' and ')
+                     from rowcall_internal.key_parts(entry)),
+        'asks', rowcall_internal.asks_sql(),
+        'ask_again', rowcall_internal.ask_again_sql());
+    -- The text of a key must not depend on the writer's zone. Other types do not need this, and save its cost.
+    settings constant text :=
+        case when 'timestamptz'::regtype = any (entry.key_types) then 'set timezone = ''UTC''' else '' end;
+    trigger record;
+    member regclass;
+begin
+    if names::text ~ '\$many\$' then
+        raise exception 'rowcall.watch: the column names of % hold $many$, by which the triggers quote', source
+            using errcode = '42602', hint = 'Give that column another name.';
+    end if;
+    for trigger in
+        select * from (values
+            ('insert', rowcall_internal.on_insert_body(), 'referencing new table as new_rows'),
+            ('update', rowcall_internal.on_update_body(), 'referencing old table as old_rows new table as new_rows')) t(event, body, rows)
+    loop
+        -- A session keeps its plans. One made while the queue was empty would scan the queue whole when it is long.
+        execute format('create or replace function rowcall_internal.%I() returns trigger language plpgsql '
+            'security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off %s as %L',
+            format('on_%s_%s', trigger.event, entry.id), settings, rowcall_internal.fill_in(trigger.body, names));
+        execute format('revoke all on function rowcall_internal.%I() from public', format('on_%s_%s', trigger.event, entry.id));
+        for member in
+            select oid from pg_class
+            where relkind in ('r', 'p') and oid in (select source union select relid from pg_partition_tree(source))
+              and not exists (select from pg_trigger g where g.tgrelid = pg_class.oid and g.tgname = 'rowcall_' || trigger.event)
+        loop
+            execute format('create trigger %I after %s on %s %s for each statement execute function rowcall_internal.%I()',
+                'rowcall_' || trigger.event, trigger.event, member, trigger.rows, format('on_%s_%s', trigger.event, entry.id));
+        end loop;
+    end loop;
+end
+$$;

@@ -1,0 +1,57 @@
+-- The body of the trigger that a source table has for INSERT; rowcall_internal.install_triggers() puts the table's own names in place
+-- of :source (the number of its registry entry), :status (its status column) and :key (its row key as jsonb).
+--
+-- It runs inside a statement of a user. It makes the jobs that the new rows ask for and wakes a dispatcher that sleeps;
+-- whatever goes wrong is noted in rowcall.missed_rows, and never reaches that user.
+create or replace function rowcall_internal.on_insert_body() returns text
+language sql immutable
+set search_path = pg_catalog, pg_temp
+as $body$
+    select $trigger$
+declare
+    channels text[];
+    made bigint;
+    cause text;
+begin
+    -- Whether any of these rows has a task at all: much cheaper to ask than to start an INSERT for nothing.
+    if not exists (
+        select from new_rows n
+        join rowcall_internal.source_tables s on s.id = :source
+        join rowcall.parameters p on p.source_table = s.relation and p.on_status = n.:status::text)
+    then
+        return null;
+    end if;
+
+    with enqueued as (
+        insert into rowcall_internal.jobs as j (task, source_table, row_key, on_status)
+        select p.name, s.relation, :key, p.on_status
+        from new_rows n
+        join rowcall_internal.source_tables s on s.id = :source
+        join rowcall.parameters p on p.source_table = s.relation and p.on_status = n.:status::text
+        where :asks
+        :ask_again
+        returning j.on_status
+    )
+    select array_agg(distinct rowcall_internal.channel(on_status)) into strict channels from enqueued;
+
+    if channels is not null then
+        perform rowcall_internal.wake(channels);
+    end if;
+    return null;
+exception when others then
+    begin
+        cause := sqlerrm;
+        insert into rowcall_internal.missed_rows (source_table, row_key, error)
+        select s.relation, :key, cause from new_rows n, rowcall_internal.source_tables s where s.id = :source;
+        get diagnostics made = row_count;
+        if made > 0 then
+            perform pg_notify('rowcall_control', '');
+        end if;
+    exception when others then
+        raise warning 'rowcall: rows of % may have missed their jobs: % (and: %)', tg_relid::regclass, cause, sqlerrm
+            using hint = 'After the cause is gone: SELECT rowcall.rescan(table);';
+    end;
+    return null;
+end
+$trigger$
+$body$;

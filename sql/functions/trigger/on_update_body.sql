@@ -1,0 +1,130 @@
+-- The body of the trigger that a source table has for UPDATE; rowcall_internal.install_triggers() puts the table's own names in place
+-- of :source (the number of its registry entry), :status (its status column), :key (its row key as jsonb) and :same_key
+-- (that the old row, o, and the new one, n, have the same key).
+--
+-- As for INSERT (on_insert_body.sql), rows whose status or key has changed get the jobs that they ask for. Besides, jobs of
+-- such rows learn that a user has moved their row on, and blocked jobs of rows that were written at all are released.
+create or replace function rowcall_internal.on_update_body() returns text
+language sql immutable
+set search_path = pg_catalog, pg_temp
+as $body$
+    select $trigger$
+declare
+    channels text[];
+    made bigint;
+    cause text;
+    -- Which of our own writes this is, if it is one; rowcall_internal.write_back() says what the words mean.
+    writing text := coalesce(current_setting('rowcall.writing', true), '');
+begin
+    -- What other triggers of the table do on that occasion is a user's.
+    if writing = 'back' and pg_trigger_depth() = 1 then
+        return null;
+    end if;
+
+    -- A row that a user mended is worth another look, whatever column the mending was in.
+    if exists (
+        select from rowcall_internal.jobs j join rowcall_internal.source_tables s on s.relation = j.source_table
+        where s.id = :source and j.state = 'blocked')
+    then
+        update rowcall_internal.jobs j set state = 'pending', reason = null
+        from new_rows n, rowcall_internal.source_tables s
+        where s.id = :source and j.source_table = s.relation and j.short_key = rowcall.short_key(:key) and j.state = 'blocked';
+        get diagnostics made = row_count;
+        if made > 0 then
+            perform pg_notify('rowcall_control', '');
+        end if;
+    end if;
+
+    if (select count(*) from (select from new_rows limit 2) as few) < 2 then
+        if not exists (
+            select from new_rows n left join old_rows o on :same_key
+            where o.:status is distinct from n.:status)
+        then
+            return null;
+        end if;
+        if writing <> 'on' then
+            with changed as (
+                select n.* from new_rows n left join old_rows o on :same_key
+                where o.:status is distinct from n.:status
+            )
+            update rowcall_internal.jobs j set moved_to = n.:status::text, moved_at = clock_timestamp(), again = false
+            from changed n, rowcall_internal.source_tables s
+            where s.id = :source and j.source_table = s.relation and j.short_key = rowcall.short_key(:key);
+        end if;
+        if exists (
+            select from new_rows n
+            join rowcall_internal.source_tables s on s.id = :source
+            join rowcall.parameters p on p.source_table = s.relation and p.on_status = n.:status::text)
+        then
+            with changed as (
+                select n.* from new_rows n left join old_rows o on :same_key
+                where o.:status is distinct from n.:status
+            ), enqueued as (
+                insert into rowcall_internal.jobs as j (task, source_table, row_key, on_status)
+                select p.name, s.relation, :key, p.on_status
+                from changed n
+                join rowcall_internal.source_tables s on s.id = :source
+                join rowcall.parameters p on p.source_table = s.relation and p.on_status = n.:status::text
+                where :asks
+                :ask_again
+                returning j.on_status
+            )
+            select array_agg(distinct rowcall_internal.channel(on_status)) into strict channels from enqueued;
+        end if;
+    else
+        -- The same for many rows. The join of new and old rows must be planned for the rows at hand: a plan kept from a
+        -- statement of one row compares every row of a large one with every other. Hence the dynamic statements.
+        if writing <> 'on' then
+            execute $many$
+                with changed as (
+                    select n.* from new_rows n left join old_rows o on :same_key
+                    where o.:status is distinct from n.:status
+                )
+                update rowcall_internal.jobs j set moved_to = n.:status::text, moved_at = clock_timestamp(), again = false
+                from changed n, rowcall_internal.source_tables s
+                where s.id = :source and j.source_table = s.relation and j.short_key = rowcall.short_key(:key)
+            $many$;
+        end if;
+        execute $many$
+            with changed as (
+                select n.* from new_rows n left join old_rows o on :same_key
+                where o.:status is distinct from n.:status
+            ), enqueued as (
+                insert into rowcall_internal.jobs as j (task, source_table, row_key, on_status)
+                select p.name, s.relation, :key, p.on_status
+                from changed n
+                join rowcall_internal.source_tables s on s.id = :source
+                join rowcall.parameters p on p.source_table = s.relation and p.on_status = n.:status::text
+                where :asks
+                :ask_again
+                returning j.on_status
+            )
+            select array_agg(distinct rowcall_internal.channel(on_status)) from enqueued
+        $many$ into strict channels;
+    end if;
+
+    if channels is not null then
+        perform rowcall_internal.wake(channels);
+    end if;
+    return null;
+exception when others then
+    begin
+        cause := sqlerrm;
+        execute $many$
+            insert into rowcall_internal.missed_rows (source_table, row_key, error)
+            select s.relation, :key, $1
+            from new_rows n left join old_rows o on :same_key, rowcall_internal.source_tables s
+            where s.id = :source and o.:status is distinct from n.:status
+        $many$ using cause;
+        get diagnostics made = row_count;
+        if made > 0 then
+            perform pg_notify('rowcall_control', '');
+        end if;
+    exception when others then
+        raise warning 'rowcall: rows of % may have missed their jobs: % (and: %)', tg_relid::regclass, cause, sqlerrm
+            using hint = 'After the cause is gone: SELECT rowcall.rescan(table);';
+    end;
+    return null;
+end
+$trigger$
+$body$;

@@ -1,0 +1,27 @@
+-- Wakes the dispatchers that sleep, if any does: a commit that carries NOTIFY waits in one line with all others
+-- of the whole server, so only who needs it should pay for it.
+--
+-- A dispatcher that goes to sleep locks rowcall_internal.sleepers in SHARE mode, looks for jobs once more, and holds the
+-- lock while it sleeps. A writer asks for ROW EXCLUSIVE without waiting. Refused: somebody sleeps, or is about
+-- to, and NOTIFY wakes it. Granted: nobody sleeps, and nobody can fall asleep before this transaction has ended
+-- and its jobs can be seen. Neither lock conflicts with itself, so writers do not meet, nor do sleepers.
+--
+-- SET rowcall.notify = 'off' (for a session, a role, a database) leaves it all to polling; PREPARE TRANSACTION,
+-- which refuses a transaction that has notified, needs that.
+create or replace function rowcall_internal.wake(channels text[]) returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if current_setting('rowcall.notify', true) = 'off' then
+        return;
+    end if;
+    begin
+        lock table rowcall_internal.sleepers in row exclusive mode nowait;
+        return;
+    exception when lock_not_available then
+        -- Somebody sleeps.
+    end;
+    perform pg_notify(channel, '') from unnest(channels) as channel;
+end
+$$;

@@ -1,0 +1,20 @@
+-- Attempts that their runner has taken. Those that somebody holds just now (a task in its own transaction) are
+-- returned, to be written down later. One that has ended meanwhile is told what is not known of it yet.
+with taken as (
+    select * from unnest($1::bigint[], $2::text[], $3::boolean[], $4::text[], $5::text[])
+        as l(id, external_id, begun, log_group, log_stream)
+), free as (
+    select a.id from rowcall_internal.attempts a join taken on taken.id = a.id
+    for update of a skip locked
+), written as (
+    update rowcall_internal.attempts a
+    set launched = coalesce(a.launched, now()),
+        external_id = case when a.ended is null then taken.external_id else coalesce(a.external_id, taken.external_id) end,
+        begun = case when taken.begun then coalesce(a.begun, now()) else a.begun end,
+        log_group = coalesce(taken.log_group, a.log_group), log_stream = coalesce(taken.log_stream, a.log_stream)
+    from taken join free using (id)
+    where a.id = taken.id
+    returning a.id
+)
+select a.id from rowcall_internal.attempts a join taken on taken.id = a.id
+where a.ended is null and a.id not in (select id from written)

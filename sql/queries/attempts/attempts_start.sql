@@ -1,0 +1,19 @@
+-- The jobs of a claimed batch run from here on, each with an attempt that has its frozen request, before any runner is
+-- called. $15: what a user was known to have moved the row to; a later word stays.
+with started as (
+    select * from unnest($2::bigint[], $3::bigint[], $4::text[], $5::oid[], $6::jsonb[], $7::int[], $8::text[], $9::text[],
+        $10::bytea[], $11::jsonb[], $12::float8[], $13::float8[], $14::float8[], $15::text[])
+        as a(id, job_id, task, source_table, row_key, number, runner, launch_key, token_hash, request, timeout,
+             launch_timeout, heartbeat_timeout, moved_to)
+), running as (
+    update rowcall_internal.jobs j
+    set state = 'running', attempt_id = a.id, attempts = a.number, moved_to = nullif(j.moved_to, a.moved_to), reason = null
+    from started a where j.id = a.job_id
+)
+insert into rowcall_internal.attempts (id, job_id, task, source_table, row_key, number, runner, launch_key, token_hash,
+    request, timeout, launch_timeout, heartbeat_timeout, dispatcher_id)
+overriding system value
+select a.id, a.job_id, a.task, a.source_table::regclass, a.row_key, a.number, a.runner, a.launch_key, a.token_hash,
+    a.request, make_interval(secs => a.timeout), make_interval(secs => a.launch_timeout),
+    make_interval(secs => a.heartbeat_timeout), $1
+from started a

@@ -1,2 +1,0 @@
--- Claims of tasks with a cap go one after the other, so that the count below cannot be overtaken.
-lock table rowcall.claim_turn in exclusive mode

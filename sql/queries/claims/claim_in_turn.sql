@@ -1,0 +1,34 @@
+-- Locks jobs of tasks that have a cap, after claim_lock.sql: no other dispatcher can start one of them meanwhile, so that
+-- the counts are exact. At most $5 of each, in the order given.
+with wanted as (
+    select w.*,
+        case when w.max_running is null then w.quota else
+            greatest(least(w.quota, w.max_running
+                - (select count(*) from rowcall_internal.jobs r where r.state = 'running' and r.task = w.task)), 0)
+        end as room
+    from unnest($1::text[], $2::int[], $3::int[], $4::bigint[]) with ordinality
+        as w(task, max_running, max_running_per_key, quota, place)
+    where not exists (select from rowcall_internal.control where paused is not null)
+), plain as (
+    select j.job, w.place from wanted w
+    cross join lateral (
+        select j as job from rowcall_internal.jobs j
+        where state = 'pending' and concurrency_key is null and task = w.task and w.max_running_per_key is null
+        order by due, id limit w.room
+        for update skip locked
+    ) j
+), by_key as (
+    select j as job, c.place
+    from (
+        select c.id, w.place from wanted w
+        cross join lateral (
+            select id from rowcall_internal.claimable_by_key(w.task, w.max_running_per_key, w.room)
+        ) c
+        where w.max_running_per_key is not null and w.room > 0
+    ) c
+    join rowcall_internal.jobs j on j.id = c.id and j.state = 'pending'
+    for update of j skip locked
+), picked as (
+    select job from (select * from plain union all select * from by_key) p order by place limit $5
+)
+select s.* from picked cross join lateral rowcall_internal.job_to_start(picked.job) s

@@ -1,2 +1,0 @@
--- Still here. A dispatcher that finds itself declared stopped (it was cut off for too long) is told so.
-update rowcall.dispatchers set seen = now() where id = $1 and stopped is null

@@ -1,2 +1,0 @@
--- Gone on purpose: what still runs may be adopted at once.
-update rowcall.dispatchers set stopped = now() where id = $1 and stopped is null

@@ -1,2 +1,0 @@
--- Keys of tasks that have none any more, of jobs that were held when their task lost it.
-select rowcall.forget_keys()

@@ -1,2 +1,0 @@
--- The files of functions as they were last applied.
-select name, checksum, interface from rowcall.functions

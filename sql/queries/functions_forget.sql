@@ -1,3 +1,0 @@
--- After a way down: with the tables went triggers that only the functions' files make. The names stay, so that the next
--- migration can drop the functions that it does not know.
-update rowcall.functions set checksum = '', interface = ''

@@ -1,0 +1,39 @@
+-- Hands schemas that were made before the roles to rowcall_owner, with all that is in them, and grants what the other roles
+-- need. Repeating it is safe.
+do $$
+declare
+    statement text;
+begin
+    if to_regnamespace('rowcall') is null then
+        return;
+    end if;
+    alter schema rowcall owner to rowcall_owner;
+    alter schema rowcall_internal owner to rowcall_owner;
+    -- All of them found before the first is run: a table that is being read cannot be altered.
+    foreach statement in array array(
+        select format('alter %s %s owner to rowcall_owner',
+            case c.relkind when 'v' then 'view' else 'table' end, c.oid::regclass)
+        from pg_class c
+        where c.relnamespace in ('rowcall'::regnamespace, 'rowcall_internal'::regnamespace) and c.relkind in ('r', 'p', 'v')
+          and c.relowner <> 'rowcall_owner'::regrole
+        union all
+        select format('alter function %s owner to rowcall_owner', p.oid::regprocedure)
+        from pg_proc p
+        where p.pronamespace in ('rowcall'::regnamespace, 'rowcall_internal'::regnamespace)
+          and p.proowner <> 'rowcall_owner'::regrole
+        union all
+        select format('grant select, update, trigger on table %s to rowcall_owner', s.relation)
+        from rowcall_internal.source_tables s join pg_class c on c.oid = s.relation
+        where c.relnamespace not in ('rowcall'::regnamespace, 'rowcall_internal'::regnamespace)
+        union all
+        select distinct format('grant usage on schema %s to rowcall_owner', c.relnamespace::regnamespace)
+        from rowcall_internal.source_tables s join pg_class c on c.oid = s.relation
+        where c.relnamespace not in ('rowcall'::regnamespace, 'rowcall_internal'::regnamespace)
+    ) loop
+        execute statement;
+    end loop;
+    set local role rowcall_owner;
+    perform rowcall_internal.apply_grants();
+    reset role;
+end
+$$;

@@ -1,2 +1,0 @@
--- New objects are PUBLIC's or nobody's until this has run.
-select rowcall.apply_grants()

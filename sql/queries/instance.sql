@@ -1,2 +1,0 @@
--- What makes this installation itself; the secret derives tokens.
-select id::text, secret from rowcall.instance

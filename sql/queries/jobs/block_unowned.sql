@@ -1,0 +1,13 @@
+-- No job may rest where nobody would ever claim it: its task is gone, or no dispatcher offers its runner.
+with unowned as (
+    select j.id, case when p.name is null then format('no parameters row named %s', j.task)
+        else format('no running dispatcher offers the runner %s', p.runner) end as reason
+    from rowcall_internal.jobs j left join rowcall.parameters p on p.name = j.task
+    where j.state in ('pending', 'waiting')
+      and (p.name is null or not exists (
+          select from rowcall_internal.dispatchers d
+          where p.runner = any (d.runners) and d.stopped is null and d.seen > now() - make_interval(secs => $1)))
+    limit 10000
+    for update of j skip locked
+)
+update rowcall_internal.jobs j set state = 'blocked', blocked = now(), reason = u.reason from unowned u where j.id = u.id

@@ -1,2 +1,0 @@
--- A migration has been taken back.
-delete from rowcall.migrations where version = $1

@@ -1,0 +1,2 @@
+-- A migration has been taken back.
+delete from rowcall_internal.migrations where version = $1

@@ -1,3 +1,0 @@
--- What has been applied.
-select version, name, to_char(applied at time zone 'UTC', 'YYYY-MM-DD HH24:MI "UTC"') as applied
-from rowcall.migrations order by version

@@ -1,0 +1,15 @@
+-- From the grant of this lock until its release, every writer that makes jobs sends a notification; see
+-- rowcall_internal.wake(). Waits for the writers that were told before that nobody sleeps. It takes no snapshot, so
+-- neither the wait nor the sleep holds back vacuum. Time limits of the role or the database are not meant for it.
+begin;
+set local statement_timeout = 0;
+set local lock_timeout = 0;
+set local idle_in_transaction_session_timeout = 0;
+do $$
+begin
+    if current_setting('transaction_timeout', true) is not null then
+        perform set_config('transaction_timeout', '0', true);
+    end if;
+end
+$$;
+lock table rowcall_internal.sleepers in share mode;

@@ -1,5 +1,0 @@
--- Of these attempts, those that are over or no longer their job's.
-select id from unnest($1::bigint[]) as mine(id)
-where not exists (
-    select from rowcall.attempts a join rowcall.jobs j on j.id = a.job_id and j.attempt_id = a.id
-    where a.id = mine.id and a.ended is null)

@@ -1,0 +1,5 @@
+-- Of these attempts, those that are over or no longer their job's.
+select id from unnest($1::bigint[]) as mine(id)
+where not exists (
+    select from rowcall_internal.attempts a join rowcall_internal.jobs j on j.id = a.job_id and j.attempt_id = a.id
+    where a.id = mine.id and a.ended is null)
