@@ -1,4 +1,5 @@
--- The tables of Rowcall. The schema itself and rowcall.migrations are made by the migrator.
+-- The tables of Rowcall. In the schema rowcall is what people and tasks use; in rowcall_internal what only the triggers and
+-- the daemon use. The migrator makes the schemas, and its own two tables in rowcall_internal: migrations and functions.
 -- oldest-daemon: 1
 
 -- The words of the schema, each list in one place. Rust has an enum for each (src/job/words.rs), which a test compares.

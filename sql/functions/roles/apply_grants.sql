@@ -1,5 +1,5 @@
--- Makes the rights of PUBLIC and of Rowcall's own roles in this schema those of rowcall_internal.grants(), as far as the roles
--- exist. For the owner of the schema; every migration ends with it.
+-- Makes the rights of PUBLIC and of Rowcall's own roles in the two schemas those of rowcall_internal.grants(), as far as
+-- the roles exist. For the owner of the schemas; every migration ends with it.
 create or replace function rowcall_internal.apply_grants() returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp

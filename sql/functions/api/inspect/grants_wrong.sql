@@ -1,5 +1,5 @@
--- Where the rights in this schema differ from rowcall_internal.grants(): one row for each difference, with the statement that mends
--- it. "ours" are the differences of PUBLIC and Rowcall's own roles, which rowcall_internal.apply_grants() mends; rights that
+-- Where the rights in the two schemas differ from rowcall_internal.grants(): one row for each difference, with the statement
+-- that mends it. "ours" are the differences of PUBLIC and Rowcall's own roles, which rowcall_internal.apply_grants() mends; rights that
 -- somebody gave to other roles are named and left. Other roles may use the schema rowcall and rowcall.files: they write rows.
 -- With the owner's rights, because only the daemon may look into rowcall_internal.
 create or replace function rowcall.grants_wrong() returns table (ours boolean, problem text, fix text)
