@@ -102,8 +102,9 @@ async fn a_condition_that_raises_never_fails_the_statement() {
         .await;
     assert!(refused.contains("parameters.condition") && refused.contains("limit"), "{refused}");
     db.task("loader", "REGISTERED", ("condition", "'$.id > 0'")).await;
-    let good: String =
-        db.one("select pg_get_functiondef('rowcall_internal.condition_holds(jsonb, jsonpath)'::regprocedure)").await;
+    let good: String = db
+        .one("select pg_get_functiondef('rowcall_internal.condition_holds(jsonb, jsonpath)'::regprocedure)")
+        .await;
     db.run("create or replace function rowcall_internal.condition_holds(row_data jsonb, condition jsonpath) returns boolean
             language plpgsql stable as $$ begin raise exception 'cannot say'; end $$").await;
     db.run("insert into rowcall.files default values").await;

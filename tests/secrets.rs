@@ -157,11 +157,13 @@ fn texts() -> Vec<(String, bool)> {
 async fn a_name_and_a_value_that_look_like_a_secret() {
     let db = TestDatabase::new().await;
     for (name, value, secret) in NAMED {
-        let kind: Option<String> = db.one_with("select rowcall_internal.secret_kind($1, $2)", &[name, value]).await;
+        let kind: Option<String> =
+            db.one_with("select rowcall_internal.secret_kind($1, $2)", &[name, value]).await;
         assert_eq!(kind.is_some(), *secret, "{name}={value}: {kind:?}");
         // As an option of a command, too.
-        let kind: Option<String> =
-            db.one_with("select rowcall_internal.secret_kind(null, $1)", &[&format!("--{name}='{value}'")]).await;
+        let kind: Option<String> = db
+            .one_with("select rowcall_internal.secret_kind(null, $1)", &[&format!("--{name}='{value}'")])
+            .await;
         assert_eq!(kind.is_some(), *secret, "--{name}='{value}': {kind:?}");
     }
 }
@@ -170,7 +172,8 @@ async fn a_name_and_a_value_that_look_like_a_secret() {
 async fn a_text_that_looks_like_a_secret_by_its_form() {
     let db = TestDatabase::new().await;
     for (text, secret) in texts() {
-        let kind: Option<String> = db.one_with("select rowcall_internal.secret_kind(null, $1)", &[&text]).await;
+        let kind: Option<String> =
+            db.one_with("select rowcall_internal.secret_kind(null, $1)", &[&text]).await;
         assert_eq!(kind.is_some(), secret, "{text}: {kind:?}");
     }
 }

@@ -192,7 +192,8 @@ async fn no_token_and_no_password_is_in_the_most_talkative_log() {
     serve.insert(3).await;
     let (code, _, log) = run(serve.command().args(["--log-level", "trace", "serve", "--drain"])).await;
     assert_eq!(code, Some(0));
-    let hashes: Vec<Vec<u8>> = serve.db.one("select array_agg(token_hash) from rowcall_internal.attempts").await;
+    let hashes: Vec<Vec<u8>> =
+        serve.db.one("select array_agg(token_hash) from rowcall_internal.attempts").await;
     assert_eq!(hashes.len(), 3);
     let of_a_token = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     for word in log.split(|c| !of_a_token(c)) {

@@ -159,7 +159,8 @@ async fn a_writer_may_leave_it_to_polling() {
     settings.dispatcher.poll_interval = Duration::from_millis(50);
     let _sleeper = db.asleep().await;
     // The tests' own triggers notify as well.
-    db.run("drop trigger test_changed on rowcall.files; drop trigger test_changed on rowcall_internal.jobs").await;
+    db.run("drop trigger test_changed on rowcall.files; drop trigger test_changed on rowcall_internal.jobs")
+        .await;
     let prepared = db.one::<String>("select 'prepared_' || current_database()").await;
     db.run("set rowcall.notify = 'off'").await;
     db.run(&format!("begin; insert into rowcall.files default values; prepare transaction '{prepared}'"))

@@ -243,7 +243,8 @@ async fn writers_of_every_isolation_level_make_jobs_even_beside_a_changing_job()
     let db = TestDatabase::new().await;
     loader(&db).await;
     for level in ["repeatable read", "serializable"] {
-        db.run("truncate rowcall.files, rowcall_internal.jobs; insert into rowcall.files (id) values (1)").await;
+        db.run("truncate rowcall.files, rowcall_internal.jobs; insert into rowcall.files (id) values (1)")
+            .await;
         let writer = db.connect().await;
         writer
             .batch_execute(&format!("begin isolation level {level}; select from rowcall.files"))
@@ -288,7 +289,8 @@ async fn writers_never_scan_the_queue() {
     db.run("analyze rowcall_internal.jobs; insert into rowcall.files (id, status) select i, 'OLD' from generate_series(1, 9) i").await;
     for ids in ["1", "2, 3, 4"] {
         db.run(&format!("begin; update rowcall.files set status = 'REGISTERED' where id in ({ids})")).await;
-        let scans = "select seq_scan from pg_stat_xact_all_tables where relid = 'rowcall_internal.jobs'::regclass";
+        let scans =
+            "select seq_scan from pg_stat_xact_all_tables where relid = 'rowcall_internal.jobs'::regclass";
         assert_eq!(db.one::<i64>(scans).await, 0, "{ids}");
         db.run("commit").await;
     }

@@ -218,7 +218,8 @@ async fn a_table_dropped_while_its_job_runs_stops_nobody_else() {
 async fn files_once_unwatched_stays_so_after_a_migration() {
     let db = TestDatabase::new().await;
     db.task("loader", "REGISTERED", ("", "")).await;
-    db.run("select rowcall.unwatch('rowcall.files'); update rowcall_internal.functions set checksum = 'old'").await;
+    db.run("select rowcall.unwatch('rowcall.files'); update rowcall_internal.functions set checksum = 'old'")
+        .await;
     assert!(!migrate(&mut db.connect().await).await.unwrap().is_empty());
     db.run("insert into rowcall.files default values").await;
     assert_eq!(db.jobs("loader").await, 0);

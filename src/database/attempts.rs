@@ -40,7 +40,8 @@ pub async fn start_jobs(
     if attempts.is_empty() {
         return Ok(());
     }
-    let statement = client.prepare_cached(include_str!("../../sql/queries/attempts/attempts_start.sql")).await?;
+    let statement =
+        client.prepare_cached(include_str!("../../sql/queries/attempts/attempts_start.sql")).await?;
     client
         .execute(
             &statement,
@@ -83,14 +84,16 @@ pub async fn mark_launched(
         launched.iter().map(|(_, l)| l.log.as_ref().map(|log| log.group.as_str())).collect();
     let streams: Vec<Option<&str>> =
         launched.iter().map(|(_, l)| l.log.as_ref().and_then(|log| log.stream.as_deref())).collect();
-    let statement = client.prepare_cached(include_str!("../../sql/queries/attempts/attempts_launched.sql")).await?;
+    let statement =
+        client.prepare_cached(include_str!("../../sql/queries/attempts/attempts_launched.sql")).await?;
     let held = client.query(&statement, &[&ids, &external, &begun, &groups, &streams]).await?;
     Ok(held.iter().map(|row| row.get(0)).collect())
 }
 
 /// Attempts whose program was seen to run; returns those written down.
 pub async fn mark_begun(client: &impl GenericClient, ids: &[i64]) -> Result<Vec<i64>, DatabaseError> {
-    let statement = client.prepare_cached(include_str!("../../sql/queries/attempts/attempts_begun.sql")).await?;
+    let statement =
+        client.prepare_cached(include_str!("../../sql/queries/attempts/attempts_begun.sql")).await?;
     Ok(client.query(&statement, &[&ids]).await?.iter().map(|row| row.get(0)).collect())
 }
 
@@ -101,7 +104,8 @@ pub async fn mark_asked(
     dispatcher_id: i64,
     id: i64,
 ) -> Result<bool, DatabaseError> {
-    let statement = client.prepare_cached(include_str!("../../sql/queries/attempts/attempts_asked.sql")).await?;
+    let statement =
+        client.prepare_cached(include_str!("../../sql/queries/attempts/attempts_asked.sql")).await?;
     Ok(client.query_opt(&statement, &[&id, &dispatcher_id]).await?.is_some_and(|row| row.get(0)))
 }
 
@@ -111,7 +115,8 @@ pub async fn unmark_asked(
     dispatcher_id: i64,
     id: i64,
 ) -> Result<(), DatabaseError> {
-    let statement = client.prepare_cached(include_str!("../../sql/queries/attempts/attempts_unasked.sql")).await?;
+    let statement =
+        client.prepare_cached(include_str!("../../sql/queries/attempts/attempts_unasked.sql")).await?;
     client.execute(&statement, &[&id, &dispatcher_id]).await?;
     Ok(())
 }
@@ -157,7 +162,8 @@ pub async fn attempts_over(
     client: &impl GenericClient,
     launch_keys: &[&str],
 ) -> Result<HashSet<String>, DatabaseError> {
-    let rows = client.query(include_str!("../../sql/queries/attempts/attempts_over.sql"), &[&launch_keys]).await?;
+    let rows =
+        client.query(include_str!("../../sql/queries/attempts/attempts_over.sql"), &[&launch_keys]).await?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
@@ -197,7 +203,8 @@ pub async fn taken_over(
     dispatcher_id: i64,
     ids: &[i64],
 ) -> Result<Vec<TakenOver>, DatabaseError> {
-    let statement = client.prepare_cached(include_str!("../../sql/queries/attempts/attempts_taken_over.sql")).await?;
+    let statement =
+        client.prepare_cached(include_str!("../../sql/queries/attempts/attempts_taken_over.sql")).await?;
     let rows = client.query(&statement, &[&ids, &dispatcher_id]).await?;
     let taken =
         |row: &tokio_postgres::Row| TakenOver { id: row.get(0), elsewhere: row.get(1), over: row.get(2) };
@@ -216,7 +223,8 @@ pub async fn rescue_attempts(
     host_bound_runners: &[String],
     followed: &[i64],
 ) -> Result<Vec<Rescued>, DatabaseError> {
-    let statement = client.prepare_cached(include_str!("../../sql/queries/attempts/attempts_rescue.sql")).await?;
+    let statement =
+        client.prepare_cached(include_str!("../../sql/queries/attempts/attempts_rescue.sql")).await?;
     Ok(client
         .query(
             &statement,

@@ -30,7 +30,8 @@ pub async fn register_dispatcher(
 
 /// Touches the row; false if others have been told that this dispatcher is gone.
 pub async fn dispatcher_seen(client: &impl GenericClient, id: i64) -> Result<bool, DatabaseError> {
-    let statement = client.prepare_cached(include_str!("../../sql/queries/dispatchers/dispatcher_seen.sql")).await?;
+    let statement =
+        client.prepare_cached(include_str!("../../sql/queries/dispatchers/dispatcher_seen.sql")).await?;
     Ok(client.execute(&statement, &[&id]).await? == 1)
 }
 

@@ -22,7 +22,9 @@ pub async fn grant_problems(
 ) -> Result<Vec<GrantProblem>, DatabaseError> {
     let mut rows = client.query(include_str!("../../sql/queries/grants/grants_wrong.sql"), &[]).await?;
     if let Some(role) = task_role {
-        rows.extend(client.query(include_str!("../../sql/queries/grants/task_role_wrong.sql"), &[&role]).await?);
+        rows.extend(
+            client.query(include_str!("../../sql/queries/grants/task_role_wrong.sql"), &[&role]).await?,
+        );
     }
     Ok(rows.iter().map(|row| GrantProblem { problem: row.get("problem"), fix: row.get("fix") }).collect())
 }

@@ -71,7 +71,8 @@ pub async fn janitor(
         .await?;
     let released: i64 =
         client.query_one(include_str!("../../sql/queries/jobs/release_owned.sql"), &[]).await?.get(0);
-    let unkeyed: i64 = client.query_one(include_str!("../../sql/queries/jobs/forget_keys.sql"), &[]).await?.get(0);
+    let unkeyed: i64 =
+        client.query_one(include_str!("../../sql/queries/jobs/forget_keys.sql"), &[]).await?.get(0);
     client.execute(include_str!("../../sql/queries/jobs/keep_history.sql"), &[&keep.as_secs_f64()]).await?;
     client.execute(include_str!("../../sql/queries/jobs/dispatchers_forget.sql"), &[]).await?;
     Ok((missed, blocked, released + unkeyed))

@@ -166,7 +166,11 @@ impl Plan {
 
 /// What is missing in this database.
 pub async fn plan(client: &mut Client) -> anyhow::Result<Plan> {
-    if !client.query_one(include_str!("../../sql/queries/migrations/schema_exists.sql"), &[]).await?.get::<_, bool>(0) {
+    if !client
+        .query_one(include_str!("../../sql/queries/migrations/schema_exists.sql"), &[])
+        .await?
+        .get::<_, bool>(0)
+    {
         return make_plan(&[], HashMap::new());
     }
     let transaction = client.transaction().await?;
@@ -249,9 +253,11 @@ pub async fn migrate(client: &mut Client) -> anyhow::Result<Plan> {
         done.with_context(|| format!("{what} failed"))?;
     }
     if plan.changes_functions() {
-        let done = transaction.execute(include_str!("../../sql/queries/migrations/triggers_renew.sql"), &[]).await;
+        let done =
+            transaction.execute(include_str!("../../sql/queries/migrations/triggers_renew.sql"), &[]).await;
         done.map_err(DatabaseError::from).context("the triggers of watched tables could not be renewed")?;
-        let done = transaction.execute(include_str!("../../sql/queries/migrations/grants_apply.sql"), &[]).await;
+        let done =
+            transaction.execute(include_str!("../../sql/queries/migrations/grants_apply.sql"), &[]).await;
         done.map_err(DatabaseError::from).context("the rights in the schema could not be granted")?;
     }
     transaction.commit().await?;
@@ -289,7 +295,9 @@ pub async fn migrate_down(client: &mut Client, to: i32) -> anyhow::Result<Vec<Mi
             .await
             .map_err(DatabaseError::from)
             .with_context(|| format!("the way back from migration {} {} failed", m.version, m.name))?;
-        transaction.execute(include_str!("../../sql/queries/migrations/migration_forget.sql"), &[&version]).await?;
+        transaction
+            .execute(include_str!("../../sql/queries/migrations/migration_forget.sql"), &[&version])
+            .await?;
         undone.push(*m);
     }
     if !undone.is_empty() {
@@ -305,8 +313,14 @@ pub async fn migrate_down(client: &mut Client, to: i32) -> anyhow::Result<Vec<Mi
 /// Every migration this program knows or the database has, and whether it is applied.
 pub async fn migration_status(client: &Client) -> anyhow::Result<Vec<MigrationStatus>> {
     let mut applied = Vec::new();
-    if client.query_one(include_str!("../../sql/queries/migrations/schema_exists.sql"), &[]).await?.get::<_, bool>(0) {
-        for row in client.query(include_str!("../../sql/queries/migrations/migrations_applied.sql"), &[]).await? {
+    if client
+        .query_one(include_str!("../../sql/queries/migrations/schema_exists.sql"), &[])
+        .await?
+        .get::<_, bool>(0)
+    {
+        for row in
+            client.query(include_str!("../../sql/queries/migrations/migrations_applied.sql"), &[]).await?
+        {
             applied.push(MigrationStatus {
                 version: row.get("version"),
                 name: row.get("name"),

@@ -115,7 +115,8 @@ pub async fn lie_down(client: &Client) -> Result<(), DatabaseError> {
 
 /// Whether that session waits for the lock or has it.
 pub async fn lies_down(client: &impl GenericClient, pid: i32) -> Result<bool, DatabaseError> {
-    let statement = client.prepare_cached(include_str!("../../sql/queries/notifications/lies_down.sql")).await?;
+    let statement =
+        client.prepare_cached(include_str!("../../sql/queries/notifications/lies_down.sql")).await?;
     Ok(client.query_one(&statement, &[&pid]).await?.get(0))
 }
 

@@ -10,7 +10,8 @@ pub async fn watched_table(
     client: &impl GenericClient,
     name: &str,
 ) -> Result<Result<u32, Vec<String>>, DatabaseError> {
-    let row = client.query_one(include_str!("../../sql/queries/previewing/watched_table.sql"), &[&name]).await?;
+    let row =
+        client.query_one(include_str!("../../sql/queries/previewing/watched_table.sql"), &[&name]).await?;
     Ok(row.get::<_, Option<u32>>("relation").ok_or_else(|| row.get("names")))
 }
 
@@ -20,6 +21,8 @@ pub async fn preview(
     source_table: u32,
     key: &str,
 ) -> Result<Vec<(String, Value)>, DatabaseError> {
-    let rows = client.query(include_str!("../../sql/queries/previewing/preview.sql"), &[&source_table, &key]).await?;
+    let rows = client
+        .query(include_str!("../../sql/queries/previewing/preview.sql"), &[&source_table, &key])
+        .await?;
     rows.iter().map(|row| Ok((row.try_get("task")?, row.try_get("said")?))).collect()
 }

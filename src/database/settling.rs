@@ -82,7 +82,8 @@ fn stop(row: &Row) -> Result<Option<(Outcome, Cause, String)>, UnknownWord> {
 
 /// Which of these attempts can never be settled by us: their job is over, or has another attempt by now.
 pub async fn settled_elsewhere(client: &impl GenericClient, ids: &[i64]) -> Result<Vec<i64>, DatabaseError> {
-    let statement = client.prepare_cached(include_str!("../../sql/queries/settling/settled_elsewhere.sql")).await?;
+    let statement =
+        client.prepare_cached(include_str!("../../sql/queries/settling/settled_elsewhere.sql")).await?;
     Ok(client.query(&statement, &[&ids]).await?.iter().map(|row| row.get(0)).collect())
 }
 
@@ -107,7 +108,8 @@ pub async fn settle_attempts(client: &impl GenericClient, ended: &[Ended]) -> Re
     let codes: Vec<Option<i32>> = ended.iter().map(|e| e.exit_code).collect();
     let reasons: Vec<Option<&str>> = ended.iter().map(|e| e.reason.as_deref()).collect();
     let outputs: Vec<Option<&str>> = ended.iter().map(|e| e.output.as_deref()).collect();
-    let statement = client.prepare_cached(include_str!("../../sql/queries/settling/settle_attempts.sql")).await?;
+    let statement =
+        client.prepare_cached(include_str!("../../sql/queries/settling/settle_attempts.sql")).await?;
     let results: Vec<Option<&Value>> = ended.iter().map(|e| e.result.as_ref()).collect();
     let external: Vec<Option<&str>> = ended.iter().map(|e| e.external_id.as_deref()).collect();
     let causes: Vec<&str> = ended.iter().map(|e| e.cause.as_str()).collect();
@@ -139,7 +141,8 @@ pub async fn finish_jobs(client: &impl GenericClient, finished: &[Finished]) -> 
     let outcomes: Vec<&str> = finished.iter().map(|f| f.outcome.as_str()).collect();
     let messages: Vec<Option<&str>> = finished.iter().map(|f| f.message.as_deref()).collect();
     let write_backs: Vec<Option<&str>> = finished.iter().map(|f| f.write_back.as_deref()).collect();
-    let statement = client.prepare_cached(include_str!("../../sql/queries/settling/settle_finish.sql")).await?;
+    let statement =
+        client.prepare_cached(include_str!("../../sql/queries/settling/settle_finish.sql")).await?;
     let causes: Vec<&str> = finished.iter().map(|f| f.cause.as_str()).collect();
     client.execute(&statement, &[&jobs, &attempts, &outcomes, &messages, &write_backs, &causes]).await?;
     Ok(())
@@ -168,7 +171,8 @@ pub async fn retry_jobs(client: &impl GenericClient, retried: &[Retried]) -> Res
     let failures: Vec<i32> = retried.iter().map(|r| r.failures).collect();
     let runner_failures: Vec<i32> = retried.iter().map(|r| r.runner_failures).collect();
     let reasons: Vec<Option<&str>> = retried.iter().map(|r| r.reason.as_deref()).collect();
-    let statement = client.prepare_cached(include_str!("../../sql/queries/settling/settle_retry.sql")).await?;
+    let statement =
+        client.prepare_cached(include_str!("../../sql/queries/settling/settle_retry.sql")).await?;
     client.execute(&statement, &[&jobs, &attempts, &delays, &failures, &runner_failures, &reasons]).await?;
     Ok(())
 }

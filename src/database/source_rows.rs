@@ -23,7 +23,8 @@ pub async fn source_rows(
     source_table: u32,
     keys: &[Value],
 ) -> Result<Result<Vec<SourceRow>, String>, DatabaseError> {
-    let statement = client.prepare_cached(include_str!("../../sql/queries/source_rows/source_rows.sql")).await?;
+    let statement =
+        client.prepare_cached(include_str!("../../sql/queries/source_rows/source_rows.sql")).await?;
     let mut found = Vec::with_capacity(keys.len());
     for row in client.query(&statement, &[&source_table, &keys]).await? {
         if let Some(error) = row.get::<_, Option<String>>("error") {
@@ -110,7 +111,8 @@ pub async fn write_back(
     let tasks: Vec<&str> = rows.iter().map(|r| r.task.as_str()).collect();
     let channels: Vec<Option<&str>> = rows.iter().map(|r| r.notify_channel.as_deref()).collect();
     let (back, beside) = (writing == Writing::Back, writing == Writing::Beside);
-    let statement = client.prepare_cached(include_str!("../../sql/queries/source_rows/write_back.sql")).await?;
+    let statement =
+        client.prepare_cached(include_str!("../../sql/queries/source_rows/write_back.sql")).await?;
     let values: [&(dyn ToSql + Sync); 10] = [
         &source_table,
         &result_column,

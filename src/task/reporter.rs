@@ -84,7 +84,9 @@ impl Reporter {
 
     /// `task_succeed`
     pub async fn succeed(&mut self, result: Option<&Value>, limit: Duration) -> Result<(), ReportError> {
-        self.call(include_str!("../../sql/queries/reporter/task_succeed.sql"), &[&result], limit).await.map(drop)
+        self.call(include_str!("../../sql/queries/reporter/task_succeed.sql"), &[&result], limit)
+            .await
+            .map(drop)
     }
 
     /// `task_fail`

@@ -41,7 +41,10 @@ async fn a_dropped_table_holds_up_nobody_else() {
         "public.orders",
         "where a DBA finds the name"
     );
-    db.run("update rowcall_internal.functions set checksum = ''; select count(*) from rowcall.grants_wrong()").await;
+    db.run(
+        "update rowcall_internal.functions set checksum = ''; select count(*) from rowcall.grants_wrong()",
+    )
+    .await;
     migrate(&mut db.connect().await).await.unwrap();
     assert_eq!(db.one::<i64>("select count(*) from rowcall.grants_wrong()").await, 0);
     db.run("update rowcall.parameters set timeout = '2 hours', enabled = false where name = 'book'").await;

@@ -50,8 +50,9 @@ pub async fn compare(
 ) -> Result<Vec<Compared>, DatabaseError> {
     let names: Vec<&str> = wanted.iter().map(|row| row.name.as_str()).collect();
     let objects: Vec<Value> = wanted.iter().map(Wanted::object).collect();
-    let rows =
-        client.query(include_str!("../../../sql/queries/import/import_compare.sql"), &[&names, &objects]).await?;
+    let rows = client
+        .query(include_str!("../../../sql/queries/import/import_compare.sql"), &[&names, &objects])
+        .await?;
     let compared = rows.iter().zip(wanted).map(|(row, wanted)| {
         let mark: &str = row.get("wanted_mark");
         let there = row.get::<_, bool>("stands").then(|| Stands {
