@@ -10,7 +10,7 @@ use expected::{Job, Model};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use rowcall::database::{
-    Choice, Claimed, Database, Finished, NewAttempt, Retried, claim, finish_jobs, load_parameters,
+    Choice, ClaimedJob, Database, FinishedJob, NewAttempt, RetriedJob, claim, finish_jobs, load_parameters,
     retry_jobs, start_jobs,
 };
 use rowcall::job::{Cause, Outcome};
@@ -237,7 +237,7 @@ impl World {
                 let (job_id, attempt_id) = (row.get(0), row.get(1));
                 if matches!(step, Step::Finish(_)) {
                     let outcome = Outcome::Succeeded;
-                    let finished = Finished {
+                    let finished = FinishedJob {
                         job_id,
                         attempt_id,
                         outcome,
@@ -248,8 +248,14 @@ impl World {
                     finish_jobs(&client, &[finished]).await.unwrap();
                 } else {
                     let delay = Duration::from_hours(1);
-                    let retried =
-                        Retried { job_id, attempt_id, delay, failures: 1, runner_failures: 0, reason: None };
+                    let retried = RetriedJob {
+                        job_id,
+                        attempt_id,
+                        delay,
+                        failures: 1,
+                        runner_failures: 0,
+                        reason: None,
+                    };
                     retry_jobs(&client, &[retried]).await.unwrap();
                 }
             }
@@ -259,7 +265,7 @@ impl World {
 }
 
 /// The attempt of a claimed job, of which nothing but the job matters here.
-fn attempt(job: Claimed) -> NewAttempt {
+fn attempt(job: ClaimedJob) -> NewAttempt {
     NewAttempt {
         id: job.attempt_id,
         job_id: job.job_id,

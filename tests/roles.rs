@@ -103,8 +103,8 @@ async fn a_task_reads_and_changes_nothing_but_through_the_task_functions() {
         "select * from rowcall_internal.source_rows('rowcall.files', array['{\"id\": 1}'::jsonb])",
         "create table rowcall.mine (id int)",
         "create function rowcall.task_start(text, int) returns void language sql as 'select'",
-        "begin; lock table rowcall_internal.sleepers in share mode",
-        "begin; lock table rowcall_internal.claim_turn in exclusive mode",
+        "begin; lock table rowcall_internal.wake_lock in share mode",
+        "begin; lock table rowcall_internal.claim_lock in exclusive mode",
         "set role rowcall_owner",
     ] {
         let error = task.batch_execute(statement).await.expect_err(statement);

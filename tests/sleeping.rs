@@ -20,7 +20,7 @@ fn deaf_to_time(db: &TestDatabase) -> Settings {
 
 const ASLEEP: &str = "select exists (select from pg_locks
     where database = (select oid from pg_database where datname = current_database())
-    and relation = 'rowcall_internal.sleepers'::regclass and mode = 'ShareLock' and granted)";
+    and relation = 'rowcall_internal.wake_lock'::regclass and mode = 'ShareLock' and granted)";
 
 /// Waits until the dispatcher sleeps. Nothing of ours tells of that, so this looks.
 async fn asleep(db: &TestDatabase) {
@@ -123,7 +123,7 @@ async fn a_sleeper_whose_lock_is_cut_off_lies_down_again() {
                 .one::<i64>(
                     "select count(pg_terminate_backend(pid)) from pg_locks
                  where database = (select oid from pg_database where datname = current_database())
-    and relation = 'rowcall_internal.sleepers'::regclass and mode = 'ShareLock'",
+    and relation = 'rowcall_internal.wake_lock'::regclass and mode = 'ShareLock'",
                 )
                 .await;
         }
@@ -143,7 +143,7 @@ async fn sleep_holds_back_no_vacuum() {
         .one(
             "select count(*) from pg_stat_activity join pg_locks using (pid)
              where database = (select oid from pg_database where datname = current_database())
-    and relation = 'rowcall_internal.sleepers'::regclass and mode = 'ShareLock'
+    and relation = 'rowcall_internal.wake_lock'::regclass and mode = 'ShareLock'
                and (backend_xmin is not null or backend_xid is not null)",
         )
         .await;

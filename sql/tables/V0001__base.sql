@@ -281,10 +281,10 @@ create unique index attempts_token on rowcall_internal.attempts (token_hash) whe
 create index attempts_open on rowcall_internal.attempts (dispatcher_id) where ended is null;
 
 -- Nothing but a name to lock, and a view because a view is never vacuumed; see rowcall_internal.wake().
-create view rowcall_internal.sleepers as select 'locked in SHARE mode by every dispatcher that sleeps'::text as purpose;
+create view rowcall_internal.wake_lock as select 'locked in SHARE mode by every dispatcher that sleeps'::text as purpose;
 -- The same, for work that only one may do at a time. An advisory lock could be held by anybody who may connect.
-create view rowcall_internal.claim_turn as select 'locked by who claims tasks that have a cap'::text as purpose;
-create view rowcall_internal.history_turn as select 'locked by who makes and drops partitions of the history'::text as purpose;
+create view rowcall_internal.claim_lock as select 'locked by who claims tasks that have a cap'::text as purpose;
+create view rowcall_internal.history_lock as select 'locked by who makes and drops partitions of the history'::text as purpose;
 
 -- Settled jobs, one partition per day, dropped whole. The default partition takes what comes while no
 -- dispatcher makes partitions, so that settling never fails for want of one.

@@ -123,7 +123,7 @@ pub async fn unmark_asked(
 
 /// An attempt that must be stopped, and why.
 #[derive(Debug, Clone)]
-pub struct Overdue {
+pub struct OverdueAttempt {
     /// The attempt.
     pub id: i64,
     /// For a person.
@@ -138,7 +138,7 @@ pub async fn overdue_attempts(
     report_grace: Duration,
     starting: &[(i64, String)],
     blind_runners: &[&str],
-) -> Result<Vec<Overdue>, DatabaseError> {
+) -> Result<Vec<OverdueAttempt>, DatabaseError> {
     let (ids, stages): (Vec<i64>, Vec<&str>) = starting.iter().map(|(id, s)| (*id, s.as_str())).unzip();
     Ok(client
         .query_typed(
@@ -153,7 +153,7 @@ pub async fn overdue_attempts(
         )
         .await?
         .iter()
-        .map(|row| Overdue { id: row.get("id"), reason: row.get("reason") })
+        .map(|row| OverdueAttempt { id: row.get("id"), reason: row.get("reason") })
         .collect())
 }
 
@@ -170,7 +170,7 @@ pub async fn attempts_over(
 /// An attempt taken over from a dispatcher that is gone.
 #[derive(Debug, Clone)]
 #[allow(missing_docs)]
-pub struct Rescued {
+pub struct RescuedAttempt {
     pub id: i64,
     pub job_id: i64,
     pub task: String,
@@ -222,7 +222,7 @@ pub async fn rescue_attempts(
     free_runners: &[String],
     host_bound_runners: &[String],
     followed: &[i64],
-) -> Result<Vec<Rescued>, DatabaseError> {
+) -> Result<Vec<RescuedAttempt>, DatabaseError> {
     let statement =
         client.prepare_cached(include_str!("../../sql/queries/attempts/attempts_rescue.sql")).await?;
     Ok(client
@@ -240,7 +240,7 @@ pub async fn rescue_attempts(
         )
         .await?
         .iter()
-        .map(|row| Rescued {
+        .map(|row| RescuedAttempt {
             id: row.get("id"),
             job_id: row.get("job_id"),
             task: row.get("task"),

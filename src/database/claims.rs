@@ -12,7 +12,7 @@ use crate::parameters::Task;
 
 /// A job that this transaction has locked, to start it or to set it aside.
 #[derive(Debug, Clone)]
-pub struct Claimed {
+pub struct ClaimedJob {
     /// The job.
     pub job_id: i64,
     /// Its task.
@@ -39,11 +39,11 @@ pub struct Claimed {
 #[derive(Debug, Default)]
 pub struct Claim {
     /// Jobs locked.
-    pub taken: Vec<Claimed>,
+    pub taken: Vec<ClaimedJob>,
     /// Whether there was anything to be had, taken or not.
     pub seen: bool,
     /// Tasks whose jobs are taken in turn, and how many of each.
-    pub in_turn: Vec<(String, i64)>,
+    pub counted: Vec<(String, i64)>,
     /// Tasks with jobs whose concurrency key nobody has rendered yet.
     pub unkeyed: Vec<String>,
 }
@@ -57,9 +57,9 @@ pub enum Choice {
     Any,
 }
 
-fn claimed(row: &Row) -> Claimed {
+fn claimed(row: &Row) -> ClaimedJob {
     let before: Option<Value> = row.get("expected_before");
-    Claimed {
+    ClaimedJob {
         job_id: row.get("id"),
         task: row.get("task"),
         source_table: row.get("source_table"),
@@ -94,11 +94,11 @@ pub async fn claim(
     let priorities: Vec<i32> = tasks.iter().map(|task| i32::from(task.priority)).collect();
     let caps: Vec<Option<i32>> = tasks.iter().map(|task| task.max_running).collect();
     let caps_per_key: Vec<Option<i32>> = tasks.iter().map(|task| per_key(task)).collect();
-    let in_turn: Vec<bool> = tasks.iter().map(|task| task.in_turn()).collect();
+    let counted: Vec<bool> = tasks.iter().map(|task| task.is_counted()).collect();
     let (ageing, any) = (ageing.as_secs_f64(), choice == Choice::Any);
     let statement = client.prepare_cached(include_str!("../../sql/queries/claims/claim.sql")).await?;
     let values: [&(dyn ToSql + Sync); 8] =
-        [&names, &priorities, &caps, &caps_per_key, &in_turn, &limit, &ageing, &any];
+        [&names, &priorities, &caps, &caps_per_key, &counted, &limit, &ageing, &any];
     let mut claim = Claim::default();
     for row in client.query(&statement, &values).await? {
         claim.seen = true;
@@ -110,8 +110,8 @@ pub async fn claim(
         if row.get("unkeyed") {
             claim.unkeyed.push(task.clone());
         }
-        if let Some(quota) = row.get::<_, Option<i64>>("quota").filter(|_| row.get("in_turn")) {
-            claim.in_turn.push((task, quota));
+        if let Some(quota) = row.get::<_, Option<i64>>("quota").filter(|_| row.get("counted")) {
+            claim.counted.push((task, quota));
         }
     }
     Ok(claim)
@@ -119,22 +119,22 @@ pub async fn claim(
 
 /// Waits for our turn to take jobs that are counted; it ends with the transaction. What is read after it, by statements
 /// of their own, is what the one before us has left.
-pub async fn take_turn(client: &impl GenericClient) -> Result<(), DatabaseError> {
+pub async fn lock_claims(client: &impl GenericClient) -> Result<(), DatabaseError> {
     client.execute(include_str!("../../sql/queries/claims/claim_lock.sql"), &[]).await?;
     Ok(())
 }
 
 /// In our turn, locks up to `limit` jobs of these tasks, of each at most so many and no more than its caps leave room for.
-pub async fn claim_in_turn(
+pub async fn claim_counted(
     client: &impl GenericClient,
     tasks: &[(&Task, i64)],
     limit: i64,
-) -> Result<Vec<Claimed>, DatabaseError> {
+) -> Result<Vec<ClaimedJob>, DatabaseError> {
     let names: Vec<&str> = tasks.iter().map(|(task, _)| task.name.as_str()).collect();
     let caps: Vec<Option<i32>> = tasks.iter().map(|(task, _)| task.max_running).collect();
     let caps_per_key: Vec<Option<i32>> = tasks.iter().map(|(task, _)| per_key(task)).collect();
     let quotas: Vec<i64> = tasks.iter().map(|(_, quota)| *quota).collect();
-    let statement = client.prepare_cached(include_str!("../../sql/queries/claims/claim_in_turn.sql")).await?;
+    let statement = client.prepare_cached(include_str!("../../sql/queries/claims/claim_counted.sql")).await?;
     let rows = client.query(&statement, &[&names, &caps, &caps_per_key, &quotas, &limit]).await?;
     Ok(rows.iter().map(claimed).collect())
 }
@@ -142,7 +142,7 @@ pub async fn claim_in_turn(
 /// A pending job without its concurrency key.
 #[derive(Debug, Clone)]
 #[allow(missing_docs)]
-pub struct Unkeyed {
+pub struct UnkeyedJob {
     pub job_id: i64,
     pub task: String,
     pub source_table: u32,
@@ -152,14 +152,16 @@ pub struct Unkeyed {
 }
 
 /// Locks up to `limit` pending jobs of these tasks that have no key yet.
-pub async fn unkeyed_jobs(
+pub async fn jobs_without_concurrency_key(
     client: &impl GenericClient,
     tasks: &[String],
     limit: i64,
-) -> Result<Vec<Unkeyed>, DatabaseError> {
-    let statement = client.prepare_cached(include_str!("../../sql/queries/claims/jobs_unkeyed.sql")).await?;
+) -> Result<Vec<UnkeyedJob>, DatabaseError> {
+    let statement = client
+        .prepare_cached(include_str!("../../sql/queries/claims/jobs_without_concurrency_key.sql"))
+        .await?;
     let rows = client.query(&statement, &[&tasks, &limit]).await?;
-    let unkeyed = |row: &Row| Unkeyed {
+    let unkeyed = |row: &Row| UnkeyedJob {
         job_id: row.get("id"),
         task: row.get("task"),
         source_table: row.get("source_table"),
@@ -171,12 +173,16 @@ pub async fn unkeyed_jobs(
 }
 
 /// Gives pending jobs their keys.
-pub async fn key_jobs(client: &impl GenericClient, keys: &[(i64, String)]) -> Result<(), DatabaseError> {
+pub async fn set_concurrency_keys(
+    client: &impl GenericClient,
+    keys: &[(i64, String)],
+) -> Result<(), DatabaseError> {
     if keys.is_empty() {
         return Ok(());
     }
     let (jobs, keys): (Vec<i64>, Vec<&str>) = keys.iter().map(|(id, key)| (*id, key.as_str())).unzip();
-    let statement = client.prepare_cached(include_str!("../../sql/queries/claims/jobs_key.sql")).await?;
+    let statement =
+        client.prepare_cached(include_str!("../../sql/queries/claims/jobs_set_concurrency_key.sql")).await?;
     client.execute(&statement, &[&jobs, &keys]).await?;
     Ok(())
 }

@@ -9,14 +9,15 @@ use super::DatabaseError;
 
 /// Keeps this transaction's statements from waiting long for anybody's lock, and from reading whole tables by a
 /// plan made when they were empty.
-pub async fn be_careful(client: &impl GenericClient) -> Result<(), DatabaseError> {
-    let statement = client.prepare_cached(include_str!("../../sql/queries/jobs/careful.sql")).await?;
+pub async fn bound_transaction(client: &impl GenericClient) -> Result<(), DatabaseError> {
+    let statement =
+        client.prepare_cached(include_str!("../../sql/queries/jobs/bound_transaction.sql")).await?;
     client.execute(&statement, &[]).await?;
     Ok(())
 }
 
 /// Makes due jobs claimable: how many, and how long until the next one is due. Planned each time: see
-/// [`be_careful`], which a statement without a transaction of its own cannot use.
+/// [`bound_transaction`], which a statement without a transaction of its own cannot use.
 pub async fn promote_waiting(client: &Client) -> Result<(i64, Option<Duration>), DatabaseError> {
     let row = client.query_typed_one(include_str!("../../sql/queries/jobs/promote_waiting.sql"), &[]).await?;
     let next: Option<f64> = row.get("next_in");
@@ -71,8 +72,10 @@ pub async fn janitor(
         .await?;
     let released: i64 =
         client.query_one(include_str!("../../sql/queries/jobs/release_owned.sql"), &[]).await?.get(0);
-    let unkeyed: i64 =
-        client.query_one(include_str!("../../sql/queries/jobs/forget_keys.sql"), &[]).await?.get(0);
+    let unkeyed: i64 = client
+        .query_one(include_str!("../../sql/queries/jobs/forget_concurrency_keys.sql"), &[])
+        .await?
+        .get(0);
     client.execute(include_str!("../../sql/queries/jobs/keep_history.sql"), &[&keep.as_secs_f64()]).await?;
     client.execute(include_str!("../../sql/queries/jobs/dispatchers_forget.sql"), &[]).await?;
     Ok((missed, blocked, released + unkeyed))

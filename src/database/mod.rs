@@ -25,25 +25,29 @@ mod settling;
 mod source_rows;
 mod tasks;
 mod tls;
+pub mod wake_lock;
 
 pub use address::{Address, RdsRegion, Roots, SslMode, Tls};
 pub use attempts::{
-    NewAttempt, Overdue, Rescued, TakenOver, attempts_over, mark_asked, mark_begun, mark_launched,
-    overdue_attempts, rescue_attempts, start_jobs, taken_over, unmark_asked,
+    NewAttempt, OverdueAttempt, RescuedAttempt, TakenOver, attempts_over, mark_asked, mark_begun,
+    mark_launched, overdue_attempts, rescue_attempts, start_jobs, taken_over, unmark_asked,
 };
-pub use claims::{Choice, Claim, Claimed, Unkeyed, claim, claim_in_turn, key_jobs, take_turn, unkeyed_jobs};
+pub use claims::{
+    Choice, Claim, ClaimedJob, UnkeyedJob, claim, claim_counted, jobs_without_concurrency_key, lock_claims,
+    set_concurrency_keys,
+};
 pub use connect::{Database, DatabaseError};
 pub use connector::{ConnectError, Connector};
 pub use dispatchers::{Registration, dispatcher_seen, dispatcher_stopped, register_dispatcher};
 pub use grants::{GrantProblem, grant_problems, roles_sql};
-pub use jobs::{be_careful, block, defer, janitor, mark_obsolete, promote_waiting};
+pub use jobs::{block, bound_transaction, defer, janitor, mark_obsolete, promote_waiting};
 pub use migrations::{Migration, MigrationStatus, Plan, migrate, migrate_down, migration_status, plan};
-pub use notifications::{Notifications, Subscription, backend_pid, get_up, lie_down, lies_down, notify};
+pub use notifications::{Notifications, Subscription, notify};
 pub use previewing::{preview, watched_table};
-pub use schema::{Guard, SCHEMA_VERSION, SchemaError, check_schema, guard};
+pub use schema::{SCHEMA_VERSION, SchemaError, Stamp, check_schema, read_stamp};
 pub use settling::{
-    Ended, Finished, Open, Retried, finish_jobs, lock_for_settling, retry_jobs, settle_attempts,
-    settled_elsewhere,
+    EndedAttempt, FinishedJob, OpenAttempt, RetriedJob, finish_jobs, lock_for_settling, retry_jobs,
+    settle_attempts, settled_elsewhere,
 };
 pub use source_rows::{RowWriting, SourceRow, Writing, Written, source_rows, write_back};
 pub use tasks::{instance, load_parameters};

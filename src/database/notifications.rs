@@ -103,28 +103,6 @@ fn quoted(identifier: &str) -> String {
     format!("\"{}\"", identifier.replace('"', "\"\""))
 }
 
-/// The server's number of this session.
-pub async fn backend_pid(client: &Client) -> Result<i32, DatabaseError> {
-    Ok(client.query_one(include_str!("../../sql/queries/notifications/backend_pid.sql"), &[]).await?.get(0))
-}
-
-/// Locks what writers look at, in a transaction that stays open; see `sql/functions/trigger/wake.sql`.
-pub async fn lie_down(client: &Client) -> Result<(), DatabaseError> {
-    Ok(client.batch_execute(include_str!("../../sql/queries/notifications/lie_down.sql")).await?)
-}
-
-/// Whether that session waits for the lock or has it.
-pub async fn lies_down(client: &impl GenericClient, pid: i32) -> Result<bool, DatabaseError> {
-    let statement =
-        client.prepare_cached(include_str!("../../sql/queries/notifications/lies_down.sql")).await?;
-    Ok(client.query_one(&statement, &[&pid]).await?.get(0))
-}
-
-/// Ends that transaction.
-pub async fn get_up(client: &Client) -> Result<(), DatabaseError> {
-    Ok(client.batch_execute("commit").await?)
-}
-
 /// Notifies a channel, with nothing in it.
 pub async fn notify(client: &impl GenericClient, channel: &str) -> Result<(), DatabaseError> {
     client.execute(include_str!("../../sql/queries/notifications/notify.sql"), &[&channel]).await?;

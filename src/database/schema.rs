@@ -40,9 +40,9 @@ pub enum SchemaError {
 
 /// What is looked at before each claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Guard {
+pub struct Stamp {
     /// Changes whenever the parameters do.
-    pub parameters_stamp: String,
+    pub parameters: String,
 }
 
 /// Refuses a schema older or newer than this program can work with, or none.
@@ -54,14 +54,16 @@ pub async fn check_schema(client: &impl GenericClient) -> Result<(), SchemaError
     if !exists.get::<_, bool>(0) {
         return Err(SchemaError::Missing);
     }
-    guard(client).await.map(drop)
+    read_stamp(client).await.map(drop)
 }
 
 /// The same for a schema that is known to exist, together with what else a claim must know. A newer schema is
 /// fine as long as its migrations left in place all that this program uses; each says so (`oldest-daemon`).
-pub async fn guard(client: &impl GenericClient) -> Result<Guard, SchemaError> {
+pub async fn read_stamp(client: &impl GenericClient) -> Result<Stamp, SchemaError> {
     let row = async {
-        let statement = client.prepare_cached(include_str!("../../sql/queries/schema/guard.sql")).await?;
+        let statement = client
+            .prepare_cached(include_str!("../../sql/queries/schema/schema_and_parameters_stamp.sql"))
+            .await?;
         client.query_one(&statement, &[]).await
     }
     .await
@@ -76,5 +78,5 @@ pub async fn guard(client: &impl GenericClient) -> Result<Guard, SchemaError> {
     if oldest_daemon > SCHEMA_VERSION {
         return Err(SchemaError::TooNew { found, oldest_daemon });
     }
-    Ok(Guard { parameters_stamp: row.get("parameters_stamp") })
+    Ok(Stamp { parameters: row.get("parameters_stamp") })
 }

@@ -12,7 +12,7 @@ use crate::job::{Cause, Outcome, Report, ReportKind, UnknownWord};
 /// What the database knows of an attempt about to be settled; its job is locked.
 #[derive(Debug, Clone)]
 #[allow(missing_docs)]
-pub struct Open {
+pub struct OpenAttempt {
     pub id: i64,
     pub job_id: i64,
     pub number: i32,
@@ -31,13 +31,16 @@ pub struct Open {
 }
 
 /// Locks what can be locked without waiting; the rest must come back later.
-pub async fn lock_for_settling(client: &impl GenericClient, ids: &[i64]) -> Result<Vec<Open>, DatabaseError> {
+pub async fn lock_for_settling(
+    client: &impl GenericClient,
+    ids: &[i64],
+) -> Result<Vec<OpenAttempt>, DatabaseError> {
     let statement = client.prepare_cached(include_str!("../../sql/queries/settling/settle_lock.sql")).await?;
     client.query(&statement, &[&ids]).await?.iter().map(|row| Ok(open(row)?)).collect()
 }
 
-fn open(row: &Row) -> Result<Open, UnknownWord> {
-    Ok(Open {
+fn open(row: &Row) -> Result<OpenAttempt, UnknownWord> {
+    Ok(OpenAttempt {
         id: row.get("id"),
         job_id: row.get("job_id"),
         number: row.get("number"),
@@ -90,7 +93,7 @@ pub async fn settled_elsewhere(client: &impl GenericClient, ids: &[i64]) -> Resu
 /// The end of one attempt.
 #[derive(Debug, Clone)]
 #[allow(missing_docs)]
-pub struct Ended {
+pub struct EndedAttempt {
     pub id: i64,
     pub outcome: Outcome,
     pub cause: Cause,
@@ -102,7 +105,10 @@ pub struct Ended {
 }
 
 /// Writes the ends of a batch of attempts.
-pub async fn settle_attempts(client: &impl GenericClient, ended: &[Ended]) -> Result<(), DatabaseError> {
+pub async fn settle_attempts(
+    client: &impl GenericClient,
+    ended: &[EndedAttempt],
+) -> Result<(), DatabaseError> {
     let ids: Vec<i64> = ended.iter().map(|e| e.id).collect();
     let outcomes: Vec<&str> = ended.iter().map(|e| e.outcome.as_str()).collect();
     let codes: Vec<Option<i32>> = ended.iter().map(|e| e.exit_code).collect();
@@ -122,7 +128,7 @@ pub async fn settle_attempts(client: &impl GenericClient, ended: &[Ended]) -> Re
 /// A job that is over.
 #[derive(Debug, Clone)]
 #[allow(missing_docs)]
-pub struct Finished {
+pub struct FinishedJob {
     pub job_id: i64,
     pub attempt_id: i64,
     pub outcome: Outcome,
@@ -132,7 +138,7 @@ pub struct Finished {
 }
 
 /// Moves jobs into the history; a row that asked again gets its new job.
-pub async fn finish_jobs(client: &impl GenericClient, finished: &[Finished]) -> Result<(), DatabaseError> {
+pub async fn finish_jobs(client: &impl GenericClient, finished: &[FinishedJob]) -> Result<(), DatabaseError> {
     if finished.is_empty() {
         return Ok(());
     }
@@ -151,7 +157,7 @@ pub async fn finish_jobs(client: &impl GenericClient, finished: &[Finished]) -> 
 /// A job that will be tried again.
 #[derive(Debug, Clone)]
 #[allow(missing_docs)]
-pub struct Retried {
+pub struct RetriedJob {
     pub job_id: i64,
     pub attempt_id: i64,
     pub delay: Duration,
@@ -161,7 +167,7 @@ pub struct Retried {
 }
 
 /// Sends jobs back to wait.
-pub async fn retry_jobs(client: &impl GenericClient, retried: &[Retried]) -> Result<(), DatabaseError> {
+pub async fn retry_jobs(client: &impl GenericClient, retried: &[RetriedJob]) -> Result<(), DatabaseError> {
     if retried.is_empty() {
         return Ok(());
     }

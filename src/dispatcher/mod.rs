@@ -1,27 +1,19 @@
-//! The daemon. One loop per file, in the order a job meets them: the listener wakes the claimer; the claimer
-//! takes jobs and prepares their attempts; the launcher hands them to runners; the watcher follows them; the
-//! stopper ends what must not go on; the settler settles what has ended. The rescuer adopts what dead dispatchers left, the janitor tidies.
+//! The daemon. A job goes through the folders in their order: [`claim`] takes jobs and prepares their attempts, [`launch`]
+//! hands them to runners, [`follow`] watches them and stops what must not go on, [`settle`] ends what has ended. [`keep`]
+//! adopts what dead dispatchers left, and tidies.
 //!
-//! The loops share [`Shared`] and nothing else. Each stops on its cancellation token; each can be killed at
-//! any statement, because what it was about to do stands in the database.
+//! Each folder holds loops, one to a file. They share [`shared::Shared`] and nothing else. Each stops on its cancellation
+//! token; each can be killed at any statement, because what it was about to do stands in the database.
 
-mod claimer;
-mod ending;
-mod following;
-mod janitor;
-mod keying;
-mod launcher;
-mod listener;
-mod marking;
+mod claim;
+mod follow;
+mod keep;
+mod launch;
 mod pace;
-mod prepare;
-mod rescuer;
-mod settler;
+mod settle;
 mod shared;
-mod sleeper;
 mod start;
-mod stopper;
+mod task_cache;
 mod token;
-mod watcher;
 
 pub use start::{Dispatcher, DispatcherError, Mode};

@@ -1,57 +1,33 @@
-//! What the loops share.
+//! What the loops share: who this dispatcher is, until when it runs, and what the loops tell each other.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::DispatcherError;
-use super::following::Following;
+use super::follow::in_flight::InFlight;
+use super::task_cache::TaskCache;
 use super::token;
 use crate::database::Database;
-use crate::parameters::Cache;
 use crate::runners::{Attempt, Ends, Launched, Runners};
 use crate::settings::Settings;
 
-/// One per dispatcher.
-pub struct Shared {
+/// Which dispatcher this is, and what it signs with.
+pub struct Identity {
     /// Its row in `rowcall.dispatchers`.
     pub id: i64,
     /// Its machine's name.
     pub host: String,
-    pub settings: Settings,
-    pub database: Database,
-    pub parameters: Cache,
-    pub runners: Runners,
-    pub following: Arc<Following>,
-    /// Where ends are announced to the settler.
-    pub ends: Ends,
-    /// Where launches are announced, to be written down.
-    pub launched: mpsc::UnboundedSender<(i64, Launched)>,
-    /// "Look for jobs": set by the listener, by freed slots, by whoever thinks there may be some.
-    pub wake: Notify,
-    /// Whether LISTEN is proven to work, so that polling may be rare.
-    pub listening: AtomicBool,
-    /// No more claims.
-    pub draining: CancellationToken,
-    /// No more of anything.
-    pub stopping: CancellationToken,
-    /// When the database last heard that this dispatcher lives. Past `dead_after` others may have taken over
-    /// what it has not launched yet, so it must not.
-    pub seen: watch::Sender<Instant>,
-    /// What dead dispatchers left has been looked for once.
-    pub rescued: CancellationToken,
-    /// Why this dispatcher cannot go on.
-    pub fatal: Mutex<Option<DispatcherError>>,
     /// From which tokens and launch keys are made.
     pub secret: Vec<u8>,
     /// The first characters of the installation's id.
     pub instance: String,
 }
 
-impl Shared {
+impl Identity {
     /// A launch key for an attempt: unique in the world, and within what ECS and Docker allow in a name. Also after a
     /// restore, when the database counts the same ids once more: ECS remembers a key for a day.
     pub fn launch_key(&self, attempt_id: i64) -> String {
@@ -67,30 +43,42 @@ impl Shared {
     pub fn token(&self, launch_key: &str) -> String {
         token::token(&self.secret, launch_key)
     }
+}
 
-    /// The variables of the task contract (DESIGN: "The task's side"); they hold the token.
-    pub fn contract(&self, attempt: &Attempt) -> Vec<(String, String)> {
-        let mut variables = vec![
-            ("ROWCALL_JOB".to_owned(), attempt.job_id.to_string()),
-            ("ROWCALL_ATTEMPT".to_owned(), attempt.number.to_string()),
-            ("ROWCALL_TOKEN".to_owned(), self.token(&attempt.launch_key)),
-        ];
-        if !self.settings.tasks.database_url.is_empty() {
-            variables.push(("ROWCALL_DATABASE_URL".to_owned(), self.settings.tasks.database_url.clone()));
+/// Until when the loops run, and how this dispatcher stands with the others.
+pub struct Lifecycle {
+    /// No more claims.
+    pub draining: CancellationToken,
+    /// No more of anything.
+    pub stopping: CancellationToken,
+    /// When the database last heard that this dispatcher lives. Past `dead_after` others may have taken over what it
+    /// has not launched yet, so it must not.
+    pub seen: watch::Sender<Instant>,
+    /// How long others wait before they take it for dead.
+    pub dead_after: Duration,
+    /// What dead dispatchers left has been looked for once.
+    pub rescued: CancellationToken,
+    /// Why this dispatcher cannot go on.
+    pub fatal: Mutex<Option<DispatcherError>>,
+}
+
+impl Lifecycle {
+    /// Of a dispatcher that has just registered.
+    pub fn begin(dead_after: Duration) -> Self {
+        Self {
+            draining: CancellationToken::new(),
+            stopping: CancellationToken::new(),
+            seen: watch::Sender::new(Instant::now()),
+            dead_after,
+            rescued: CancellationToken::new(),
+            fatal: Mutex::new(None),
         }
-        variables
-    }
-
-    /// Whether LISTEN is proven to work.
-    pub fn is_listening(&self) -> bool {
-        self.listening.load(Ordering::Relaxed)
     }
 
     /// Waits until the database has heard lately that this dispatcher lives.
     pub async fn known_to_live(&self) {
-        let dead_after = self.settings.dispatcher.dead_after;
         // The sender is ours: it cannot be gone.
-        let _ = self.seen.subscribe().wait_for(|seen| seen.elapsed() < dead_after).await;
+        let _ = self.seen.subscribe().wait_for(|seen| seen.elapsed() < self.dead_after).await;
     }
 
     /// Ends this dispatcher for a reason its operator must hear.
@@ -99,6 +87,52 @@ impl Shared {
         self.fatal.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
         self.draining.cancel();
         self.stopping.cancel();
+    }
+}
+
+/// What the loops tell each other.
+pub struct Signals {
+    /// To the settler: attempts that have ended.
+    pub ends: Ends,
+    /// To the recorder: attempts that their runner has taken, to be written down.
+    pub launches: mpsc::UnboundedSender<(i64, Launched)>,
+    /// To the claimer: there may be jobs. Set by the listener, by freed slots, by edits.
+    pub wake: Notify,
+    /// Whether LISTEN is proven to work, so that polling may be rare.
+    pub listening: AtomicBool,
+}
+
+impl Signals {
+    /// Whether LISTEN is proven to work.
+    pub fn is_listening(&self) -> bool {
+        self.listening.load(Ordering::Relaxed)
+    }
+}
+
+/// One per dispatcher.
+pub struct Shared {
+    pub identity: Identity,
+    pub lifecycle: Lifecycle,
+    pub signals: Signals,
+    pub settings: Settings,
+    pub database: Database,
+    pub parameters: TaskCache,
+    pub runners: Runners,
+    pub in_flight: Arc<InFlight>,
+}
+
+impl Shared {
+    /// The variables of the task contract (docs/tasks.md); they hold the token.
+    pub fn contract(&self, attempt: &Attempt) -> Vec<(String, String)> {
+        let mut variables = vec![
+            ("ROWCALL_JOB".to_owned(), attempt.job_id.to_string()),
+            ("ROWCALL_ATTEMPT".to_owned(), attempt.number.to_string()),
+            ("ROWCALL_TOKEN".to_owned(), self.identity.token(&attempt.launch_key)),
+        ];
+        if !self.settings.tasks.database_url.is_empty() {
+            variables.push(("ROWCALL_DATABASE_URL".to_owned(), self.settings.tasks.database_url.clone()));
+        }
+        variables
     }
 }
 

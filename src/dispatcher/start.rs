@@ -1,23 +1,25 @@
 //! Starting, draining and ending a dispatcher.
 
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::sync::{Arc, PoisonError};
 
 use thiserror::Error;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::following::Following;
-use super::shared::{Handle, Shared};
-use super::{claimer, janitor, launcher, listener, rescuer, settler, stopper, watcher};
+use super::claim::{self, listener};
+use super::follow::in_flight::InFlight;
+use super::follow::{stopper, watcher};
+use super::keep::{janitor, rescuer};
+use super::shared::{Handle, Identity, Lifecycle, Shared, Signals};
+use super::task_cache::TaskCache;
+use super::{launch, settle};
 use crate::database::{
-    Database, DatabaseError, SchemaError, check_schema, dispatcher_stopped, guard, instance,
+    Database, DatabaseError, SchemaError, check_schema, dispatcher_stopped, instance, read_stamp,
     register_dispatcher,
 };
 use crate::job::End;
-use crate::parameters::Cache;
 use crate::runners::{Ends, Runners};
 use crate::settings::Settings;
 
@@ -66,7 +68,7 @@ impl Dispatcher {
         check_schema(&client).await?;
         let (instance_id, secret) = instance(&client).await?;
 
-        let (launched, to_record) = mpsc::unbounded_channel();
+        let (launches, to_record) = mpsc::unbounded_channel();
         let (ends, ended) = mpsc::unbounded_channel::<(i64, End)>();
         let runners = runners(&settings, &ends).map_err(DispatcherError::Runner)?;
         for runner in runners.iter() {
@@ -79,8 +81,8 @@ impl Dispatcher {
         };
         let offered: Vec<String> = runners.iter().map(|r| r.name().to_owned()).collect();
         let registration = register_dispatcher(&client, &host, &offered).await?;
-        let parameters = Cache::default();
-        parameters.refresh(&client, &guard(&client).await?.parameters_stamp).await?;
+        let parameters = TaskCache::default();
+        parameters.refresh(&client, &read_stamp(&client).await?.parameters).await?;
         drop(client);
         tracing::info!(dispatcher = registration.id, host, runners = ?offered, tasks = parameters.tasks().len(), "started");
         if offered.is_empty() {
@@ -90,39 +92,34 @@ impl Dispatcher {
         }
 
         let shared = Arc::new(Shared {
-            id: registration.id,
-            host,
+            identity: Identity {
+                id: registration.id,
+                host,
+                secret,
+                instance: instance_id.chars().filter(char::is_ascii_hexdigit).take(8).collect(),
+            },
+            lifecycle: Lifecycle::begin(settings.dispatcher.dead_after),
+            signals: Signals { ends, launches, wake: Notify::new(), listening: AtomicBool::new(false) },
             settings,
             database,
             parameters,
             runners,
-            following: Arc::new(Following::default()),
-            ends,
-            launched,
-            wake: Notify::new(),
-            listening: AtomicBool::new(false),
-            draining: CancellationToken::new(),
-            stopping: CancellationToken::new(),
-            seen: watch::Sender::new(Instant::now()),
-            rescued: CancellationToken::new(),
-            fatal: Mutex::new(None),
-            secret,
-            instance: instance_id.chars().filter(char::is_ascii_hexdigit).take(8).collect(),
+            in_flight: Arc::new(InFlight::default()),
         });
         let loops = TaskTracker::new();
         // A small buffer: claimed attempts should be launched, not queued.
-        let (launch, to_launch) = mpsc::channel(4);
-        loops.spawn(launcher::run(Arc::clone(&shared), to_launch));
-        loops.spawn(launcher::record(Arc::clone(&shared), to_record));
-        loops.spawn(settler::run(Arc::clone(&shared), ended));
+        let (to_launcher, to_launch) = mpsc::channel(4);
+        loops.spawn(launch::run(Arc::clone(&shared), to_launch));
+        loops.spawn(launch::record(Arc::clone(&shared), to_record));
+        loops.spawn(settle::run(Arc::clone(&shared), ended));
         for runner in shared.runners.iter() {
             loops.spawn(watcher::run(Arc::clone(&shared), Arc::clone(runner)));
-            let (runner, stopping) = (Arc::clone(runner), shared.stopping.clone());
+            let (runner, stopping) = (Arc::clone(runner), shared.lifecycle.stopping.clone());
             loops.spawn(async move { runner.background(stopping).await });
         }
         loops.spawn(stopper::run(Arc::clone(&shared)));
-        loops.spawn(rescuer::run(Arc::clone(&shared), launch.clone()));
-        loops.spawn(claimer::run(Arc::clone(&shared), mode, launch));
+        loops.spawn(rescuer::run(Arc::clone(&shared), to_launcher.clone()));
+        loops.spawn(claim::run(Arc::clone(&shared), mode, to_launcher));
         loops.spawn(janitor::run(Arc::clone(&shared)));
         if mode == Mode::Serve && shared.settings.dispatcher.listen {
             loops.spawn(listener::run(Arc::clone(&shared)));
@@ -134,54 +131,55 @@ impl Dispatcher {
     /// Its number in `rowcall.dispatchers`.
     #[must_use]
     pub fn id(&self) -> i64 {
-        self.shared.id
+        self.shared.identity.id
     }
 
     /// Cancelled when it claims no more, whatever the reason.
     #[must_use]
     pub fn draining(&self) -> CancellationToken {
-        self.shared.draining.clone()
+        self.shared.lifecycle.draining.clone()
     }
 
     /// No new claims from now on.
     pub fn drain(&self) {
-        self.shared.draining.cancel();
+        self.shared.lifecycle.draining.cancel();
     }
 
     /// Ends at once without a word, as a killed daemon would: others will notice. For tests of that.
     pub fn abandon(self) {
-        self.shared.draining.cancel();
-        self.shared.stopping.cancel();
+        self.shared.lifecycle.draining.cancel();
+        self.shared.lifecycle.stopping.cancel();
     }
 
     /// Waits until draining was asked for and what runs has ended or the grace is over, then ends. What still
     /// runs then is left to the next dispatcher.
     pub async fn finish(self) -> Result<(), DispatcherError> {
         let shared = &self.shared;
-        shared.draining.cancelled().await;
-        if !shared.stopping.is_cancelled() && !shared.following.is_empty() {
+        shared.lifecycle.draining.cancelled().await;
+        if !shared.lifecycle.stopping.is_cancelled() && !shared.in_flight.is_empty() {
             let grace = shared.settings.dispatcher.shutdown_grace;
             tracing::info!(?grace, "waiting for running tasks to end");
-            if tokio::time::timeout(grace, shared.following.emptied()).await.is_err() {
+            if tokio::time::timeout(grace, shared.in_flight.emptied()).await.is_err() {
                 tracing::info!("tasks still run; the next dispatcher adopts them");
             }
         }
-        shared.stopping.cancel();
+        shared.lifecycle.stopping.cancel();
         self.loops.wait().await;
-        let fatal = shared.fatal.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let fatal = shared.lifecycle.fatal.lock().unwrap_or_else(PoisonError::into_inner).take();
         // Also after a failure: the sooner others adopt what runs, the better.
-        let said = async { dispatcher_stopped(&shared.database.get().await?, shared.id).await }.await;
+        let said =
+            async { dispatcher_stopped(&shared.database.get().await?, shared.identity.id).await }.await;
         if let Some(error) = fatal {
             return Err(error);
         }
         said?;
-        tracing::info!(dispatcher = shared.id, "stopped");
+        tracing::info!(dispatcher = shared.identity.id, "stopped");
         Ok(())
     }
 }
 
 impl std::fmt::Debug for Dispatcher {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Dispatcher").field("id", &self.shared.id).finish_non_exhaustive()
+        f.debug_struct("Dispatcher").field("id", &self.shared.identity.id).finish_non_exhaustive()
     }
 }

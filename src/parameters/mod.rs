@@ -1,6 +1,5 @@
 //! `rowcall.parameters` in the daemon: what a row says, kept in memory, rendered per job.
 
-mod cache;
 mod frozen;
 mod render;
 mod template;
@@ -9,7 +8,6 @@ use serde_json::Value;
 
 use crate::job::{Completion, Policy};
 
-pub use cache::Cache;
 pub use frozen::{Frozen, LaunchSpec, Unreadable, VERSION, WriteBack};
 pub use render::{JobContext, render, render_key, unrendered};
 pub use template::{Context, Template, literally};
@@ -62,7 +60,7 @@ pub struct Task {
 impl Task {
     /// Whether its jobs are taken by one claimer after the other, because they are counted.
     #[must_use]
-    pub fn in_turn(&self) -> bool {
+    pub fn is_counted(&self) -> bool {
         self.max_running.is_some() || self.concurrency_key.is_some()
     }
 }

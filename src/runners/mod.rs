@@ -141,7 +141,7 @@ pub trait Runner: Send + Sync {
     async fn probe(&self, request: &LaunchSpec) -> Result<String, String>;
 
     /// Waits until this attempt's launch may be called, where there is a pace to keep. It holds up nobody else.
-    async fn turn(&self, _attempt: &Attempt) {}
+    async fn keep_pace(&self, _attempt: &Attempt) {}
 
     /// Starts an attempt with the contract's variables (they hold the token, and are not logged). Called again
     /// with the same launch key, it finds what the first call started.

@@ -179,7 +179,7 @@ async fn rules_that_were_narrowed_hold_for_what_waits_and_not_for_what_was_launc
         let (runner, mut ends) = case.subject.runner();
         let mut attempt = with(case.attempt("exit 0"), |request| request.target = "other:1".to_owned());
         attempt.in_doubt = in_doubt;
-        runner.turn(&attempt).await;
+        runner.keep_pace(&attempt).await;
         let refused = runner.launch(&attempt, &[]).await.unwrap_err();
         let LaunchError::Refused { reason, retryable: true, .. } = &refused else { panic!("{refused:?}") };
         assert!(reason.contains("other:1") && reason.contains("runners.docker.images"), "{reason}");

@@ -68,7 +68,7 @@ async fn always_asks_the_registry_each_time_and_never_does_not() {
     let mut before = 0;
     for _ in 0..2 {
         let attempt = attempt(&case, &registry, "always");
-        runner.turn(&attempt).await;
+        runner.keep_pace(&attempt).await;
         runner.launch(&attempt, &[]).await.unwrap();
         assert_eq!(asked(&runner, &mut ends, &attempt).await.exit_code, Some(8));
         assert!(registry.asked() > before);

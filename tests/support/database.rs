@@ -152,7 +152,7 @@ impl TestDatabase {
     /// Somebody who sleeps as a dispatcher does, so that commits notify; ends with the connection.
     pub async fn asleep(&self) -> Client {
         let sleeper = self.connect().await;
-        sleeper.batch_execute("begin; lock table rowcall_internal.sleepers in share mode").await.unwrap();
+        sleeper.batch_execute("begin; lock table rowcall_internal.wake_lock in share mode").await.unwrap();
         sleeper
     }
 

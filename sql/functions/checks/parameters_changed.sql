@@ -13,7 +13,7 @@ begin
     if tg_op = 'INSERT' and new.version > 1
         or tg_op = 'UPDATE' and (new.concurrency_key, new.name) is distinct from (old.concurrency_key, old.name)
     then
-        perform rowcall_internal.forget_keys(array[new.name]);
+        perform rowcall_internal.forget_concurrency_keys(array[new.name]);
     end if;
     perform pg_notify('rowcall_parameters', '');
     return null;

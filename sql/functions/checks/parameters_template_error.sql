@@ -18,7 +18,7 @@ begin
         select 'environment', 'environment.' || e.key, e.value #>> '{}' from jsonb_each(parameters.environment) e
         union all
         select 'settings', l.place, l.plain
-        from rowcall_internal.leaves('settings.payload', null, parameters.settings -> 'payload') l
+        from rowcall_internal.json_leaves('settings.payload', null, parameters.settings -> 'payload') l
         where parameters.runner = 'lambda' and l.kind = 'string'
         union all
         select 'concurrency_key', 'concurrency_key', parameters.concurrency_key

@@ -6,7 +6,7 @@ as $$
 declare
     head text := format('%s, job %s: ', job.task, job.id);
     against text := (
-        select string_agg(h.reason, '; ') from rowcall_internal.held_back(job.task, job.concurrency_key) h
+        select string_agg(h.reason, '; ') from rowcall_internal.start_blockers(job.task, job.concurrency_key) h
         -- While it waits for its time, what ends by itself may have ended by then.
         where job.state = 'pending' or not h.waits);
     last_end record;

@@ -52,8 +52,8 @@ begin
             given.error := format('parameters.concurrency_key: the key has %s bytes; 500 are allowed', octet_length(concurrency_key));
             concurrency_key := null;
         end if;
-        against := array(select h.reason from rowcall_internal.held_back(p.name, concurrency_key) h where not h.waits);
-        waits := array(select h.reason from rowcall_internal.held_back(p.name, concurrency_key) h where h.waits);
+        against := array(select h.reason from rowcall_internal.start_blockers(p.name, concurrency_key) h where not h.waits);
+        waits := array(select h.reason from rowcall_internal.start_blockers(p.name, concurrency_key) h where h.waits);
         if p.condition is not null and not rowcall_internal.condition_holds(row_data, p.condition) then
             against := against || format('its condition is not met: %s', p.condition);
         end if;

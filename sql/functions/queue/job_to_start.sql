@@ -1,5 +1,5 @@
 -- What a dispatcher must know of a job that it has just locked to start it; the common end of the two claims
--- (claim.sql, claim_in_turn.sql). The job is handed over as it was locked: a look of its own could see an older version.
+-- (claim.sql, claim_counted.sql). The job is handed over as it was locked: a look of its own could see an older version.
 create or replace function rowcall_internal.job_to_start(job rowcall_internal.jobs)
 returns table (id bigint, task text, source_table oid, row_key jsonb, on_status text, moved_to text, concurrency_key text,
                number int, attempt_id bigint, expected_before jsonb)

@@ -12,7 +12,7 @@ declare
 begin
     -- One dispatcher at a time; the others have nothing to add.
     begin
-        lock table rowcall_internal.history_turn in exclusive mode nowait;
+        lock table rowcall_internal.history_lock in exclusive mode nowait;
     exception when lock_not_available then
         return;
     end;

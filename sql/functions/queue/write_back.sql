@@ -118,7 +118,7 @@ begin
                 when others then
                     -- Where the table is not what it was, that says more than the statement's own error.
                     place := i; state := 'failed'; error := sqlerrm;
-                    error := coalesce(rowcall_internal.source_changed(entry), error);
+                    error := coalesce(rowcall_internal.source_drift(entry), error);
                     return next;
             end;
         end loop;

@@ -22,6 +22,6 @@ exception
         return query select null::jsonb, null::text, null::jsonb, 'locked';
     when others then
         return query select null::jsonb, null::text, null::jsonb, 
-        case when entry.id is null then sqlerrm else coalesce(rowcall_internal.source_changed(entry), sqlerrm) end;
+        case when entry.id is null then sqlerrm else coalesce(rowcall_internal.source_drift(entry), sqlerrm) end;
 end
 $$;

@@ -1,7 +1,7 @@
 -- Wakes the dispatchers that sleep, if any does: a commit that carries NOTIFY waits in one line with all others
 -- of the whole server, so only who needs it should pay for it.
 --
--- A dispatcher that goes to sleep locks rowcall_internal.sleepers in SHARE mode, looks for jobs once more, and holds the
+-- A dispatcher that goes to sleep locks rowcall_internal.wake_lock in SHARE mode, looks for jobs once more, and holds the
 -- lock while it sleeps. A writer asks for ROW EXCLUSIVE without waiting. Refused: somebody sleeps, or is about
 -- to, and NOTIFY wakes it. Granted: nobody sleeps, and nobody can fall asleep before this transaction has ended
 -- and its jobs can be seen. Neither lock conflicts with itself, so writers do not meet, nor do sleepers.
@@ -17,7 +17,7 @@ begin
         return;
     end if;
     begin
-        lock table rowcall_internal.sleepers in row exclusive mode nowait;
+        lock table rowcall_internal.wake_lock in row exclusive mode nowait;
         return;
     exception when lock_not_available then
         -- Somebody sleeps.

@@ -43,7 +43,7 @@ impl Pace {
     }
 
     /// Waits for one's turn. Turns are given in the order of asking.
-    pub async fn turn(&self) {
+    pub async fn wait(&self) {
         let wait = {
             let mut state = self.lock();
             state.fill(self.burst);
@@ -104,7 +104,7 @@ mod tests {
             tokio::select! {
                 biased;
                 () = &mut end => return turns,
-                () = pace.turn() => turns += 1,
+                () = pace.wait() => turns += 1,
             }
         }
     }
@@ -148,7 +148,7 @@ mod tests {
         let waiting: Vec<_> = (0..50)
             .map(|_| {
                 let pace = std::sync::Arc::clone(&pace);
-                tokio::spawn(async move { pace.turn().await })
+                tokio::spawn(async move { pace.wait().await })
             })
             .collect();
         let began = Instant::now();

@@ -157,7 +157,7 @@ impl Runner for DockerRunner {
         probe::probe(&self.core, &request.target, &settings).await
     }
 
-    async fn turn(&self, attempt: &Attempt) {
+    async fn keep_pace(&self, attempt: &Attempt) {
         // Whatever is wrong is said by the launch.
         if let Ok(settings) = TaskSettings::frozen(&attempt.request.settings) {
             launch::prepare(&self.core, attempt, &settings).await;

@@ -127,7 +127,7 @@ pub async fn definition(region: &Region, name: &str) -> Result<Arc<Definition>, 
     if let Some(known) = region.definitions.known(name) {
         return Ok(known);
     }
-    region.definition_reads.turn().await;
+    region.definition_reads.wait().await;
     let answer = region.ecs.describe_task_definition().task_definition(name).send().await;
     let answer = learn(&region.definition_reads, "DescribeTaskDefinition", answer)?;
     let definition = Arc::new(answer.task_definition().map(Definition::of).unwrap_or_default());

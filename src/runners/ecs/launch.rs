@@ -139,14 +139,14 @@ pub async fn find(
 /// Asks for what runs by `startedBy` alone, as the API's documentation has it; and for what has stopped, which needs
 /// a second filter that the same documentation rules out and that others use all the same.
 async fn find_once(region: &Region, cluster: &str, launch_key: &str) -> Result<Option<String>, Fault> {
-    region.find.turn().await;
+    region.find.wait().await;
     let running = region.ecs.list_tasks().cluster(cluster).started_by(launch_key);
     let stopped = running.clone().desired_status(DesiredStatus::Stopped);
     let answer = learn(&region.find, "ListTasks", running.send().await)?;
     if let Some(arn) = answer.task_arns().first() {
         return Ok(Some(arn.clone()));
     }
-    region.find.turn().await;
+    region.find.wait().await;
     match learn(&region.find, "ListTasks", stopped.send().await) {
         Ok(answer) => Ok(answer.task_arns().first().cloned()),
         Err(fault) if fault.code == "InvalidParameterException" => {

@@ -94,7 +94,7 @@ impl EcsRunner {
     }
 
     async fn stop_task(&self, region: &Region, cluster: &str, arn: &str, reason: &str) -> Result<(), Fault> {
-        region.stop.turn().await;
+        region.stop.wait().await;
         let reason: String = reason.chars().take(REASON_LIMIT).collect();
         let answer = region.ecs.stop_task().cluster(cluster).task(arn).reason(reason).send().await;
         match learn(&region.stop, "StopTask", answer) {
@@ -165,10 +165,10 @@ impl Runner for EcsRunner {
         probe::probe(&region, &request.target, &settings).await
     }
 
-    async fn turn(&self, attempt: &Attempt) {
+    async fn keep_pace(&self, attempt: &Attempt) {
         // What is wrong with its place is said by the launch.
         if let Ok((_, region)) = self.place(attempt).await {
-            region.run.turn().await;
+            region.run.wait().await;
         }
     }
 

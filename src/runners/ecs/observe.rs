@@ -62,7 +62,7 @@ async fn describe(runner: &EcsRunner, (region, cluster): &Place, batch: Vec<&Att
     let (follow, timing) = (&runner.follow, &runner.timing);
     let described = async {
         let region = runner.regions.get(region.as_deref()).await?;
-        region.read.turn().await;
+        region.read.wait().await;
         let arns = batch.iter().filter_map(|attempt| attempt.external_id.clone()).collect();
         let answer = region.ecs.describe_tasks().cluster(cluster).set_tasks(Some(arns)).send().await;
         let answer = learn(&region.read, "DescribeTasks", answer).map_err(|fault| fault.to_string())?;

@@ -14,7 +14,7 @@ pub async fn probe(region: &Region, target: &str, settings: &TaskSettings) -> Re
     }
     let container = definition.container(settings.container.as_deref())?;
     definition.check_subnets(settings)?;
-    region.read.turn().await;
+    region.read.wait().await;
     let answer = region.ecs.list_tasks().cluster(&settings.cluster).max_results(1).send().await;
     learn(&region.read, "ListTasks", answer)
         .map_err(|fault| format!("ListTasks of cluster {}: {fault}", settings.cluster))?;

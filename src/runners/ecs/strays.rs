@@ -83,7 +83,7 @@ async fn strays_in(
     let mut unknown = Vec::new();
     let mut token = None;
     loop {
-        region.read.turn().await;
+        region.read.wait().await;
         let answer = region.ecs.list_tasks().cluster(cluster).set_next_token(token).send().await;
         let answer = learn(&region.read, "ListTasks", answer).map_err(|fault| fault.to_string())?;
         let arns = answer.task_arns().iter();
@@ -96,7 +96,7 @@ async fn strays_in(
     }
     let mut strays = Vec::new();
     for arns in unknown.chunks(BATCH) {
-        region.read.turn().await;
+        region.read.wait().await;
         let answer = region.ecs.describe_tasks().cluster(cluster).set_tasks(Some(arns.to_vec())).send().await;
         let answer = learn(&region.read, "DescribeTasks", answer).map_err(|fault| fault.to_string())?;
         for task in answer.tasks() {

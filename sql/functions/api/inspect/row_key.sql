@@ -15,7 +15,7 @@ declare
         select string_agg(format('%s: …', to_json(c)), ', ' order by position)
         from unnest(entry.key_columns) with ordinality as k(c, position)));
     given jsonb;
-    changed text := rowcall_internal.source_changed(entry);
+    changed text := rowcall_internal.source_drift(entry);
     k record;
 begin
     if changed is not null then

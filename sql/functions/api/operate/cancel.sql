@@ -15,7 +15,7 @@ begin
     if not found then
         return false;
     end if;
-    left_as := rowcall_internal.left_running(mine);
+    left_as := rowcall_internal.running_write_back(mine);
     if mine.state <> 'running' and left_as is not null then
         -- Before the job, in the order in which the triggers lock them; write_back does not wait for rows.
         perform rowcall_internal.hold_row(mine.source_table, mine.row_key);

@@ -20,7 +20,7 @@ begin
                 using errcode = 'RC014', hint = format('To start it anew: SELECT rowcall.cancel(%s, ''reason''); and then retry.', job);
         end if;
         update rowcall_internal.jobs j set state = 'pending', due = least(due, now()), reason = null, blocked = null where j.id = job;
-        perform rowcall_internal.tell_what_holds_back(open.task);
+        perform rowcall_internal.warn_of_start_blockers(open.task);
         perform pg_notify('rowcall_control', '');
         return job;
     end if;
@@ -58,8 +58,8 @@ begin
             using errcode = 'RC014',
                   hint = format('rowcall.run(%L, %L, key) runs it all the same.', past.task, past.source_table);
     end if;
-    new_job := rowcall_internal.ask_for(task, past.row_key);
-    perform rowcall_internal.tell_what_holds_back(task.name);
+    new_job := rowcall_internal.request_job(task, past.row_key);
+    perform rowcall_internal.warn_of_start_blockers(task.name);
     perform pg_notify('rowcall_control', '');
     return new_job;
 end

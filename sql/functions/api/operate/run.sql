@@ -12,8 +12,8 @@ begin
         raise exception '% is a task of %, not of %', task, wanted_task.source_table, source
             using errcode = 'RC013', hint = 'A task runs for rows of its source_table.';
     end if;
-    job := rowcall_internal.ask_for(wanted_task, rowcall.row_key(source, key));
-    perform rowcall_internal.tell_what_holds_back(task);
+    job := rowcall_internal.request_job(wanted_task, rowcall.row_key(source, key));
+    perform rowcall_internal.warn_of_start_blockers(task);
     perform pg_notify('rowcall_control', '');
     return job;
 end
@@ -48,13 +48,13 @@ begin
         if found_row.error is not null then
             raise exception '% cannot be read: %', source, found_row.error using errcode = 'RC011';
         end if;
-        perform rowcall_internal.ask_for(wanted_task, found_row.row_key);
+        perform rowcall_internal.request_job(wanted_task, found_row.row_key);
         asked := asked + 1;
     end loop;
     if asked < cardinality(wanted) then
         raise notice '% of % rows are not there', cardinality(wanted) - asked, cardinality(wanted);
     end if;
-    perform rowcall_internal.tell_what_holds_back(task);
+    perform rowcall_internal.warn_of_start_blockers(task);
     perform pg_notify('rowcall_control', '');
     return asked;
 end

@@ -92,7 +92,7 @@ begin
         touch_column = excluded.touch_column
     returning * into after;
     if (before.key_columns, before.key_types) is distinct from (after.key_columns, after.key_types) and before.id is not null then
-        perform rowcall_internal.rekey_jobs(before, after);
+        perform rowcall_internal.change_row_keys(before, after);
     end if;
     perform rowcall_internal.install_triggers(source);
     update rowcall_internal.jobs set state = 'pending', reason = null where source_table = source and state = 'blocked';

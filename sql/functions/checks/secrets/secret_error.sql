@@ -16,7 +16,7 @@ begin
                  when l.plain !~ '^-' then substring(lag(l.plain) over (order by l.position) from '^--?([A-Za-z][A-Za-z0-9_-]*)$') end as name,
             case when secret_error.place = 'command' then format('command[%s]', l.position) else l.place end as shown
         from (select w.*, row_number() over (order by substring(w.place from '\[([0-9]+)\]$')::int, w.place) as position
-              from rowcall_internal.leaves(secret_error.place, null, secret_error.value) w) l
+              from rowcall_internal.json_leaves(secret_error.place, null, secret_error.value) w) l
         order by l.position
     loop
         kind := rowcall_internal.secret_kind(leaf.name, leaf.plain);

@@ -1,5 +1,5 @@
 -- How a watched table differs from what rowcall.watch() took down of it, with what to do, or null.
-create or replace function rowcall_internal.source_changed(source rowcall_internal.source_tables) returns text
+create or replace function rowcall_internal.source_drift(source rowcall_internal.source_tables) returns text
 language plpgsql stable
 set search_path = pg_catalog, pg_temp
 as $$

@@ -1,14 +1,14 @@
 //! Tidies: partitions of the history, jobs nobody would ever claim, rows that a trigger missed.
 
-use super::pace::again_and_again;
-use super::shared::{Handle, Shared};
 use crate::database::{DatabaseError, attempts_over, janitor};
+use crate::dispatcher::pace::again_and_again;
+use crate::dispatcher::shared::{Handle, Shared};
 use crate::parameters::Task;
 
 /// Tidies at once, then now and then.
 pub async fn run(shared: Handle) {
     let interval = shared.settings.dispatcher.janitor_interval;
-    again_and_again(&shared.stopping, "tidying", interval, || tidy(&shared)).await;
+    again_and_again(&shared.lifecycle.stopping, "tidying", interval, || tidy(&shared)).await;
 }
 
 async fn tidy(shared: &Shared) -> Result<(), DatabaseError> {
@@ -23,14 +23,14 @@ async fn tidy(shared: &Shared) -> Result<(), DatabaseError> {
         tracing::warn!(jobs = blocked, "jobs blocked: nobody would ever have claimed them");
     }
     if missed > 0 || released > 0 {
-        shared.wake.notify_one();
+        shared.signals.wake.notify_one();
     }
     discard_strays(shared).await
 }
 
 /// The runners are asked first and the database after: what is launched meanwhile is in the database already.
 async fn discard_strays(shared: &Shared) -> Result<(), DatabaseError> {
-    let (tasks, prefix) = (shared.parameters.tasks(), shared.launch_key_prefix());
+    let (tasks, prefix) = (shared.parameters.tasks(), shared.identity.launch_key_prefix());
     for runner in shared.runners.iter() {
         let tasks: Vec<&Task> = tasks.iter().filter(|task| task.runner == runner.name()).collect();
         let strays = runner.strays(&prefix, &tasks).await;

@@ -1,11 +1,11 @@
 -- The texts and numbers in a JSON value, each with its place (settings.payload.a[0]) and the name of the member that it is.
-create or replace function rowcall_internal.leaves(root text, member text, value jsonb)
+create or replace function rowcall_internal.json_leaves(root text, member text, value jsonb)
 returns table (place text, name text, kind text, plain text)
 language sql immutable parallel safe
 set search_path = pg_catalog, pg_temp
 as $$
     with recursive walk as (
-        select leaves.root as place, leaves.member as name, leaves.value
+        select json_leaves.root as place, json_leaves.member as name, json_leaves.value
         union all
         select w.place || c.step, coalesce(c.key, w.name), c.value
         from walk w

@@ -1,33 +1,44 @@
-//! Takes jobs while there is room for them, in batches, each in one transaction with its attempts.
+//! The claimer: takes jobs while there is room for them, in batches, each in one transaction with its attempts.
+//!
+//! One claim locks jobs and returns them, looks at their rows ([`prepare`]), marks the rows ([`mark_running`]), and only then
+//! writes: the jobs that start, each with its attempt, and the others with the reason why not. Between claims the claimer
+//! sleeps so that writers know ([`wake_lock`]), or waits where nothing can wake it.
+
+mod concurrency_keys;
+pub mod listener;
+mod mark_running;
+pub mod prepare;
+mod wake_lock;
 
 use std::time::Duration;
 
 use deadpool_postgres::GenericClient;
 use tokio::sync::mpsc;
 
-use super::keying::key_some;
-use super::pace::{Trouble, jittered};
-use super::prepare::prepare;
-use super::shared::{Handle, Shared};
-use super::sleeper::Sleeper;
-use super::{DispatcherError, Mode};
+use self::concurrency_keys::key_some;
+use self::prepare::prepare;
+use self::wake_lock::WakeLock;
 use crate::database::{
-    Choice, Claim, DatabaseError, SchemaError, be_careful, claim, claim_in_turn, guard, lies_down,
-    promote_waiting, take_turn,
+    Choice, Claim, DatabaseError, SchemaError, bound_transaction, claim, claim_counted, lock_claims,
+    promote_waiting, read_stamp,
 };
+use crate::dispatcher::pace::{Trouble, jittered};
+use crate::dispatcher::shared::{Handle, Shared};
+use crate::dispatcher::{DispatcherError, Mode};
 use crate::parameters::Task;
 use crate::runners::{Attempt, Capabilities, Runner};
 
-/// A round that found nothing is repeated no sooner than this when the next job's time comes.
+/// A look that found nothing is repeated no sooner than this when the next job's time comes.
 const SOONEST: Duration = Duration::from_millis(5);
 
-/// A round that found so many jobs is followed by another after [`BUSY_LOOK`] instead of sleep: at such a rate
+/// A look that found so many jobs is followed by another after [`BUSY_LOOK`] instead of sleep: at such a rate
 /// (500 a second) looking is cheaper than being woken, for us and above all for those who would have to wake us.
 const BUSY: usize = 5;
 const BUSY_LOOK: Duration = Duration::from_millis(10);
 
-/// What a round came to.
-struct Round {
+/// What a look at the queue came to.
+#[derive(Debug, Clone, Copy)]
+pub struct Look {
     /// Jobs claimed.
     found: usize,
     /// When the next waiting job is due.
@@ -37,105 +48,62 @@ struct Round {
 /// Claims until told to stop; in drain mode, until nothing is due and nothing runs.
 pub async fn run(shared: Handle, mode: Mode, launch: mpsc::Sender<Vec<Attempt>>) {
     let mut trouble = Trouble::new("claiming");
-    let mut sleeper = Sleeper::default();
+    let mut wake_lock = WakeLock::default();
     loop {
-        let turn = tokio::select! {
+        let looked = tokio::select! {
             biased;
-            () = shared.draining.cancelled() => return,
-            turn = turn(&shared, mode, &launch, &mut sleeper) => turn,
+            () = shared.lifecycle.draining.cancelled() => return,
+            looked = look_and_wait(&shared, mode, &launch, &mut wake_lock) => looked,
         };
-        match turn {
+        match looked {
             Ok(()) => trouble.over(),
             Err(SchemaError::Database(error)) => {
                 let wait = trouble.wait(&error);
                 tokio::select! {
-                    () = shared.draining.cancelled() => return,
+                    () = shared.lifecycle.draining.cancelled() => return,
                     () = tokio::time::sleep(wait) => {}
                 }
             }
-            Err(error) => return shared.give_up(DispatcherError::Schema(error)),
+            Err(error) => return shared.lifecycle.give_up(DispatcherError::Schema(error)),
         }
     }
 }
 
-/// One round and the wait after it.
-async fn turn(
+/// One look and the wait after it.
+async fn look_and_wait(
     shared: &Shared,
     mode: Mode,
     launch: &mpsc::Sender<Vec<Attempt>>,
-    sleeper: &mut Sleeper,
+    wake_lock: &mut WakeLock,
 ) -> Result<(), SchemaError> {
-    let done = round(shared, launch).await?;
-    if mode == Mode::Drain && !shared.rescued.is_cancelled() {
+    let done = look(shared, launch).await?;
+    if mode == Mode::Drain && !shared.lifecycle.rescued.is_cancelled() {
         // What a dispatcher that is gone left is due, too.
-        shared.rescued.cancelled().await;
+        shared.lifecycle.rescued.cancelled().await;
         return Ok(());
     }
-    if mode == Mode::Drain && shared.following.is_empty() {
-        shared.draining.cancel();
+    if mode == Mode::Drain && shared.in_flight.is_empty() {
+        shared.lifecycle.draining.cancel();
         return Ok(());
     }
     if done.found >= BUSY && has_room(shared) {
         wait(shared, BUSY_LOOK).await;
-    } else if shared.is_listening() {
-        sleep(shared, launch, sleeper, done).await?;
+    } else if shared.signals.is_listening() {
+        wake_lock.sleep(shared, launch, done).await?;
     } else {
         wait(shared, until_next(&done, shared.settings.dispatcher.poll_interval_without_listen)).await;
     }
     Ok(())
 }
 
-/// Sleeps until woken, or until the next job's time or the poll floor has come.
-async fn sleep(
-    shared: &Shared,
-    launch: &mpsc::Sender<Vec<Attempt>>,
-    sleeper: &mut Sleeper,
-    mut latest: Round,
-) -> Result<(), SchemaError> {
-    let poll = shared.settings.dispatcher.poll_interval;
-    let pid = sleeper.prepare(&shared.database).await?;
-    {
-        // This waits for the transactions of writers who were told that nobody sleeps, for hours perhaps. Once the
-        // wish is in the queue, later writers wake us, and one more look finds what was committed just before. Of
-        // several writers still at work then, the last one's end wakes us; the others are found by looking.
-        let floor = shared.settings.dispatcher.poll_interval_without_listen;
-        let lying_down = sleeper.lie_down();
-        tokio::pin!(lying_down);
-        let mut in_queue = false;
-        loop {
-            let limit = if in_queue { until_next(&latest, floor) } else { SOONEST };
-            tokio::select! {
-                lain = &mut lying_down => break lain?,
-                () = wait(shared, limit) => {
-                    in_queue = in_queue || lies_down(&shared.database.get().await?, pid).await?;
-                    latest = round(shared, launch).await?;
-                }
-            }
-        }
-    }
-    // Those who were told that nobody sleeps have committed by now.
-    let last_look = round(shared, launch).await;
-    if let Ok(last_look) = &last_look
-        && last_look.found == 0
-        && shared.is_listening()
-    {
-        tokio::select! {
-            () = wait(shared, until_next(last_look, poll)) => {}
-            () = sleeper.disturbed() => {}
-        }
-    }
-    sleeper.get_up().await;
-    last_look.map(drop)
-}
-
-fn until_next(round: &Round, poll: Duration) -> Duration {
+fn until_next(look: &Look, poll: Duration) -> Duration {
     let poll = jittered(poll);
-    round.next_due.map_or(poll, |due| due.max(SOONEST).min(poll))
+    look.next_due.map_or(poll, |due| due.max(SOONEST).min(poll))
 }
 
 async fn wait(shared: &Shared, limit: Duration) {
     tokio::select! {
-        () = shared.wake.notified() => {}
+        () = shared.signals.wake.notified() => {}
         () = tokio::time::sleep(limit) => {}
     }
 }
@@ -146,18 +114,18 @@ fn has_room(shared: &Shared) -> bool {
 
 /// Attempts that a runner may be given now.
 fn room(shared: &Shared, runner: &dyn Runner) -> usize {
-    let (following, unlaunched) = shared.following.counts(runner.name());
+    let (following, unlaunched) = shared.in_flight.counts(runner.name());
     let Capabilities { capacity, backlog, .. } = runner.capabilities();
     capacity.saturating_sub(following).min(backlog.saturating_sub(unlaunched))
 }
 
 /// Claims until there is nothing to claim or no more room.
-async fn round(shared: &Shared, launch: &mpsc::Sender<Vec<Attempt>>) -> Result<Round, SchemaError> {
+async fn look(shared: &Shared, launch: &mpsc::Sender<Vec<Attempt>>) -> Result<Look, SchemaError> {
     if !shared.runners.iter().any(|r| any_task(shared, r.name()) && room(shared, r.as_ref()) > 0) {
         // Nothing to claim would be found, and so no new task be noticed.
         let client = shared.database.get().await?;
-        let guarded = guard(&client).await?;
-        shared.parameters.refresh(&client, &guarded.parameters_stamp).await?;
+        let stamp = read_stamp(&client).await?;
+        shared.parameters.refresh(&client, &stamp.parameters).await?;
     }
     let mut found = 0;
     loop {
@@ -169,7 +137,7 @@ async fn round(shared: &Shared, launch: &mpsc::Sender<Vec<Attempt>>) -> Result<R
         let (promoted, next_due) = promote_waiting(&client).await?;
         drop(client);
         if promoted == 0 {
-            return Ok(Round { found, next_due });
+            return Ok(Look { found, next_due });
         }
     }
 }
@@ -188,7 +156,7 @@ async fn claim_all(shared: &Shared, launch: &mpsc::Sender<Vec<Attempt>>) -> Resu
         }
         let mut dealt = claim_for(shared, launch, runner.name(), limit, Choice::Best).await?;
         if dealt == Some(0) {
-            // There is something, and somebody holds the best of it; nothing else shall wait for that.
+            // There is something, and others hold the best of it; the rest need not wait for that.
             dealt = claim_for(shared, launch, runner.name(), limit, Choice::Any).await?;
         }
         found += dealt.unwrap_or(0);
@@ -204,7 +172,7 @@ async fn claim_for(
     limit: usize,
     choice: Choice,
 ) -> Result<Option<usize>, SchemaError> {
-    let taken = claim_batch(shared, runner, limit, Turn::Free(choice)).await?;
+    let taken = claim_batch(shared, runner, limit, Which::Uncounted(choice)).await?;
     let seen = taken.seen;
     let mut dealt = taken.jobs;
     hand_over(shared, launch, runner, taken.attempts).await;
@@ -212,8 +180,8 @@ async fn claim_for(
         dealt += key_some(shared, &taken.unkeyed).await?;
     }
     // Jobs that are counted are claimed apart, so that the others need not wait for the lock that makes caps exact.
-    if !taken.in_turn.is_empty() && limit > taken.jobs {
-        let counted = claim_batch(shared, runner, limit - taken.jobs, Turn::Mine(taken.in_turn)).await?;
+    if !taken.counted.is_empty() && limit > taken.jobs {
+        let counted = claim_batch(shared, runner, limit - taken.jobs, Which::Counted(taken.counted)).await?;
         dealt += counted.jobs;
         hand_over(shared, launch, runner, counted.attempts).await;
     }
@@ -228,29 +196,29 @@ async fn hand_over(
 ) {
     if !attempts.is_empty() {
         tracing::debug!(attempts = attempts.len(), runner, "claimed");
-        shared.following.add(attempts.iter().cloned());
+        shared.in_flight.add(attempts.iter().cloned());
         // The launcher outlives the claimer; what it could not take is adopted by others.
         let _ = launch.send(attempts).await;
     }
 }
 
 /// Which jobs a claim takes.
-enum Turn {
+enum Which {
     /// Those that need not be counted.
-    Free(Choice),
-    /// So many of each of these tasks, with nobody else counting.
-    Mine(Vec<(String, i64)>),
+    Uncounted(Choice),
+    /// So many of each of these tasks, while no other dispatcher counts.
+    Counted(Vec<(String, i64)>),
 }
 
 /// What a claim came to.
 #[derive(Default)]
-struct Taken {
+struct Batch {
     /// Whether there was anything to be had.
     seen: bool,
     jobs: usize,
     /// Of those jobs, the ones that can be launched.
     attempts: Vec<Attempt>,
-    in_turn: Vec<(String, i64)>,
+    counted: Vec<(String, i64)>,
     unkeyed: Vec<String>,
 }
 
@@ -258,45 +226,50 @@ struct Taken {
 ///
 /// Schema and parameters are looked at after the claim: whatever committed together with a claimed job, or
 /// before it, is then seen. Looked at before, a job could run by parameters that its own transaction replaced.
-async fn claim_batch(shared: &Shared, runner: &str, limit: usize, turn: Turn) -> Result<Taken, SchemaError> {
+async fn claim_batch(
+    shared: &Shared,
+    runner: &str,
+    limit: usize,
+    which: Which,
+) -> Result<Batch, SchemaError> {
     let mut client = shared.database.get().await?;
     loop {
         let tasks = shared.parameters.tasks();
         let tasks: Vec<&Task> = tasks.iter().filter(|task| task.enabled && task.runner == runner).collect();
         if tasks.is_empty() {
-            return Ok(Taken::default());
+            return Ok(Batch::default());
         }
         let transaction = client.transaction().await.map_err(DatabaseError::from)?;
         // Sent together, done one after the other.
-        let claim = match &turn {
-            Turn::Free(choice) => {
+        let claim = match &which {
+            Which::Uncounted(choice) => {
                 let ageing = shared.settings.dispatcher.priority_ageing;
                 let claim = claim(&transaction, &tasks, limit as i64, ageing, *choice);
-                tokio::try_join!(be_careful(&transaction), claim)?.1
+                tokio::try_join!(bound_transaction(&transaction), claim)?.1
             }
-            Turn::Mine(quotas) => {
-                tokio::try_join!(be_careful(&transaction), take_turn(&transaction))?;
+            Which::Counted(quotas) => {
+                tokio::try_join!(bound_transaction(&transaction), lock_claims(&transaction))?;
                 take_counted(shared, &transaction, runner, quotas, limit).await?
             }
         };
-        let guarded = guard(&transaction).await?;
-        if shared.parameters.are_as_of(&guarded.parameters_stamp) {
-            let Claim { seen, taken, in_turn, unkeyed } = claim;
+        let stamp = read_stamp(&transaction).await?;
+        if shared.parameters.are_as_of(&stamp.parameters) {
+            let Claim { seen, taken, counted, unkeyed } = claim;
             let jobs = taken.len();
             let mut attempts = Vec::new();
             if jobs > 0 {
                 attempts = prepare(shared, &transaction, taken).await?;
                 transaction.commit().await.map_err(DatabaseError::from)?;
             }
-            return Ok(Taken { seen, jobs, attempts, in_turn, unkeyed });
+            return Ok(Batch { seen, jobs, attempts, counted, unkeyed });
         }
-        // Somebody edited the parameters: nothing was claimed, and the next try goes by the new ones.
+        // The parameters were edited meanwhile: nothing was claimed, and the next try goes by the new ones.
         transaction.rollback().await.map_err(DatabaseError::from)?;
-        shared.parameters.refresh(&client, &guarded.parameters_stamp).await?;
+        shared.parameters.refresh(&client, &stamp.parameters).await?;
     }
 }
 
-/// Takes jobs that are counted, in our turn. The wait for it was long enough for somebody to edit the caps.
+/// Locks jobs that are counted, with the lock that makes counts exact. The wait for it was long enough for an edit of the caps.
 async fn take_counted(
     shared: &Shared,
     client: &impl GenericClient,
@@ -304,14 +277,14 @@ async fn take_counted(
     quotas: &[(String, i64)],
     limit: usize,
 ) -> Result<Claim, SchemaError> {
-    let guarded = guard(client).await?;
-    shared.parameters.refresh(client, &guarded.parameters_stamp).await?;
+    let stamp = read_stamp(client).await?;
+    shared.parameters.refresh(client, &stamp.parameters).await?;
     let tasks = shared.parameters.tasks();
     let task = |(name, quota): &(String, i64)| {
         let task = tasks.iter().find(|task| task.name == *name && task.enabled && task.runner == runner);
         task.map(|task| (task, *quota))
     };
     let wanted: Vec<(&Task, i64)> = quotas.iter().filter_map(task).collect();
-    let taken = claim_in_turn(client, &wanted, limit as i64).await?;
+    let taken = claim_counted(client, &wanted, limit as i64).await?;
     Ok(Claim { taken, ..Claim::default() })
 }

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc};
 
-use super::pace::{Trouble, jittered};
-use super::shared::Handle;
 use crate::database::{DatabaseError, mark_asked, mark_launched, settled_elsewhere, unmark_asked};
+use crate::dispatcher::pace::{Trouble, jittered};
+use crate::dispatcher::shared::Handle;
 use crate::job::End;
 use crate::runners::{Attempt, LaunchError, Launched, Runner};
 
@@ -38,7 +38,7 @@ pub async fn run(shared: Handle, mut attempts: mpsc::Receiver<Vec<Attempt>>) {
         shared.runners.iter().map(|r| (r.name(), Arc::new(Slots::new(concurrency)))).collect();
     loop {
         let batch = tokio::select! {
-            () = shared.stopping.cancelled() => return,
+            () = shared.lifecycle.stopping.cancelled() => return,
             batch = attempts.recv() => batch,
         };
         let Some(batch) = batch else { return };
@@ -46,16 +46,16 @@ pub async fn run(shared: Handle, mut attempts: mpsc::Receiver<Vec<Attempt>>) {
             let name = attempt.request.runner.as_str();
             let (Some(runner), Some(slots)) = (shared.runners.get(name), slots.get(name)) else {
                 let reason = format!("this dispatcher does not offer the runner {name}");
-                let _ = shared.ends.send((attempt.id, End::not_started(reason, true)));
+                let _ = shared.signals.ends.send((attempt.id, End::not_started(reason, true)));
                 continue;
             };
             let (shared, runner, slots) = (Arc::clone(&shared), Arc::clone(runner), Arc::clone(slots));
             tokio::spawn(async move {
-                let Some(launching) = shared.following.launching(attempt.id) else { return };
+                let Some(launching) = shared.in_flight.begin_launch(attempt.id) else { return };
                 tokio::select! {
                     // Whoever is not wanted any more must not call when its slot becomes free at the same moment.
                     biased;
-                    () = shared.stopping.cancelled() => {}
+                    () = shared.lifecycle.stopping.cancelled() => {}
                     // Whatever its call may have started is looked for by who ends it.
                     () = launching.unwanted.cancelled() => {}
                     () = launch(&shared, runner.as_ref(), attempt, &slots) => {}
@@ -71,12 +71,12 @@ async fn launch(shared: &Handle, runner: &dyn Runner, mut attempt: Attempt, slot
     let contract = shared.contract(&attempt);
     let mut trouble = Trouble::new("a launch");
     loop {
-        shared.known_to_live().await;
-        runner.turn(&attempt).await;
+        shared.lifecycle.known_to_live().await;
+        runner.keep_pace(&attempt).await;
         // Never closed.
         let Ok(slot) = slots.calls.acquire().await else { return };
         // Once more: that may have taken long.
-        shared.known_to_live().await;
+        shared.lifecycle.known_to_live().await;
         let may_call =
             if runner.capabilities().repeatable { Ok(true) } else { may_ask(shared, &attempt).await };
         let answer = match may_call {
@@ -94,16 +94,19 @@ async fn launch(shared: &Handle, runner: &dyn Runner, mut attempt: Attempt, slot
                 return taken(shared, runner, &attempt, launched).await;
             }
             Err(LaunchError::Refused { reason, retryable, cause }) => {
-                let _ = shared.ends.send((attempt.id, End::not_started(reason, retryable).because(cause)));
+                let _ = shared
+                    .signals
+                    .ends
+                    .send((attempt.id, End::not_started(reason, retryable).because(cause)));
                 return;
             }
             Err(LaunchError::Lost(reason)) => {
-                let _ = shared.ends.send((attempt.id, End::lost(reason)));
+                let _ = shared.signals.ends.send((attempt.id, End::lost(reason)));
                 return;
             }
             Err(error) => error,
         };
-        shared.following.held_up(attempt.id, &error.to_string());
+        shared.in_flight.held_up(attempt.id, &error.to_string());
         attempt.in_doubt |= matches!(error, LaunchError::Ambiguous(_));
         if !runner.capabilities().repeatable
             && matches!(error, LaunchError::Busy(_))
@@ -133,12 +136,12 @@ async fn launch(shared: &Handle, runner: &dyn Runner, mut attempt: Attempt, slot
 
 /// Writes down that its runner is about to be called, once.
 async fn may_ask(shared: &Handle, attempt: &Attempt) -> Result<bool, DatabaseError> {
-    mark_asked(&shared.database.get().await?, shared.id, attempt.id).await
+    mark_asked(&shared.database.get().await?, shared.identity.id, attempt.id).await
 }
 
 /// Takes back the note that its runner was called.
 async fn not_asked(shared: &Handle, attempt: &Attempt) -> Result<(), DatabaseError> {
-    unmark_asked(&shared.database.get().await?, shared.id, attempt.id).await
+    unmark_asked(&shared.database.get().await?, shared.identity.id, attempt.id).await
 }
 
 async fn taken(shared: &Handle, runner: &dyn Runner, attempt: &Attempt, launched: Launched) {
@@ -149,13 +152,13 @@ async fn taken(shared: &Handle, runner: &dyn Runner, attempt: &Attempt, launched
         external_id = launched.external_id,
         "launched"
     );
-    if shared.following.launched(attempt.id, &launched) {
-        let _ = shared.launched.send((attempt.id, launched));
+    if shared.in_flight.confirm_launch(attempt.id, &launched) {
+        let _ = shared.signals.launches.send((attempt.id, launched));
     } else {
         stop_if_over(shared, runner, attempt, launched.external_id).await;
     }
     if runner.capabilities().backlog < usize::MAX {
-        shared.wake.notify_one();
+        shared.signals.wake.notify_one();
     }
 }
 
@@ -189,7 +192,7 @@ pub async fn record(shared: Handle, mut launched: mpsc::UnboundedReceiver<(i64, 
             received = launched.recv_many(&mut batch, shared.settings.dispatcher.batch) => if received == 0 { return },
             () = tokio::time::sleep(pause.unwrap_or(Duration::MAX)), if pause.is_some() => {}
             // A launch that hangs must not hold up the end; the next dispatcher repeats it with the same key.
-            () = shared.stopping.cancelled() => return,
+            () = shared.lifecycle.stopping.cancelled() => return,
         }
         let done = match shared.database.get().await {
             Ok(client) => mark_launched(&client, &batch).await,

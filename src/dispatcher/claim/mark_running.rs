@@ -4,11 +4,11 @@ use std::collections::HashSet;
 
 use deadpool_postgres::GenericClient;
 
-use super::prepare::{Ready, Sorted, grouped};
 use crate::database::{DatabaseError, RowWriting, Writing, Written, write_back};
+use crate::dispatcher::claim::prepare::{ReadyJob, SortedJobs, grouped};
 
 /// Marks the rows of all ready jobs. A job whose row cannot be written does not start.
-pub async fn mark_running(client: &impl GenericClient, sorted: &mut Sorted) -> Result<(), DatabaseError> {
+pub async fn mark_running(client: &impl GenericClient, sorted: &mut SortedJobs) -> Result<(), DatabaseError> {
     let mut marking = Vec::new();
     let mut owned = HashSet::new();
     for mut ready in std::mem::take(&mut sorted.ready) {
@@ -29,7 +29,7 @@ pub async fn mark_running(client: &impl GenericClient, sorted: &mut Sorted) -> R
         }
     }
     let group =
-        |(ready, _): &(Ready, String)| (ready.job.source_table, ready.task.write_back.running_by_task);
+        |(ready, _): &(ReadyJob, String)| (ready.job.source_table, ready.task.write_back.running_by_task);
     for ((source_table, back), marking) in grouped(marking, group) {
         let writing = if back { Writing::Back } else { Writing::Onward };
         let rows: Vec<RowWriting> = marking.iter().map(row_writing).collect();
@@ -42,7 +42,7 @@ pub async fn mark_running(client: &impl GenericClient, sorted: &mut Sorted) -> R
 }
 
 /// The status to be written for a job that starts, if any.
-fn status_for(ready: &Ready) -> Option<String> {
+fn status_for(ready: &ReadyJob) -> Option<String> {
     let task = &ready.task;
     if task.write_back.running_by_task {
         // Its program looks for rows by their status, and an attempt before may have left this one in another.
@@ -52,7 +52,7 @@ fn status_for(ready: &Ready) -> Option<String> {
 }
 
 /// The statuses in which a job that starts with its row in `status` may write it when it ends.
-fn expected(ready: &Ready, status: &str) -> Vec<String> {
+fn expected(ready: &ReadyJob, status: &str) -> Vec<String> {
     let write_back = &ready.task.write_back;
     if write_back.is_observer() {
         return Vec::new();
@@ -64,8 +64,8 @@ fn expected(ready: &Ready, status: &str) -> Vec<String> {
     expected
 }
 
-fn row_writing((ready, status): &(Ready, String)) -> RowWriting {
-    let Ready { job, task, found_in, .. } = ready;
+fn row_writing((ready, status): &(ReadyJob, String)) -> RowWriting {
+    let ReadyJob { job, task, found_in, .. } = ready;
     RowWriting {
         key: job.row_key.clone(),
         expected: vec![found_in.clone()],
@@ -77,7 +77,7 @@ fn row_writing((ready, status): &(Ready, String)) -> RowWriting {
 }
 
 /// What becomes of a job now that its row is written or is not.
-fn place(sorted: &mut Sorted, mut ready: Ready, status: &str, written: Written) {
+fn place(sorted: &mut SortedJobs, mut ready: ReadyJob, status: &str, written: Written) {
     let id = ready.job.job_id;
     match written {
         Written::Written => {

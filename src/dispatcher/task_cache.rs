@@ -1,16 +1,16 @@
-//! The parameters in memory: read again whenever a claim finds that somebody edited them.
+//! The parameters in memory: read again whenever a claim finds that they were edited.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
 use deadpool_postgres::GenericClient;
 use tokio::sync::Notify;
 
-use super::Task;
 use crate::database::{DatabaseError, load_parameters};
+use crate::parameters::Task;
 
 /// A shared view of all tasks. Readers get a whole, unchanging list.
 #[derive(Debug, Clone, Default)]
-pub struct Cache {
+pub struct TaskCache {
     read: Arc<RwLock<Read>>,
     /// Told after a new reading; the listener follows the tasks' channels.
     changed: Arc<Notify>,
@@ -19,11 +19,11 @@ pub struct Cache {
 #[derive(Debug, Default)]
 struct Read {
     tasks: Arc<Vec<Task>>,
-    /// The stamp under which they were read; see `sql/queries/schema/guard.sql`.
+    /// The stamp under which they were read; see `sql/queries/schema/schema_and_parameters_stamp.sql`.
     stamp: String,
 }
 
-impl Cache {
+impl TaskCache {
     /// The tasks as they were last read, highest priority first.
     #[must_use]
     pub fn tasks(&self) -> Arc<Vec<Task>> {

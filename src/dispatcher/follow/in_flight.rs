@@ -15,7 +15,7 @@ const HELD_UP_LIMIT: usize = 500;
 
 /// One attempt being followed.
 #[derive(Debug, Clone)]
-pub struct Followed {
+pub struct FollowedAttempt {
     /// What the runner knows it by.
     pub attempt: Attempt,
     /// How far it has come.
@@ -41,9 +41,9 @@ pub enum Progress {
     Begun,
 }
 
-impl Followed {
+impl FollowedAttempt {
     /// Whether a runner has taken it.
-    pub fn launched(&self) -> bool {
+    pub fn is_launched(&self) -> bool {
         !matches!(self.progress, Progress::Unlaunched(_))
     }
 
@@ -54,7 +54,7 @@ impl Followed {
 
 /// A launch under way, for as long as this lives.
 pub struct Launching {
-    following: Arc<Following>,
+    in_flight: Arc<InFlight>,
     id: i64,
     /// Cancelled when nobody wants it any more.
     pub unwanted: CancellationToken,
@@ -62,34 +62,34 @@ pub struct Launching {
 
 impl Drop for Launching {
     fn drop(&mut self) {
-        self.following.change(self.id, |followed| followed.launching = None);
+        self.in_flight.change(self.id, |followed| followed.launching = None);
     }
 }
 
 /// Somebody is busy stopping an attempt, for as long as this lives.
 pub struct Stopping {
-    following: Arc<Following>,
-    pub followed: Followed,
+    in_flight: Arc<InFlight>,
+    pub followed: FollowedAttempt,
     /// When somebody first wanted it to end.
     pub since: Instant,
 }
 
 impl Drop for Stopping {
     fn drop(&mut self) {
-        self.following.change(self.followed.attempt.id, |followed| followed.stop_under_way = false);
+        self.in_flight.change(self.followed.attempt.id, |followed| followed.stop_under_way = false);
     }
 }
 
 /// All of them, by id.
 #[derive(Debug, Default)]
-pub struct Following {
-    attempts: Mutex<HashMap<i64, Followed>>,
+pub struct InFlight {
+    attempts: Mutex<HashMap<i64, FollowedAttempt>>,
     /// Told whenever one leaves, for those who wait for room or for the last one.
     left: Notify,
 }
 
-impl Following {
-    fn lock(&self) -> MutexGuard<'_, HashMap<i64, Followed>> {
+impl InFlight {
+    fn lock(&self) -> MutexGuard<'_, HashMap<i64, FollowedAttempt>> {
         self.attempts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -98,7 +98,8 @@ impl Following {
         let mut map = self.lock();
         for attempt in attempts {
             // Unless the rescuer was faster, because the answer to the claim took its time.
-            map.entry(attempt.id).or_insert_with(|| Followed::new(attempt, Progress::Unlaunched(None)));
+            map.entry(attempt.id)
+                .or_insert_with(|| FollowedAttempt::new(attempt, Progress::Unlaunched(None)));
         }
     }
 
@@ -109,11 +110,11 @@ impl Following {
             (true, false) => Progress::Starting(None),
             (true, true) => Progress::Begun,
         };
-        self.lock().insert(attempt.id, Followed::new(attempt, progress));
+        self.lock().insert(attempt.id, FollowedAttempt::new(attempt, progress));
     }
 
     /// The runner has taken it. False if it is not followed any more.
-    pub fn launched(&self, id: i64, launched: &Launched) -> bool {
+    pub fn confirm_launch(&self, id: i64, launched: &Launched) -> bool {
         self.change(id, |followed| {
             // Written down together with the launch.
             followed.progress = if launched.begun { Progress::Begun } else { Progress::Starting(None) };
@@ -146,16 +147,16 @@ impl Following {
 
     /// Its launcher begins: none if it is not followed, shall end, or has a launcher. Until [`Launching`] is dropped,
     /// whoever ends the attempt waits.
-    pub fn launching(self: &Arc<Self>, id: i64) -> Option<Launching> {
+    pub fn begin_launch(self: &Arc<Self>, id: i64) -> Option<Launching> {
         let mut map = self.lock();
         let followed = map.get_mut(&id).filter(|f| f.stopping.is_none() && f.launching.is_none())?;
         let unwanted = followed.launching.insert(CancellationToken::new()).clone();
-        Some(Launching { following: Arc::clone(self), id, unwanted })
+        Some(Launching { in_flight: Arc::clone(self), id, unwanted })
     }
 
     /// It shall end: returns it, with the time this was first noted, unless somebody is busy with it or a launch of it
     /// has yet to leave. Until [`Stopping`] is dropped, nobody else is told to stop it.
-    pub fn stopping(self: &Arc<Self>, id: i64, reason: &str) -> Option<Stopping> {
+    pub fn begin_stop(self: &Arc<Self>, id: i64, reason: &str) -> Option<Stopping> {
         let mut map = self.lock();
         let followed = map.get_mut(&id).filter(|f| !f.stop_under_way)?;
         let since = followed.stopping.get_or_insert_with(|| (Instant::now(), reason.to_owned())).0;
@@ -164,13 +165,13 @@ impl Following {
             return None;
         }
         followed.stop_under_way = true;
-        Some(Stopping { following: Arc::clone(self), followed: followed.clone(), since })
+        Some(Stopping { in_flight: Arc::clone(self), followed: followed.clone(), since })
     }
 
     /// Those that shall end and that no runner has confirmed, with the reason. Their launcher is gone for good.
     pub fn to_give_up(&self) -> Vec<(i64, String)> {
-        let reason = |(id, followed): (&i64, &Followed)| match &followed.stopping {
-            Some((_, reason)) if !followed.launched() => Some((*id, reason.clone())),
+        let reason = |(id, followed): (&i64, &FollowedAttempt)| match &followed.stopping {
+            Some((_, reason)) if !followed.is_launched() => Some((*id, reason.clone())),
             _ => None,
         };
         self.lock().iter().filter_map(reason).collect()
@@ -183,13 +184,13 @@ impl Following {
         });
     }
 
-    fn change<T>(&self, id: i64, change: impl FnOnce(&mut Followed) -> T) -> bool {
+    fn change<T>(&self, id: i64, change: impl FnOnce(&mut FollowedAttempt) -> T) -> bool {
         self.lock().get_mut(&id).map(change).is_some()
     }
 
     /// Those that do not run yet, with the stage at which their runner has them, or with what holds up their launch.
     pub fn starting(&self) -> Vec<(i64, String)> {
-        let stage = |followed: &Followed| match &followed.progress {
+        let stage = |followed: &FollowedAttempt| match &followed.progress {
             Progress::Starting(Some(stage)) | Progress::Unlaunched(Some(stage)) => {
                 Some((followed.attempt.id, stage.clone()))
             }
@@ -204,7 +205,7 @@ impl Following {
     }
 
     /// Stops following it.
-    pub fn remove(&self, id: i64) -> Option<Followed> {
+    pub fn remove(&self, id: i64) -> Option<FollowedAttempt> {
         let removed = self.lock().remove(&id);
         if let Some(launching) = removed.as_ref().and_then(|followed| followed.launching.as_ref()) {
             launching.cancel();
@@ -217,7 +218,7 @@ impl Following {
     pub fn counts(&self, runner: &str) -> (usize, usize) {
         let map = self.lock();
         let of_runner = || map.values().filter(|f| f.attempt.request.runner == runner);
-        (of_runner().count(), of_runner().filter(|f| !f.launched()).count())
+        (of_runner().count(), of_runner().filter(|f| !f.is_launched()).count())
     }
 
     /// Whether there are none.
@@ -234,7 +235,7 @@ impl Following {
     pub fn launched_on(&self, runner: &str) -> (Vec<Attempt>, Vec<bool>) {
         self.lock()
             .values()
-            .filter(|f| f.launched() && f.attempt.request.runner == runner)
+            .filter(|f| f.is_launched() && f.attempt.request.runner == runner)
             .map(|f| (f.attempt.clone(), f.progress == Progress::Begun))
             .unzip()
     }

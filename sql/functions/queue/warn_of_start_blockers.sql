@@ -1,10 +1,10 @@
 -- A notice of what keeps a task from starting although it was asked for just now, if anything does.
-create or replace function rowcall_internal.tell_what_holds_back(task text) returns void
+create or replace function rowcall_internal.warn_of_start_blockers(task text) returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    against text := (select string_agg(h.reason, '; ') from rowcall_internal.held_back(task) h where not h.waits);
+    against text := (select string_agg(h.reason, '; ') from rowcall_internal.start_blockers(task) h where not h.waits);
 begin
     if against is not null then
         raise notice 'it will not start for now: %', against;

@@ -12,4 +12,4 @@ begin
     end if;
 end
 $$;
-lock table rowcall_internal.sleepers in share mode;
+lock table rowcall_internal.wake_lock in share mode;

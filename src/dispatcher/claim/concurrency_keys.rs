@@ -4,9 +4,12 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::prepare::grouped;
-use super::shared::Shared;
-use crate::database::{DatabaseError, SourceRow, Unkeyed, be_careful, key_jobs, source_rows, unkeyed_jobs};
+use crate::database::{
+    DatabaseError, SourceRow, UnkeyedJob, bound_transaction, jobs_without_concurrency_key,
+    set_concurrency_keys, source_rows,
+};
+use crate::dispatcher::claim::prepare::grouped;
+use crate::dispatcher::shared::Shared;
 use crate::parameters::{JobContext, Task, render_key};
 
 /// Keys a batch of pending jobs of these tasks; returns how many.
@@ -16,9 +19,9 @@ use crate::parameters::{JobContext, Task, render_key};
 pub async fn key_some(shared: &Shared, tasks: &[String]) -> Result<usize, DatabaseError> {
     let mut client = shared.database.get().await?;
     let transaction = client.transaction().await?;
-    be_careful(&transaction).await?;
+    bound_transaction(&transaction).await?;
     let limit = shared.settings.dispatcher.batch as i64;
-    let jobs = unkeyed_jobs(&transaction, tasks, limit).await?;
+    let jobs = jobs_without_concurrency_key(&transaction, tasks, limit).await?;
     let known = shared.parameters.tasks();
     let mut keys = Vec::with_capacity(jobs.len());
     for (source_table, jobs) in grouped(jobs, |job| job.source_table) {
@@ -32,12 +35,12 @@ pub async fn key_some(shared: &Shared, tasks: &[String]) -> Result<usize, Databa
             keys.push((job.job_id, key.unwrap_or_else(|| format!("job {}", job.job_id))));
         }
     }
-    key_jobs(&transaction, &keys).await?;
+    set_concurrency_keys(&transaction, &keys).await?;
     transaction.commit().await?;
     Ok(keys.len())
 }
 
-fn key_of(task: Option<&Task>, job: &Unkeyed, row: Option<&SourceRow>) -> Option<String> {
+fn key_of(task: Option<&Task>, job: &UnkeyedJob, row: Option<&SourceRow>) -> Option<String> {
     let context = JobContext {
         id: job.job_id,
         attempt: job.attempts + 1,

@@ -1,2 +1,2 @@
 -- Keys of tasks that have none any more, of jobs that were held when their task lost it.
-select rowcall_internal.forget_keys()
+select rowcall_internal.forget_concurrency_keys()

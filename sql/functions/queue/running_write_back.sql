@@ -1,6 +1,6 @@
 -- How the row of a job that does not run may stand in a running status, and what ends that: the write-back of its last
 -- attempt, in which nothing is expected if a user has moved the row on since. Null if no attempt can have left it so.
-create or replace function rowcall_internal.left_running(job rowcall_internal.jobs) returns jsonb
+create or replace function rowcall_internal.running_write_back(job rowcall_internal.jobs) returns jsonb
 language plpgsql stable
 set search_path = pg_catalog, pg_temp
 as $$

@@ -3,6 +3,8 @@
 //! It waits for nobody. A job or a row that somebody's transaction holds is left for a later round, so that a
 //! long transaction stalls only what it touches.
 
+mod write_rows;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -10,14 +12,14 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use super::ending::{Decided, write_rows};
-use super::following::Followed;
-use super::pace::{Trouble, jittered};
-use super::shared::{Handle, Shared};
+use self::write_rows::{DecidedAttempt, write_rows};
 use crate::database::{
-    DatabaseError, Ended, Finished, Open, Retried, Written, be_careful, finish_jobs, lock_for_settling,
-    retry_jobs, settle_attempts, settled_elsewhere,
+    DatabaseError, EndedAttempt, FinishedJob, OpenAttempt, RetriedJob, Written, bound_transaction,
+    finish_jobs, lock_for_settling, retry_jobs, settle_attempts, settled_elsewhere,
 };
+use crate::dispatcher::follow::in_flight::FollowedAttempt;
+use crate::dispatcher::pace::{Trouble, jittered};
+use crate::dispatcher::shared::{Handle, Shared};
 use crate::job::{Completion, End, Facts, How, Next, Outcome, Policy, RowWrite, Settlement, settle};
 use crate::parameters::{Frozen, Unreadable, WriteBack};
 
@@ -29,7 +31,7 @@ const HELD: Duration = Duration::from_millis(250);
 /// Settles what comes in until the channel closes or everything stops.
 pub async fn run(shared: Handle, mut ends: mpsc::UnboundedReceiver<(i64, End)>) {
     let mut waiting: HashMap<i64, End> = HashMap::new();
-    // In turn, so that what is held for long leaves room in the batches for the others. With whether each has
+    // One after the other, so that what is held for long leaves room in the batches for the others. With whether each has
     // been tried already.
     let mut queue: VecDeque<(i64, bool)> = VecDeque::new();
     let mut incoming = Vec::new();
@@ -38,28 +40,28 @@ pub async fn run(shared: Handle, mut ends: mpsc::UnboundedReceiver<(i64, End)>) 
     loop {
         let limit = shared.settings.dispatcher.batch;
         tokio::select! {
-            () = shared.stopping.cancelled() => return,
+            () = shared.lifecycle.stopping.cancelled() => return,
             n = ends.recv_many(&mut incoming, limit) => if n == 0 { return },
             () = tokio::time::sleep(pause.unwrap_or(Duration::MAX)), if pause.is_some() => {}
         }
         for (id, end) in incoming.drain(..) {
-            if shared.following.contains(id) && !waiting.contains_key(&id) {
+            if shared.in_flight.contains(id) && !waiting.contains_key(&id) {
                 waiting.insert(id, storable(end));
                 queue.push_back((id, false));
             }
         }
-        let turn: Vec<(i64, bool)> = queue.drain(..limit.min(queue.len())).collect();
-        let ids: Vec<i64> = turn.iter().map(|(id, _)| *id).collect();
+        let batch: Vec<(i64, bool)> = queue.drain(..limit.min(queue.len())).collect();
+        let ids: Vec<i64> = batch.iter().map(|(id, _)| *id).collect();
         match settle_apart(&shared, &ids, &waiting).await {
             Ok(settled) => {
                 trouble.over();
                 for id in settled {
                     waiting.remove(&id);
-                    if let Some(followed) = shared.following.remove(id) {
+                    if let Some(followed) = shared.in_flight.remove(id) {
                         leave(&shared, &followed).await;
                     }
                 }
-                shared.wake.notify_one();
+                shared.signals.wake.notify_one();
                 queue.extend(ids.into_iter().filter(|id| waiting.contains_key(id)).map(|id| (id, true)));
                 pause = match queue.front() {
                     None => None,
@@ -68,7 +70,7 @@ pub async fn run(shared: Handle, mut ends: mpsc::UnboundedReceiver<(i64, End)>) 
                 };
             }
             Err(error) => {
-                queue.extend(turn);
+                queue.extend(batch);
                 pause = Some(trouble.wait(&error));
             }
         }
@@ -76,7 +78,7 @@ pub async fn run(shared: Handle, mut ends: mpsc::UnboundedReceiver<(i64, End)>) 
 }
 
 /// Nothing of a settled attempt may stay.
-async fn leave(shared: &Shared, followed: &Followed) {
+async fn leave(shared: &Shared, followed: &FollowedAttempt) {
     let attempt = &followed.attempt;
     if let Some(runner) = shared.runners.get(&attempt.request.runner) {
         runner.forget(attempt).await;
@@ -154,7 +156,7 @@ async fn settle_batch(
     }
     let mut client = shared.database.get().await?;
     let transaction = client.transaction().await?;
-    let ((), open) = tokio::try_join!(be_careful(&transaction), lock_for_settling(&transaction, ids))?;
+    let ((), open) = tokio::try_join!(bound_transaction(&transaction), lock_for_settling(&transaction, ids))?;
     let mut done = Vec::new();
     if open.len() < ids.len() {
         done = settled_elsewhere(&transaction, ids).await?;
@@ -174,19 +176,19 @@ async fn settle_batch(
             Some(_) => open.result.clone(),
             None => end.result.clone(),
         };
-        decided.push(Decided { open, write_back, settlement, result, written: None });
+        decided.push(DecidedAttempt { open, write_back, settlement, result, written: None });
     }
     write_rows(&transaction, &mut decided).await?;
 
     let (mut attempts, mut finished, mut retried) = (Vec::new(), Vec::new(), Vec::new());
-    for Decided { open, settlement, written, .. } in decided {
+    for DecidedAttempt { open, settlement, written, .. } in decided {
         if written == Some(Written::Locked) {
             continue;
         }
         let end = ends.get(&open.id);
         done.push(open.id);
         log(&open, &settlement, written.as_ref());
-        attempts.push(Ended {
+        attempts.push(EndedAttempt {
             id: open.id,
             outcome: settlement.outcome,
             cause: settlement.cause,
@@ -197,7 +199,7 @@ async fn settle_batch(
             external_id: end.and_then(|e| e.external_id.clone()),
         });
         match settlement.next {
-            Next::Finish => finished.push(Finished {
+            Next::Finish => finished.push(FinishedJob {
                 job_id: open.job_id,
                 attempt_id: open.id,
                 outcome: settlement.outcome,
@@ -205,7 +207,7 @@ async fn settle_batch(
                 message: settlement.message,
                 write_back: written.and_then(|w| w.remark()),
             }),
-            Next::Retry(delay) => retried.push(Retried {
+            Next::Retry(delay) => retried.push(RetriedJob {
                 job_id: open.job_id,
                 attempt_id: open.id,
                 delay,
@@ -224,7 +226,7 @@ async fn settle_batch(
     Ok(done)
 }
 
-fn decide(shared: &Shared, open: &Open, end: &End, frozen: &Frozen) -> Settlement {
+fn decide(shared: &Shared, open: &OpenAttempt, end: &End, frozen: &Frozen) -> Settlement {
     let facts = Facts {
         policy: &frozen.policy,
         completion: frozen.launch.completion,
@@ -237,7 +239,7 @@ fn decide(shared: &Shared, open: &Open, end: &End, frozen: &Frozen) -> Settlemen
 /// would have been tried by is not known. Its own report counts as ever.
 fn decide_unread(
     shared: &Shared,
-    open: &Open,
+    open: &OpenAttempt,
     end: &End,
     unreadable: &Unreadable,
     write_back: &WriteBack,
@@ -253,7 +255,7 @@ fn decide_unread(
 }
 
 /// What is known whatever the frozen request says.
-fn facts<'a>(shared: &Shared, open: &'a Open, end: &'a End, write_back: &'a WriteBack) -> Facts<'a> {
+fn facts<'a>(shared: &Shared, open: &'a OpenAttempt, end: &'a End, write_back: &'a WriteBack) -> Facts<'a> {
     Facts {
         end,
         report: open.report.as_ref(),
@@ -270,7 +272,7 @@ fn facts<'a>(shared: &Shared, open: &'a Open, end: &'a End, write_back: &'a Writ
     }
 }
 
-fn log(open: &Open, settlement: &Settlement, written: Option<&Written>) {
+fn log(open: &OpenAttempt, settlement: &Settlement, written: Option<&Written>) {
     let row_key: &Value = &open.row_key;
     let (job, attempt, outcome) = (open.job_id, open.number, settlement.outcome.as_str());
     let reason = settlement.message.as_deref().unwrap_or_default();

@@ -1,6 +1,6 @@
 -- What keeps jobs of a task from being started, whatever their row; with a concurrency key, also what keeps those with
 -- that key. "waits": it ends by itself. No dispatcher is taken to be gone before it has been silent for a minute.
-create or replace function rowcall_internal.held_back(task text, concurrency_key text default null)
+create or replace function rowcall_internal.start_blockers(task text, concurrency_key text default null)
 returns table (waits boolean, reason text)
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
@@ -13,9 +13,9 @@ begin
     select false, format('paused since %s by %s', date_trunc('second', c.paused), c.paused_by) || coalesce(': ' || c.pause_reason, '')
     from rowcall_internal.control c where c.paused is not null;
 
-    select * into p from rowcall.parameters where name = held_back.task;
+    select * into p from rowcall.parameters where name = start_blockers.task;
     if not found then
-        return query select false, format('no parameters row named %s', held_back.task);
+        return query select false, format('no parameters row named %s', start_blockers.task);
         return;
     end if;
     if not p.enabled then
@@ -32,12 +32,12 @@ begin
             return query select true, format('waiting for max_running of %s: %s of %s running', p.name, running, p.max_running);
         end if;
     end if;
-    if held_back.concurrency_key is not null then
+    if start_blockers.concurrency_key is not null then
         select count(*) into running from rowcall_internal.jobs j
-        where j.state = 'running' and j.task = p.name and j.concurrency_key = held_back.concurrency_key;
+        where j.state = 'running' and j.task = p.name and j.concurrency_key = start_blockers.concurrency_key;
         if running >= p.max_running_per_key then
             return query select true, format('waiting for max_running_per_key of %s: %s of %s running for %s',
-                p.name, running, p.max_running_per_key, held_back.concurrency_key);
+                p.name, running, p.max_running_per_key, start_blockers.concurrency_key);
         end if;
     end if;
 end

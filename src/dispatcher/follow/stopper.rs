@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::following::Followed;
-use super::pace::again_and_again;
-use super::shared::{Handle, Shared};
 use crate::database::{DatabaseError, overdue_attempts};
+use crate::dispatcher::follow::in_flight::FollowedAttempt;
+use crate::dispatcher::pace::again_and_again;
+use crate::dispatcher::shared::{Handle, Shared};
 use crate::job::End;
 use crate::runners::{Found, Launched, Runner};
 
@@ -18,28 +18,29 @@ const DEAF_LIMIT: Duration = Duration::from_hours(1);
 /// Looks again and again.
 pub async fn run(shared: Handle) {
     let interval = shared.settings.dispatcher.watch_interval;
-    again_and_again(&shared.stopping, "looking for deadlines", interval, || sweep(&shared)).await;
+    again_and_again(&shared.lifecycle.stopping, "looking for deadlines", interval, || sweep(&shared)).await;
 }
 
 async fn sweep(shared: &Handle) -> Result<(), DatabaseError> {
-    if shared.following.is_empty() {
+    if shared.in_flight.is_empty() {
         return Ok(());
     }
     let blind: Vec<&str> =
         shared.runners.iter().filter(|r| !r.capabilities().sees_ends).map(|r| r.name()).collect();
     let client = shared.database.get().await?;
     let grace = shared.settings.dispatcher.report_grace;
-    let overdue = overdue_attempts(&client, shared.id, grace, &shared.following.starting(), &blind).await?;
+    let overdue =
+        overdue_attempts(&client, shared.identity.id, grace, &shared.in_flight.starting(), &blind).await?;
     drop(client);
-    let mut ending: BTreeMap<i64, String> = shared.following.to_give_up().into_iter().collect();
+    let mut ending: BTreeMap<i64, String> = shared.in_flight.to_give_up().into_iter().collect();
     ending.extend(overdue.into_iter().map(|overdue| (overdue.id, overdue.reason)));
     for (id, reason) in ending {
-        let Some(stopping) = shared.following.stopping(id, &reason) else { continue };
+        let Some(stopping) = shared.in_flight.begin_stop(id, &reason) else { continue };
         // Apart, so that a runner which answers slowly holds up nobody else's deadline.
         let shared = Arc::clone(shared);
         tokio::spawn(async move {
             if stop(&shared, &stopping.followed, stopping.since, &reason).await {
-                shared.following.told_to_stop(id);
+                shared.in_flight.told_to_stop(id);
             }
         });
     }
@@ -47,25 +48,25 @@ async fn sweep(shared: &Handle) -> Result<(), DatabaseError> {
 }
 
 /// Takes the next step towards its end; returns whether the runner has been told.
-async fn stop(shared: &Shared, followed: &Followed, since: Instant, reason: &str) -> bool {
+async fn stop(shared: &Shared, followed: &FollowedAttempt, since: Instant, reason: &str) -> bool {
     let attempt = &followed.attempt;
     let id = attempt.id;
     let Some(runner) = shared.runners.get(&attempt.request.runner) else { return false };
-    if !followed.launched() {
+    if !followed.is_launched() {
         give_up(shared, runner.as_ref(), followed, since, reason).await;
         return false;
     }
     match followed.told_to_stop {
         Some(told) if told.elapsed() > runner.capabilities().stop_limit => {
             let lost = End::lost(format!("it did not end although it was stopped ({reason})"));
-            let _ = shared.ends.send((id, lost));
+            let _ = shared.signals.ends.send((id, lost));
             return true;
         }
         Some(_) => return true,
         None if since.elapsed() > DEAF_LIMIT => {
             let lost =
                 End::lost(format!("it could not be stopped ({reason}), and nobody knows whether it runs"));
-            let _ = shared.ends.send((id, lost));
+            let _ = shared.signals.ends.send((id, lost));
             return false;
         }
         None => {}
@@ -79,22 +80,30 @@ async fn stop(shared: &Shared, followed: &Followed, since: Instant, reason: &str
 }
 
 /// Its runner has never said that it took it. Whatever runs all the same is found and followed to its end.
-async fn give_up(shared: &Shared, runner: &dyn Runner, followed: &Followed, since: Instant, reason: &str) {
+async fn give_up(
+    shared: &Shared,
+    runner: &dyn Runner,
+    followed: &FollowedAttempt,
+    since: Instant,
+    reason: &str,
+) {
     let id = followed.attempt.id;
     match runner.find(&followed.attempt).await {
         Ok(Found::Nothing) => {
-            let _ = shared.ends.send((id, End::not_started(reason, true)));
+            let _ = shared.signals.ends.send((id, End::not_started(reason, true)));
         }
         Ok(Found::Running(external_id)) => {
             tracing::info!(attempt = id, external_id, "found what an unconfirmed launch had started");
             let launched = Launched { external_id, begun: false, log: None };
-            if shared.following.launched(id, &launched) {
-                let _ = shared.launched.send((id, launched));
+            if shared.in_flight.confirm_launch(id, &launched) {
+                let _ = shared.signals.launches.send((id, launched));
             }
         }
         Err(error) if since.elapsed() > DEAF_LIMIT => {
-            let _ =
-                shared.ends.send((id, End::lost(format!("{reason}; whether it runs is not known: {error}"))));
+            let _ = shared
+                .signals
+                .ends
+                .send((id, End::lost(format!("{reason}; whether it runs is not known: {error}"))));
         }
         Err(error) => {
             tracing::warn!(attempt = id, error, "not launched in time, and whether it runs is not known yet");

@@ -1,6 +1,6 @@
 -- Takes the concurrency keys off jobs that wait: of these tasks; or, for the janitor, off claimable jobs of tasks that have
 -- no key any more, which somebody held at the time of that edit, or which were not due.
-create or replace function rowcall_internal.forget_keys(tasks text[] default null) returns bigint
+create or replace function rowcall_internal.forget_concurrency_keys(tasks text[] default null) returns bigint
 language sql security definer
 set search_path = pg_catalog, pg_temp
 -- The janitor's half has an index; the table may be long.

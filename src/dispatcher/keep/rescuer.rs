@@ -8,11 +8,11 @@ use std::time::Instant;
 use deadpool_postgres::GenericClient;
 use tokio::sync::mpsc;
 
-use super::DispatcherError;
-use super::following::Followed;
-use super::pace::{Trouble, jittered};
-use super::shared::{Handle, Shared};
 use crate::database::{DatabaseError, dispatcher_seen, rescue_attempts, taken_over};
+use crate::dispatcher::DispatcherError;
+use crate::dispatcher::follow::in_flight::FollowedAttempt;
+use crate::dispatcher::pace::{Trouble, jittered};
+use crate::dispatcher::shared::{Handle, Shared};
 use crate::job::End;
 use crate::parameters::{Frozen, LaunchSpec};
 use crate::runners::{Age, Attempt, Runner};
@@ -25,14 +25,14 @@ pub async fn run(shared: Handle, launch: mpsc::Sender<Vec<Attempt>>) {
         let wait = match rescuer.beat(&shared, &launch).await {
             Ok(true) => {
                 trouble.over();
-                shared.rescued.cancel();
+                shared.lifecycle.rescued.cancel();
                 jittered(shared.settings.dispatcher.heartbeat_interval)
             }
-            Ok(false) => return shared.give_up(DispatcherError::Superseded),
+            Ok(false) => return shared.lifecycle.give_up(DispatcherError::Superseded),
             Err(error) => trouble.wait(&error),
         };
         tokio::select! {
-            () = shared.stopping.cancelled() => return,
+            () = shared.lifecycle.stopping.cancelled() => return,
             () = tokio::time::sleep(wait) => {}
         }
     }
@@ -54,18 +54,18 @@ impl Rescuer {
     ) -> Result<bool, DatabaseError> {
         let client = shared.database.get().await?;
         let now = Instant::now();
-        if !dispatcher_seen(&client, shared.id).await? {
+        if !dispatcher_seen(&client, shared.identity.id).await? {
             return Ok(false);
         }
         let dead_after = shared.settings.dispatcher.dead_after;
         // After a long silence (a machine that slept, a database out of reach) others may have run, settled and
         // forgotten what waits here to be launched. And they may only now come back, as we do.
-        if shared.seen.borrow().elapsed() > dead_after {
+        if shared.lifecycle.seen.borrow().elapsed() > dead_after {
             self.patient_until = Some(now + dead_after);
         }
         let_go_of_what_others_have(shared, &client).await?;
-        shared.seen.send_replace(now);
-        if shared.draining.is_cancelled() || self.patient_until.is_some_and(|until| now < until) {
+        shared.lifecycle.seen.send_replace(now);
+        if shared.lifecycle.draining.is_cancelled() || self.patient_until.is_some_and(|until| now < until) {
             return Ok(true);
         }
         adopt(shared, &client, launch).await?;
@@ -83,13 +83,13 @@ async fn adopt(
     let d = &shared.settings.dispatcher;
     let rescued = rescue_attempts(
         client,
-        shared.id,
-        &shared.host,
+        shared.identity.id,
+        &shared.identity.host,
         d.dead_after,
         d.lost_after,
         &free,
         &bound,
-        &shared.following.ids(),
+        &shared.in_flight.ids(),
     )
     .await?;
     let mut relaunch = Vec::new();
@@ -119,9 +119,9 @@ async fn adopt(
         // What cannot be read cannot be launched. It is ended by the settler, which finds the same words, and what runs
         // under its key is removed with it, by runners that can.
         let launched = rescued.launched || unreadable.is_some();
-        shared.following.adopt(attempt.clone(), launched, rescued.begun);
+        shared.in_flight.adopt(attempt.clone(), launched, rescued.begun);
         if let Some(unreadable) = unreadable {
-            let _ = shared.ends.send((rescued.id, End::unseen(unreadable.to_string())));
+            let _ = shared.signals.ends.send((rescued.id, End::unseen(unreadable.to_string())));
         }
         if !launched {
             relaunch.push(attempt);
@@ -139,12 +139,12 @@ async fn let_go_of_what_others_have(
     shared: &Shared,
     client: &impl GenericClient,
 ) -> Result<(), DatabaseError> {
-    for taken in taken_over(client, shared.id, &shared.following.ids()).await? {
+    for taken in taken_over(client, shared.identity.id, &shared.in_flight.ids()).await? {
         // What we have ended ourselves is about to be removed by the settler.
         if !taken.elsewhere {
             continue;
         }
-        if let Some(Followed { attempt, .. }) = shared.following.remove(taken.id)
+        if let Some(FollowedAttempt { attempt, .. }) = shared.in_flight.remove(taken.id)
             && let Some(runner) = shared.runners.get(&attempt.request.runner)
         {
             let runner = Arc::clone(runner);

@@ -8,9 +8,9 @@ use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::pace::{Trouble, jittered};
-use super::shared::{Handle, Shared};
 use crate::database::{DatabaseError, Notifications, Subscription, notify};
+use crate::dispatcher::pace::{Trouble, jittered};
+use crate::dispatcher::shared::{Handle, Shared};
 
 /// Edits of parameters; anything else that dispatchers should look at.
 const CONTROL: [&str; 2] = ["rowcall_parameters", "rowcall_control"];
@@ -23,18 +23,18 @@ pub async fn run(shared: Handle) {
     let mut trouble = Trouble::new("listening");
     loop {
         let ended = tokio::select! {
-            () = shared.stopping.cancelled() => return,
+            () = shared.lifecycle.stopping.cancelled() => return,
             ended = listen(&shared, &mut trouble) => ended,
         };
-        shared.listening.store(false, Ordering::Relaxed);
+        shared.signals.listening.store(false, Ordering::Relaxed);
         // What was missed meanwhile is found by looking.
-        shared.wake.notify_one();
+        shared.signals.wake.notify_one();
         let wait = match ended {
             Ok(reason) => trouble.wait(&reason),
             Err(error) => trouble.wait(&error),
         };
         tokio::select! {
-            () = shared.stopping.cancelled() => return,
+            () = shared.lifecycle.stopping.cancelled() => return,
             () = tokio::time::sleep(wait) => {}
         }
     }
@@ -43,7 +43,7 @@ pub async fn run(shared: Handle) {
 /// Listens until the connection ends or a probe fails; says which.
 async fn listen(shared: &Shared, trouble: &mut Trouble) -> Result<&'static str, DatabaseError> {
     let (mut subscription, notifications) = Subscription::open(&shared.database).await?;
-    let probe = format!("rowcall_probe_{}", shared.id);
+    let probe = format!("rowcall_probe_{}", shared.identity.id);
     let mut known = channels(shared, &probe);
     subscription.listen(&known).await?;
     loop {
@@ -51,9 +51,9 @@ async fn listen(shared: &Shared, trouble: &mut Trouble) -> Result<&'static str, 
             return Ok("a notification to ourselves did not arrive (a transaction pooler?)");
         }
         trouble.over();
-        if !shared.listening.swap(true, Ordering::Relaxed) {
+        if !shared.signals.listening.swap(true, Ordering::Relaxed) {
             // Listening now: whatever was committed before is found by this look.
-            shared.wake.notify_one();
+            shared.signals.wake.notify_one();
         }
         let probe_again = tokio::time::sleep(jittered(shared.settings.dispatcher.probe_interval));
         tokio::pin!(probe_again);
@@ -70,7 +70,7 @@ async fn listen(shared: &Shared, trouble: &mut Trouble) -> Result<&'static str, 
                 known = wanted;
             }
             if heard.iter().any(|channel| *channel != probe) || heard.is_empty() {
-                shared.wake.notify_one();
+                shared.signals.wake.notify_one();
             }
         }
     }
@@ -93,7 +93,7 @@ async fn probe_arrives(
     let arrives = async {
         while let Some(heard) = notifications.next().await {
             if heard.iter().any(|channel| channel != probe) {
-                shared.wake.notify_one();
+                shared.signals.wake.notify_one();
             }
             if heard.contains(probe) {
                 return true;

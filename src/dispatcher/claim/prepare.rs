@@ -8,14 +8,14 @@ use std::sync::Arc;
 use deadpool_postgres::GenericClient;
 use serde_json::Value;
 
-use super::marking::mark_running;
-use super::pace::{ROW_HELD, jittered};
-use super::shared::Shared;
-use super::token;
+use super::mark_running::mark_running;
 use crate::database::{
-    Claimed, DatabaseError, NewAttempt, SourceRow, block, defer, key_jobs, mark_obsolete, source_rows,
-    start_jobs,
+    ClaimedJob, DatabaseError, NewAttempt, SourceRow, block, defer, mark_obsolete, set_concurrency_keys,
+    source_rows, start_jobs,
 };
+use crate::dispatcher::pace::{ROW_HELD, jittered};
+use crate::dispatcher::shared::Shared;
+use crate::dispatcher::token;
 use crate::parameters::{Frozen, JobContext, Task, render, render_key};
 use crate::runners::{Age, Attempt};
 
@@ -24,8 +24,8 @@ const LOCKED: &str = "locked";
 
 /// A job that can be launched once its row is marked.
 #[derive(Debug)]
-pub struct Ready {
-    pub job: Claimed,
+pub struct ReadyJob {
+    pub job: ClaimedJob,
     pub task: Arc<Task>,
     pub request: Frozen,
     /// The status in which the row was found.
@@ -34,8 +34,8 @@ pub struct Ready {
 
 /// What claimed jobs turned out to be.
 #[derive(Debug, Default)]
-pub struct Sorted {
-    pub ready: Vec<Ready>,
+pub struct SortedJobs {
+    pub ready: Vec<ReadyJob>,
     pub blocked: Vec<(i64, String)>,
     pub obsolete: Vec<(i64, String)>,
     /// Another session holds the row.
@@ -48,12 +48,12 @@ pub struct Sorted {
 pub async fn prepare(
     shared: &Shared,
     client: &impl GenericClient,
-    claimed: Vec<Claimed>,
+    claimed: Vec<ClaimedJob>,
 ) -> Result<Vec<Attempt>, DatabaseError> {
     let tasks = shared.parameters.tasks();
     let by_name: HashMap<&str, Arc<Task>> =
         tasks.iter().map(|task| (task.name.as_str(), Arc::new(task.clone()))).collect();
-    let mut sorted = Sorted::default();
+    let mut sorted = SortedJobs::default();
     for (source_table, jobs) in grouped(claimed, |job| job.source_table) {
         let keys: Vec<Value> = jobs.iter().map(|job| job.row_key.clone()).collect();
         match source_rows(client, source_table, &keys).await? {
@@ -77,7 +77,7 @@ pub async fn prepare(
     block(client, &sorted.blocked).await?;
     mark_obsolete(client, &sorted.obsolete).await?;
     defer(client, &sorted.held, jittered(ROW_HELD)).await?;
-    key_jobs(client, &sorted.rekeyed).await?;
+    set_concurrency_keys(client, &sorted.rekeyed).await?;
     for (reason, jobs) in grouped(sorted.blocked, |(_, reason)| reason.clone()) {
         tracing::warn!(jobs = jobs.len(), first_job = jobs[0].0, reason, "blocked");
     }
@@ -87,9 +87,9 @@ pub async fn prepare(
 /// Decides about one job by its row and its task.
 fn sort(
     shared: &Shared,
-    sorted: &mut Sorted,
+    sorted: &mut SortedJobs,
     task: Option<&Arc<Task>>,
-    job: Claimed,
+    job: ClaimedJob,
     row: Option<&SourceRow>,
 ) {
     let Some(task) = task else {
@@ -111,7 +111,7 @@ fn sort(
         }
         Ok((request, _)) => {
             let found_in = status.to_owned();
-            sorted.ready.push(Ready { job, task: Arc::clone(task), request, found_in });
+            sorted.ready.push(ReadyJob { job, task: Arc::clone(task), request, found_in });
         }
         Err(reason) => sorted.blocked.push((job.job_id, reason)),
     }
@@ -119,7 +119,7 @@ fn sort(
 
 /// Whether the row is where its owner may find it: where it was asked for, or where an attempt has left it. An observer
 /// does not look at the status.
-fn still_wanted(job: &Claimed, task: &Task, status: &str) -> bool {
+fn still_wanted(job: &ClaimedJob, task: &Task, status: &str) -> bool {
     if task.write_back.is_observer() {
         return true;
     }
@@ -150,7 +150,7 @@ fn shares_with_owner(shared: &Shared, task: &Task) -> bool {
 fn request_for(
     shared: &Shared,
     task: &Task,
-    job: &Claimed,
+    job: &ClaimedJob,
     row: &SourceRow,
 ) -> Result<(Frozen, Option<String>), String> {
     if let Some(status_loop) = &task.status_loop {
@@ -178,12 +178,12 @@ fn request_for(
 async fn start(
     shared: &Shared,
     client: &impl GenericClient,
-    ready: Vec<Ready>,
+    ready: Vec<ReadyJob>,
 ) -> Result<Vec<Attempt>, DatabaseError> {
     let mut rows = Vec::with_capacity(ready.len());
     let mut attempts = Vec::with_capacity(ready.len());
-    for Ready { job, task, request, .. } in ready {
-        let launch_key = shared.launch_key(job.attempt_id);
+    for ReadyJob { job, task, request, .. } in ready {
+        let launch_key = shared.identity.launch_key(job.attempt_id);
         rows.push(NewAttempt {
             id: job.attempt_id,
             job_id: job.job_id,
@@ -192,7 +192,7 @@ async fn start(
             row_key: job.row_key,
             number: job.number,
             runner: request.launch.runner.clone(),
-            token_hash: token::hash(&shared.token(&launch_key)),
+            token_hash: token::hash(&shared.identity.token(&launch_key)),
             launch_key: launch_key.clone(),
             request: request.write(),
             deadlines: task.deadlines,
@@ -210,7 +210,7 @@ async fn start(
             in_doubt: false,
         });
     }
-    start_jobs(client, shared.id, &rows).await?;
+    start_jobs(client, shared.identity.id, &rows).await?;
     Ok(attempts)
 }
 

@@ -3,15 +3,15 @@
 use deadpool_postgres::GenericClient;
 use serde_json::{Map, Value, json};
 
-use super::prepare::grouped;
-use crate::database::{DatabaseError, Open, RowWriting, Writing, Written, write_back};
+use crate::database::{DatabaseError, OpenAttempt, RowWriting, Writing, Written, write_back};
+use crate::dispatcher::claim::prepare::grouped;
 use crate::job::{RowWrite, Settlement};
 use crate::parameters::WriteBack;
 
 /// An end that is decided, and what becomes of its row.
 #[derive(Debug)]
-pub struct Decided {
-    pub open: Open,
+pub struct DecidedAttempt {
+    pub open: OpenAttempt,
     pub write_back: WriteBack,
     pub settlement: Settlement,
     pub result: Option<Value>,
@@ -19,7 +19,10 @@ pub struct Decided {
 }
 
 /// Writes status, result and message into the rows that the decisions name.
-pub async fn write_rows(client: &impl GenericClient, decided: &mut [Decided]) -> Result<(), DatabaseError> {
+pub async fn write_rows(
+    client: &impl GenericClient,
+    decided: &mut [DecidedAttempt],
+) -> Result<(), DatabaseError> {
     let writing: Vec<usize> = (0..decided.len())
         .filter(|i| {
             let d = &decided[*i];
@@ -32,7 +35,7 @@ pub async fn write_rows(client: &impl GenericClient, decided: &mut [Decided]) ->
         })
         .collect();
     let target = |i: &usize| {
-        let Decided { open, write_back, .. } = &decided[*i];
+        let DecidedAttempt { open, write_back, .. } = &decided[*i];
         let writing = if write_back.observer { Writing::Beside } else { Writing::Onward };
         (open.source_table, write_back.result_column.clone(), writing)
     };
@@ -47,8 +50,8 @@ pub async fn write_rows(client: &impl GenericClient, decided: &mut [Decided]) ->
 }
 
 /// What one end writes.
-fn row_writing(decided: &Decided) -> RowWriting {
-    let Decided { open, write_back, settlement, result, .. } = decided;
+fn row_writing(decided: &DecidedAttempt) -> RowWriting {
+    let DecidedAttempt { open, write_back, settlement, result, .. } = decided;
     let (status, merge): (_, Map<String, Value>) = if settlement.row == RowWrite::Failed {
         let words = [("message", json!(settlement.message)), ("outcome", json!(settlement.outcome.as_str()))];
         (&write_back.status_failed, words.map(|(word, value)| (word.to_owned(), value)).into_iter().collect())

@@ -2,20 +2,21 @@
 
 use std::sync::Arc;
 
-use super::pace::again_and_again;
-use super::shared::{Handle, Shared};
 use crate::database::{DatabaseError, mark_begun};
+use crate::dispatcher::pace::again_and_again;
+use crate::dispatcher::shared::{Handle, Shared};
 use crate::runners::{Observation, Runner};
 
 /// Looks at what one runner runs, again and again. A loop for each runner: one that answers slowly keeps nobody
 /// from seeing what the others have to say.
 pub async fn run(shared: Handle, runner: Arc<dyn Runner>) {
     let interval = shared.settings.dispatcher.watch_interval;
-    again_and_again(&shared.stopping, "watching", interval, || sweep(&shared, runner.as_ref())).await;
+    again_and_again(&shared.lifecycle.stopping, "watching", interval, || sweep(&shared, runner.as_ref()))
+        .await;
 }
 
 async fn sweep(shared: &Shared, runner: &dyn Runner) -> Result<(), DatabaseError> {
-    let (attempts, begun) = shared.following.launched_on(runner.name());
+    let (attempts, begun) = shared.in_flight.launched_on(runner.name());
     if attempts.is_empty() {
         return Ok(());
     }
@@ -23,14 +24,14 @@ async fn sweep(shared: &Shared, runner: &dyn Runner) -> Result<(), DatabaseError
     let mut beginning = Vec::new();
     for ((attempt, begun), observation) in attempts.iter().zip(begun).zip(observations) {
         match observation {
-            Observation::Starting(stage) => shared.following.at_stage(attempt.id, Some(stage)),
+            Observation::Starting(stage) => shared.in_flight.at_stage(attempt.id, Some(stage)),
             Observation::Running if !begun => beginning.push(attempt.id),
             Observation::Running => {}
             Observation::Ended(end) => {
-                let _ = shared.ends.send((attempt.id, end));
+                let _ = shared.signals.ends.send((attempt.id, end));
             }
             Observation::Unknown(reason) => {
-                shared.following.at_stage(attempt.id, None);
+                shared.in_flight.at_stage(attempt.id, None);
                 tracing::debug!(attempt = attempt.id, reason, "cannot be observed now");
             }
         }
@@ -38,7 +39,7 @@ async fn sweep(shared: &Shared, runner: &dyn Runner) -> Result<(), DatabaseError
     if !beginning.is_empty() {
         let client = shared.database.get().await?;
         for id in mark_begun(&client, &beginning).await? {
-            shared.following.begun(id);
+            shared.in_flight.begun(id);
         }
     }
     Ok(())

@@ -1,6 +1,6 @@
 -- Makes the job of a task for a row, or has the one that is there begin anew, as a row that enters the status does; in
 -- whatever status the row is, for it may be found there. Returns the job.
-create or replace function rowcall_internal.ask_for(task rowcall.parameters, row_key jsonb) returns bigint
+create or replace function rowcall_internal.request_job(task rowcall.parameters, row_key jsonb) returns bigint
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
@@ -24,7 +24,7 @@ begin
     if rowcall_internal.is_owner(task) then
         select j.id, j.task into running
         from rowcall_internal.jobs j join rowcall_internal.attempts a on a.id = j.attempt_id
-        where j.source_table = task.source_table and j.short_key = rowcall.short_key(ask_for.row_key) and j.state = 'running' and j.task <> task.name
+        where j.source_table = task.source_table and j.short_key = rowcall.short_key(request_job.row_key) and j.state = 'running' and j.task <> task.name
           and a.request->'write_back'->>'observer' = 'false'
         limit 1;
         if found then
