@@ -26,6 +26,7 @@ mod locks;
 mod matrix;
 mod migrations;
 mod model;
+mod modules;
 mod neighbours;
 mod onward;
 mod ownership;

@@ -9,8 +9,8 @@ use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 use super::DatabaseError;
+use crate::job::Launched;
 use crate::parameters::Deadlines;
-use crate::runners::Launched;
 
 /// An attempt about to be written down, before any runner hears of it.
 #[derive(Debug, Clone)]

@@ -12,7 +12,7 @@ use tokio::sync::OnceCell;
 use tokio_postgres::Config;
 use tokio_postgres::config::Host;
 
-use crate::aws_http;
+use crate::aws::http;
 
 /// AWS takes no token that lives longer.
 const LIFETIME: Duration = Duration::from_mins(15);
@@ -33,7 +33,7 @@ impl RdsIam {
     /// A fresh token for the first host of this configuration.
     pub async fn token(&self, config: &Config) -> Result<String, String> {
         let (host, port, user) = whom(config)?;
-        let load = || aws_config::defaults(BehaviorVersion::latest()).http_client(aws_http::client()).load();
+        let load = || aws_config::defaults(BehaviorVersion::latest()).http_client(http::client()).load();
         let aws = self.aws.get_or_init(load).await;
         let region = self
             .region

@@ -11,6 +11,7 @@ use super::DispatcherError;
 use super::follow::in_flight::InFlight;
 use super::task_cache::TaskCache;
 use super::token;
+use crate::contract;
 use crate::database::Database;
 use crate::runners::{Attempt, Ends, Launched, Runners};
 use crate::settings::Settings;
@@ -125,12 +126,12 @@ impl Shared {
     /// The variables of the task contract (docs/tasks.md); they hold the token.
     pub fn contract(&self, attempt: &Attempt) -> Vec<(String, String)> {
         let mut variables = vec![
-            ("ROWCALL_JOB".to_owned(), attempt.job_id.to_string()),
-            ("ROWCALL_ATTEMPT".to_owned(), attempt.number.to_string()),
-            ("ROWCALL_TOKEN".to_owned(), self.identity.token(&attempt.launch_key)),
+            (contract::JOB.to_owned(), attempt.job_id.to_string()),
+            (contract::ATTEMPT.to_owned(), attempt.number.to_string()),
+            (contract::TOKEN.to_owned(), self.identity.token(&attempt.launch_key)),
         ];
         if !self.settings.tasks.database_url.is_empty() {
-            variables.push(("ROWCALL_DATABASE_URL".to_owned(), self.settings.tasks.database_url.clone()));
+            variables.push((contract::DATABASE_URL.to_owned(), self.settings.tasks.database_url.clone()));
         }
         variables
     }

@@ -1,6 +1,7 @@
 //! States, outcomes and what follows from them: pure, no I/O, no clock.
 
 mod backoff;
+mod launched;
 mod retry_on;
 mod settlement;
 mod words;
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use backoff::delay;
+pub use launched::{Launched, LogPlace};
 pub use retry_on::RetryOn;
 pub use settlement::{Facts, Next, RowWrite, Settlement, settle};
 pub use words::{Cause, Completion, JobState, Outcome, ReportKind, RunnerName, StatusRunningBy, UnknownWord};

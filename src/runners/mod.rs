@@ -25,9 +25,10 @@ use tokio_util::sync::CancellationToken;
 use aws::Aws;
 
 use crate::job::{Cause, End};
+pub use crate::job::{Launched, LogPlace};
 use crate::parameters::{LaunchSpec, Task};
 use crate::settings::Settings;
-pub use attempt::{Age, Attempt, Launched, LogPlace};
+pub use attempt::{Age, Attempt};
 
 /// Why a launch did not succeed.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

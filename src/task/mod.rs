@@ -8,14 +8,10 @@ pub mod exit;
 mod failure;
 pub(crate) mod files;
 mod reporter;
-mod secrets;
 mod signals;
 mod started;
-mod tail;
 mod whereabouts;
 
 pub use files::{Entry, list as list_files};
 pub use reporter::{ReportError, Reporter};
-pub use secrets::{secrets, secrets_among};
 pub use started::Started;
-pub use tail::{Tail, drain};

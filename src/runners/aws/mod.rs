@@ -1,6 +1,5 @@
 //! What the runners on AWS share: how to reach it, what its errors mean, how fast it may be asked.
 
-mod fault;
 mod pace;
 
 use std::collections::HashMap;
@@ -11,10 +10,10 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use tokio::sync::Mutex;
 
-pub use fault::{Fault, Kind, fault};
+pub use crate::aws::fault::{Fault, Kind, fault};
 pub use pace::Pace;
 
-use crate::aws_http;
+use crate::aws::http;
 use crate::settings::AwsSettings;
 
 /// The way to AWS. Credentials are found as every AWS tool finds them, when they are first needed.
@@ -74,7 +73,7 @@ impl Aws {
             .operation_timeout(self.settings.call_timeout)
             .build();
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(aws_http::client())
+            .http_client(http::client())
             .retry_config(RetryConfig::disabled())
             .timeout_config(timeouts);
         if !region.is_empty() {

@@ -9,7 +9,7 @@ use futures_util::StreamExt as _;
 
 use super::container::environment;
 use super::engine::Engine;
-use crate::task::{Tail, secrets_among};
+use crate::output::{Tail, secrets_among};
 
 /// A log that does not come must not hold up the end of a task.
 const PATIENCE: Duration = Duration::from_secs(30);

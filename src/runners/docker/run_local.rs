@@ -19,7 +19,7 @@ use super::fault::Fault;
 use super::image_name::check_target;
 use super::pull::Images;
 use super::settings::Pull;
-use crate::task::files::{INPUT, OUTPUT};
+use crate::contract::{LOCAL_INPUT, LOCAL_OUTPUT};
 
 /// Of one call to the engine.
 const CALL_TIMEOUT: Duration = Duration::from_mins(1);
@@ -113,7 +113,7 @@ fn body(run: &Run) -> anyhow::Result<ContainerCreateBody> {
         })
     };
     std::fs::create_dir_all(&run.output).with_context(|| run.output.display().to_string())?;
-    let own = [(INPUT, &run.input_in_container), (OUTPUT, &run.output_in_container)];
+    let own = [(LOCAL_INPUT, &run.input_in_container), (LOCAL_OUTPUT, &run.output_in_container)];
     let own = own.iter().map(|(name, value)| format!("{name}={value}"));
     let given = run.environment.iter().map(|(name, value)| format!("{name}={value}"));
     let host = HostConfig {

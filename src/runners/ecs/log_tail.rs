@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::region::Region;
+use crate::aws::fault;
 use crate::runners::LogPlace;
-use crate::runners::aws::fault;
 
 /// Lines asked for; the limit in bytes cuts what is too much.
 const LINES: i32 = 500;

@@ -17,7 +17,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 use super::attempt_dir::{AttemptDir, EndFile};
-use crate::task::{Tail, drain, secrets};
+use crate::output::{Tail, drain, secrets};
 
 /// The first argument that makes `rowcall` a supervisor.
 pub const SUBCOMMAND: &str = "supervise";

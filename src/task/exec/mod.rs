@@ -36,9 +36,9 @@ use tokio::time::timeout;
 
 use super::exit::{self, complain};
 use super::files::Local;
-use super::secrets::secrets_and;
 use super::signals::Signals;
 use super::{ReportError, Started, contract, executor, whereabouts};
+use crate::output::secrets_and;
 
 /// Runs, and returns the exit code for this process.
 pub async fn run(options: Options) -> i32 {

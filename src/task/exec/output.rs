@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::result::LastLine;
-use crate::task::Tail;
+use crate::output::Tail;
 
 /// How long output may trickle in after the program has ended.
 const TRICKLE: Duration = Duration::from_millis(500);

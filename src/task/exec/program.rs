@@ -14,9 +14,10 @@ use super::beats::Beats;
 use super::children::Children;
 use super::output::{Kept, Output};
 use super::result::LastLine;
+use crate::output::Tail;
+use crate::task::contract;
 use crate::task::exit::{self, complain};
 use crate::task::signals::{Signals, is_stop};
-use crate::task::{Tail, contract};
 
 /// How the program ended.
 pub struct ProgramEnd {

@@ -1,5 +1,6 @@
 //! A developer's own directories in the place of a row and a store: the task runs as it will, without a database.
 
+use crate::contract::{LOCAL_INPUT, LOCAL_OUTPUT};
 use std::path::PathBuf;
 
 use regex_lite::Regex;
@@ -12,11 +13,6 @@ use super::tree;
 use crate::task::contract::{TOKEN, variable};
 use crate::task::failure::Failure;
 
-/// The variable with the directory whose files are the input.
-pub const INPUT: &str = "ROWCALL_LOCAL_INPUT";
-/// The variable with the directory that takes the output.
-pub const OUTPUT: &str = "ROWCALL_LOCAL_OUTPUT";
-
 /// The directories.
 #[derive(Debug, Clone)]
 pub struct Local {
@@ -28,7 +24,7 @@ impl Local {
     /// Asked for by the environment; a token says that this is an attempt after all.
     pub fn asked() -> Option<Self> {
         let of = |name| variable(name).and_then(|dir| std::path::absolute(dir).ok());
-        let local = Self { input: of(INPUT), output: of(OUTPUT) };
+        let local = Self { input: of(LOCAL_INPUT), output: of(LOCAL_OUTPUT) };
         let asked = local.input.is_some() || local.output.is_some();
         (asked && variable(TOKEN).is_none()).then_some(local)
     }

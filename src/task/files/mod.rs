@@ -22,7 +22,7 @@ mod saying;
 mod store;
 mod tree;
 
-pub use local::{INPUT, Local, OUTPUT};
+pub use local::Local;
 pub use manifest::Entry;
 pub use options::Options;
 pub use saying::Saying;

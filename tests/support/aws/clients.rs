@@ -9,7 +9,7 @@ macro_rules! client {
     ($sdk:ident, $url:expr) => {{
         let config = $sdk::Config::builder()
             .behavior_version(BehaviorVersion::latest())
-            .http_client(rowcall::aws_http::client())
+            .http_client(rowcall::aws::http::client())
             .credentials_provider(Credentials::new("AKIDEXAMPLE", "secret", None, None, "a test"))
             .region(Region::from_static(REGION))
             .retry_config($sdk::config::retry::RetryConfig::disabled())

@@ -12,7 +12,7 @@ use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation}
 use aws_sdk_s3::types::ChecksumAlgorithm;
 
 use self::upload::Unfinished;
-use crate::aws_http;
+use crate::aws::http;
 use crate::task::contract::variable;
 use crate::task::failure::Failure;
 
@@ -36,8 +36,7 @@ impl S3 {
                  /etc/ssl/certs/ca-certificates.crt into it, or set SSL_CERT_FILE to such a file",
             ));
         }
-        let shared =
-            aws_config::defaults(BehaviorVersion::latest()).http_client(aws_http::client()).load().await;
+        let shared = aws_config::defaults(BehaviorVersion::latest()).http_client(http::client()).load().await;
         let elsewhere = endpoint.is_some() || shared.endpoint_url().is_some();
         let mut config = aws_sdk_s3::config::Builder::from(&shared);
         if shared.region().is_none() {

@@ -1,0 +1,66 @@
+//! Modules depend in one order, so that a reader can begin at the bottom.
+
+use std::path::{Path, PathBuf};
+
+/// Each module may use those before it.
+const ORDER: [&str; 9] =
+    ["settings", "job", "contract", "aws", "parameters", "database", "output", "runners", "dispatcher"];
+
+/// Modules that no other uses, and what each may use.
+const APART: [(&str, &[&str]); 2] = [
+    ("task", &["settings", "job", "contract", "aws", "parameters", "database", "output"]),
+    ("import", &["settings", "job", "parameters", "database"]),
+];
+
+fn sources(directory: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let (directories, files): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
+    let rust = files.into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "rs"));
+    rust.chain(directories.iter().flat_map(|directory| sources(directory))).collect()
+}
+
+/// The top modules that a text names as `crate::module`.
+fn used(text: &str) -> impl Iterator<Item = &str> {
+    text.split("crate::").skip(1).map(|rest| {
+        let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+        &rest[..end]
+    })
+}
+
+fn may_use(module: &str) -> Vec<&'static str> {
+    match ORDER.iter().position(|name| *name == module) {
+        Some(place) => ORDER[..place].to_vec(),
+        None => {
+            APART.iter().find(|(name, _)| *name == module).map(|(_, may)| may.to_vec()).unwrap_or_default()
+        }
+    }
+}
+
+#[test]
+fn modules_use_only_those_before_them() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let known: Vec<&str> = ORDER.into_iter().chain(APART.map(|(name, _)| name)).collect();
+    let (mut wrong, mut seen) = (Vec::new(), std::collections::BTreeSet::new());
+    for path in sources(&root) {
+        let relative = path.strip_prefix(&root).unwrap();
+        let module =
+            relative.components().next().unwrap().as_os_str().to_str().unwrap().trim_end_matches(".rs");
+        // The programs may use everything.
+        if ["main", "lib", "bin", "commands"].contains(&module) {
+            continue;
+        }
+        assert!(
+            known.contains(&module),
+            "{module} has no place in the order of tests/modules.rs and src/lib.rs"
+        );
+        seen.insert(module.to_owned());
+        let text = std::fs::read_to_string(&path).unwrap();
+        for name in used(&text).filter(|name| known.contains(name) && *name != module) {
+            if !may_use(module).contains(&name) {
+                wrong.push(format!("{} uses {name}", relative.display()));
+            }
+        }
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+    assert_eq!(seen.len(), known.len(), "a module of the order is gone: {seen:?}");
+}
