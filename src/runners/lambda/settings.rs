@@ -123,10 +123,13 @@ pub fn read_settings(settings: &Value) -> Result<FunctionSettings, String> {
             KEYS.join(", ")
         ));
     }
-    let read: FunctionSettings = serde_path_to_error::deserialize(settings).map_err(|e| {
+    // Read as a type, 0.000001 would come back as 1e-6: the payload is sent as it is spelled.
+    let payload = map.get("payload").and_then(Value::as_object).cloned();
+    let mut read: FunctionSettings = serde_path_to_error::deserialize(settings).map_err(|e| {
         let path = e.path().to_string();
         format!("settings.{path}: {}", e.into_inner())
     })?;
+    read.payload = payload.unwrap_or_default();
     if read.fire_and_forget && read.mode != Mode::Event {
         return Err("settings.fire_and_forget needs settings.mode \"Event\"".to_owned());
     }
