@@ -20,7 +20,7 @@ pub async fn end(db: &TestDatabase, running: &Running, launched: &Launched, end:
 }
 
 async fn asked(db: &TestDatabase) -> String {
-    db.one("select coalesce(string_agg(format('%s %s', row_key->>'id', task), ', ' order by id), '') from rowcall.jobs").await
+    db.one("select coalesce(string_agg(format('%s %s', row_key->>'id', task), ', ' order by row_key, id), '') from rowcall.jobs").await
 }
 
 async fn explained(db: &TestDatabase) -> String {

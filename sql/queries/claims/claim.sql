@@ -9,7 +9,7 @@ with wanted as (
                 - (select count(*) from rowcall_internal.jobs r where r.state = 'running' and r.task = w.task)), 0)
         end as room
     from unnest($1::text[], $2::int[], $3::int[], $4::int[], $5::bool[])
-        as w(task, priority, max_running, max_running_per_key, in_turn)
+        as w(task, priority, max_running, max_running_per_key, counted)
     where not exists (select from rowcall_internal.control where paused is not null)
 ), candidates as (
     select w.task, w.priority - date_part('epoch', c.due) / $7::float8 as score, c.due, c.id
@@ -32,7 +32,7 @@ with wanted as (
     group by task
 ), picked as (
     select j.job
-    from (select p.* from planned p join wanted w using (task) where not w.in_turn order by p.score desc) p
+    from (select p.* from planned p join wanted w using (task) where not w.counted order by p.score desc) p
     cross join lateral (
         select j as job from rowcall_internal.jobs j
         where state = 'pending' and concurrency_key is null and task = p.task
@@ -45,9 +45,9 @@ with wanted as (
     where w.max_running_per_key is not null and exists (
         select from rowcall_internal.jobs u where u.state = 'pending' and u.concurrency_key is null and u.task = w.task)
 )
-select s.*, null::bigint as quota, false as in_turn, false as unkeyed
+select s.*, null::bigint as quota, false as counted, false as unkeyed
 from picked cross join lateral rowcall_internal.job_to_start(picked.job) s
 union all
-select null, w.task, null, null, null, null, null, null, null, null, p.quota, w.in_turn, u.task is not null
+select null, w.task, null, null, null, null, null, null, null, null, p.quota, w.counted, u.task is not null
 from wanted w left join planned p using (task) left join unkeyed u using (task)
 where p.quota > 0 or u.task is not null
