@@ -19,13 +19,13 @@ begin
             raise exception 'job % runs now', job
                 using errcode = 'RC014', hint = format('To start it anew: SELECT rowcall.cancel(%s, ''reason''); and then retry.', job);
         end if;
-        update rowcall_internal.jobs j set state = 'pending', due = least(due, now()), reason = null, blocked = null where j.id = job;
+        update rowcall_internal.jobs j set state = 'pending', due_at = least(due_at, now()), reason = null, blocked_at = null where j.id = job;
         perform rowcall_internal.warn_of_start_blockers(open.task);
         perform pg_notify('rowcall_control', '');
         return job;
     end if;
 
-    select * into past from rowcall_internal.history h where h.job_id = job order by h.settled desc limit 1;
+    select * into past from rowcall_internal.history h where h.job_id = job order by h.settled_at desc limit 1;
     if not found then
         raise exception 'no job % is known', job
             using errcode = 'P0002', hint = 'Jobs are in rowcall.jobs, and settled ones in rowcall.history while that is kept.';
