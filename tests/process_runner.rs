@@ -136,7 +136,7 @@ async fn another_machine_waits_before_it_declares_a_process_lost() {
     let waited: f64 = case.db.one(&format!("{waited}{id}")).await;
     assert!(waited >= 2.0, "lost_after is 2 s, and it was declared lost after {waited}");
     let outcomes: Vec<String> =
-        case.db.one("select array_agg(outcome order by number) from rowcall.attempts").await;
+        case.db.one("select array_agg(outcome::text order by number) from rowcall.attempts").await;
     assert_eq!(outcomes, ["LOST", "SUCCEEDED"]);
     end(there).await;
     kill_group_of(pid);

@@ -156,7 +156,7 @@ async fn the_late_end_seen_by_a_dispatcher_that_was_taken_for_dead_changes_nothi
     first.announce(&again, End::exited(0));
     db.until("exists (select from rowcall.history)").await;
     let outcomes: Vec<String> =
-        db.one("select array_agg(outcome order by number) from rowcall.attempts").await;
+        db.one("select array_agg(outcome::text order by number) from rowcall.attempts").await;
     assert_eq!(outcomes, ["TASK_FAILED", "SUCCEEDED"]);
     assert_eq!(db.one::<i64>("select count(*) from rowcall.history").await, 1);
     next.stop().await;

@@ -10,8 +10,8 @@ language sql stable security definer
 set search_path = pg_catalog, pg_temp set intervalstyle = 'postgres'
 as $$
 select k.part, k.name, k.form, k.minimum, k.maximum,
-    case when k.form = 'word' then '^(' || array_to_string(rowcall_internal.words_of(k.name), '|') || ')$' else k.pattern end,
-    case when k.form = 'word' then rowcall_internal.either(rowcall_internal.words_of(k.name)) else k.allowed end, not a.attnotnull,
+    coalesce('^(' || array_to_string(w.words, '|') || ')$', k.pattern), coalesce(rowcall_internal.either(w.words), k.allowed),
+    not a.attnotnull,
     regexp_replace(pg_get_expr(d.adbin, d.adrelid), '^''(.*)''::[a-z0-9_. ]+(\[\])?$', '\1'), k.help
 from (select row_number() over () as position, v.* from (values
 ('name', 'name', 'text', null::bigint, null::bigint, '^[A-Za-z_][A-Za-z0-9_-]{0,62}$',
@@ -77,6 +77,7 @@ from (select row_number() over () as position, v.* from (values
 ('kept by Rowcall', 'version', null, null, null, null, 'left alone', 'counts the edits; as in rowcall.parameters_history'),
 ('kept by Rowcall', 'updated_at', null, null, null, null, 'left alone', 'when the row was last edited')
 ) v(part, name, form, minimum, maximum, pattern, allowed, help)) k
+cross join lateral (select case when k.form = 'word' then rowcall_internal.words_of(k.name) end as words offset 0) w
 left join pg_attribute a on a.attrelid = 'rowcall.parameters'::regclass and a.attname = k.name
 left join pg_attrdef d on (d.adrelid, d.adnum) = (a.attrelid, a.attnum)
 order by k.position
