@@ -10,25 +10,25 @@ with wanted as (
         end as room
     from unnest($1::text[], $2::int[], $3::int[], $4::int[], $5::bool[])
         as w(task, priority, max_running, max_running_per_key, counted)
-    where not exists (select from rowcall_internal.control where paused is not null)
+    where not exists (select from rowcall_internal.control where paused_at is not null)
 ), candidates as (
-    select w.task, w.priority - date_part('epoch', c.due) / $7::float8 as score, c.due, c.id
+    select w.task, w.priority - date_part('epoch', c.due_at) / $7::float8 as score, c.due_at, c.id
     from wanted w
     cross join lateral (
-        select id, due from rowcall_internal.jobs
+        select id, due_at from rowcall_internal.jobs
         where state = 'pending' and concurrency_key is null and task = w.task and w.max_running_per_key is null
-        order by due, id limit w.room
+        order by due_at, id limit w.room
     ) c
     union all
-    select w.task, w.priority - date_part('epoch', c.due) / $7::float8, c.due, c.id
+    select w.task, w.priority - date_part('epoch', c.due_at) / $7::float8, c.due_at, c.id
     from wanted w
     cross join lateral (
-        select id, due from rowcall_internal.claimable_by_key(w.task, w.max_running_per_key, w.room)
+        select id, due_at from rowcall_internal.claimable_by_key(w.task, w.max_running_per_key, w.room)
     ) c
     where w.max_running_per_key is not null and w.room > 0
 ), planned as (
     select task, case when $8 then $6 else count(*) end as quota, max(score) as score
-    from (select * from candidates order by score desc, due, id limit case when $8 then null else $6 end) best
+    from (select * from candidates order by score desc, due_at, id limit case when $8 then null else $6 end) best
     group by task
 ), picked as (
     select j.job
@@ -36,7 +36,7 @@ with wanted as (
     cross join lateral (
         select j as job from rowcall_internal.jobs j
         where state = 'pending' and concurrency_key is null and task = p.task
-        order by due, id limit p.quota
+        order by due_at, id limit p.quota
         for update skip locked
     ) j
     limit $6

@@ -75,7 +75,7 @@ from (select row_number() over () as position, v.* from (values
     'letters, digits and _, up to 63 of them, beginning with no digit and not with rowcall_',
     'each status that Rowcall writes, and a last one that the program wrote itself, is announced there by NOTIFY: task, table, key and status as JSON. On channels that begin with rowcall_ dispatchers listen'),
 ('kept by Rowcall', 'version', null, null, null, null, 'left alone', 'counts the edits; as in rowcall.parameters_history'),
-('kept by Rowcall', 'updated', null, null, null, null, 'left alone', 'when the row was last edited')
+('kept by Rowcall', 'updated_at', null, null, null, null, 'left alone', 'when the row was last edited')
 ) v(part, name, form, minimum, maximum, pattern, allowed, help)) k
 cross join lateral (select case when k.form = 'word' then rowcall_internal.words_of(k.name) end as words offset 0) w
 left join pg_attribute a on a.attrelid = 'rowcall.parameters'::regclass and a.attname = k.name
