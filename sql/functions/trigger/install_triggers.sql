@@ -13,6 +13,7 @@ declare
         'key', rowcall_internal.key_sql(entry, 'n'),
         'same_key', (select string_agg(format('o.%1$I%2$s %3$s n.%1$I%2$s', key_column, '::' || operand, equals), ' and ')
                      from rowcall_internal.key_parts(entry)),
+        'routes', rowcall_internal.routes_sql(),
         'asks', rowcall_internal.asks_sql(),
         'ask_again', rowcall_internal.ask_again_sql());
     -- The text of a key must not depend on the writer's zone. Other types do not need this, and save its cost.

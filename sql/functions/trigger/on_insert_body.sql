@@ -1,5 +1,6 @@
 -- The body of the trigger that a source table has for INSERT; rowcall_internal.install_triggers() puts the table's own names in place
--- of :source (the number of its registry entry), :status (its status column) and :key (its row key as jsonb).
+-- of :source (the number of its registry entry), :status (its status column) and :key (its row key as jsonb), and the texts of
+-- routes_sql.sql, asks_sql.sql and ask_again_sql.sql in place of :routes, :asks and :ask_again.
 --
 -- It runs inside a statement of a user. It makes the jobs that the new rows ask for and wakes a dispatcher that sleeps;
 -- whatever goes wrong is noted in rowcall.missed_rows, and never reaches that user.
@@ -22,12 +23,14 @@ begin
         return null;
     end if;
 
-    with enqueued as (
+    with routes as materialized (
+        :routes
+        where s.id = :source and p.on_status = any (array(select distinct n.:status::text from new_rows n))
+    ), enqueued as (
         insert into rowcall_internal.jobs as j (task, source_table, row_key, on_status)
-        select p.name, s.relation, :key, p.on_status
+        select r.name, r.relation, :key, r.on_status
         from new_rows n
-        join rowcall_internal.source_tables s on s.id = :source
-        join rowcall.parameters p on p.source_table = s.relation and p.on_status = n.:status::text
+        join routes r on r.on_status = n.:status::text
         where :asks
         :ask_again
         returning j.on_status

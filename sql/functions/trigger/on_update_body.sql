@@ -59,12 +59,14 @@ begin
             with changed as (
                 select n.* from new_rows n left join old_rows o on :same_key
                 where o.:status is distinct from n.:status
+            ), routes as materialized (
+                :routes
+                where s.id = :source and p.on_status = any (array(select distinct n.:status::text from changed n))
             ), enqueued as (
                 insert into rowcall_internal.jobs as j (task, source_table, row_key, on_status)
-                select p.name, s.relation, :key, p.on_status
+                select r.name, r.relation, :key, r.on_status
                 from changed n
-                join rowcall_internal.source_tables s on s.id = :source
-                join rowcall.parameters p on p.source_table = s.relation and p.on_status = n.:status::text
+                join routes r on r.on_status = n.:status::text
                 where :asks
                 :ask_again
                 returning j.on_status
@@ -89,12 +91,14 @@ begin
             with changed as (
                 select n.* from new_rows n left join old_rows o on :same_key
                 where o.:status is distinct from n.:status
+            ), routes as materialized (
+                :routes
+                where s.id = :source and p.on_status = any (array(select distinct n.:status::text from changed n))
             ), enqueued as (
                 insert into rowcall_internal.jobs as j (task, source_table, row_key, on_status)
-                select p.name, s.relation, :key, p.on_status
+                select r.name, r.relation, :key, r.on_status
                 from changed n
-                join rowcall_internal.source_tables s on s.id = :source
-                join rowcall.parameters p on p.source_table = s.relation and p.on_status = n.:status::text
+                join routes r on r.on_status = n.:status::text
                 where :asks
                 :ask_again
                 returning j.on_status
