@@ -5,7 +5,7 @@ create or replace function rowcall_internal.claimable_by_key(task text, max_runn
 returns table (id bigint, due_at timestamptz, concurrency_key text)
 language sql stable
 set search_path = pg_catalog, pg_temp
-set enable_seqscan = off
+set enable_seqscan = off set jit = off
 as $$
     with recursive running as (
         select r.concurrency_key as key, count(*) as jobs from rowcall_internal.jobs r

@@ -3,8 +3,9 @@
 create or replace function rowcall_internal.forget_concurrency_keys(tasks text[] default null) returns bigint
 language sql security definer
 set search_path = pg_catalog, pg_temp
--- The janitor's half has an index; the table may be long.
-set enable_seqscan = off
+-- The janitor's half has an index; the table may be long. What has none is then thought to be immensely costly, and worth
+-- compiling, which would take longer than all else.
+set enable_seqscan = off set jit = off
 as $$
     with of_tasks as (
         select j.id from rowcall_internal.jobs j
