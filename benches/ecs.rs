@@ -28,7 +28,7 @@ pub async fn run(bench: Bench) -> anyhow::Result<()> {
     let began = Instant::now();
     let insert = "insert into rowcall.files (status) select 'REGISTERED' from generate_series(1, $1::bigint)";
     bench.client.execute(insert, &[&(TASKS as i64)]).await?;
-    until(&bench, "select count(*) from rowcall.attempts where begun is not null", TASKS as i64).await?;
+    until(&bench, "select count(*) from rowcall.attempts where begun_at is not null", TASKS as i64).await?;
     let launched = began.elapsed();
     println!("ecs, {TASKS} running tasks");
     println!(
@@ -54,7 +54,7 @@ pub async fn run(bench: Bench) -> anyhow::Result<()> {
         percentile(&long, 0.99)
     );
     bench.client.execute(insert, &[&(ENDS as i64)]).await?;
-    until(&bench, "select count(*) from rowcall.attempts where begun is not null", (TASKS + ENDS) as i64)
+    until(&bench, "select count(*) from rowcall.attempts where begun_at is not null", (TASKS + ENDS) as i64)
         .await?;
     let young: Vec<String> = aws.tasks().iter().skip(TASKS).map(|t| t.arn.clone()).collect();
     let short = ends(&bench, &aws, &young).await?;
@@ -80,7 +80,7 @@ async fn ends(bench: &Bench, aws: &ScriptedAws, arns: &[String]) -> anyhow::Resu
         stopped.push(now);
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    let settled = "select extract(epoch from ended)::float8 from rowcall.attempts where external_id = $1";
+    let settled = "select extract(epoch from ended_at)::float8 from rowcall.attempts where external_id = $1";
     let mut seconds = Vec::new();
     for (arn, stopped) in arns.iter().zip(stopped) {
         loop {

@@ -15,11 +15,11 @@ async fn in_flight() -> (TestDatabase, Running, Launched) {
 
 /// Ends this run, sees the next one begin, and ends that too; nothing may follow.
 async fn exactly_one_more(db: &TestDatabase, mut running: Running, launched: &Launched) {
-    assert_eq!(db.one::<String>("select state || again from rowcall.jobs").await, "runningtrue");
+    assert_eq!(db.one::<String>("select state || run_again from rowcall.jobs").await, "runningtrue");
     assert_eq!(running.world.distinct_launches(), 1, "never two at once");
     running.end(launched, End::exited(0));
     let second = running.launch().await;
-    assert_eq!(db.one::<i64>("select count(*) from rowcall.attempts where ended is null").await, 1);
+    assert_eq!(db.one::<i64>("select count(*) from rowcall.attempts where ended_at is null").await, 1);
     running.end(&second, End::exited(0));
     db.until("select status = 'PROCESSED' from rowcall.files").await;
     assert_eq!((db.jobs("loader").await, running.world.distinct_launches()), (0, 2));
@@ -125,7 +125,7 @@ async fn a_row_set_to_deleted_between_two_attempts_is_not_tried_again() {
     db.run("update rowcall.files set status = 'DELETED'").await;
     running.end(&launched, End::not_started("no capacity", true));
     db.until("select state = 'waiting' from rowcall.jobs").await;
-    db.run("update rowcall.jobs set due = now(); notify rowcall_control").await;
+    db.run("update rowcall.jobs set due_at = now(); notify rowcall_control").await;
     db.until("select message = 'the row moved on to DELETED' and outcome = 'OBSOLETE' from rowcall.history")
         .await;
     db.run("insert into rowcall.files (id) values (2)").await;

@@ -166,8 +166,8 @@ async fn low_priority_rises_with_age() {
     db.task("high", "H", ("priority", "10")).await;
     db.run(
         "insert into rowcall.files (status) values ('L'), ('L'), ('H'), ('H');
-            update rowcall.jobs set due = now() - interval '21 minutes' where row_key = '{\"id\": 1}';
-            update rowcall.jobs set due = now() - interval '19 minutes' where row_key = '{\"id\": 2}'",
+            update rowcall.jobs set due_at = now() - interval '21 minutes' where row_key = '{\"id\": 1}';
+            update rowcall.jobs set due_at = now() - interval '19 minutes' where row_key = '{\"id\": 2}'",
     )
     .await;
     let mut one_by_one = settings(&db.url);
@@ -204,7 +204,7 @@ async fn the_best_job_in_somebodys_hands_holds_up_no_other() {
 async fn nothing_is_claimed_while_all_is_paused() {
     let db = TestDatabase::new().await;
     db.task("loader", "REGISTERED", ("", "")).await;
-    db.run("update rowcall.control set paused = now(); insert into rowcall.files default values").await;
+    db.run("update rowcall.control set paused_at = now(); insert into rowcall.files default values").await;
     let running = Running::start(&db).await;
     let drained = {
         // One that runs what is due and ends has looked, and found nothing that it may take.
@@ -215,7 +215,7 @@ async fn nothing_is_claimed_while_all_is_paused() {
     running.beats(&db).await;
     assert_eq!(db.one::<String>("select state from rowcall.jobs").await, "pending");
     let mut running = running;
-    db.run("update rowcall.control set paused = null; select pg_notify('rowcall_control', '')").await;
+    db.run("update rowcall.control set paused_at = null; select pg_notify('rowcall_control', '')").await;
     running.launch().await;
     running.stop().await;
 }

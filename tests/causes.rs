@@ -20,7 +20,7 @@ async fn running(more: (&str, &str)) -> (TestDatabase, Running, Launched) {
     let mut running = Running::start(&db).await;
     db.run("insert into rowcall.files default values").await;
     let launched = running.launch().await;
-    db.until("exists (select from rowcall.attempts where launched is not null)").await;
+    db.until("exists (select from rowcall.attempts where launched_at is not null)").await;
     (db, running, launched)
 }
 

@@ -30,7 +30,7 @@ impl Crash {
         blind.dispatcher.watch_interval = HOUR;
         let mut running = Running::with(blind, Arc::clone(&self.world)).await;
         let launched = running.launch().await;
-        self.db.until("select launched is not null from rowcall.attempts").await;
+        self.db.until("select launched_at is not null from rowcall.attempts").await;
         (running, launched)
     }
 
@@ -51,7 +51,7 @@ impl Crash {
         next.stop().await;
         assert_eq!(self.world.distinct_launches(), 1, "launches in the world");
         let told =
-            "select concat_ws(' ', h.outcome, h.attempts, f.status) from rowcall.history h, rowcall.files f";
+            "select concat_ws(' ', h.outcome, h.attempt_count, f.status) from rowcall.history h, rowcall.files f";
         self.db.one(told).await
     }
 }
@@ -77,9 +77,9 @@ async fn after_the_launch_before_it_is_written_down() {
     let crash = Crash::new(("", "")).await;
     let (doomed, launched) = crash.doomed().await;
     doomed.dispatcher.abandon();
-    crash.db.run("update rowcall.attempts set launched = null, external_id = null").await;
+    crash.db.run("update rowcall.attempts set launched_at = null, external_id = null").await;
     let next = crash.next().await;
-    crash.db.until("select launched is not null from rowcall.attempts").await;
+    crash.db.until("select launched_at is not null from rowcall.attempts").await;
     let key = &launched.attempt.launch_key;
     assert_eq!(*crash.world.launches.lock().unwrap(), [key.clone(), key.clone()]);
     // The token of the first launch still speaks for the attempt.
@@ -153,7 +153,7 @@ async fn after_a_failure_before_the_retry() {
     let again = next.launch().await;
     assert_eq!(again.attempt.number, 2);
     next.end(&again, End::exited(0));
-    crash.db.until("exists (select from rowcall.history where outcome = 'SUCCEEDED' and attempts = 2)").await;
+    crash.db.until("exists (select from rowcall.history where outcome = 'SUCCEEDED' and attempt_count = 2)").await;
     assert_eq!(crash.world.launches.lock().unwrap().len(), 2);
     next.stop().await;
 }
@@ -179,9 +179,9 @@ async fn killed_again_and_again_every_program_runs_exactly_once() {
     // The moments follow the work: a claim, a launch, an end, and what comes right after them.
     for moment in [
         "exists (select from rowcall.attempts)",
-        "exists (select from rowcall.attempts where launched is not null and ended is null)",
+        "exists (select from rowcall.attempts where launched_at is not null and ended_at is null)",
         "(select count(*) from rowcall.history) >= 10",
-        "exists (select from rowcall.attempts where launched is null and ended is null)",
+        "exists (select from rowcall.attempts where launched_at is null and ended_at is null)",
         "(select count(*) from rowcall.history) >= 30",
         "(select count(*) from rowcall.history) >= 40",
     ] {

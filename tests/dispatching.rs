@@ -48,12 +48,12 @@ async fn retries_wait_twice_as_long_each_time_with_jitter_up_to_a_cap() {
         assert_eq!(launched.attempt.number, number);
         running.end(&launched, End::exited(1));
         db.until("select state = 'waiting' from rowcall.jobs").await;
-        let wait = "select extract(epoch from j.due - a.ended)::float8 from rowcall.jobs j
+        let wait = "select extract(epoch from j.due_at - a.ended_at)::float8 from rowcall.jobs j
             join rowcall.attempts a on a.job_id = j.id order by a.number desc limit 1";
         let wait: f64 = db.one(wait).await;
         assert!((full / 2.0 - 0.5..=full + 0.5).contains(&wait), "attempt {number}: {wait} of {full} s");
         shares.push(wait / full);
-        db.run("update rowcall.jobs set due = now()").await;
+        db.run("update rowcall.jobs set due_at = now()").await;
         running.wake(&db).await;
         launched = running.launch().await;
     }
@@ -61,7 +61,7 @@ async fn retries_wait_twice_as_long_each_time_with_jitter_up_to_a_cap() {
     assert!(shares.iter().any(spread), "no jitter: {shares:?}");
     running.end(&launched, End::exited(1));
     assert_eq!(row(&db).await, "ERROR TASK_FAILED exit code 1 (attempt 5 of 5)");
-    assert_eq!(db.one::<i32>("select attempts from rowcall.history").await, 5);
+    assert_eq!(db.one::<i32>("select attempt_count from rowcall.history").await, 5);
     assert!(!running.launched_more());
     running.stop().await;
 }
@@ -98,7 +98,7 @@ async fn refusals_do_not_go_on_for_ever() {
     running.world.answer(|_| Err(LaunchError::refused("no capacity", true)));
     insert(&db).await;
     assert_eq!(row(&db).await, "ERROR RUNNER_FAILED no capacity");
-    assert_eq!(db.one::<i32>("select attempts from rowcall.history").await, 3);
+    assert_eq!(db.one::<i32>("select attempt_count from rowcall.history").await, 3);
     running.stop().await;
 }
 
@@ -122,7 +122,7 @@ async fn a_launch_whose_answer_was_lost_is_repeated_with_the_same_key() {
     running.world.lost_answers.store(2, Ordering::Relaxed);
     insert(&db).await;
     let launched = running.launch().await;
-    db.until("select launched is not null from rowcall.attempts").await;
+    db.until("select launched_at is not null from rowcall.attempts").await;
     let key = &launched.attempt.launch_key;
     assert_eq!(*running.world.launches.lock().unwrap(), [key.clone(), key.clone(), key.clone()]);
     assert_eq!(running.world.distinct_launches(), 1);
@@ -254,7 +254,7 @@ async fn two_thousand_rows_through_two_dispatchers_are_launched_once_each() {
     }
     db.until("select count(*) = 2000 from rowcall.history").await;
     let told =
-        "select concat_ws(' ', count(*), count(distinct row_key), min(outcome), max(outcome), max(attempts))
+        "select concat_ws(' ', count(*), count(distinct row_key), min(outcome), max(outcome), max(attempt_count))
         from rowcall.history";
     assert_eq!(db.one::<String>(told).await, "2000 2000 SUCCEEDED SUCCEEDED 1");
     assert_eq!((world.distinct_launches(), world.launches.lock().unwrap().len()), (2000, 2000));

@@ -121,7 +121,7 @@ impl Ecs {
     pub async fn begun(&self, arn: &str) {
         self.db
             .until(&format!(
-                "exists (select from rowcall.attempts where external_id = '{arn}' and begun is not null)"
+                "exists (select from rowcall.attempts where external_id = '{arn}' and begun_at is not null)"
             ))
             .await;
     }

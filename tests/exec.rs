@@ -40,7 +40,7 @@ impl Attempt {
         let mut running = Running::with(settings, Arc::default()).await;
         db.run("insert into rowcall.files default values").await;
         let launched = running.launch().await;
-        db.until("select launched is not null from rowcall.attempts").await;
+        db.until("select launched_at is not null from rowcall.attempts").await;
         Self { db, running, launched, place: tempfile::tempdir().unwrap() }
     }
 
@@ -71,7 +71,7 @@ impl Attempt {
     /// Ends the attempt as its runner would see it.
     async fn end(self, exit_code: i32) -> TestDatabase {
         self.running.end(&self.launched, End::exited(exit_code));
-        self.db.until("exists (select from rowcall.attempts where ended is not null)").await;
+        self.db.until("exists (select from rowcall.attempts where ended_at is not null)").await;
         self.running.stop().await;
         self.db
     }
@@ -164,7 +164,7 @@ async fn heartbeats_arrive_while_the_program_runs() {
     let attempt = Attempt::new(("", "")).await;
     let gate = attempt.fifo("gate");
     let child = attempt.spawn(&["--heartbeat-interval", "50ms"], &format!("read x < {}", gate.path()));
-    attempt.db.until("select heartbeat > started + interval '200 milliseconds' from rowcall.attempts").await;
+    attempt.db.until("select heartbeat_at > started_at + interval '200 milliseconds' from rowcall.attempts").await;
     gate.open().await;
     assert!(child.wait_with_output().await.unwrap().status.success());
 }

@@ -38,7 +38,7 @@ impl Attempt {
         let mut running = Running::start(&db).await;
         db.run(&format!("insert into rowcall.files (attributes) values ('{attributes}')")).await;
         let launched = running.launch().await;
-        db.until("select launched is not null from rowcall.attempts").await;
+        db.until("select launched_at is not null from rowcall.attempts").await;
         Self { db, launched, place, _running: running }
     }
 

@@ -79,7 +79,7 @@ async fn running(db: &TestDatabase, unreadable: &str) -> Running {
     let mut running = Running::start(db).await;
     db.run("insert into rowcall.files default values").await;
     let launched = running.launch().await;
-    db.until("exists (select from rowcall.attempts where launched is not null)").await;
+    db.until("exists (select from rowcall.attempts where launched_at is not null)").await;
     db.run(unreadable).await;
     running.end(&launched, End::exited(0));
     running
@@ -114,11 +114,11 @@ async fn the_rescuer_ends_an_unreadable_attempt_in_words() {
         let mut first = Running::start(&db).await;
         db.run("insert into rowcall.files default values").await;
         first.launch().await;
-        db.until("exists (select from rowcall.attempts where launched is not null)").await;
+        db.until("exists (select from rowcall.attempts where launched_at is not null)").await;
         first.dispatcher.abandon();
         db.run(NEWER).await;
         if !launched {
-            db.run("update rowcall.attempts set launched = null, begun = null, external_id = null").await;
+            db.run("update rowcall.attempts set launched_at = null, begun_at = null, external_id = null").await;
         }
         let mut next = Running::start(&db).await;
         db.until("exists (select from rowcall.history)").await;

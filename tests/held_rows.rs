@@ -37,7 +37,7 @@ async fn a_row_held_at_claim_time_runs_later_and_the_others_now() {
     }
     db.until("select count(*) = 2 from rowcall.history").await;
     assert_eq!(statuses(&db).await, "PROCESSED REGISTERED PROCESSED");
-    let waiting: String = db.one("select concat_ws(' ', attempts, reason) from rowcall.jobs").await;
+    let waiting: String = db.one("select concat_ws(' ', attempt_count, reason) from rowcall.jobs").await;
     assert!(waiting.is_empty() || waiting.starts_with('0'), "{waiting}");
     other.batch_execute("commit").await.unwrap();
     let last = running.launch().await;
@@ -112,7 +112,7 @@ async fn a_row_that_refuses_its_running_status_is_blocked_with_the_reason() {
     }
     db.until("select count(*) = 2 from rowcall.history").await;
     assert_eq!(statuses(&db).await, "PROCESSED REGISTERED PROCESSED");
-    let blocked: String = db.one("select concat_ws(' ', state, attempts, reason) from rowcall.jobs").await;
+    let blocked: String = db.one("select concat_ws(' ', state, attempt_count, reason) from rowcall.jobs").await;
     assert!(blocked.starts_with("blocked 0 status_running cannot be written: "), "{blocked}");
     assert!(blocked.contains("no_two_runs"), "{blocked}");
     running.stop().await;

@@ -70,7 +70,7 @@ impl Lambda {
     /// Outcome and attempts of the one job, status, outcome and message of its row.
     async fn ended(&self) -> String {
         self.db.until("exists (select from rowcall.history) and not exists (select from rowcall.jobs)").await;
-        let sql = "select concat_ws(' ', h.outcome, h.attempts, f.status, f.attributes->>'outcome',
+        let sql = "select concat_ws(' ', h.outcome, h.attempt_count, f.status, f.attributes->>'outcome',
             f.attributes->>'message') from rowcall.history h, rowcall.files f";
         self.db.one(sql).await
     }
@@ -107,7 +107,7 @@ impl Lambda {
 
     /// Waits until the database knows that the runner has the attempt.
     async fn launched(&self) {
-        self.db.until("select bool_and(launched is not null) from rowcall.attempts").await;
+        self.db.until("select bool_and(launched_at is not null) from rowcall.attempts").await;
     }
 }
 

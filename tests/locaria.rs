@@ -104,7 +104,7 @@ impl Locaria {
     pub async fn outcomes(&self) -> Vec<String> {
         self.db
             .one(
-                "select coalesce(array_agg((row_key->>'id') || ' ' || outcome order by (row_key->>'id')::int, settled), '{}')
+                "select coalesce(array_agg((row_key->>'id') || ' ' || outcome order by (row_key->>'id')::int, settled_at), '{}')
                  from rowcall.history",
             )
             .await

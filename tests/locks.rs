@@ -13,7 +13,7 @@ async fn a_task_that_hangs_holding_its_own_attempt_is_stopped_at_its_timeout() {
     let mut running = Running::start(&db).await;
     db.run("insert into rowcall.files default values").await;
     let launched = running.launch().await;
-    db.until("select launched is not null from rowcall.attempts").await;
+    db.until("select launched_at is not null from rowcall.attempts").await;
     let task = db.connect().await;
     task.batch_execute("begin").await.unwrap();
     task.query("select rowcall.task_progress($1)", &[&launched.token]).await.unwrap();
@@ -41,11 +41,11 @@ async fn a_launch_is_noted_although_another_task_holds_its_attempt() {
     db.run("insert into rowcall.files default values").await;
     running.launch().await;
     db.until(
-        "select exists (select from rowcall.attempts where launched is not null and row_key = '{\"id\": 2}')",
+        "select exists (select from rowcall.attempts where launched_at is not null and row_key = '{\"id\": 2}')",
     )
     .await;
     task.batch_execute("commit").await.unwrap();
-    db.until("select bool_and(launched is not null) from rowcall.attempts").await;
+    db.until("select bool_and(launched_at is not null) from rowcall.attempts").await;
     running.stop().await;
 }
 

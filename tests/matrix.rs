@@ -79,7 +79,7 @@ impl Told {
                 coalesce(output, '') as output
             from rowcall.attempts order by number";
         let attempts = db.client.query(attempts, &[]).await.unwrap();
-        let whole = "select h.outcome, h.attempts, coalesce(h.message, ''), f.status,
+        let whole = "select h.outcome, h.attempt_count, coalesce(h.message, ''), f.status,
                 coalesce(f.attributes->>'outcome', ''), coalesce(f.attributes->>'message', ''),
                 coalesce(f.attributes->'result', 'null')
             from rowcall.history h, rowcall.files f";

@@ -73,7 +73,7 @@ async fn a_program_that_sets_the_running_status_itself_finds_its_row_at_every_at
     running.end(&first, End::exited(137));
     let second = running.launch().await;
     assert_eq!(db.one::<String>("select status from rowcall.files").await, "REGISTERED", "put back");
-    db.until("select not again from rowcall.jobs").await;
+    db.until("select not run_again from rowcall.jobs").await;
     db.run("update rowcall.files set status = 'PROCESSING' where status = 'REGISTERED'").await;
     running.end(&second, End::exited(137));
     db.until("select status = 'ERROR' from rowcall.files").await;

@@ -20,7 +20,7 @@ pub async fn end(db: &TestDatabase, running: &Running, launched: &Launched, end:
 }
 
 async fn asked(db: &TestDatabase) -> String {
-    db.one("select coalesce(string_agg(format('%s %s', row_key->>'id', task), ', ' order by id), '') from rowcall.jobs").await
+    db.one("select coalesce(string_agg(format('%s %s', row_key->>'id', task), ', ' order by row_key, id), '') from rowcall.jobs").await
 }
 
 async fn explained(db: &TestDatabase) -> String {
@@ -156,7 +156,7 @@ async fn a_rerouted_row_is_left_to_its_new_owner() {
     db.run("update rowcall.files set status = 'REGISTERED'").await;
     let new = running.launch().await;
     assert_eq!((new.attempt.task.as_str(), row(&db).await.as_str()), ("new", "PROCESSING"));
-    db.run("update rowcall.jobs set due = now() where task = 'old'; select pg_notify('rowcall_control', '')")
+    db.run("update rowcall.jobs set due_at = now() where task = 'old'; select pg_notify('rowcall_control', '')")
         .await;
     db.until("select outcome = 'OBSOLETE' and message = 'the row moved on to PROCESSING' from rowcall.history where task = 'old'").await;
     end(&db, &running, &new, End::exited(0)).await;

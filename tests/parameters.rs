@@ -193,7 +193,7 @@ async fn every_edit_is_kept_with_who_and_what() {
     let kept: String = db
         .one(
             "select string_agg(concat_ws(' ', name, version, operation, changed_by, old->>'timeout', new->>'timeout'), '; '
-             order by changed) from rowcall.parameters_history",
+             order by changed_at) from rowcall.parameters_history",
         )
         .await;
     let expected = format!(
@@ -290,7 +290,7 @@ async fn a_template_that_fails_blocks_its_job_with_the_reason() {
     let rows: String = db.one("select string_agg(status, ' ' order by id) from rowcall.files").await;
     assert_eq!(rows, "A B C PROCESSING");
     assert_eq!(
-        db.one::<i64>("select count(*) from rowcall.jobs where attempts > 0").await,
+        db.one::<i64>("select count(*) from rowcall.jobs where attempt_count > 0").await,
         1,
         "blocked spends nothing"
     );

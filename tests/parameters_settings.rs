@@ -162,7 +162,7 @@ async fn overrides_that_no_row_could_make_short_enough_are_refused() {
     let insert = |runner: &str, text: String| {
         format!(
             "insert into rowcall.parameters (name, on_status, runner, target, command, environment)
-                 values ('{runner}', 'A', '{runner}', 'loader', array['{text}'], '{{\"A\": \"b\"}}')"
+                 values ('{runner}', 'for_{runner}', '{runner}', 'loader', array['{text}'], '{{\"A\": \"b\"}}')"
         )
     };
     let refused = db.refused(&insert("ecs", "x".repeat(8000))).await;

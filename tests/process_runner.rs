@@ -22,8 +22,8 @@ async fn end(dispatcher: Dispatcher) {
 
 /// The supervisor's process id, as the attempt names it.
 async fn supervisor(case: &Processes) -> Pid {
-    case.db.until("select external_id is not null from rowcall.attempts where ended is null").await;
-    let external: String = case.db.one("select external_id from rowcall.attempts where ended is null").await;
+    case.db.until("select external_id is not null from rowcall.attempts where ended_at is null").await;
+    let external: String = case.db.one("select external_id from rowcall.attempts where ended_at is null").await;
     Pid::from_raw(external.strip_prefix("pid ").unwrap().parse().unwrap())
 }
 
@@ -123,7 +123,7 @@ async fn another_machine_waits_before_it_declares_a_process_lost() {
     let script = format!("[ $ROWCALL_ATTEMPT = 2 ] && exit 0; echo up > {}; sleep 1000", up.path());
     case.insert(&script, &[], (", backoff", ", '10 milliseconds'")).await;
     up.read().await;
-    case.db.until("select launched is not null from rowcall.attempts").await;
+    case.db.until("select launched_at is not null from rowcall.attempts").await;
     let pid = supervisor(&case).await;
     let id = here.id();
     here.abandon();
@@ -131,12 +131,12 @@ async fn another_machine_waits_before_it_declares_a_process_lost() {
     let there = start_process(case.on_host("there", "there"), Mode::Serve).await;
     case.db.until("exists (select from rowcall.history)").await;
     let waited =
-        "select extract(epoch from a.ended - d.seen)::float8 from rowcall.attempts a, rowcall.dispatchers d
+        "select extract(epoch from a.ended_at - d.seen_at)::float8 from rowcall.attempts a, rowcall.dispatchers d
         where a.number = 1 and d.id = ";
     let waited: f64 = case.db.one(&format!("{waited}{id}")).await;
     assert!(waited >= 2.0, "lost_after is 2 s, and it was declared lost after {waited}");
     let outcomes: Vec<String> =
-        case.db.one("select array_agg(outcome order by number) from rowcall.attempts").await;
+        case.db.one("select array_agg(outcome::text order by number) from rowcall.attempts").await;
     assert_eq!(outcomes, ["LOST", "SUCCEEDED"]);
     end(there).await;
     kill_group_of(pid);
@@ -157,7 +157,7 @@ async fn another_machine_never_repeats_a_launch_whose_answer_is_unknown() {
     up.read().await;
     let pid = supervisor(&case).await;
     here.abandon();
-    case.db.run("update rowcall.attempts set launched = null, external_id = null").await;
+    case.db.run("update rowcall.attempts set launched_at = null, external_id = null").await;
 
     let there = start_process(case.on_host("there", "there"), Mode::Serve).await;
     case.db.until("exists (select from rowcall.history)").await;

@@ -13,7 +13,7 @@ async fn attacked() -> (TestDatabase, Running, Launched, Client) {
     let mut running = Running::start(&db).await;
     db.run("insert into rowcall.files default values").await;
     let launched = running.launch().await;
-    db.until("select launched is not null from rowcall.attempts").await;
+    db.until("select launched_at is not null from rowcall.attempts").await;
     let task = db.connect_as(TASKS).await;
     (db, running, launched, task)
 }
@@ -22,7 +22,7 @@ async fn attacked() -> (TestDatabase, Running, Launched, Client) {
 async fn state(db: &TestDatabase) -> String {
     db.one(
         "select concat((select string_agg(f::text, ';' order by id) from rowcall.files f),
-            (select string_agg(concat(report, result, message, started, ended), ';' order by id) from rowcall.attempts),
+            (select string_agg(concat(report, result, message, started_at, ended_at), ';' order by id) from rowcall.attempts),
             (select count(*) from rowcall.jobs), (select count(*) from rowcall.history))",
     )
     .await
@@ -127,7 +127,7 @@ async fn tokens_that_are_guessed_settled_or_superseded_change_nothing() {
         "select rowcall.task_fail($1, 'x')",
         "select rowcall.task_snooze($1, '1 minute')",
     ];
-    db.until("select count(*) = 1 from rowcall.attempts where launched is not null and ended is null").await;
+    db.until("select count(*) = 1 from rowcall.attempts where launched_at is not null and ended_at is null").await;
     let before = state(&db).await;
     for token in [first.token.as_str(), "", "guessed", &"f".repeat(64), "' or true --"] {
         for call in calls {
@@ -222,7 +222,7 @@ async fn anothers_token_speaks_for_the_other_and_not_for_the_caller() {
     let (db, mut running, mine, task) = attacked().await;
     db.run("insert into rowcall.files default values").await;
     let other = running.launch().await;
-    db.until("select count(*) = 2 from rowcall.attempts where launched is not null").await;
+    db.until("select count(*) = 2 from rowcall.attempts where launched_at is not null").await;
     task.query("select rowcall.task_start($1)", &[&mine.token]).await.unwrap();
     task.query("select rowcall.task_succeed($1, '{\"stolen\": true}')", &[&other.token]).await.unwrap();
     let rows: Vec<String> = db

@@ -59,7 +59,7 @@ async fn drain_runs_what_is_due_and_exits() {
     serve.insert(20).await;
     let (code, out, log) = run(serve.command().args(["serve", "--drain"])).await;
     assert_eq!((code, out.as_str(), serve.processed().await), (Some(0), "", 20), "{log}");
-    let left = "select count(*) from rowcall.dispatchers where stopped is null";
+    let left = "select count(*) from rowcall.dispatchers where stopped_at is null";
     assert_eq!(serve.db.one::<i64>(left).await, 0);
 }
 
@@ -92,7 +92,7 @@ async fn sigterm_leaves_a_long_task_running_for_the_next_drain() {
     let said = std::fs::read_to_string(log).unwrap();
     assert_eq!(status.code(), Some(0), "{said}");
     assert!(said.contains("draining") && said.contains("the next dispatcher adopts them"), "{said}");
-    assert_eq!(serve.db.one::<i64>("select count(*) from rowcall.attempts where ended is null").await, 1);
+    assert_eq!(serve.db.one::<i64>("select count(*) from rowcall.attempts where ended_at is null").await, 1);
 
     let first: i64 = serve.db.one("select dispatcher_id from rowcall.attempts").await;
     let mut command = serve.command();

@@ -73,7 +73,7 @@ async fn a_drained_dispatcher_leaves_what_runs_to_the_next() {
     let mut first = Running::with(settings(&db.url), Arc::clone(&world)).await;
     insert(&db).await;
     let launched = first.launch().await;
-    db.until("select launched is not null from rowcall.attempts").await;
+    db.until("select launched_at is not null from rowcall.attempts").await;
     first.dispatcher.drain();
     first.dispatcher.finish().await.unwrap();
     insert(&db).await;
@@ -85,7 +85,7 @@ async fn a_drained_dispatcher_leaves_what_runs_to_the_next() {
     assert_ne!(second.attempt.id, launched.attempt.id);
     world.end(&launched.attempt, End::exited(0));
     world.end(&second.attempt, End::exited(0));
-    db.until("select count(*) = 2 from rowcall.history where outcome = 'SUCCEEDED' and attempts = 1").await;
+    db.until("select count(*) = 2 from rowcall.history where outcome = 'SUCCEEDED' and attempt_count = 1").await;
     assert_eq!(world.launches.lock().unwrap().len(), 2);
     assert!(world.stops.lock().unwrap().is_empty());
     next.stop().await;
@@ -104,7 +104,7 @@ async fn a_drain_does_not_wait_for_a_runner_that_does_not_answer() {
     let mut next = Running::with(settings(&db.url), Arc::clone(&world)).await;
     let launched = next.launch().await;
     next.end(&launched, End::exited(0));
-    db.until("select count(*) = 1 from rowcall.history where attempts = 1").await;
+    db.until("select count(*) = 1 from rowcall.history where attempt_count = 1").await;
     next.stop().await;
 }
 
@@ -114,14 +114,14 @@ async fn a_dead_dispatchers_attempts_are_adopted_after_dead_after() {
     let mut first = Running::with(settings(&db.url), Arc::clone(&world)).await;
     insert(&db).await;
     let launched = first.launch().await;
-    db.until("select launched is not null from rowcall.attempts").await;
+    db.until("select launched_at is not null from rowcall.attempts").await;
     let dead = first.dispatcher.id();
     first.dispatcher.abandon();
     let next = Running::with(settings(&db.url), Arc::clone(&world)).await;
     let id = next.dispatcher.id();
     db.until(&format!("select dispatcher_id = {id} from rowcall.attempts")).await;
     let silent: f64 = db
-        .one(&format!("select extract(epoch from clock_timestamp() - seen)::float8 from rowcall.dispatchers where id = {dead}"))
+        .one(&format!("select extract(epoch from clock_timestamp() - seen_at)::float8 from rowcall.dispatchers where id = {dead}"))
         .await;
     assert!(silent >= 1.0, "adopted after {silent} s");
     next.end(&launched, End::exited(0));
@@ -141,14 +141,14 @@ async fn the_late_end_seen_by_a_dispatcher_that_was_taken_for_dead_changes_nothi
     let mut first = Running::with(silent, Arc::clone(&world)).await;
     insert(&db).await;
     let launched = first.launch().await;
-    db.until("select launched is not null from rowcall.attempts").await;
+    db.until("select launched_at is not null from rowcall.attempts").await;
     let mut next = Running::with(settings(&db.url), Arc::clone(&world)).await;
     db.until(&format!("select dispatcher_id = {} from rowcall.attempts", next.dispatcher.id())).await;
     next.end(&launched, End::exited(3));
     db.until("select state = 'waiting' from rowcall.jobs").await;
     // Now the first one hears of an end, and of another one than was settled.
     first.announce(&launched, End::exited(0));
-    db.run("update rowcall.jobs set due = now()").await;
+    db.run("update rowcall.jobs set due_at = now()").await;
     next.wake(&db).await;
     let again = tokio::select! { l = next.launch() => l, l = first.launch() => l };
     assert_eq!(again.attempt.number, 2);
@@ -156,7 +156,7 @@ async fn the_late_end_seen_by_a_dispatcher_that_was_taken_for_dead_changes_nothi
     first.announce(&again, End::exited(0));
     db.until("exists (select from rowcall.history)").await;
     let outcomes: Vec<String> =
-        db.one("select array_agg(outcome order by number) from rowcall.attempts").await;
+        db.one("select array_agg(outcome::text order by number) from rowcall.attempts").await;
     assert_eq!(outcomes, ["TASK_FAILED", "SUCCEEDED"]);
     assert_eq!(db.one::<i64>("select count(*) from rowcall.history").await, 1);
     next.stop().await;
@@ -180,10 +180,10 @@ async fn a_dispatcher_that_was_asleep_launches_nothing_that_others_have_taken_ov
     db.run(
         "insert into rowcall.dispatchers (host, pid, version, runners) values ('other', 1, '0', '{docker}');
          update rowcall.attempts set dispatcher_id = (select max(id) from rowcall.dispatchers),
-             launched = now(), external_id = 'elsewhere'",
+             launched_at = now(), external_id = 'elsewhere'",
     )
     .await;
-    db.run("update rowcall.attempts set ended = now(), outcome = 'SUCCEEDED'; delete from rowcall.jobs")
+    db.run("update rowcall.attempts set ended_at = now(), outcome = 'SUCCEEDED'; delete from rowcall.jobs")
         .await;
     first.beats(&db).await;
     gate.add_permits(2);
@@ -200,7 +200,7 @@ async fn an_attempt_that_became_its_own_unheard_is_found_again() {
     let mut first = Running::with(settings(&db.url), Arc::clone(&world)).await;
     db.run("insert into rowcall.files default values").await;
     let launched = first.launch().await;
-    db.until("exists (select from rowcall.attempts where launched is not null)").await;
+    db.until("exists (select from rowcall.attempts where launched_at is not null)").await;
     first.dispatcher.abandon();
     let next = Running::with(settings(&db.url), Arc::clone(&world)).await;
     // As if the next one had taken it over, and the answer to that had been lost on the way.
@@ -219,7 +219,7 @@ async fn a_copy_with_an_identity_of_its_own_leaves_the_original_alone() {
     let refused = db.refused("select rowcall.new_identity()").await;
     assert!(refused.starts_with("RC006"), "{refused}");
     original.dispatcher.abandon();
-    db.run("update rowcall.dispatchers set seen = now() - interval '1 hour'").await;
+    db.run("update rowcall.dispatchers set seen_at = now() - interval '1 hour'").await;
     let before: String = db.one("select id::text from rowcall_internal.instance").await;
     assert_eq!(db.one::<i64>("select rowcall.new_identity()").await, 1);
     assert_ne!(db.one::<String>("select id::text from rowcall_internal.instance").await, before);
@@ -242,12 +242,12 @@ async fn after_an_outage_for_all_nobody_takes_the_others_for_dead() {
     let mut one = Running::with(settings(&db.url), Arc::clone(&world)).await;
     db.run("insert into rowcall.files default values").await;
     let launched = one.launch().await;
-    db.until("exists (select from rowcall.attempts where launched is not null)").await;
+    db.until("exists (select from rowcall.attempts where launched_at is not null)").await;
     let other = Running::with(settings(&db.url), Arc::clone(&world)).await;
     // Nobody can say that it lives, for longer than dead_after.
     db.run(
         "begin; lock table rowcall_internal.dispatchers in access exclusive mode; select pg_sleep(3.5);
-         update rowcall.dispatchers set seen = now() - interval '1 minute'; commit",
+         update rowcall.dispatchers set seen_at = now() - interval '1 minute'; commit",
     )
     .await;
     other.beats(&db).await;

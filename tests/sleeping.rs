@@ -162,7 +162,7 @@ async fn a_writer_may_leave_it_to_polling() {
     db.run("drop trigger test_changed on rowcall.files; drop trigger test_changed on rowcall_internal.jobs")
         .await;
     let prepared = db.one::<String>("select 'prepared_' || current_database()").await;
-    db.run("set rowcall.notify = 'off'").await;
+    db.run("set rowcall.wake_ups = 'off'").await;
     db.run(&format!("begin; insert into rowcall.files default values; prepare transaction '{prepared}'"))
         .await;
     db.run(&format!("commit prepared '{prepared}'")).await;

@@ -11,7 +11,7 @@ async fn launched(more: (&str, &str)) -> (TestDatabase, Running, Launched) {
     db.run("insert into rowcall.files (id) values (1)").await;
     let launched = running.launch().await;
     // Written down a moment later; that must not look like a change made by a refused call.
-    db.until("select launched is not null from rowcall.attempts").await;
+    db.until("select launched_at is not null from rowcall.attempts").await;
     (db, running, launched)
 }
 
@@ -116,7 +116,7 @@ async fn the_token_of_a_superseded_attempt_changes_nothing_of_its_successors() {
     let second = running.launch().await;
     assert_eq!(second.attempt.number, 2);
     assert_ne!(second.token, launched.token);
-    db.until("select count(*) = 1 from rowcall.attempts where launched is not null and ended is null").await;
+    db.until("select count(*) = 1 from rowcall.attempts where launched_at is not null and ended_at is null").await;
     refused_everywhere(&db, &launched, "RC001").await;
     assert_eq!(call(&db, &second, "task_succeed($1)").await.unwrap(), "written");
     running.stop().await;
@@ -184,7 +184,7 @@ async fn progress_is_a_heartbeat_with_bounds() {
         let error = call(&db, &launched, &format!("task_progress($1, {fraction})")).await.unwrap_err();
         assert!(error.starts_with("22023") && error.contains("is not from 0 to 1"), "{error}");
     }
-    assert!(db.one::<bool>("select heartbeat is null from rowcall.attempts").await);
+    assert!(db.one::<bool>("select heartbeat_at is null from rowcall.attempts").await);
     for (function, seen) in [
         ("task_progress($1, 0, 'begun')", "0 begun"),
         ("task_progress($1)", "0 begun"),
@@ -197,7 +197,7 @@ async fn progress_is_a_heartbeat_with_bounds() {
             seen
         );
     }
-    assert!(db.one::<bool>("select heartbeat is not null from rowcall.attempts").await);
+    assert!(db.one::<bool>("select heartbeat_at is not null from rowcall.attempts").await);
     running.stop().await;
 }
 

@@ -88,7 +88,7 @@ async fn run(keep: bool, image: Option<String>) -> anyhow::Result<()> {
              \n    INSERT INTO rowcall.files (attributes) VALUES ('{{\"path\": \"examples/data/airports.csv\", \"table\": \"again\"}}');\n    \
              SELECT id, status, attributes FROM rowcall.files;\n    \
              UPDATE rowcall.parameters SET max_attempts = 5 WHERE name = 'file_loader';   -- no restart\n    \
-             SELECT task, row_key, state, due, reason FROM rowcall.jobs;\n    \
+             SELECT task, row_key, state, due_at, reason FROM rowcall.jobs;\n    \
              SELECT task, number, outcome, exit_code, output FROM rowcall.attempts;\n\
              \nThe dispatcher's log:  tail -f {}\nTo end it all:\n    kill {daemon_pid}; {stop}; rm -r {}",
             log.display(),

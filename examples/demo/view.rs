@@ -11,11 +11,11 @@ const STATE: &str = "
     select f.id,
         coalesce(j.task, h.task),
         case
-            when j.state = 'running' and a.started is null then 'starting, attempt ' || a.number
+            when j.state = 'running' and a.started_at is null then 'starting, attempt ' || a.number
             when j.state = 'running' then concat('running, attempt ', a.number,
                 case when a.progress is not null then format(', %s %%', round((a.progress * 100)::numeric)) end)
-            when j.state = 'waiting' then concat('attempt ', j.attempts, ' failed: ', j.reason, '; again in ',
-                round(greatest(extract(epoch from j.due - now()), 0)::numeric, 1), ' s')
+            when j.state = 'waiting' then concat('attempt ', j.attempt_count, ' failed: ', j.reason, '; again in ',
+                round(greatest(extract(epoch from j.due_at - now()), 0)::numeric, 1), ' s')
             when j.state is not null then concat(case j.state when 'pending' then 'queued' else j.state end, ' ' || j.reason)
             when h.outcome is not null then 'done: ' || h.outcome
             else 'nothing runs for ' || f.status

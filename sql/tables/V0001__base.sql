@@ -54,7 +54,7 @@ create table rowcall_internal.source_tables (
     status_column text not null,
     status_type text not null,
     touch_column text,
-    created timestamptz not null default now()
+    created_at timestamptz not null default now()
 );
 comment on column rowcall_internal.source_tables.key_types is 'Of a domain, the type that it is over.';
 comment on column rowcall_internal.source_tables.key_named is 'Whether watch() was given the key; otherwise it is the primary key.';
@@ -143,7 +143,7 @@ create table rowcall.parameters (
     completion text not null default 'exit'
         constraint completion_is_known check (completion::rowcall.completion is not null),
     version int not null default 1,
-    updated timestamptz not null default now()
+    updated_at timestamptz not null default now()
 );
 create index parameters_route on rowcall.parameters (source_table, on_status);
 comment on table rowcall.parameters is
@@ -153,7 +153,7 @@ create table rowcall_internal.parameters_history (
     name text not null,
     version int not null,
     operation text not null,
-    changed timestamptz not null default clock_timestamp(),
+    changed_at timestamptz not null default clock_timestamp(),
     changed_by text not null default session_user,
     old jsonb,
     new jsonb
@@ -168,17 +168,17 @@ create table rowcall_internal.jobs (
     row_key jsonb not null,
     on_status text not null,
     state rowcall.job_state not null default 'pending',
-    again boolean not null default false,
+    run_again boolean not null default false,
     moved_to text,
     moved_at timestamptz,
-    due timestamptz not null default now(),
+    due_at timestamptz not null default now(),
     attempt_id bigint,
-    attempts int not null default 0,
+    attempt_count int not null default 0,
     failures int not null default 0,
     runner_failures int not null default 0,
     reason text,
-    blocked timestamptz,
-    created timestamptz not null default now(),
+    blocked_at timestamptz,
+    created_at timestamptz not null default now(),
     concurrency_key text,
     -- The row's key where an index takes it, as nearly every key is; or else its SHA-256, a string, which is no key of
     -- another row. As rowcall.short_key() has it. To hash them all would cost the writers more, and scatter their keys
@@ -186,10 +186,10 @@ create table rowcall_internal.jobs (
     short_key jsonb not null generated always as (case
         when octet_length(row_key::text) <= 500 then row_key
         else ('"' || encode(sha256(decode(replace(row_key::text, '\', '\\'), 'escape')), 'hex') || '"')::jsonb end) stored,
-    -- One job per task and row. A new wish while it runs sets "again"; that is how two can never run at once.
+    -- One job per task and row. A new wish while it runs sets "run_again"; that is how two can never run at once.
     constraint one_job_per_task_and_row unique (source_table, short_key, task)
 ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 500);
-comment on column rowcall_internal.jobs.again is 'The row asked again while the job ran: one more run follows this one.';
+comment on column rowcall_internal.jobs.run_again is 'The row asked again while the job ran: one more run follows this one.';
 comment on column rowcall_internal.jobs.on_status is
     'The status that asked for it; where a person asked for it, the status in which its row was then.';
 comment on column rowcall_internal.jobs.moved_to is
@@ -201,12 +201,12 @@ comment on column rowcall_internal.jobs.concurrency_key is
 comment on column rowcall_internal.jobs.short_key is 'rowcall.short_key(row_key): what a job is found by.';
 -- Claim order within a task. A job is in one of the first two: without a concurrency key, so that tasks without one pay
 -- nothing for it, or with one.
-create index jobs_pending on rowcall_internal.jobs (task, due, id) where state = 'pending' and concurrency_key is null;
-create index jobs_pending_with_key on rowcall_internal.jobs (task, due, id)
+create index jobs_pending on rowcall_internal.jobs (task, due_at, id) where state = 'pending' and concurrency_key is null;
+create index jobs_pending_with_key on rowcall_internal.jobs (task, due_at, id)
     where state = 'pending' and concurrency_key is not null;
-create index jobs_pending_by_key on rowcall_internal.jobs (task, concurrency_key, due, id)
+create index jobs_pending_by_key on rowcall_internal.jobs (task, concurrency_key, due_at, id)
     where state = 'pending' and concurrency_key is not null;
-create index jobs_waiting on rowcall_internal.jobs (due) where state = 'waiting';
+create index jobs_waiting on rowcall_internal.jobs (due_at) where state = 'waiting';
 create index jobs_blocked on rowcall_internal.jobs (source_table, short_key) where state = 'blocked';
 create index jobs_running on rowcall_internal.jobs (task, concurrency_key) where state = 'running';
 
@@ -216,9 +216,9 @@ create table rowcall_internal.dispatchers (
     pid int not null,
     version text not null,
     runners text[] not null,
-    started timestamptz not null default now(),
-    seen timestamptz not null default now(),
-    stopped timestamptz
+    started_at timestamptz not null default now(),
+    seen_at timestamptz not null default now(),
+    stopped_at timestamptz
 ) with (fillfactor = 50);
 
 -- Every try. The columns that a heartbeat changes are in no index, so that those updates stay on their page.
@@ -237,21 +237,21 @@ create table rowcall_internal.attempts (
     launch_timeout interval not null,
     heartbeat_timeout interval,
     dispatcher_id bigint not null,
-    created timestamptz not null default now(),
-    asked timestamptz,
+    created_at timestamptz not null default now(),
+    asked_at timestamptz,
     asked_by bigint,
-    launched timestamptz,
+    launched_at timestamptz,
     external_id text,
-    begun timestamptz,
+    begun_at timestamptz,
     log_group text,
     log_stream text,
     executor text,
-    started timestamptz,
-    heartbeat timestamptz,
+    started_at timestamptz,
+    heartbeat_at timestamptz,
     progress real,
     progress_message text,
     report rowcall.report,
-    reported timestamptz,
+    reported_at timestamptz,
     result jsonb,
     message text,
     detail jsonb,
@@ -261,24 +261,29 @@ create table rowcall_internal.attempts (
     stop_requested text,
     stop_cause rowcall.cause
         constraint stop_cause_is_one_of_a_stop check (stop_cause in ('launch_timeout', 'timed_out', 'no_heartbeat', 'cancelled')),
-    ended timestamptz,
+    ended_at timestamptz,
     outcome rowcall.outcome,
     cause rowcall.cause,
     exit_code int,
     reason text,
     output text,
-    constraint ended_means_outcome check ((ended is null) = (outcome is null)),
+    constraint ended_means_outcome check ((ended_at is null) = (outcome is null)),
     constraint stop_has_cause check ((stop_requested is null) = (stop_cause is null))
 ) with (fillfactor = 70);
-comment on column rowcall_internal.attempts.asked is 'Before a runner was called that cannot be called twice for one launch.';
-comment on column rowcall_internal.attempts.launched is 'Its runner has taken it.';
-comment on column rowcall_internal.attempts.begun is 'Its program runs, as far as its runner can see; from here its timeout counts.';
+comment on column rowcall_internal.attempts.asked_at is
+    'When a dispatcher was about to call a runner that cannot be called twice for one launch; null for any other runner.';
+comment on column rowcall_internal.attempts.launched_at is 'When its runner took it.';
+comment on column rowcall_internal.attempts.begun_at is
+    'When its runner saw its program run; its timeout counts from here, or from started_at where this is null.';
+comment on column rowcall_internal.attempts.started_at is 'When its program called task_start.';
+comment on column rowcall_internal.attempts.heartbeat_at is
+    'When its program last called a task function; its heartbeat_timeout counts from here.';
+comment on column rowcall_internal.attempts.reported_at is 'When its program reported its end, which may be before ended_at.';
 comment on column rowcall_internal.attempts.cause is 'Why it ended, in one word.';
-comment on column rowcall_internal.attempts.started is 'Its program said so itself, with task_start.';
 create index attempts_job on rowcall_internal.attempts (job_id);
-create index attempts_ended on rowcall_internal.attempts (ended);
-create unique index attempts_token on rowcall_internal.attempts (token_hash) where ended is null;
-create index attempts_open on rowcall_internal.attempts (dispatcher_id) where ended is null;
+create index attempts_ended on rowcall_internal.attempts (ended_at);
+create unique index attempts_token on rowcall_internal.attempts (token_hash) where ended_at is null;
+create index attempts_open on rowcall_internal.attempts (dispatcher_id) where ended_at is null;
 
 -- Nothing but a name to lock, and a view because a view is never vacuumed; see rowcall_internal.wake().
 create view rowcall_internal.wake_lock as select 'locked in SHARE mode by every dispatcher that sleeps'::text as purpose;
@@ -298,12 +303,12 @@ create table rowcall_internal.history (
     outcome rowcall.outcome not null,
     -- Of its last attempt; null where there was none.
     cause rowcall.cause,
-    attempts int not null,
+    attempt_count int not null,
     message text,
     write_back text,
-    created timestamptz not null,
-    settled timestamptz not null default now()
-) partition by range (settled);
+    created_at timestamptz not null,
+    settled_at timestamptz not null default now()
+) partition by range (settled_at);
 -- It takes keys of any length.
 create index history_row on rowcall_internal.history using hash (row_key);
 create table rowcall_internal.history_default partition of rowcall_internal.history default;
@@ -313,12 +318,12 @@ create table rowcall_internal.missed_rows (
     source_table regclass not null,
     row_key jsonb not null,
     error text not null,
-    noted timestamptz not null default clock_timestamp()
+    noted_at timestamptz not null default clock_timestamp()
 );
 
 -- One row: what holds for all tasks. Apart from rowcall_internal.instance, whose secret only the daemon may read.
 create table rowcall_internal.control (
-    paused timestamptz,
+    paused_at timestamptz,
     paused_by text,
     pause_reason text,
     only_one boolean primary key default true check (only_one)
@@ -331,9 +336,9 @@ create view rowcall.jobs as select * from rowcall_internal.jobs;
 comment on view rowcall.jobs is 'Jobs that are not settled.';
 create view rowcall.attempts as select
     id, job_id, task, source_table, row_key, number, runner, launch_key, request, timeout, launch_timeout,
-    heartbeat_timeout, dispatcher_id, created, asked, asked_by, launched, external_id, begun, log_group, log_stream,
-    executor, started, heartbeat, progress, progress_message, report, reported, result, message, detail, retry,
-    snooze, row_written, stop_requested, stop_cause, ended, outcome, cause, exit_code, reason, output
+    heartbeat_timeout, dispatcher_id, created_at, asked_at, asked_by, launched_at, external_id, begun_at, log_group, log_stream,
+    executor, started_at, heartbeat_at, progress, progress_message, report, reported_at, result, message, detail, retry,
+    snooze, row_written, stop_requested, stop_cause, ended_at, outcome, cause, exit_code, reason, output
 from rowcall_internal.attempts;
 comment on view rowcall.attempts is 'Every try of a job, as long as the history is kept.';
 create view rowcall.history as select * from rowcall_internal.history;

@@ -167,7 +167,7 @@ pub async fn jobs_without_concurrency_key(
         source_table: row.get("source_table"),
         row_key: row.get("row_key"),
         on_status: row.get("on_status"),
-        attempts: row.get("attempts"),
+        attempts: row.get("attempt_count"),
     };
     Ok(rows.iter().map(unkeyed).collect())
 }

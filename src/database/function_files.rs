@@ -34,7 +34,7 @@ impl FunctionFile {
         let _ = writeln!(
             sql,
             "insert into rowcall_internal.functions (name, checksum, interface) values ('{}', '{}', '{}') on conflict (name) \
-             do update set checksum = excluded.checksum, interface = excluded.interface, applied = now();",
+             do update set checksum = excluded.checksum, interface = excluded.interface, applied_at = now();",
             self.name, self.checksum, self.interface
         );
         sql

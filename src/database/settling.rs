@@ -52,7 +52,7 @@ fn open(row: &Row) -> Result<OpenAttempt, UnknownWord> {
         request: row.get("request"),
         row_key: row.get("row_key"),
         source_table: row.get("source_table"),
-        again: row.get("again"),
+        again: row.get("run_again"),
         moved_to: row.get("moved_to"),
         failures: row.get("failures"),
         runner_failures: row.get("runner_failures"),

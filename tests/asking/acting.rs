@@ -15,7 +15,7 @@ async fn files() -> TestDatabase {
 /// `state`, `again`, another status than REGISTERED and failures of every job, as one text.
 async fn jobs(db: &TestDatabase) -> String {
     db.one(
-        "select coalesce(string_agg(concat_ws(' ', row_key->>'id', state, case when again then 'again' end,
+        "select coalesce(string_agg(concat_ws(' ', row_key->>'id', state, case when run_again then 'again' end,
              nullif(on_status, 'REGISTERED'), nullif(failures, 0)), ', ' order by row_key), '') from rowcall.jobs",
     )
     .await
@@ -44,10 +44,10 @@ async fn run_takes_a_row_in_any_status_and_begins_anew_what_waits() {
         assert_eq!(job, db.one::<i64>("select id from rowcall.jobs").await, "{key}");
         assert_eq!(jobs(&db).await, "1 pending PROCESSED");
     }
-    db.run("update rowcall.jobs set state = 'waiting', due = now() + interval '1 h', failures = 2; select rowcall.run('loader', 'rowcall.files', 1)")
+    db.run("update rowcall.jobs set state = 'waiting', due_at = now() + interval '1 h', failures = 2; select rowcall.run('loader', 'rowcall.files', 1)")
         .await;
     assert_eq!(jobs(&db).await, "1 pending PROCESSED");
-    assert!(db.one::<bool>("select due <= now() from rowcall.jobs").await);
+    assert!(db.one::<bool>("select due_at <= now() from rowcall.jobs").await);
     db.run("update rowcall.jobs set state = 'blocked', reason = 'x'; update rowcall.files set status = 'REGISTERED' where id = 1;
             select rowcall.run('loader', 'rowcall.files', 1)").await;
     assert_eq!(jobs(&db).await, "1 pending", "and it is in its own status now");
@@ -102,10 +102,10 @@ async fn settled(db: &TestDatabase, rows: &[(i32, &str, &str, &str)]) {
     for (id, status, outcome, message) in rows {
         db.run(&format!(
             r#"insert into rowcall.files (id, status) values ({id}, '{status}') on conflict (id) do update set status = excluded.status;
-               insert into rowcall.history (job_id, task, source_table, row_key, on_status, outcome, attempts, message, created)
+               insert into rowcall.history (job_id, task, source_table, row_key, on_status, outcome, attempt_count, message, created_at)
                values (100 + {id}, 'loader', 'rowcall.files', '{{"id": {id}}}', 'REGISTERED', '{outcome}', 1, '{message}', now());
                insert into rowcall_internal.attempts (job_id, task, source_table, row_key, number, runner, launch_key, token_hash, request,
-                   timeout, launch_timeout, dispatcher_id, ended, outcome)
+                   timeout, launch_timeout, dispatcher_id, ended_at, outcome)
                values (100 + {id}, 'loader', 'rowcall.files', '{{"id": {id}}}', 1, 'docker', 'k{id}', '', '{{"write_back": {{
                    "expected": ["PROCESSING"], "status_succeeded": "PROCESSED", "status_failed": "ERROR", "result_column": null}}}}',
                    '1 h', '1 h', 1, now(), 'TASK_FAILED');
@@ -162,13 +162,13 @@ async fn retry_hurries_what_waits_and_frees_what_is_blocked_but_leaves_what_runs
     let db = files().await;
     let job: i64 = db.one("select rowcall.run('loader', 'rowcall.files', 1)").await;
     for state in [
-        "state = 'waiting', due = now() + interval '1 h', failures = 1",
-        "state = 'blocked', blocked = now(), reason = 'x'",
+        "state = 'waiting', due_at = now() + interval '1 h', failures = 1",
+        "state = 'blocked', blocked_at = now(), reason = 'x'",
     ] {
         db.run(&format!("update rowcall.jobs set {state}")).await;
         assert_eq!(db.one::<i64>(&format!("select rowcall.retry({job})")).await, job);
         assert_eq!(jobs(&db).await, "1 pending 1", "the attempts that it has had count on");
-        assert!(db.one::<bool>("select due <= now() and reason is null from rowcall.jobs").await);
+        assert!(db.one::<bool>("select due_at <= now() and reason is null from rowcall.jobs").await);
     }
     db.run("update rowcall.jobs set state = 'running'").await;
     let refused = db.refused(&format!("select rowcall.retry({job})")).await;
@@ -192,8 +192,8 @@ async fn retry_failed_takes_the_latest_of_each_row_if_nothing_came_after_it() {
     )
     .await;
     db.run(
-        r#"update rowcall.history set settled = now() - interval '2 days' where job_id = 104;
-           insert into rowcall.history (job_id, task, source_table, row_key, on_status, outcome, attempts, created, settled)
+        r#"update rowcall.history set settled_at = now() - interval '2 days' where job_id = 104;
+           insert into rowcall.history (job_id, task, source_table, row_key, on_status, outcome, attempt_count, created_at, settled_at)
            values (999, 'loader', 'rowcall.files', '{"id": 6}', 'REGISTERED', 'SUCCEEDED', 1, now(), now() + interval '1 s'),
                   (50, 'loader', 'rowcall.files', '{"id": 1}', 'REGISTERED', 'TASK_FAILED', 1, now(), now() - interval '1 h');
            select rowcall.run('loader', 'rowcall.files', 8)"#,
@@ -232,7 +232,7 @@ async fn pause_and_resume_say_whether_they_changed_anything() {
         assert_eq!(row.get::<_, bool>(0), changed, "{call}");
         let transaction = heard.transaction().await.unwrap();
         let row = transaction
-            .query_one("select paused_by, pause_reason, paused is not null from rowcall.control", &[])
+            .query_one("select paused_by, pause_reason, paused_at is not null from rowcall.control", &[])
             .await
             .unwrap();
         let (by, reason): (Option<&str>, Option<&str>) = (row.get(0), row.get(1));
@@ -292,7 +292,7 @@ async fn a_row_that_failed_or_succeeded_is_run_again_from_where_it_stands() {
     db.until("select status = 'PROCESSED' from rowcall.files").await;
     db.until("select count(*) = 0 from rowcall.jobs").await;
     let outcomes: String =
-        db.one("select string_agg(outcome, ' ' order by settled) from rowcall.history").await;
+        db.one("select string_agg(outcome, ' ' order by settled_at) from rowcall.history").await;
     assert_eq!(outcomes, "TASK_FAILED SUCCEEDED SUCCEEDED SUCCEEDED");
     running.stop().await;
 }

@@ -19,7 +19,7 @@ async fn between_two_attempts() -> (TestDatabase, Running, i64) {
 async fn became(db: &TestDatabase) -> String {
     db.one(
         "select concat_ws(' ', f.status, f.attributes, (select concat_ws(' ', h.outcome, h.message, h.write_back)
-             from rowcall.history h order by settled desc limit 1)) from rowcall.files f",
+             from rowcall.history h order by settled_at desc limit 1)) from rowcall.files f",
     )
     .await
 }
@@ -39,7 +39,7 @@ async fn a_row_between_two_attempts_gets_the_failed_status() {
 #[tokio::test]
 async fn a_blocked_job_with_an_attempt_behind_it_does_so_too() {
     let (db, running, job) = between_two_attempts().await;
-    db.run("update rowcall.jobs set state = 'blocked', reason = 'x', blocked = now()").await;
+    db.run("update rowcall.jobs set state = 'blocked', reason = 'x', blocked_at = now()").await;
     db.run(&format!("select rowcall.cancel({job})")).await;
     assert_eq!(
         became(&db).await,

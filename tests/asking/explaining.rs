@@ -38,12 +38,12 @@ async fn a_job_says_what_it_waits_for() {
     let running = r#"insert into rowcall.jobs (task, source_table, row_key, on_status, state, concurrency_key)
         values ('loader', 'rowcall.files', '{"id": 1}', 'REGISTERED', 'running', 'customer-7')"#;
     for (change, undo, line) in [
-        ("insert into rowcall.jobs (task, source_table, row_key, on_status, due) select 'loader', 'rowcall.files',
+        ("insert into rowcall.jobs (task, source_table, row_key, on_status, due_at) select 'loader', 'rowcall.files',
           jsonb_build_object('id', n), 'REGISTERED', now() - interval '1 hour' from generate_series(1, 3) n",
-            "delete from rowcall.jobs where due < now() - interval '30 minutes'", "pending since TIME: 3 jobs of this task are before it"),
+            "delete from rowcall.jobs where due_at < now() - interval '30 minutes'", "pending since TIME: 3 jobs of this task are before it"),
         ("update rowcall.parameters set enabled = false", "update rowcall.parameters set enabled = true", "loader is disabled"),
         ("select rowcall.pause('the move')", "select rowcall.resume()", "paused since TIME by postgres: the move"),
-        ("update rowcall.dispatchers set stopped = now()", "update rowcall.dispatchers set stopped = null",
+        ("update rowcall.dispatchers set stopped_at = now()", "update rowcall.dispatchers set stopped_at = null",
             "no running dispatcher offers the runner docker"),
         (&format!("update rowcall.parameters set max_running = 1; {running}"),
             "update rowcall.parameters set max_running = null; delete from rowcall.jobs where state = 'running'",
@@ -51,9 +51,9 @@ async fn a_job_says_what_it_waits_for() {
         (&format!("update rowcall.parameters set concurrency_key = '{{{{ row.id }}}}'; update rowcall.jobs set concurrency_key = 'customer-7'; {running}"),
             "delete from rowcall.jobs where state = 'running'",
             "waiting for max_running_per_key of loader: 1 of 1 running for customer-7"),
-        ("update rowcall.jobs set state = 'blocked', blocked = now(), reason = 'settings.cluster is missing'",
+        ("update rowcall.jobs set state = 'blocked', blocked_at = now(), reason = 'settings.cluster is missing'",
             "update rowcall.jobs set state = 'pending'", "blocked since TIME: settings.cluster is missing"),
-        ("update rowcall.jobs set state = 'waiting', due = now() + interval '40.5 seconds', reason = 'somebody''s transaction holds the row'",
+        ("update rowcall.jobs set state = 'waiting', due_at = now() + interval '40.5 seconds', reason = 'somebody''s transaction holds the row'",
             "update rowcall.jobs set state = 'pending'", "tried again in SPAN: somebody's transaction holds the row"),
         ("delete from rowcall.parameters", "select rowcall.restore_parameters('loader', 1)", "no parameters row named loader"),
     ] {
@@ -129,7 +129,7 @@ async fn from_the_first_attempt_to_the_end_of_a_deleted_row() {
     let mut running = Running::with(slow, std::sync::Arc::default()).await;
     db.run("insert into rowcall.files (id) values (42)").await;
     let first = running.launch().await;
-    db.until("select launched is not null from rowcall.attempts").await;
+    db.until("select launched_at is not null from rowcall.attempts").await;
     let task = db.connect_as(crate::support::TASKS).await;
     task.query("select rowcall.task_start($1)", &[&first.token]).await.unwrap();
     task.query("select rowcall.task_progress($1, 0.4, 'half way')", &[&first.token]).await.unwrap();
@@ -182,7 +182,7 @@ async fn a_long_history_is_cut_with_a_word_on_how_long_it_is() {
     let (db, _) = queued().await;
     db.run(
         r#"delete from rowcall.jobs;
-           insert into rowcall.history (job_id, task, source_table, row_key, on_status, outcome, attempts, message, created, settled)
+           insert into rowcall.history (job_id, task, source_table, row_key, on_status, outcome, attempt_count, message, created_at, settled_at)
            select 1000 + n, 'loader', 'rowcall.files', '{"id": 42}', 'REGISTERED', 'TASK_FAILED', 1, 'run ' || n, now(),
                now() - make_interval(hours => 20 - n) from generate_series(1, 15) n;
            update rowcall.history set write_back = 'moved' where job_id = 1015"#,

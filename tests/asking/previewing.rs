@@ -112,7 +112,7 @@ async fn what_stands_in_the_way_is_named_and_so_is_what_it_waits_for() {
         runs == Some(false) && why.starts_with("paused since ") && why.contains(" by postgres: the move; "),
         "{why}"
     );
-    db.run("select rowcall.resume(); update rowcall.dispatchers set seen = now() - interval '2 minutes'")
+    db.run("select rowcall.resume(); update rowcall.dispatchers set seen_at = now() - interval '2 minutes'")
         .await;
     assert_eq!(verdict(&db).await.1, format!("no running dispatcher offers the runner docker; {WAITS}"));
 }
@@ -154,7 +154,7 @@ async fn a_job_that_is_there_says_what_it_does() {
     assert_eq!((&seen["runs"], &seen["command"]), (&json!(true), &json!([job.to_string()])));
     for (state, runs, why) in [
         ("state = 'pending'", true, format!("job {job} is pending")),
-        ("state = 'running', attempts = 1", true, format!("job {job} of it runs now")),
+        ("state = 'running', attempt_count = 1", true, format!("job {job} of it runs now")),
         (
             "state = 'blocked', reason = 'no such image'",
             false,
@@ -164,7 +164,7 @@ async fn a_job_that_is_there_says_what_it_does() {
         db.run(&format!("update rowcall.jobs set {state}")).await;
         assert_eq!(verdict(&db).await, (Some(runs), why));
     }
-    db.run("update rowcall.jobs set state = 'waiting', due = '2126-01-01 12:00Z', reason = 'exit code 3'; set timezone = 'UTC'").await;
+    db.run("update rowcall.jobs set state = 'waiting', due_at = '2126-01-01 12:00Z', reason = 'exit code 3'; set timezone = 'UTC'").await;
     assert_eq!(verdict(&db).await.1, format!("job {job} waits until 2126-01-01 12:00:00+00: exit code 3"));
     db.run("delete from rowcall.jobs").await;
     assert_eq!(verdict(&db).await.1, "the row is REGISTERED, and there is no job: see rowcall.explain");

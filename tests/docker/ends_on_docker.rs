@@ -108,7 +108,7 @@ async fn a_removed_container_is_lost_and_its_job_is_not() {
     let script = format!("[ $ROWCALL_ATTEMPT = 2 ] && exit 0; echo up > {}; sleep 1000", up.path());
     case.insert(&script, &[], (", backoff", ", '10 milliseconds'")).await;
     up.read().await;
-    case.db.until("select launched is not null from rowcall.attempts").await;
+    case.db.until("select launched_at is not null from rowcall.attempts").await;
     to_the_container(&case.db, &["rm", "--force"]).await;
     assert_eq!(case.ended().await.outcome, "SUCCEEDED");
     let first = "select concat_ws(' ', outcome, reason) from rowcall.attempts where number = 1";

@@ -39,16 +39,16 @@ async fn a_running_task_does_not_notice_that_the_engine_is_out_of_reach() {
     let dispatcher = start(settings(&case, &cable)).await;
     case.insert(&format!("echo up > {}; read x < {}; exit 3", up.path(), gate.path()), &[], ONCE).await;
     up.read().await;
-    case.db.until("select launched is not null from rowcall.attempts").await;
+    case.db.until("select launched_at is not null from rowcall.attempts").await;
     cable.cut();
     // It ends while nobody can see it.
     gate.open().await;
     case.db.run("insert into rowcall.files default values").await;
     case.db.until("select count(*) = 2 from rowcall.attempts").await;
-    assert_eq!(case.db.one::<i64>("select count(*) from rowcall.attempts where ended is not null").await, 0);
+    assert_eq!(case.db.one::<i64>("select count(*) from rowcall.attempts where ended_at is not null").await, 0);
     cable.mend();
     case.db.until("select count(*) = 1 from rowcall.history").await;
-    let first = "select concat_ws(' ', outcome, exit_code) from rowcall.attempts where ended is not null";
+    let first = "select concat_ws(' ', outcome, exit_code) from rowcall.attempts where ended_at is not null";
     assert_eq!(case.db.one::<String>(first).await, "TASK_FAILED 3");
     // The second one waits at the same gate, for its launch was only held up.
     up.read().await;

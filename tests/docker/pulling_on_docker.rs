@@ -52,7 +52,7 @@ async fn a_missing_image_is_pulled_once() {
     let (case, registry) = (Containers::new().await, Registry::start(None).await);
     let (runner, mut ends) = runner(&case, "{}");
     let attempts: Vec<Attempt> = (0..4).map(|_| attempt(&case, &registry, "missing")).collect();
-    futures_util::future::join_all(attempts.iter().map(|attempt| runner.turn(attempt))).await;
+    futures_util::future::join_all(attempts.iter().map(|attempt| runner.keep_pace(attempt))).await;
     for attempt in &attempts {
         runner.launch(attempt, &[]).await.unwrap();
         assert_eq!(asked(&runner, &mut ends, attempt).await.exit_code, Some(8));
@@ -107,7 +107,7 @@ async fn what_is_in_doubt_is_pulled_for_in_its_turn_and_only_if_it_is_not_there(
     let script = format!(": {}; exit 8", case.subject.place().display());
     let program = [&image(), "sh", "-c", &script];
     docker(&[&["create", "--network", "none", "--name", &there.launch_key], &labels[..], &program].concat());
-    runner.turn(&there).await;
+    runner.keep_pace(&there).await;
     runner.launch(&there, &[]).await.unwrap();
     assert_eq!(asked(&runner, &mut ends, &there).await.exit_code, Some(8));
     assert_eq!(registry.fetched(), 0);
@@ -116,7 +116,7 @@ async fn what_is_in_doubt_is_pulled_for_in_its_turn_and_only_if_it_is_not_there(
     let waits = runner.launch(&gone, &[]).await.unwrap_err();
     assert!(matches!(waits, LaunchError::Busy(_)), "{waits:?}");
     assert_eq!(registry.fetched(), 0);
-    runner.turn(&gone).await;
+    runner.keep_pace(&gone).await;
     assert_eq!(registry.fetched(), 2);
     runner.launch(&gone, &[]).await.unwrap();
     assert_eq!(asked(&runner, &mut ends, &gone).await.exit_code, Some(8));

@@ -75,7 +75,7 @@ async fn a_dispatcher_that_takes_over_launches_nothing_and_sees_the_end() {
     let dispatcher = ecs.dispatcher().await;
     ecs.db.run("insert into rowcall.files select from generate_series(1, 20)").await;
     ecs.task(19).await;
-    ecs.db.until("select count(*) = 20 from rowcall.attempts where launched is not null").await;
+    ecs.db.until("select count(*) = 20 from rowcall.attempts where launched_at is not null").await;
     dispatcher.abandon();
     let next = ecs.dispatcher().await;
     for task in ecs.aws.tasks() {
@@ -95,7 +95,7 @@ async fn a_timeout_counts_from_the_moment_the_task_runs_and_stops_it_with_the_re
     ecs.insert().await;
     let arn = ecs.task(0).await;
     // Somebody looks at it all the time, so the calls are the clock.
-    ecs.db.until("select launched is not null from rowcall.attempts").await;
+    ecs.db.until("select launched_at is not null from rowcall.attempts").await;
     let launched = std::time::Instant::now();
     while launched.elapsed() < Duration::from_millis(1300) {
         let before = ecs.aws.count("DescribeTasks");
@@ -186,7 +186,7 @@ async fn a_thousand_tasks_cost_ten_calls_a_sweep() {
     ecs.timing.latest = Duration::from_secs(1);
     let dispatcher = ecs.dispatcher().await;
     ecs.db.run("insert into rowcall.files select from generate_series(1, 1000)").await;
-    ecs.db.until("select count(*) = 1000 from rowcall.attempts where begun is not null").await;
+    ecs.db.until("select count(*) = 1000 from rowcall.attempts where begun_at is not null").await;
     let before = ecs.aws.count("DescribeTasks");
     let began = std::time::Instant::now();
     ecs.aws.until(|aws| aws.count("DescribeTasks") >= before + 30).await;
@@ -232,7 +232,7 @@ async fn a_task_that_is_cleared_up_without_having_run_has_not_begun() {
     ecs.aws.patch(&arn, json!({"startedAt": null}));
     let before = ecs.aws.count("DescribeTasks");
     ecs.aws.until(|aws| aws.count("DescribeTasks") > before + 5).await;
-    assert!(ecs.db.one::<bool>("select begun is null from rowcall.attempts").await);
+    assert!(ecs.db.one::<bool>("select begun_at is null from rowcall.attempts").await);
     ecs.stop(dispatcher).await;
 }
 
@@ -245,8 +245,8 @@ async fn a_task_that_nobody_may_look_at_is_stopped_in_the_end() {
     let dispatcher = ecs.dispatcher().await;
     ecs.insert().await;
     ecs.task(0).await;
-    ecs.db.until("exists (select from rowcall.attempts where launched is not null)").await;
-    ecs.db.run("update rowcall.attempts set created = now() - interval '62 minutes'").await;
+    ecs.db.until("exists (select from rowcall.attempts where launched_at is not null)").await;
+    ecs.db.run("update rowcall.attempts set created_at = now() - interval '62 minutes'").await;
     ecs.aws.until(|aws| aws.count("StopTask") == 1).await;
     assert_eq!(
         ecs.aws.calls("StopTask")[0].json()["reason"],

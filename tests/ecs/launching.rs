@@ -87,7 +87,7 @@ async fn one_launch(faults: Vec<Fault>, calls: usize) {
     assert_eq!((ecs.attempts().await, ecs.tasks()), (1, 1), "{}", ecs.aws.picture());
     let (_, times) = ecs.aws.repeated(&ecs.aws.task(&arn).client_token);
     assert_eq!((ecs.aws.count("RunTask"), times), (calls, calls));
-    let spent: i32 = ecs.db.one("select attempts from rowcall.history").await;
+    let spent: i32 = ecs.db.one("select attempt_count from rowcall.history").await;
     assert_eq!(spent, 1);
     ecs.stop(dispatcher).await;
 }
@@ -183,7 +183,7 @@ async fn a_launch_that_looks_different_by_now_adopts_what_the_first_call_started
 /// As if the first dispatcher had died long ago.
 async fn long_ago(ecs: &Ecs, minutes: u32) {
     ecs.db
-        .run(&format!("update rowcall.attempts set created = created - interval '{minutes} minutes', launch_timeout = '1 day'"))
+        .run(&format!("update rowcall.attempts set created_at = created_at - interval '{minutes} minutes', launch_timeout = '1 day'"))
         .await;
     ecs.aws.advance(Duration::from_mins(minutes.into()));
 }

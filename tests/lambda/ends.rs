@@ -110,12 +110,12 @@ async fn an_event_that_reports_a_failure_is_tried_again() {
     for _ in 0..2 {
         lambda
             .db
-            .until("exists (select from rowcall.attempts where ended is null and launched is not null)")
+            .until("exists (select from rowcall.attempts where ended_at is null and launched_at is not null)")
             .await;
         lambda.report("task_fail($1, 'not mine')").await;
         lambda
             .db
-            .until("not exists (select from rowcall.attempts where report is not null and ended is null)")
+            .until("not exists (select from rowcall.attempts where report is not null and ended_at is null)")
             .await;
     }
     assert_eq!(lambda.ended().await, "TASK_FAILED 2 ERROR TASK_FAILED not mine (attempt 2 of 2)");

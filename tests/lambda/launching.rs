@@ -28,8 +28,8 @@ async fn a_busy_function_leaves_its_attempt_to_whoever_comes_next() {
     lambda.aws.reply(LOADER, std::iter::repeat_with(throttle).take(3));
     let doomed = lambda.dispatcher().await;
     lambda.insert().await;
-    lambda.db.until("exists (select from rowcall.attempts where asked is not null)").await;
-    lambda.db.until("exists (select from rowcall.attempts where asked is null)").await;
+    lambda.db.until("exists (select from rowcall.attempts where asked_at is not null)").await;
+    lambda.db.until("exists (select from rowcall.attempts where asked_at is null)").await;
     doomed.abandon();
     let _next = lambda.dispatcher().await;
     assert_eq!(lambda.ended().await, "SUCCEEDED 1 PROCESSED");

@@ -293,7 +293,7 @@ async fn a_row_does_not_grow_with_its_runs_and_its_times_are_right() {
     // After the first round of each kind it holds one result and at most one message.
     assert_eq!((&after[2], &after[3]), (&after[4], &after[5]), "{after:?}");
     assert_eq!(
-        locaria.db.one::<i64>("select count(*) from rowcall.attempts where ended is not null").await,
+        locaria.db.one::<i64>("select count(*) from rowcall.attempts where ended_at is not null").await,
         6
     );
     running.stop().await;

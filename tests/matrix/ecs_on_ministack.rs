@@ -80,7 +80,7 @@ impl<'a> Ecs<'a> {
         let dispatcher = self.dispatcher().await;
         self.insert().await;
         up.read().await;
-        self.db.until("exists (select from rowcall.attempts where begun is not null)").await;
+        self.db.until("exists (select from rowcall.attempts where begun_at is not null)").await;
         let arn: String = self.db.one("select external_id from rowcall.attempts").await;
         meanwhile(&arn).await;
         self.must_end(expected).await;

@@ -196,8 +196,8 @@ async fn a_throttled_function_is_waited_for_and_no_attempt_is_spent() {
     let dispatcher = lambda.dispatcher().await;
     lambda.insert().await;
     // Asked, and refused without having done anything.
-    lambda.db.until("exists (select from rowcall.attempts where asked is not null)").await;
-    lambda.db.until("exists (select from rowcall.attempts where asked is null)").await;
+    lambda.db.until("exists (select from rowcall.attempts where asked_at is not null)").await;
+    lambda.db.until("exists (select from rowcall.attempts where asked_at is null)").await;
     lambda.concurrency(&function, 5).await;
     lambda.told(Expected::ends("SUCCEEDED", Some(0), ""), 1).await;
     stop(dispatcher).await;

@@ -122,7 +122,7 @@ async fn a_network_that_is_missing_of_late_is_final() {
     ecs.parameters(&ecs.cluster, "").await;
     let dispatcher = ecs.dispatcher().await;
     ecs.insert().await;
-    ecs.db.until("exists (select from rowcall.attempts where launched is not null)").await;
+    ecs.db.until("exists (select from rowcall.attempts where launched_at is not null)").await;
     ecs.define(NetworkMode::Awsvpc).await;
     ecs.insert().await;
     let of_the_second = "outcome = 'RUNNER_FAILED' and message like

@@ -15,7 +15,7 @@ async fn a_row_run_by_hand_and_moved_by_its_user_between_two_tries_is_left_alone
     assert_eq!(row(&db).await, "PROCESSING");
     running.end(&first, End::exited(1));
     db.until("select state = 'waiting' from rowcall.jobs").await;
-    db.run("update rowcall.files set status = 'ARCHIVED'; update rowcall.jobs set due = now(); select pg_notify('rowcall_control', '')").await;
+    db.run("update rowcall.files set status = 'ARCHIVED'; update rowcall.jobs set due_at = now(); select pg_notify('rowcall_control', '')").await;
     db.until("select outcome = 'OBSOLETE' from rowcall.history").await;
     assert_eq!((row(&db).await.as_str(), running.world.distinct_launches()), ("ARCHIVED", 1));
     running.stop().await;

@@ -45,7 +45,7 @@ async fn numbers_become_texts_and_no_row_runs_twice_at_once() {
     .await;
     assert_eq!(keys(&db).await, r#"{"id": "1"} {"id": "2"} {"id": "3"}"#);
     assert!(
-        db.one::<bool>("select again from rowcall.jobs where state = 'running'").await,
+        db.one::<bool>("select run_again from rowcall.jobs where state = 'running'").await,
         "the wish made meanwhile is kept"
     );
     db.run("update rowcall.parameters set enabled = true").await;

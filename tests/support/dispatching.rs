@@ -126,7 +126,7 @@ impl Running {
             )
             .await;
         for _ in 0..2 {
-            let seen = format!("select seen from rowcall.dispatchers where id = {}", self.dispatcher.id());
+            let seen = format!("select seen_at from rowcall.dispatchers where id = {}", self.dispatcher.id());
             let now: String = database.one("select clock_timestamp()::text").await;
             database.until(&format!("select ({seen}) > '{now}'")).await;
         }

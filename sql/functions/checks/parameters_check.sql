@@ -89,7 +89,7 @@ begin
         -- A name that was used before goes on counting, so that (name, version) stays unique in the history.
         new.version := 1 + coalesce((select max(h.version) from rowcall_internal.parameters_history h where h.name = new.name), 0);
     end if;
-    new.updated := clock_timestamp();
+    new.updated_at := clock_timestamp();
     return new;
 end
 $$;

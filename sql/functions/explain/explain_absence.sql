@@ -13,7 +13,7 @@ begin
     select * into noted from rowcall_internal.missed_rows m where m.source_table = entry.relation and m.row_key = wanted limit 1;
     if found then
         return next format('the row is noted in rowcall.missed_rows since %s (%s): a dispatcher makes its job within a minute',
-            date_trunc('second', noted.noted), noted.error);
+            date_trunc('second', noted.noted_at), noted.error);
         return;
     end if;
     select string_agg(format('%s (%s)', r.on_status, r.names), ', ' order by r.on_status) into tasks

@@ -21,12 +21,12 @@ begin
         if against is null then
             select count(*) into before from (
                 select from rowcall_internal.jobs o
-                where o.state = 'pending' and o.task = job.task and (o.due, o.id) < (job.due, job.id) limit 1001) o;
+                where o.state = 'pending' and o.task = job.task and (o.due_at, o.id) < (job.due_at, job.id) limit 1001) o;
             against := case before when 0 then 'a dispatcher starts it as soon as it has room'
                 else format('%s jobs of this task are before it', case when before > 1000 then 'more than 1000' else before::text end)
                 end;
         end if;
-        return next format('%spending since %s: %s', head, date_trunc('second', job.due), against);
+        return next format('%spending since %s: %s', head, date_trunc('second', job.due_at), against);
     elsif job.state = 'waiting' then
         select o.* into last_end from rowcall_internal.attempts e join rowcall_internal.outcomes() o on o.outcome = e.outcome
         where e.job_id = job.id order by e.number desc limit 1;
@@ -35,32 +35,32 @@ begin
                 when last_end.retryable then 'once more, which spends no attempt,'
                 when last_end.outcome = 'SNOOZED' then 'the task wants to be called again'
                 else 'tried again' end
-            || case when job.due > now() then ' ' || rowcall_internal.explain_deadline(job.due) else ' now' end
+            || case when job.due_at > now() then ' ' || rowcall_internal.explain_deadline(job.due_at) else ' now' end
             || coalesce(': ' || job.reason, '');
         if against is not null then
             return next '    besides: ' || against;
         end if;
     elsif job.state = 'blocked' then
-        return next format('%sblocked since %s: %s', head, date_trunc('second', job.blocked), job.reason);
+        return next format('%sblocked since %s: %s', head, date_trunc('second', job.blocked_at), job.reason);
         return next '    an edit of its parameters or of the row releases it, and so does rowcall.retry(' || job.id || ')';
     else
         select * into a from rowcall_internal.attempts where id = job.attempt_id;
-        since := coalesce(a.begun, a.started);
+        since := coalesce(a.begun_at, a.started_at);
         return next format('%srunning: attempt %s on %s%s, since %s (%s)', head, a.number, a.runner,
-            coalesce(', ' || a.external_id, ''), date_trunc('second', a.created), date_trunc('second', now() - a.created));
+            coalesce(', ' || a.external_id, ''), date_trunc('second', a.created_at), date_trunc('second', now() - a.created_at));
         if since is null then
-            return next format('    %s; launch_timeout %s', case when a.launched is null then 'not launched yet'
-                else format('launched %s, not seen to run yet', date_trunc('second', a.launched)) end,
-                rowcall_internal.explain_deadline(a.created + a.launch_timeout));
+            return next format('    %s; launch_timeout %s', case when a.launched_at is null then 'not launched yet'
+                else format('launched %s, not seen to run yet', date_trunc('second', a.launched_at)) end,
+                rowcall_internal.explain_deadline(a.created_at + a.launch_timeout));
         else
             return next format('    its program runs since %s; timeout %s', date_trunc('second', since),
                 rowcall_internal.explain_deadline(since + a.timeout));
         end if;
-        if a.heartbeat is not null then
-            return next format('    last heard of %s ago', date_trunc('second', now() - a.heartbeat))
+        if a.heartbeat_at is not null then
+            return next format('    last heard of %s ago', date_trunc('second', now() - a.heartbeat_at))
                 || coalesce(format(', progress %s %%', round((a.progress * 100)::numeric)), '')
                 || coalesce(': ' || a.progress_message, '')
-                || coalesce('; heartbeat_timeout ' || rowcall_internal.explain_deadline(a.heartbeat + a.heartbeat_timeout), '');
+                || coalesce('; heartbeat_timeout ' || rowcall_internal.explain_deadline(a.heartbeat_at + a.heartbeat_timeout), '');
         end if;
         if a.log_group is not null or a.log_stream is not null then
             return next format('    log: %s', concat_ws(' ', a.log_group, a.log_stream));
@@ -71,16 +71,16 @@ begin
         if a.stop_requested is not null then
             return next format('    being stopped: %s', a.stop_requested);
         end if;
-        if job.again then
+        if job.run_again then
             return next '    the row has asked again: one more run follows this one';
         end if;
         if job.moved_to is not null then
             return next format('    the row was set to %s at %s, not by Rowcall', job.moved_to, date_trunc('second', job.moved_at));
         end if;
         select * into d from rowcall_internal.dispatchers where id = a.dispatcher_id;
-        if d.stopped is not null or d.seen < now() - interval '1 minute' then
+        if d.stopped_at is not null or d.seen_at < now() - interval '1 minute' then
             return next format('    its dispatcher on %s %s: another takes it over', d.host,
-                coalesce('stopped ' || date_trunc('second', d.stopped), 'is silent since ' || date_trunc('second', d.seen)));
+                coalesce('stopped ' || date_trunc('second', d.stopped_at), 'is silent since ' || date_trunc('second', d.seen_at)));
         end if;
     end if;
 end

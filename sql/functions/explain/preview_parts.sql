@@ -30,7 +30,7 @@ begin
         select * into j from rowcall_internal.jobs b where b.source_table = source and b.short_key = rowcall.short_key(wanted) and b.task = p.name;
         task := p.name;
         job_id := j.id;
-        attempt := coalesce(j.attempts, 0) + (j.state is distinct from 'running')::int;
+        attempt := coalesce(j.attempt_count, 0) + (j.state is distinct from 'running')::int;
         row_data := found_row.row_data;
         if found_row.status is distinct from p.on_status then
             -- As the column would hold it: a number, a switch, padded.
@@ -68,7 +68,7 @@ begin
             against := against || format('job %s is blocked: %s', j.id, j.reason);
         elsif j.id is not null then
             waits := case j.state when 'running' then format('job %s of it runs now', j.id)
-                when 'waiting' then format('job %s waits until %s: %s', j.id, date_trunc('second', j.due), j.reason)
+                when 'waiting' then format('job %s waits until %s: %s', j.id, date_trunc('second', j.due_at), j.reason)
                 else format('job %s is pending', j.id) end || waits;
         elsif found_row.status is distinct from p.on_status then
             waits := format('for %s to become %s (it is %s)', entry.status_column, p.on_status,

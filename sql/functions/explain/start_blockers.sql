@@ -10,8 +10,8 @@ declare
     running bigint;
 begin
     return query
-    select false, format('paused since %s by %s', date_trunc('second', c.paused), c.paused_by) || coalesce(': ' || c.pause_reason, '')
-    from rowcall_internal.control c where c.paused is not null;
+    select false, format('paused since %s by %s', date_trunc('second', c.paused_at), c.paused_by) || coalesce(': ' || c.pause_reason, '')
+    from rowcall_internal.control c where c.paused_at is not null;
 
     select * into p from rowcall.parameters where name = start_blockers.task;
     if not found then
@@ -23,7 +23,7 @@ begin
     end if;
     return query select false, 'it would run for ever: ' || w from rowcall.status_loop(p.name) w where w is not null;
     if not exists (select from rowcall_internal.dispatchers d
-                   where p.runner = any (d.runners) and d.stopped is null and d.seen > now() - interval '1 minute') then
+                   where p.runner = any (d.runners) and d.stopped_at is null and d.seen_at > now() - interval '1 minute') then
         return query select false, format('no running dispatcher offers the runner %s', p.runner);
     end if;
     if p.max_running is not null then

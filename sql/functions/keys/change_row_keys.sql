@@ -40,7 +40,7 @@ begin
     into found
     from rowcall_internal.key_parts(old_key) p join rowcall_internal.key_parts(before) b using ("position");
 
-    execute format('update rowcall_internal.attempts w set row_key = %s from %s t where w.source_table = $1 and w.ended is null and %s',
+    execute format('update rowcall_internal.attempts w set row_key = %s from %s t where w.source_table = $1 and w.ended_at is null and %s',
         rowcall_internal.key_sql(after, 't'), after.relation, found) using after.relation;
     execute format('update rowcall_internal.missed_rows w set row_key = %s from %s t where w.source_table = $1 and %s',
         rowcall_internal.key_sql(after, 't'), after.relation, found) using after.relation;
@@ -55,7 +55,7 @@ begin
             where j.source_table = after.relation and j.short_key = rowcall.short_key(job.new_key) and j.task = job.task and j.state <> 'running'
             returning * into sibling;
             update rowcall_internal.jobs j
-            set row_key = job.new_key, again = j.again or sibling.id is not null,
+            set row_key = job.new_key, run_again = j.run_again or sibling.id is not null,
                 on_status = coalesce(sibling.on_status, j.on_status)
             where j.id = job.id;
         else

@@ -2,7 +2,7 @@
 -- many of these belong to keys without room, by stepping from key to key on the index jobs_pending_by_key, until there are
 -- enough: ten thousand jobs of one busy customer cost one step.
 create or replace function rowcall_internal.claimable_by_key(task text, max_running_per_key int, wanted bigint)
-returns table (id bigint, due timestamptz, concurrency_key text)
+returns table (id bigint, due_at timestamptz, concurrency_key text)
 language sql stable
 set search_path = pg_catalog, pg_temp
 set enable_seqscan = off
@@ -12,15 +12,15 @@ as $$
         where r.state = 'running' and r.task = claimable_by_key.task and r.concurrency_key is not null
         group by 1
     ), oldest as (
-        select j.id, j.due, j.concurrency_key as key from rowcall_internal.jobs j
+        select j.id, j.due_at, j.concurrency_key as key from rowcall_internal.jobs j
         where j.state = 'pending' and j.task = claimable_by_key.task and j.concurrency_key is not null
-        order by j.due, j.id limit 4 * wanted + 100
+        order by j.due_at, j.id limit 4 * wanted + 100
     ), first_of_them as (
-        select o.id, o.due, o.key
-        from (select *, row_number() over (partition by key order by due, id) as place from oldest) o
+        select o.id, o.due_at, o.key
+        from (select *, row_number() over (partition by key order by due_at, id) as place from oldest) o
         left join running r using (key)
         where o.place <= max_running_per_key - coalesce(r.jobs, 0)
-        order by o.due, o.id limit wanted
+        order by o.due_at, o.id limit wanted
     ), keys as (
         (select j.concurrency_key as key from rowcall_internal.jobs j
          where j.state = 'pending' and j.task = claimable_by_key.task and j.concurrency_key is not null
@@ -32,13 +32,13 @@ as $$
                 order by j.concurrency_key limit 1)
         from keys where keys.key is not null
     ), further as (
-        select j.id, j.due, keys.key
+        select j.id, j.due_at, keys.key
         from keys
         left join running r using (key)
         cross join lateral (
-            select p.id, p.due from rowcall_internal.jobs p
+            select p.id, p.due_at from rowcall_internal.jobs p
             where p.state = 'pending' and p.task = claimable_by_key.task and p.concurrency_key = keys.key
-            order by p.due, p.id
+            order by p.due_at, p.id
             limit greatest(max_running_per_key - coalesce(r.jobs, 0), 0)
         ) j
         where keys.key is not null and not exists (select from first_of_them f where f.id = j.id)

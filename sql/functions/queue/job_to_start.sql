@@ -7,9 +7,9 @@ language sql volatile
 set search_path = pg_catalog, pg_temp
 as $$
     select job.id, job.task, job.source_table::oid, job.row_key, job.on_status, job.moved_to, job.concurrency_key,
-        job.attempts + 1, nextval(pg_get_serial_sequence('rowcall_internal.attempts', 'id')),
+        job.attempt_count + 1, nextval(pg_get_serial_sequence('rowcall_internal.attempts', 'id')),
         -- The statuses in which the attempt before may have left the row.
-        case when job.attempts > 0 then (
+        case when job.attempt_count > 0 then (
             select a.request->'write_back'->'expected' from rowcall_internal.attempts a
             where a.job_id = job.id order by a.number desc limit 1) end
 $$;

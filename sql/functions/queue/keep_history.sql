@@ -18,7 +18,7 @@ begin
     end;
     for day in select generate_series(current_date, current_date + days_ahead, interval '1 day')::date loop
         if to_regclass(format('rowcall_internal.history_%s', to_char(day, 'YYYYMMDD'))) is null
-           and not exists (select from rowcall_internal.history_default where settled >= day and settled < day + 1) then
+           and not exists (select from rowcall_internal.history_default where settled_at >= day and settled_at < day + 1) then
             execute format('create table rowcall_internal.history_%s partition of rowcall_internal.history for values from (%L) to (%L)',
                 to_char(day, 'YYYYMMDD'), day::timestamptz, (day + 1)::timestamptz);
         end if;
@@ -30,9 +30,9 @@ begin
     loop
         execute format('drop table %s', old);
     end loop;
-    delete from rowcall_internal.history_default where settled < now() - keep;
+    delete from rowcall_internal.history_default where settled_at < now() - keep;
     delete from rowcall_internal.attempts a
-    where a.id in (select id from rowcall_internal.attempts where ended < now() - keep order by ended limit 10000)
+    where a.id in (select id from rowcall_internal.attempts where ended_at < now() - keep order by ended_at limit 10000)
       and not exists (select from rowcall_internal.jobs j where j.id = a.job_id);
 exception when lock_not_available then
     return;

@@ -7,7 +7,7 @@ declare
     attempt rowcall_internal.attempts;
 begin
     select * into attempt from rowcall_internal.attempts a
-    where a.token_hash = sha256(convert_to(token, 'UTF8')) and a.ended is null
+    where a.token_hash = sha256(convert_to(token, 'UTF8')) and a.ended_at is null
     for update;
     if not found then
         raise exception 'rowcall: this token speaks for no open attempt'

@@ -7,10 +7,10 @@ set search_path = pg_catalog, pg_temp
 as $$
     select $sql$
         on conflict on constraint one_job_per_task_and_row do update
-        set again = j.state = 'running',
+        set run_again = j.state = 'running',
             on_status = excluded.on_status,
             state = case when j.state = 'running' then 'running' else 'pending' end,
-            due = case when j.state = 'running' then j.due else now() end,
+            due_at = case when j.state = 'running' then j.due_at else now() end,
             failures = case when j.state = 'running' then j.failures else 0 end,
             runner_failures = case when j.state = 'running' then j.runner_failures else 0 end,
             -- The row as it is now says which key; what runs keeps the one under which it is counted.

@@ -2,6 +2,7 @@
 -- any is an observer.
 create or replace function rowcall_internal.is_owner(task rowcall.parameters) returns boolean
 language sql immutable parallel safe
+set search_path = pg_catalog, pg_temp
 as $$
     select coalesce(task.status_running, task.status_succeeded, task.status_failed) is not null
 $$;

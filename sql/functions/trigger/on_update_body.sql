@@ -47,7 +47,7 @@ begin
                 select n.* from new_rows n left join old_rows o on :same_key
                 where o.:status is distinct from n.:status
             )
-            update rowcall_internal.jobs j set moved_to = n.:status::text, moved_at = clock_timestamp(), again = false
+            update rowcall_internal.jobs j set moved_to = n.:status::text, moved_at = clock_timestamp(), run_again = false
             from changed n, rowcall_internal.source_tables s
             where s.id = :source and j.source_table = s.relation and j.short_key = rowcall.short_key(:key);
         end if;
@@ -80,7 +80,7 @@ begin
                     select n.* from new_rows n left join old_rows o on :same_key
                     where o.:status is distinct from n.:status
                 )
-                update rowcall_internal.jobs j set moved_to = n.:status::text, moved_at = clock_timestamp(), again = false
+                update rowcall_internal.jobs j set moved_to = n.:status::text, moved_at = clock_timestamp(), run_again = false
                 from changed n, rowcall_internal.source_tables s
                 where s.id = :source and j.source_table = s.relation and j.short_key = rowcall.short_key(:key)
             $many$;

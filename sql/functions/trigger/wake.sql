@@ -6,14 +6,14 @@
 -- to, and NOTIFY wakes it. Granted: nobody sleeps, and nobody can fall asleep before this transaction has ended
 -- and its jobs can be seen. Neither lock conflicts with itself, so writers do not meet, nor do sleepers.
 --
--- SET rowcall.notify = 'off' (for a session, a role, a database) leaves it all to polling; PREPARE TRANSACTION,
+-- SET rowcall.wake_ups = 'off' (for a session, a role, a database) leaves it all to polling; PREPARE TRANSACTION,
 -- which refuses a transaction that has notified, needs that.
 create or replace function rowcall_internal.wake(channels text[]) returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    if current_setting('rowcall.notify', true) = 'off' then
+    if current_setting('rowcall.wake_ups', true) = 'off' then
         return;
     end if;
     begin

@@ -8,13 +8,13 @@ with taken as (
     for update of a skip locked
 ), written as (
     update rowcall_internal.attempts a
-    set launched = coalesce(a.launched, now()),
-        external_id = case when a.ended is null then taken.external_id else coalesce(a.external_id, taken.external_id) end,
-        begun = case when taken.begun then coalesce(a.begun, now()) else a.begun end,
+    set launched_at = coalesce(a.launched_at, now()),
+        external_id = case when a.ended_at is null then taken.external_id else coalesce(a.external_id, taken.external_id) end,
+        begun_at = case when taken.begun then coalesce(a.begun_at, now()) else a.begun_at end,
         log_group = coalesce(taken.log_group, a.log_group), log_stream = coalesce(taken.log_stream, a.log_stream)
     from taken join free using (id)
     where a.id = taken.id
     returning a.id
 )
 select a.id from rowcall_internal.attempts a join taken on taken.id = a.id
-where a.ended is null and a.id not in (select id from written)
+where a.ended_at is null and a.id not in (select id from written)

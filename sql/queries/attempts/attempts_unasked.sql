@@ -1,3 +1,3 @@
 -- The runner was called and did nothing: it may be called again, by anybody.
-update rowcall_internal.attempts set asked = null, asked_by = null
-where id = $1 and dispatcher_id = $2 and launched is null and ended is null
+update rowcall_internal.attempts set asked_at = null, asked_by = null
+where id = $1 and dispatcher_id = $2 and launched_at is null and ended_at is null

@@ -9,34 +9,34 @@ with wanted as (
                 - (select count(*) from rowcall_internal.jobs r where r.state = 'running' and r.task = w.task)), 0)
         end as room
     from unnest($1::text[], $2::int[], $3::int[], $4::int[], $5::bool[])
-        as w(task, priority, max_running, max_running_per_key, in_turn)
-    where not exists (select from rowcall_internal.control where paused is not null)
+        as w(task, priority, max_running, max_running_per_key, counted)
+    where not exists (select from rowcall_internal.control where paused_at is not null)
 ), candidates as (
-    select w.task, w.priority - date_part('epoch', c.due) / $7::float8 as score, c.due, c.id
+    select w.task, w.priority - date_part('epoch', c.due_at) / $7::float8 as score, c.due_at, c.id
     from wanted w
     cross join lateral (
-        select id, due from rowcall_internal.jobs
+        select id, due_at from rowcall_internal.jobs
         where state = 'pending' and concurrency_key is null and task = w.task and w.max_running_per_key is null
-        order by due, id limit w.room
+        order by due_at, id limit w.room
     ) c
     union all
-    select w.task, w.priority - date_part('epoch', c.due) / $7::float8, c.due, c.id
+    select w.task, w.priority - date_part('epoch', c.due_at) / $7::float8, c.due_at, c.id
     from wanted w
     cross join lateral (
-        select id, due from rowcall_internal.claimable_by_key(w.task, w.max_running_per_key, w.room)
+        select id, due_at from rowcall_internal.claimable_by_key(w.task, w.max_running_per_key, w.room)
     ) c
     where w.max_running_per_key is not null and w.room > 0
 ), planned as (
     select task, case when $8 then $6 else count(*) end as quota, max(score) as score
-    from (select * from candidates order by score desc, due, id limit case when $8 then null else $6 end) best
+    from (select * from candidates order by score desc, due_at, id limit case when $8 then null else $6 end) best
     group by task
 ), picked as (
     select j.job
-    from (select p.* from planned p join wanted w using (task) where not w.in_turn order by p.score desc) p
+    from (select p.* from planned p join wanted w using (task) where not w.counted order by p.score desc) p
     cross join lateral (
         select j as job from rowcall_internal.jobs j
         where state = 'pending' and concurrency_key is null and task = p.task
-        order by due, id limit p.quota
+        order by due_at, id limit p.quota
         for update skip locked
     ) j
     limit $6
@@ -45,9 +45,9 @@ with wanted as (
     where w.max_running_per_key is not null and exists (
         select from rowcall_internal.jobs u where u.state = 'pending' and u.concurrency_key is null and u.task = w.task)
 )
-select s.*, null::bigint as quota, false as in_turn, false as unkeyed
+select s.*, null::bigint as quota, false as counted, false as unkeyed
 from picked cross join lateral rowcall_internal.job_to_start(picked.job) s
 union all
-select null, w.task, null, null, null, null, null, null, null, null, p.quota, w.in_turn, u.task is not null
+select null, w.task, null, null, null, null, null, null, null, null, p.quota, w.counted, u.task is not null
 from wanted w left join planned p using (task) left join unkeyed u using (task)
 where p.quota > 0 or u.task is not null

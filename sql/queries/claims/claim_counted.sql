@@ -8,13 +8,13 @@ with wanted as (
         end as room
     from unnest($1::text[], $2::int[], $3::int[], $4::bigint[]) with ordinality
         as w(task, max_running, max_running_per_key, quota, place)
-    where not exists (select from rowcall_internal.control where paused is not null)
+    where not exists (select from rowcall_internal.control where paused_at is not null)
 ), plain as (
     select j.job, w.place from wanted w
     cross join lateral (
         select j as job from rowcall_internal.jobs j
         where state = 'pending' and concurrency_key is null and task = w.task and w.max_running_per_key is null
-        order by due, id limit w.room
+        order by due_at, id limit w.room
         for update skip locked
     ) j
 ), by_key as (

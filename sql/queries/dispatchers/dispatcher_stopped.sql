@@ -1,2 +1,2 @@
 -- Gone on purpose: what still runs may be adopted at once.
-update rowcall_internal.dispatchers set stopped = now() where id = $1 and stopped is null
+update rowcall_internal.dispatchers set stopped_at = now() where id = $1 and stopped_at is null

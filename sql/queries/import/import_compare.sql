@@ -3,7 +3,7 @@
 select w.name, left(encode(sha256(convert_to(w.columns::text, 'UTF8')), 'hex'), 12) as wanted_mark,
     p.name is not null as stands, p.description, p.enabled, now.columns,
     left(encode(sha256(convert_to(now.columns::text, 'UTF8')), 'hex'), 12) as mark,
-    (select format('%s, %s UTC', h.changed_by, to_char(h.changed at time zone 'UTC', 'YYYY-MM-DD HH24:MI'))
+    (select format('%s, %s UTC', h.changed_by, to_char(h.changed_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI'))
      from rowcall.parameters_history h where h.name = p.name and h.version = p.version) as changed
 from unnest($1::text[], $2::jsonb[]) with ordinality as w(name, columns, place)
 left join rowcall.parameters p on p.name = w.name

@@ -6,8 +6,8 @@ with unowned as (
     where j.state in ('pending', 'waiting')
       and (p.name is null or not exists (
           select from rowcall_internal.dispatchers d
-          where p.runner = any (d.runners) and d.stopped is null and d.seen > now() - make_interval(secs => $1)))
+          where p.runner = any (d.runners) and d.stopped_at is null and d.seen_at > now() - make_interval(secs => $1)))
     limit 10000
     for update of j skip locked
 )
-update rowcall_internal.jobs j set state = 'blocked', blocked = now(), reason = u.reason from unowned u where j.id = u.id
+update rowcall_internal.jobs j set state = 'blocked', blocked_at = now(), reason = u.reason from unowned u where j.id = u.id

@@ -1,4 +1,4 @@
 -- Rows of dispatchers long gone that no open attempt names.
 delete from rowcall_internal.dispatchers d
-where coalesce(d.stopped, d.seen) < now() - interval '1 day'
-  and not exists (select from rowcall_internal.attempts a where a.dispatcher_id = d.id and a.ended is null)
+where coalesce(d.stopped_at, d.seen_at) < now() - interval '1 day'
+  and not exists (select from rowcall_internal.attempts a where a.dispatcher_id = d.id and a.ended_at is null)

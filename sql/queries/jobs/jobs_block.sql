@@ -1,5 +1,5 @@
 -- Locked jobs that cannot be started as things stand: blocked, with the reason.
 update rowcall_internal.jobs j
-set state = 'blocked', blocked = now(), reason = b.reason
+set state = 'blocked', blocked_at = now(), reason = b.reason
 from unnest($1::bigint[], $2::text[]) as b(id, reason)
 where j.id = b.id and j.state = 'pending'

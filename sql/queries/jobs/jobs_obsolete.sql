@@ -4,5 +4,5 @@ with gone as (
     where j.id = o.id and j.state = 'pending'
     returning j.*, o.reason as why
 )
-insert into rowcall_internal.history (job_id, task, source_table, row_key, on_status, outcome, attempts, message, created)
-select id, task, source_table, row_key, on_status, 'OBSOLETE', attempts, why, created from gone
+insert into rowcall_internal.history (job_id, task, source_table, row_key, on_status, outcome, attempt_count, message, created_at)
+select id, task, source_table, row_key, on_status, 'OBSOLETE', attempt_count, why, created_at from gone

@@ -1,10 +1,10 @@
 -- Jobs whose waiting is over become claimable. Returns how many, and the seconds until the next one.
 with due as (
-    select id from rowcall_internal.jobs where state = 'waiting' and due <= now() order by due limit 1000
+    select id from rowcall_internal.jobs where state = 'waiting' and due_at <= now() order by due_at limit 1000
     for update skip locked
 ), promoted as (
     update rowcall_internal.jobs j set state = 'pending' from due where j.id = due.id returning 1
 )
 select (select count(*) from promoted) as promoted,
-    (select extract(epoch from min(due) - now())::float8 from rowcall_internal.jobs
-     where state = 'waiting' and due > now()) as next_in
+    (select extract(epoch from min(due_at) - now())::float8 from rowcall_internal.jobs
+     where state = 'waiting' and due_at > now()) as next_in

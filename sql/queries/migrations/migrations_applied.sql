@@ -1,3 +1,3 @@
 -- What has been applied.
-select version, name, to_char(applied at time zone 'UTC', 'YYYY-MM-DD HH24:MI "UTC"') as applied
+select version, name, to_char(applied_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI "UTC"') as applied
 from rowcall_internal.migrations order by version

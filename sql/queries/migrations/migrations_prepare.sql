@@ -38,13 +38,13 @@ create table if not exists rowcall_internal.migrations (
     version int primary key,
     name text not null,
     oldest_daemon int not null,
-    applied timestamptz not null default now()
+    applied_at timestamptz not null default now()
 );
 create table if not exists rowcall_internal.functions (
     name text primary key,
     checksum text not null,
     interface text not null,
-    applied timestamptz not null default now()
+    applied_at timestamptz not null default now()
 );
 -- Functions may name each other in any order.
 set local check_function_bodies = off;

@@ -1,8 +1,8 @@
 -- The ends of a batch of attempts. A result that the task reported stands.
 update rowcall_internal.attempts a
-set ended = clock_timestamp(), outcome = s.outcome, cause = s.cause, exit_code = s.exit_code, reason = s.reason, output = s.output,
+set ended_at = clock_timestamp(), outcome = s.outcome, cause = s.cause, exit_code = s.exit_code, reason = s.reason, output = s.output,
     result = coalesce(a.result, s.result), external_id = coalesce(s.external_id, a.external_id)
 from unnest($1::bigint[], $2::text[], $3::int[], $4::text[], $5::text[], $6::jsonb[], $7::text[],
         $8::text[])
     as s(id, outcome, exit_code, reason, output, result, external_id, cause)
-where a.id = s.id and a.ended is null
+where a.id = s.id and a.ended_at is null

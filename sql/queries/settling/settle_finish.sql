@@ -3,15 +3,15 @@ with over as (
     select * from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[])
         as o(job_id, attempt_id, outcome, message, write_back, cause)
 ), finished as (
-    insert into rowcall_internal.history (job_id, task, source_table, row_key, on_status, outcome, cause, attempts, message,
-        write_back, created)
-    select j.id, j.task, j.source_table, j.row_key, j.on_status, o.outcome, o.cause, j.attempts, o.message, o.write_back, j.created
+    insert into rowcall_internal.history (job_id, task, source_table, row_key, on_status, outcome, cause, attempt_count, message,
+        write_back, created_at)
+    select j.id, j.task, j.source_table, j.row_key, j.on_status, o.outcome, o.cause, j.attempt_count, o.message, o.write_back, j.created_at
     from over o join rowcall_internal.jobs j on j.id = o.job_id and j.attempt_id = o.attempt_id
 ), renewed as (
     update rowcall_internal.jobs j
-    set id = default, state = 'pending', again = false, moved_to = null, moved_at = null, due = now(),
-        attempt_id = null, attempts = 0, failures = 0, runner_failures = 0, reason = null, concurrency_key = null,
-        created = now()
-    from over o where j.id = o.job_id and j.attempt_id = o.attempt_id and j.again
+    set id = default, state = 'pending', run_again = false, moved_to = null, moved_at = null, due_at = now(),
+        attempt_id = null, attempt_count = 0, failures = 0, runner_failures = 0, reason = null, concurrency_key = null,
+        created_at = now()
+    from over o where j.id = o.job_id and j.attempt_id = o.attempt_id and j.run_again
 )
-delete from rowcall_internal.jobs j using over o where j.id = o.job_id and j.attempt_id = o.attempt_id and not j.again
+delete from rowcall_internal.jobs j using over o where j.id = o.job_id and j.attempt_id = o.attempt_id and not j.run_again

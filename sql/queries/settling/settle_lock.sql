@@ -3,8 +3,8 @@
 select a.id, a.job_id, a.task, a.number, a.report, a.message, a.detail, a.result, a.retry,
     extract(epoch from a.snooze)::float8 as snooze, a.row_written, a.stop_requested, a.stop_cause,
     a.request, a.row_key, a.source_table::oid as source_table,
-    j.again, j.moved_to, j.failures, j.runner_failures
+    j.run_again, j.moved_to, j.failures, j.runner_failures
 from rowcall_internal.attempts a
 join rowcall_internal.jobs j on j.id = a.job_id and j.attempt_id = a.id
-where a.id = any ($1) and a.ended is null
+where a.id = any ($1) and a.ended_at is null
 for update skip locked

@@ -1,6 +1,6 @@
 -- Jobs that will be tried again after a while.
 update rowcall_internal.jobs j
-set state = 'waiting', due = now() + make_interval(secs => r.delay), attempt_id = null, moved_to = null,
+set state = 'waiting', due_at = now() + make_interval(secs => r.delay), attempt_id = null, moved_to = null,
     moved_at = null, failures = r.failures, runner_failures = r.runner_failures, reason = r.reason
 from unnest($1::bigint[], $2::bigint[], $3::float8[], $4::int[], $5::int[], $6::text[])
     as r(job_id, attempt_id, delay, failures, runner_failures, reason)

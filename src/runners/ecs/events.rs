@@ -8,7 +8,7 @@ use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
 use super::EcsRunner;
-use crate::aws::fault;
+use crate::aws::fault::fault;
 
 /// SQS's longest poll, in seconds.
 const LONG_POLL: i32 = 20;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::region::Region;
-use crate::aws::fault;
+use crate::aws::fault::fault;
 use crate::runners::LogPlace;
 
 /// Lines asked for; the limit in bytes cuts what is too much.

@@ -95,7 +95,9 @@ impl Plan {
 
 /// Reads and checks what a row and the defaults of its runner say.
 pub fn read_own(settings: &Value) -> Result<FunctionSettings, String> {
-    let read: FunctionSettings = read_settings::read(settings, "lambda", &KEYS, Some("payload"))?;
+    let mut read: FunctionSettings = read_settings::read(settings, "lambda", &KEYS, Some("payload"))?;
+    // Read as a type, 0.000001 would come back as 1e-6: the payload is sent as it is spelled.
+    read.payload = settings.get("payload").and_then(Value::as_object).cloned().unwrap_or_default();
     if read.fire_and_forget && read.mode != Mode::Event {
         return Err("settings.fire_and_forget needs settings.mode \"Event\"".to_owned());
     }

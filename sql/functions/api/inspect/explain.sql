@@ -61,7 +61,7 @@ begin
     for settled in
         select h.*, row_number() over newest as place, count(*) over () as all_of_them
         from rowcall_internal.history h where h.source_table = source and h.row_key = wanted
-        window newest as (order by h.settled desc, h.job_id desc)
+        window newest as (order by h.settled_at desc, h.job_id desc)
         order by place limit shown + 1
     loop
         if settled.place > shown then
@@ -69,7 +69,7 @@ begin
                 settled.all_of_them - shown, source, wanted);
         else
             return next format('%s, job %s: %s at %s after %s attempt%s', settled.task, settled.job_id, settled.outcome,
-                    date_trunc('second', settled.settled), settled.attempts, case settled.attempts when 1 then '' else 's' end)
+                    date_trunc('second', settled.settled_at), settled.attempt_count, case settled.attempt_count when 1 then '' else 's' end)
                 || coalesce(': ' || settled.message, '');
             if settled.write_back is not null then
                 return next format('    the row was not written: %s', case settled.write_back

@@ -10,8 +10,8 @@ language sql stable security definer
 set search_path = pg_catalog, pg_temp set intervalstyle = 'postgres'
 as $$
 select k.part, k.name, k.form, k.minimum, k.maximum,
-    case when k.form = 'word' then '^(' || array_to_string(rowcall_internal.words_of(k.name), '|') || ')$' else k.pattern end,
-    case when k.form = 'word' then rowcall_internal.either(rowcall_internal.words_of(k.name)) else k.allowed end, not a.attnotnull,
+    coalesce('^(' || array_to_string(w.words, '|') || ')$', k.pattern), coalesce(rowcall_internal.either(w.words), k.allowed),
+    not a.attnotnull,
     regexp_replace(pg_get_expr(d.adbin, d.adrelid), '^''(.*)''::[a-z0-9_. ]+(\[\])?$', '\1'), k.help
 from (select row_number() over () as position, v.* from (values
 ('name', 'name', 'text', null::bigint, null::bigint, '^[A-Za-z_][A-Za-z0-9_-]{0,62}$',
@@ -75,8 +75,9 @@ from (select row_number() over () as position, v.* from (values
     'letters, digits and _, up to 63 of them, beginning with no digit and not with rowcall_',
     'the channel on which each status that Rowcall writes is announced by NOTIFY, as JSON with task, table, key and status; so is a final status that the program has set itself. Channels that begin with rowcall_ are for dispatchers'),
 ('kept by Rowcall', 'version', null, null, null, null, 'left alone', 'counts the edits; as in rowcall.parameters_history'),
-('kept by Rowcall', 'updated', null, null, null, null, 'left alone', 'when the row was last edited')
+('kept by Rowcall', 'updated_at', null, null, null, null, 'left alone', 'when the row was last edited')
 ) v(part, name, form, minimum, maximum, pattern, allowed, help)) k
+cross join lateral (select case when k.form = 'word' then rowcall_internal.words_of(k.name) end as words offset 0) w
 left join pg_attribute a on a.attrelid = 'rowcall.parameters'::regclass and a.attname = k.name
 left join pg_attrdef d on (d.adrelid, d.adnum) = (a.attrelid, a.attnum)
 order by k.position

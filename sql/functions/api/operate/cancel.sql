@@ -46,10 +46,10 @@ begin
             raise warning 'rowcall.cancel: the row % of % could not be written: %', mine.row_key, mine.source_table, problem;
         end if;
     end if;
-    insert into rowcall_internal.history (job_id, task, source_table, row_key, on_status, outcome, cause, attempts, message, write_back,
-        created)
-    values (mine.id, mine.task, mine.source_table, mine.row_key, mine.on_status, 'CANCELLED', 'cancelled', mine.attempts, why,
-            case became when 'failed' then 'failed: ' || problem else nullif(became, 'written') end, mine.created);
+    insert into rowcall_internal.history (job_id, task, source_table, row_key, on_status, outcome, cause, attempt_count, message, write_back,
+        created_at)
+    values (mine.id, mine.task, mine.source_table, mine.row_key, mine.on_status, 'CANCELLED', 'cancelled', mine.attempt_count, why,
+            case became when 'failed' then 'failed: ' || problem else nullif(became, 'written') end, mine.created_at);
     return true;
 end
 $$;

@@ -9,15 +9,15 @@ as $$
 declare
     dropped bigint;
 begin
-    if exists (select from rowcall_internal.dispatchers where stopped is null and seen > now() - interval '1 minute') then
+    if exists (select from rowcall_internal.dispatchers where stopped_at is null and seen_at > now() - interval '1 minute') then
         raise exception 'rowcall.new_identity: a dispatcher has been at work here within the last minute'
             using errcode = 'RC006',
                   hint = 'This is for copies, before a dispatcher starts. In a fresh copy of a busy database, wait a minute.';
     end if;
     update rowcall_internal.instance set id = gen_random_uuid(), secret = default;
     update rowcall_internal.attempts
-    set ended = clock_timestamp(), outcome = 'LOST', cause = 'lost', reason = 'belongs to the database that this one is a copy of'
-    where ended is null;
+    set ended_at = clock_timestamp(), outcome = 'LOST', cause = 'lost', reason = 'belongs to the database that this one is a copy of'
+    where ended_at is null;
     delete from rowcall_internal.jobs;
     get diagnostics dropped = row_count;
     return dropped;

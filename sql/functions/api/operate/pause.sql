@@ -8,7 +8,7 @@ declare
     was_running boolean;
 begin
     update rowcall_internal.control c
-    set paused = clock_timestamp(), paused_by = session_user, pause_reason = pause.reason where c.paused is null;
+    set paused_at = clock_timestamp(), paused_by = session_user, pause_reason = pause.reason where c.paused_at is null;
     was_running := found;
     if was_running then
         perform pg_notify('rowcall_control', '');

@@ -21,7 +21,7 @@ begin
           and case when $2 is null
               then not exists (select from rowcall_internal.history h
                                where h.source_table = $1 and h.row_key = %1$s and h.task = p.name
-                                 and h.attempts > 0)
+                                 and h.attempt_count > 0)
                   -- Nor beside the job of an owner that had the row before the routes were edited.
                   and (not rowcall_internal.is_owner(p) or not exists (
                       select from rowcall_internal.jobs b join rowcall.parameters o on o.name = b.task

@@ -13,7 +13,7 @@ declare
 begin
     select * into past from rowcall_internal.parameters_history h
     where h.name = restore_parameters.name and h.version = restore_parameters.version
-    order by h.changed desc limit 1;
+    order by h.changed_at desc limit 1;
     if not found then
         if not exists (select from rowcall_internal.parameters_history h where h.name = restore_parameters.name) then
             raise exception 'no task was ever named %', name
@@ -23,7 +23,7 @@ begin
         end if;
         raise exception '% has no version %', name, version
             using errcode = 'RC012', hint = format('There are: %s.', (
-                select string_agg(format('%s (%s%s by %s)', h.version, date_trunc('second', h.changed),
+                select string_agg(format('%s (%s%s by %s)', h.version, date_trunc('second', h.changed_at),
                     case when h.new is null then ', deleted' else '' end, h.changed_by), ', ' order by h.version desc)
                 from (select * from rowcall_internal.parameters_history h where h.name = restore_parameters.name
                       order by h.version desc limit 10) h));
@@ -58,7 +58,7 @@ begin
     into kept, others
     from pg_attribute a
     where a.attrelid = 'rowcall.parameters'::regclass and a.attnum > 0 and not a.attisdropped
-      and a.attname not in ('version', 'updated');
+      and a.attname not in ('version', 'updated_at');
     execute format('update rowcall.parameters p set (%1$s) = (select %1$s from jsonb_populate_record(null::rowcall.parameters, $1))%2$s '
         'where p.name = $2 returning p.version', kept, coalesce(', ' || others, ''))
     into new_version using past.new, name;

@@ -6,7 +6,7 @@ as $$
 declare
     was_paused boolean;
 begin
-    update rowcall_internal.control c set paused = null, paused_by = null, pause_reason = null where c.paused is not null;
+    update rowcall_internal.control c set paused_at = null, paused_by = null, pause_reason = null where c.paused_at is not null;
     was_paused := found;
     if was_paused then
         perform pg_notify('rowcall_control', '');

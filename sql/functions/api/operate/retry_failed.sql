@@ -13,13 +13,13 @@ begin
     return query
     select r.* from rowcall.retry(array(
         select h.job_id from rowcall_internal.history h
-        where h.settled >= since and h.outcome in (select o.outcome from rowcall_internal.outcomes() o where o.retryable)
+        where h.settled_at >= since and h.outcome in (select o.outcome from rowcall_internal.outcomes() o where o.retryable)
           and (retry_failed.task is null or h.task = retry_failed.task)
           and (retry_failed.reason is null or h.message like retry_failed.reason)
           and not exists (
               select from rowcall_internal.history newer
               where newer.source_table = h.source_table and newer.row_key = h.row_key and newer.task = h.task
-                and (newer.settled, newer.job_id) > (h.settled, h.job_id))
+                and (newer.settled_at, newer.job_id) > (h.settled_at, h.job_id))
           and not exists (
               select from rowcall_internal.jobs j
               where j.source_table = h.source_table and j.short_key = rowcall.short_key(h.row_key) and j.task = h.task)

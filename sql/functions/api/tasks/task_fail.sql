@@ -14,7 +14,7 @@ begin
         raise exception 'rowcall: this attempt has reported already: %', mine.report using errcode = 'RC004';
     end if;
     update rowcall_internal.attempts a
-    set report = 'failed', reported = clock_timestamp(), heartbeat = clock_timestamp(),
+    set report = 'failed', reported_at = clock_timestamp(), heartbeat_at = clock_timestamp(),
         message = left(coalesce(task_fail.message, 'the task failed and gave no reason'), 10000),
         detail = case when octet_length(task_fail.detail::text) <= 1048576 then task_fail.detail end,
         retry = coalesce(task_fail.retry, true)

@@ -10,7 +10,7 @@ begin
         raise exception 'rowcall.task_progress: fraction % is not from 0 to 1', fraction using errcode = '22023';
     end if;
     update rowcall_internal.attempts a
-    set heartbeat = clock_timestamp(),
+    set heartbeat_at = clock_timestamp(),
         progress = coalesce(fraction, a.progress),
         progress_message = coalesce(left(task_progress.message, 1000), a.progress_message)
     where a.id = mine.id;

@@ -16,7 +16,7 @@ begin
         raise exception 'rowcall: this attempt has reported already: %', mine.report using errcode = 'RC004';
     end if;
     update rowcall_internal.attempts a
-    set report = 'snoozed', reported = clock_timestamp(), heartbeat = clock_timestamp(),
+    set report = 'snoozed', reported_at = clock_timestamp(), heartbeat_at = clock_timestamp(),
         snooze = task_snooze.snooze, message = left(task_snooze.reason, 10000)
     where a.id = mine.id;
 end

@@ -10,15 +10,15 @@ as $$
 declare
     mine rowcall_internal.attempts := rowcall_internal.open_attempt(token);
 begin
-    if mine.started is not null and (mine.executor is null or mine.executor is distinct from task_start.executor) then
+    if mine.started_at is not null and (mine.executor is null or mine.executor is distinct from task_start.executor) then
         raise exception 'rowcall: this attempt was started already, by another executor'
             using errcode = 'RC003', hint = 'One attempt has one executor. Stop, and change nothing.';
     end if;
     update rowcall_internal.attempts a
-    set started = coalesce(a.started, clock_timestamp()), heartbeat = clock_timestamp(), executor = task_start.executor,
+    set started_at = coalesce(a.started_at, clock_timestamp()), heartbeat_at = clock_timestamp(), executor = task_start.executor,
         external_id = coalesce(a.external_id, case
             when a.runner = 'ecs' and task_start.external_id ~ '^arn:aws[a-z-]*:ecs:[a-z0-9-]+:[0-9]+:task/[A-Za-z0-9_/-]+$'
-                 and not exists (select from rowcall_internal.attempts other where other.ended is null
+                 and not exists (select from rowcall_internal.attempts other where other.ended_at is null
                                  and other.external_id = task_start.external_id)
             then task_start.external_id end)
     where a.id = mine.id;

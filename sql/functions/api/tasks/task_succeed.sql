@@ -27,7 +27,7 @@ begin
     end if;
 
     -- The job's row first, as the settler does: whoever holds it is asking for the row again just now.
-    select j.again, j.moved_to into asked_again, moved_to from rowcall_internal.jobs j
+    select j.run_again, j.moved_to into asked_again, moved_to from rowcall_internal.jobs j
     where j.id = mine.job_id and j.attempt_id = mine.id for update skip locked;
     if asked_again then
         written := 'moved';
@@ -46,7 +46,7 @@ begin
     end if;
 
     update rowcall_internal.attempts a
-    set report = 'succeeded', progress = case when a.progress is not null then 1 end, reported = clock_timestamp(), heartbeat = clock_timestamp(),
+    set report = 'succeeded', progress = case when a.progress is not null then 1 end, reported_at = clock_timestamp(), heartbeat_at = clock_timestamp(),
         result = task_succeed.result, row_written = written <> 'locked'
     where a.id = mine.id;
     return written;

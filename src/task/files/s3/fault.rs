@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
-use crate::aws::fault;
+use crate::aws::fault::fault;
 use crate::task::failure::Failure;
 
 /// For an answer's beginning, all tries together. Without it a server that takes calls and never answers is waited
