@@ -4,6 +4,7 @@ mod support;
 
 mod again;
 mod ancestors;
+mod architecture;
 mod asking;
 mod aws_scripted;
 mod caps;

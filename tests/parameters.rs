@@ -15,8 +15,8 @@ const WRONG: &[(&str, &str, &str)] = &[
         "parameters.name must be letters, digits, _ and -, up to 63 of them, with a letter or _ first, and is \"two words\"",
     ),
     ("name", "null", "parameters.name must be letters"),
-    ("on_status", "''", "parameters.on_status must be a text that is not empty, and is \"\""),
-    ("on_status", "null", "parameters.on_status must be a text that is not empty, and is null"),
+    ("on_status", "''", "parameters.on_status must be a string that is not empty, and is \"\""),
+    ("on_status", "null", "parameters.on_status must be a string that is not empty, and is null"),
     (
         "runner",
         "'kubernetes'",
@@ -24,7 +24,7 @@ const WRONG: &[(&str, &str, &str)] = &[
     ),
     ("runner", "'dokcer'", "and is \"dokcer\"; did you mean docker?"),
     ("runner", "null", "parameters.runner must be process, docker, ecs or lambda, and is null"),
-    ("target", "''", "parameters.target must be a text that is not empty, and is \"\""),
+    ("target", "''", "parameters.target must be a string that is not empty, and is \"\""),
     ("condition", "'$.a ='", "jsonpath"),
     ("condition", "'$.a == $b'", "parameters.condition: variables are not known here"),
     ("settings", "'[]'", "parameters.settings must be an object of at most 100 levels, and is []"),
@@ -33,8 +33,12 @@ const WRONG: &[(&str, &str, &str)] = &[
         r#"'{"max_runing": 5}'"#,
         "settings.max_runing: the process runner takes no settings; did you mean the column max_running?",
     ),
-    ("command", "array['a', null]", "parameters.command must be a plain list of texts, and is [\"a\", null]"),
-    ("command", "'{{a,b},{c,d}}'", "parameters.command must be a plain list of texts"),
+    (
+        "command",
+        "array['a', null]",
+        "parameters.command must be a flat array of strings, and is [\"a\", null]",
+    ),
+    ("command", "'{{a,b},{c,d}}'", "parameters.command must be a flat array of strings"),
     (
         "environment",
         "'\"A\"'",
@@ -53,8 +57,8 @@ const WRONG: &[(&str, &str, &str)] = &[
     ("environment", r#"'{"ROWCALL_TOKEN": "x"}'"#, "the name ROWCALL_TOKEN is Rowcall's own"),
     ("environment", r#"'{"ROWCALL_JOB": "x"}'"#, "the name ROWCALL_JOB is Rowcall's own"),
     ("\"values\"", "'1'", "parameters.values must be an object"),
-    ("max_attempts", "0", "parameters.max_attempts must be a whole number from 1 to 100, and is 0"),
-    ("max_attempts", "101", "parameters.max_attempts must be a whole number from 1 to 100, and is 101"),
+    ("max_attempts", "0", "parameters.max_attempts must be an integer from 1 to 100, and is 0"),
+    ("max_attempts", "101", "parameters.max_attempts must be an integer from 1 to 100, and is 101"),
     (
         "backoff",
         "'0'",
@@ -115,19 +119,15 @@ const WRONG: &[(&str, &str, &str)] = &[
         "'{!LOST,!exit:2}'",
         "parameters.retry_on only takes words out, and there is none to take them from",
     ),
-    ("max_running", "0", "parameters.max_running must be a whole number, at least 1, and is 0"),
+    ("max_running", "0", "parameters.max_running must be an integer, at least 1, and is 0"),
     (
         "concurrency_key",
         "'customer'",
         "parameters.concurrency_key must be a template with {{ … }} in it, such as {{ row.attributes.customer }}, and is \"customer\"",
     ),
     ("max_running_per_key", "2", "parameters.max_running_per_key is 2, and there is no concurrency_key"),
-    (
-        "max_running_per_key",
-        "0",
-        "parameters.max_running_per_key must be a whole number, at least 1, and is 0",
-    ),
-    ("priority", "101", "parameters.priority must be a whole number from -100 to 100, and is 101"),
+    ("max_running_per_key", "0", "parameters.max_running_per_key must be an integer, at least 1, and is 0"),
+    ("priority", "101", "parameters.priority must be an integer from -100 to 100, and is 101"),
     (
         "status_running",
         "'REGISTERED'",
@@ -139,7 +139,7 @@ const WRONG: &[(&str, &str, &str)] = &[
     (
         "status_failed",
         "''",
-        "parameters.status_failed must be a text that is not empty, and not on_status, and is \"\"",
+        "parameters.status_failed must be a string that is not empty, and not on_status, and is \"\"",
     ),
     (
         "status_running_by",

@@ -51,7 +51,7 @@ async fn a_wrong_edit_says_which_key_and_what_it_must_be() {
         (
             "ecs",
             json!({"ephemeral_storage_gib": 20}),
-            "ephemeral_storage_gib must be a whole number from 21 to 200, and is 20",
+            "ephemeral_storage_gib must be an integer from 21 to 200, and is 20",
         ),
         (
             "ecs",
@@ -151,7 +151,7 @@ async fn defaults_are_held_to_the_same_keys() {
         .refused(r#"update rowcall.runner_defaults set settings = '{"gpu": 0}' where runner = 'ecs'"#)
         .await;
     assert!(
-        refused.contains("runner_defaults.settings.gpu must be a whole number, at least 1, and is 0"),
+        refused.contains("runner_defaults.settings.gpu must be an integer, at least 1, and is 0"),
         "{refused}"
     );
 }

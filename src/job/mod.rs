@@ -4,6 +4,7 @@ mod backoff;
 mod launched;
 mod retry_on;
 mod settlement;
+mod states;
 mod words;
 
 use std::time::Duration;
@@ -15,6 +16,7 @@ pub use backoff::delay;
 pub use launched::{Launched, LogPlace};
 pub use retry_on::RetryOn;
 pub use settlement::{Facts, Next, RowWrite, Settlement, settle};
+pub use states::{TRANSITIONS, Transition, state_diagram};
 pub use words::{Cause, Completion, JobState, Outcome, ReportKind, RunnerName, StatusRunningBy, UnknownWord};
 
 /// What a runner saw of an attempt's end.

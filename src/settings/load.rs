@@ -189,7 +189,7 @@ fn set(
     let kind = match default.map(|v| &v.kind) {
         Some(ValueKind::Boolean(_)) => ValueKind::Boolean(text.parse().map_err(|_| wrong("true or false"))?),
         Some(ValueKind::Float(_)) => ValueKind::Float(text.parse().map_err(|_| wrong("a number"))?),
-        Some(ValueKind::I64(_)) => ValueKind::I64(text.parse().map_err(|_| wrong("a whole number"))?),
+        Some(ValueKind::I64(_)) => ValueKind::I64(text.parse().map_err(|_| wrong("an integer"))?),
         Some(ValueKind::Array(_)) => ValueKind::Array(
             text.split(',').map(str::trim).filter(|s| !s.is_empty()).map(Value::from).collect(),
         ),
@@ -330,7 +330,7 @@ mod tests {
         let text = error("[dispatcher]\npoll_interval = 'soon'\n", &[]);
         assert!(text.contains("dispatcher.poll_interval"), "{text}");
         let text = error("", &[("ROWCALL_DISPATCHER__BATCH", "many")]);
-        assert!(text.contains("dispatcher.batch must be a whole number"), "{text}");
+        assert!(text.contains("dispatcher.batch must be an integer"), "{text}");
         let text = error("[log]\nformat = 'xml'\n", &[]);
         assert!(text.contains("xml") && text.contains("human"), "{text}");
         let text = error("[dispatcher]\nbatch = 0\n", &[]);

@@ -53,14 +53,14 @@ async fn a_place_where_locaria_is_not() {
 async fn entries_that_are_not_of_the_form() {
     let cases = [
         ("task", "", "fargate_config.file_loader.task is missing: the ARN of a task definition"),
-        ("task", "7", "fargate_config.file_loader.task must be a text that is not empty, and is 7"),
+        ("task", "7", "fargate_config.file_loader.task must be a string that is not empty, and is 7"),
         ("task", "\"a b\"", "fargate_config.file_loader: target \"a b\" must be a task definition"),
         ("ecsName", "", "fargate_config.file_loader.ecsName is missing"),
         ("ecsName", "\"a b\"", "fargate_config.file_loader: settings.cluster must be a name"),
         (
             "vpcPrivateSubnetB",
             "[\"subnet-1\"]",
-            "file_loader.vpcPrivateSubnetB must be a text that is not empty, and is [",
+            "file_loader.vpcPrivateSubnetB must be a string that is not empty, and is [",
         ),
         (
             "vpcPrivateSubnetA",
@@ -68,7 +68,7 @@ async fn entries_that_are_not_of_the_form() {
             "file_loader: settings.subnets must be up to 16 ids that begin with subnet-",
         ),
         ("ServerlessSecurityGroup", "\"x\"", "file_loader: settings.security_groups must be up to 5 ids"),
-        ("region", "{}", "fargate_config.file_loader.region must be a text"),
+        ("region", "{}", "fargate_config.file_loader.region must be a string"),
     ];
     let locaria = Locaria::new().await;
     for (key, value, words) in cases {

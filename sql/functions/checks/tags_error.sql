@@ -9,7 +9,7 @@ as $$
          from jsonb_object_keys(tags) having count(*) > maximum),
         (select wrong from jsonb_each(tags) t cross join lateral (select case
             when jsonb_typeof(t.value) <> 'string' then
-                format('settings.tags.%s must be a text, and is %s', t.key, t.value)
+                format('settings.tags.%s must be a string, and is %s', t.key, t.value)
             when length(t.key) not between 1 and 128 or length(t.value #>> '{}') > 256 then
                 format('settings.tags.%s: a key has 1 to 128 characters and a value up to 256', t.key)
             when t.key || (t.value #>> '{}') ~ '[\u0001-\u001f!-*,;<>?[-^`{-\u007f]' then

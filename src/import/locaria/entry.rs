@@ -26,13 +26,13 @@ impl Entry {
         })
     }
 
-    /// A member that must be a text that says something, if it is there.
+    /// A member that must be a string that says something, if it is there.
     pub fn text(&self, key: &str) -> Result<Option<&str>, String> {
         match self.object()?.get(key) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) if !text.trim().is_empty() => Ok(Some(text)),
             Some(other) => Err(format!(
-                "{}.{key} must be a text that is not empty, and is {}",
+                "{}.{key} must be a string that is not empty, and is {}",
                 self.place(),
                 shown(other)
             )),
@@ -68,9 +68,9 @@ mod tests {
         let bad = entry(json!({"task": 7, "ecsName": " ", "region": null}));
         assert_eq!(
             bad.needed("task", "x").unwrap_err(),
-            "fargate_config.file_loader.task must be a text that is not empty, and is 7"
+            "fargate_config.file_loader.task must be a string that is not empty, and is 7"
         );
-        assert!(bad.text("ecsName").unwrap_err().contains("file_loader.ecsName must be a text"), "{bad:?}");
+        assert!(bad.text("ecsName").unwrap_err().contains("file_loader.ecsName must be a string"), "{bad:?}");
         assert_eq!(bad.text("region"), Ok(None));
         assert_eq!(
             bad.needed("region", "where").unwrap_err(),

@@ -146,7 +146,7 @@ impl TaskSettings {
             return wrong("memory", "a whole number of MiB, at least 6");
         }
         if self.pids_limit.is_some_and(|limit| !(1..=2_147_483_647).contains(&limit)) {
-            return wrong("pids_limit", "a whole number, at least 1");
+            return wrong("pids_limit", "an integer, at least 1");
         }
         if self.stop_timeout.is_some_and(|seconds| !(0..=LONGEST_STOP).contains(&seconds)) {
             return wrong("stop_timeout", "a whole number of seconds from 0 to 120");
@@ -165,7 +165,7 @@ impl TaskSettings {
             return wrong("network", "the name of a network");
         }
         if self.mounts.len() > 50 {
-            return wrong("mounts", "a list of up to 50 objects");
+            return wrong("mounts", "an array of up to 50 objects");
         }
         for (i, mount) in self.mounts.iter().enumerate() {
             let volume = mount.source.len() > 1 && is_name(&mount.source) && !mount.source.starts_with('_');
@@ -191,7 +191,7 @@ impl TaskSettings {
             })
         };
         if self.extra_hosts.len() > 50 || !self.extra_hosts.iter().all(is_host) {
-            return wrong("extra_hosts", "up to 50 texts such as name:address or name:host-gateway");
+            return wrong("extra_hosts", "up to 50 strings such as name:address or name:host-gateway");
         }
         Ok(())
     }
