@@ -50,8 +50,7 @@ impl Crash {
         self.db.until("exists (select from rowcall.history) and not exists (select from rowcall.jobs)").await;
         next.stop().await;
         assert_eq!(self.world.distinct_launches(), 1, "launches in the world");
-        let told =
-            "select concat_ws(' ', h.outcome, h.attempt_count, f.status) from rowcall.history h, rowcall.files f";
+        let told = "select concat_ws(' ', h.outcome, h.attempt_count, f.status) from rowcall.history h, rowcall.files f";
         self.db.one(told).await
     }
 }
@@ -153,7 +152,10 @@ async fn after_a_failure_before_the_retry() {
     let again = next.launch().await;
     assert_eq!(again.attempt.number, 2);
     next.end(&again, End::exited(0));
-    crash.db.until("exists (select from rowcall.history where outcome = 'SUCCEEDED' and attempt_count = 2)").await;
+    crash
+        .db
+        .until("exists (select from rowcall.history where outcome = 'SUCCEEDED' and attempt_count = 2)")
+        .await;
     assert_eq!(crash.world.launches.lock().unwrap().len(), 2);
     next.stop().await;
 }

@@ -164,7 +164,10 @@ async fn heartbeats_arrive_while_the_program_runs() {
     let attempt = Attempt::new(("", "")).await;
     let gate = attempt.fifo("gate");
     let child = attempt.spawn(&["--heartbeat-interval", "50ms"], &format!("read x < {}", gate.path()));
-    attempt.db.until("select heartbeat_at > started_at + interval '200 milliseconds' from rowcall.attempts").await;
+    attempt
+        .db
+        .until("select heartbeat_at > started_at + interval '200 milliseconds' from rowcall.attempts")
+        .await;
     gate.open().await;
     assert!(child.wait_with_output().await.unwrap().status.success());
 }

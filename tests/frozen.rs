@@ -118,7 +118,8 @@ async fn the_rescuer_ends_an_unreadable_attempt_in_words() {
         first.dispatcher.abandon();
         db.run(NEWER).await;
         if !launched {
-            db.run("update rowcall.attempts set launched_at = null, begun_at = null, external_id = null").await;
+            db.run("update rowcall.attempts set launched_at = null, begun_at = null, external_id = null")
+                .await;
         }
         let mut next = Running::start(&db).await;
         db.until("exists (select from rowcall.history)").await;

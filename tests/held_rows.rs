@@ -112,7 +112,8 @@ async fn a_row_that_refuses_its_running_status_is_blocked_with_the_reason() {
     }
     db.until("select count(*) = 2 from rowcall.history").await;
     assert_eq!(statuses(&db).await, "PROCESSED REGISTERED PROCESSED");
-    let blocked: String = db.one("select concat_ws(' ', state, attempt_count, reason) from rowcall.jobs").await;
+    let blocked: String =
+        db.one("select concat_ws(' ', state, attempt_count, reason) from rowcall.jobs").await;
     assert!(blocked.starts_with("blocked 0 status_running cannot be written: "), "{blocked}");
     assert!(blocked.contains("no_two_runs"), "{blocked}");
     running.stop().await;

@@ -156,8 +156,10 @@ async fn a_rerouted_row_is_left_to_its_new_owner() {
     db.run("update rowcall.files set status = 'REGISTERED'").await;
     let new = running.launch().await;
     assert_eq!((new.attempt.task.as_str(), row(&db).await.as_str()), ("new", "PROCESSING"));
-    db.run("update rowcall.jobs set due_at = now() where task = 'old'; select pg_notify('rowcall_control', '')")
-        .await;
+    db.run(
+        "update rowcall.jobs set due_at = now() where task = 'old'; select pg_notify('rowcall_control', '')",
+    )
+    .await;
     db.until("select outcome = 'OBSOLETE' and message = 'the row moved on to PROCESSING' from rowcall.history where task = 'old'").await;
     end(&db, &running, &new, End::exited(0)).await;
     assert_eq!((row(&db).await.as_str(), running.world.distinct_launches()), ("PROCESSED {}", 2));

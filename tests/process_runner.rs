@@ -23,7 +23,8 @@ async fn end(dispatcher: Dispatcher) {
 /// The supervisor's process id, as the attempt names it.
 async fn supervisor(case: &Processes) -> Pid {
     case.db.until("select external_id is not null from rowcall.attempts where ended_at is null").await;
-    let external: String = case.db.one("select external_id from rowcall.attempts where ended_at is null").await;
+    let external: String =
+        case.db.one("select external_id from rowcall.attempts where ended_at is null").await;
     Pid::from_raw(external.strip_prefix("pid ").unwrap().parse().unwrap())
 }
 

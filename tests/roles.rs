@@ -127,7 +127,8 @@ async fn tokens_that_are_guessed_settled_or_superseded_change_nothing() {
         "select rowcall.task_fail($1, 'x')",
         "select rowcall.task_snooze($1, '1 minute')",
     ];
-    db.until("select count(*) = 1 from rowcall.attempts where launched_at is not null and ended_at is null").await;
+    db.until("select count(*) = 1 from rowcall.attempts where launched_at is not null and ended_at is null")
+        .await;
     let before = state(&db).await;
     for token in [first.token.as_str(), "", "guessed", &"f".repeat(64), "' or true --"] {
         for call in calls {

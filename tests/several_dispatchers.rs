@@ -85,7 +85,8 @@ async fn a_drained_dispatcher_leaves_what_runs_to_the_next() {
     assert_ne!(second.attempt.id, launched.attempt.id);
     world.end(&launched.attempt, End::exited(0));
     world.end(&second.attempt, End::exited(0));
-    db.until("select count(*) = 2 from rowcall.history where outcome = 'SUCCEEDED' and attempt_count = 1").await;
+    db.until("select count(*) = 2 from rowcall.history where outcome = 'SUCCEEDED' and attempt_count = 1")
+        .await;
     assert_eq!(world.launches.lock().unwrap().len(), 2);
     assert!(world.stops.lock().unwrap().is_empty());
     next.stop().await;

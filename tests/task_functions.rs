@@ -116,7 +116,8 @@ async fn the_token_of_a_superseded_attempt_changes_nothing_of_its_successors() {
     let second = running.launch().await;
     assert_eq!(second.attempt.number, 2);
     assert_ne!(second.token, launched.token);
-    db.until("select count(*) = 1 from rowcall.attempts where launched_at is not null and ended_at is null").await;
+    db.until("select count(*) = 1 from rowcall.attempts where launched_at is not null and ended_at is null")
+        .await;
     refused_everywhere(&db, &launched, "RC001").await;
     assert_eq!(call(&db, &second, "task_succeed($1)").await.unwrap(), "written");
     running.stop().await;

@@ -33,8 +33,9 @@ async fn a_task_is_again_what_it_was_after_that_version() {
     };
     assert_eq!(restored(1).await, 3);
     let now: serde_json::Value = db.one(ALL).await;
-    let first: serde_json::Value =
-        db.one("select new - 'version' - 'updated_at' from rowcall.parameters_history where version = 1").await;
+    let first: serde_json::Value = db
+        .one("select new - 'version' - 'updated_at' from rowcall.parameters_history where version = 1")
+        .await;
     assert_eq!(now, first);
     assert_eq!(now["condition"], r#"($."x" > 1)"#);
     assert_eq!(restored(2).await, 4);

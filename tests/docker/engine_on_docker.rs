@@ -45,7 +45,10 @@ async fn a_running_task_does_not_notice_that_the_engine_is_out_of_reach() {
     gate.open().await;
     case.db.run("insert into rowcall.files default values").await;
     case.db.until("select count(*) = 2 from rowcall.attempts").await;
-    assert_eq!(case.db.one::<i64>("select count(*) from rowcall.attempts where ended_at is not null").await, 0);
+    assert_eq!(
+        case.db.one::<i64>("select count(*) from rowcall.attempts where ended_at is not null").await,
+        0
+    );
     cable.mend();
     case.db.until("select count(*) = 1 from rowcall.history").await;
     let first = "select concat_ws(' ', outcome, exit_code) from rowcall.attempts where ended_at is not null";

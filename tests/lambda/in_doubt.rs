@@ -70,7 +70,9 @@ async fn what_stays_in_doubt_is_lost_for_good_when_it_cannot_run_any_more() {
 #[tokio::test]
 async fn a_dispatcher_that_dies_while_a_function_runs_is_followed_by_one_that_does_not_invoke_it_again() {
     // Before its call is known to have been answered, and after.
-    for forgotten in ["", "update rowcall.attempts set launched_at = null, begun_at = null, external_id = null"] {
+    for forgotten in
+        ["", "update rowcall.attempts set launched_at = null, begun_at = null, external_id = null"]
+    {
         let lambda = Lambda::new("{}", ("", "")).await;
         let gate = Arc::new(Semaphore::new(0));
         lambda.aws.reply(LOADER, [Reply::Fault(Fault::DoneThenHold(Arc::clone(&gate)))]);
@@ -83,7 +85,10 @@ async fn a_dispatcher_that_dies_while_a_function_runs_is_followed_by_one_that_do
         let adopted = format!("select dispatcher_id = {} from rowcall.attempts", next.id());
         lambda.db.until(&adopted).await;
         // It is seen as running, not as something to launch.
-        lambda.db.until("select launched_at is not null and begun_at is not null from rowcall.attempts").await;
+        lambda
+            .db
+            .until("select launched_at is not null and begun_at is not null from rowcall.attempts")
+            .await;
         lambda.report("task_succeed($1)").await;
         assert_eq!(lambda.ended().await, "SUCCEEDED 1 PROCESSED");
         assert_eq!((lambda.aws.executed(LOADER), lambda.aws.count("Invoke")), (1, 1));
