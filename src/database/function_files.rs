@@ -124,14 +124,13 @@ fn signature(rest: &str) -> anyhow::Result<(String, Vec<String>, String)> {
                 continue;
             }
             (None, '(' | '[') => depth += 1,
-            (None, ']') => depth -= 1,
             (None, ')') if depth == 0 => {
                 let words = arguments.iter().map(|a| a.split_whitespace().collect::<Vec<_>>().join(" "));
                 let result = rest[at + 1..].split_whitespace().take_while(|w| *w != "language" && *w != "as");
                 let result = result.collect::<Vec<_>>().join(" ");
                 return Ok((name.trim().to_owned(), words.filter(|a| !a.is_empty()).collect(), result));
             }
-            (None, ')') => depth -= 1,
+            (None, ']' | ')') => depth -= 1,
             (None, ',') if depth == 0 => {
                 arguments.push(String::new());
                 continue;

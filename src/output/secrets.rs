@@ -13,6 +13,7 @@ pub fn secrets() -> Vec<String> {
 }
 
 /// The same with the variables that only the program has.
+#[must_use]
 pub fn secrets_and(more: &[(String, String)]) -> Vec<String> {
     let variables = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));

@@ -83,14 +83,7 @@ impl Model {
             Step::DropTask(name) => {
                 self.tasks.remove(name);
             }
-            Step::Claim => {
-                for ((task, _), job) in &mut self.jobs {
-                    if job.state == "pending" && self.tasks.get(task).is_some_and(|t| t.enabled) {
-                        (job.state, job.again, job.moved) = ("running", false, false);
-                        job.attempts += 1;
-                    }
-                }
-            }
+            Step::Claim => self.claim(),
             Step::Finish(n) => {
                 if let Some(id) = self.nth_running(*n) {
                     self.ran.insert(id.clone());
@@ -163,6 +156,16 @@ impl Model {
         owners.sort_by_key(|task| (!task.enabled, task.route_order, &task.name));
         asked.extend(owners.first());
         asked.iter().map(|task| (task.name.clone(), task.on_status.clone())).collect()
+    }
+
+    /// Everything that may start starts.
+    fn claim(&mut self) {
+        for ((task, _), job) in &mut self.jobs {
+            if job.state == "pending" && self.tasks.get(task).is_some_and(|t| t.enabled) {
+                (job.state, job.again, job.moved) = ("running", false, false);
+                job.attempts += 1;
+            }
+        }
     }
 
     /// Whether the edit is refused: the first of two owners on a status takes every row that the other could have.

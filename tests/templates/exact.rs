@@ -7,11 +7,11 @@ use serde_json::Value;
 
 use crate::support::{Running, TestDatabase, settings};
 
-const PAYMENTS: &str = r#"
+const PAYMENTS: &str = r"
     create table payments (id bigint primary key, amount numeric(20,4), big numeric(30,0), tiny numeric, ok boolean,
         at timestamptz, gap interval, days daterange, raw bytea, ratio double precision, cash money, doc jsonb, status text,
         attributes jsonb);
-    select rowcall.watch('payments')"#;
+    select rowcall.watch('payments')";
 
 const PAYMENT: &str = r#"insert into payments values (9123456789654321, 19.9000, 123456789012345678901234567890, 1e-30, true,
     '2026-03-01 20:00:00+00', '1 day 02:03', '[2026-03-01,2026-03-05)', '\x00ff', 0.1, 1234.5,

@@ -87,6 +87,7 @@ fn apply<'a>(filter: &'a Filter, value: Option<Json<'a>>) -> Result<Option<Json<
 
 impl<'a> Context<'a> {
     /// Of a row as jsonb text, and two values.
+    #[must_use]
     pub fn new(row: &'a str, job: &Value, values: &Value) -> Self {
         Self { row, job: super::spelled_as_jsonb(job), values: super::spelled_as_jsonb(values) }
     }
