@@ -10,6 +10,16 @@ use tokio_postgres::types::ToSql;
 use super::DatabaseError;
 use crate::parameters::Task;
 
+const CLAIM: &str = concat!(
+    include_str!("../../sql/queries/claims/claim.sql"),
+    include_str!("../../sql/queries/claims/claimed_jobs.sql"),
+    include_str!("../../sql/queries/claims/claim_plan.sql")
+);
+const CLAIM_COUNTED: &str = concat!(
+    include_str!("../../sql/queries/claims/claim_counted.sql"),
+    include_str!("../../sql/queries/claims/claimed_jobs.sql")
+);
+
 /// A job that this transaction has locked, to start it or to set it aside.
 #[derive(Debug, Clone)]
 pub struct ClaimedJob {
@@ -96,7 +106,7 @@ pub async fn claim(
     let caps_per_key: Vec<Option<i32>> = tasks.iter().map(|task| per_key(task)).collect();
     let counted: Vec<bool> = tasks.iter().map(|task| task.is_counted()).collect();
     let (ageing, any) = (ageing.as_secs_f64(), choice == Choice::Any);
-    let statement = client.prepare_cached(include_str!("../../sql/queries/claims/claim.sql")).await?;
+    let statement = client.prepare_cached(CLAIM).await?;
     let values: [&(dyn ToSql + Sync); 8] =
         [&names, &priorities, &caps, &caps_per_key, &counted, &limit, &ageing, &any];
     let mut claim = Claim::default();
@@ -134,7 +144,7 @@ pub async fn claim_counted(
     let caps: Vec<Option<i32>> = tasks.iter().map(|(task, _)| task.max_running).collect();
     let caps_per_key: Vec<Option<i32>> = tasks.iter().map(|(task, _)| per_key(task)).collect();
     let quotas: Vec<i64> = tasks.iter().map(|(_, quota)| *quota).collect();
-    let statement = client.prepare_cached(include_str!("../../sql/queries/claims/claim_counted.sql")).await?;
+    let statement = client.prepare_cached(CLAIM_COUNTED).await?;
     let rows = client.query(&statement, &[&names, &caps, &caps_per_key, &quotas, &limit]).await?;
     Ok(rows.iter().map(claimed).collect())
 }

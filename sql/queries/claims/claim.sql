@@ -45,9 +45,3 @@ with wanted as (
     where w.max_running_per_key is not null and exists (
         select from rowcall_internal.jobs u where u.state = 'pending' and u.concurrency_key is null and u.task = w.task)
 )
-select s.*, null::bigint as quota, false as counted, false as unkeyed
-from picked cross join lateral rowcall_internal.job_to_start(picked.job) s
-union all
-select null, w.task, null, null, null, null, null, null, null, null, p.quota, w.counted, u.task is not null
-from wanted w left join planned p using (task) left join unkeyed u using (task)
-where p.quota > 0 or u.task is not null

@@ -31,4 +31,3 @@ with wanted as (
 ), picked as (
     select job from (select * from plain union all select * from by_key) p order by place limit $5
 )
-select s.* from picked cross join lateral rowcall_internal.job_to_start(picked.job) s

@@ -1,0 +1,11 @@
+-- The end of both claims (claim.sql, claim_counted.sql): what a dispatcher must know of the jobs that it has just locked. They
+-- are taken as they were locked: a look of its own could see an older version.
+select (p.job).id, (p.job).task, (p.job).source_table::oid as source_table, (p.job).row_key, (p.job).on_status,
+    (p.job).moved_to, (p.job).concurrency_key, (p.job).attempt_count + 1 as number,
+    nextval('rowcall_internal.attempts_id_seq') as attempt_id,
+    -- The statuses in which the attempt before may have left the row.
+    case when (p.job).attempt_count > 0 then (
+        select a.request->'write_back'->'expected' from rowcall_internal.attempts a
+        where a.job_id = (p.job).id order by a.number desc limit 1) end as expected_before,
+    null::bigint as quota, false as counted, false as unkeyed
+from picked p
