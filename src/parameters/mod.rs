@@ -13,7 +13,7 @@ pub use render::{JobContext, render, render_key, unrendered};
 pub use template::{Context, Template, literally};
 
 /// One row of `rowcall.parameters`, its settings merged over the defaults of its runner.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Task {
     /// The key.
     pub name: String,

@@ -10,6 +10,7 @@ mod mark_running;
 pub mod prepare;
 mod wake_lock;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use deadpool_postgres::GenericClient;
@@ -224,8 +225,10 @@ struct Batch {
 
 /// One claim in one transaction.
 ///
-/// Schema and parameters are looked at after the claim: whatever committed together with a claimed job, or
-/// before it, is then seen. Looked at before, a job could run by parameters that its own transaction replaced.
+/// Schema and parameters are looked at last of all, just before the commit: whatever was committed together with a claimed
+/// job, or before the job was started, is then seen. Where an edit has changed one of the tasks of this batch, nothing of
+/// it stands, and the next try goes by the new ones. Looked at before, a job could run by parameters that its own
+/// transaction replaced, or beyond a cap that was lowered before it started.
 async fn claim_batch(
     shared: &Shared,
     runner: &str,
@@ -234,8 +237,8 @@ async fn claim_batch(
 ) -> Result<Batch, SchemaError> {
     let mut client = shared.database.get().await?;
     loop {
-        let tasks = shared.parameters.tasks();
-        let tasks: Vec<&Task> = tasks.iter().filter(|task| task.enabled && task.runner == runner).collect();
+        let mut known = shared.parameters.tasks();
+        let tasks: Vec<&Task> = known.iter().filter(|task| task.enabled && task.runner == runner).collect();
         if tasks.is_empty() {
             return Ok(Batch::default());
         }
@@ -249,24 +252,34 @@ async fn claim_batch(
             }
             Which::Counted(quotas) => {
                 tokio::try_join!(bound_transaction(&transaction), lock_claims(&transaction))?;
-                take_counted(shared, &transaction, runner, quotas, limit).await?
+                let claim = take_counted(shared, &transaction, runner, quotas, limit).await?;
+                known = shared.parameters.tasks();
+                claim
             }
         };
+        let Claim { seen, taken, counted, unkeyed } = claim;
+        let jobs = taken.len();
+        let names: BTreeSet<String> = taken.iter().map(|job| job.task.clone()).collect();
+        let mut attempts = Vec::new();
+        if jobs > 0 {
+            attempts = prepare(shared, &transaction, &known, taken).await?;
+        }
         let stamp = read_stamp(&transaction).await?;
-        if shared.parameters.are_as_of(&stamp.parameters) {
-            let Claim { seen, taken, counted, unkeyed } = claim;
-            let jobs = taken.len();
-            let mut attempts = Vec::new();
+        let edited = shared.parameters.refresh(&transaction, &stamp.parameters).await?;
+        if !edited || jobs > 0 && unchanged(&names, &known, &shared.parameters.tasks()) {
             if jobs > 0 {
-                attempts = prepare(shared, &transaction, taken).await?;
                 transaction.commit().await.map_err(DatabaseError::from)?;
             }
             return Ok(Batch { seen, jobs, attempts, counted, unkeyed });
         }
-        // The parameters were edited meanwhile: nothing was claimed, and the next try goes by the new ones.
         transaction.rollback().await.map_err(DatabaseError::from)?;
-        shared.parameters.refresh(&client, &stamp.parameters).await?;
     }
+}
+
+/// Whether these tasks are in both readings of the parameters, and alike.
+fn unchanged(names: &BTreeSet<String>, before: &[Task], now: &[Task]) -> bool {
+    let find = |tasks: &[Task], name: &String| tasks.iter().find(|task| task.name == *name).cloned();
+    names.iter().all(|name| find(before, name) == find(now, name))
 }
 
 /// Locks jobs that are counted, with the lock that makes counts exact. The wait for it was long enough for an edit of the caps.

@@ -48,9 +48,9 @@ pub struct SortedJobs {
 pub async fn prepare(
     shared: &Shared,
     client: &impl GenericClient,
+    tasks: &[Task],
     claimed: Vec<ClaimedJob>,
 ) -> Result<Vec<Attempt>, DatabaseError> {
-    let tasks = shared.parameters.tasks();
     let by_name: HashMap<&str, Arc<Task>> =
         tasks.iter().map(|task| (task.name.as_str(), Arc::new(task.clone()))).collect();
     let mut sorted = SortedJobs::default();
