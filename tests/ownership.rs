@@ -151,18 +151,20 @@ async fn a_rerouted_row_is_left_to_its_new_owner() {
     let first = running.launch().await;
     running.end(&first, End::exited(1));
     db.until("select state = 'waiting' from rowcall.jobs").await;
-    db.run("update rowcall.parameters set condition = '$.attributes.old == true' where name = 'old'").await;
-    db.task("new", "REGISTERED", ("route_order", "-1")).await;
-    db.run("update rowcall.files set status = 'REGISTERED'").await;
+    db.task("new", "REGISTERED", ("route_order, condition", "-1, '$.attributes.new == true'")).await;
+    db.run(r#"update rowcall.files set status = 'REGISTERED', attributes = '{"new": true}'"#).await;
     let new = running.launch().await;
-    assert_eq!((new.attempt.task.as_str(), row(&db).await.as_str()), ("new", "PROCESSING"));
+    assert_eq!((new.attempt.task.as_str(), row(&db).await.as_str()), ("new", r#"PROCESSING {"new": true}"#));
     db.run(
         "update rowcall.jobs set due_at = now() where task = 'old'; select pg_notify('rowcall_control', '')",
     )
     .await;
     db.until("select outcome = 'OBSOLETE' and message = 'the row moved on to PROCESSING' from rowcall.history where task = 'old'").await;
     end(&db, &running, &new, End::exited(0)).await;
-    assert_eq!((row(&db).await.as_str(), running.world.distinct_launches()), ("PROCESSED {}", 2));
+    assert_eq!(
+        (row(&db).await.as_str(), running.world.distinct_launches()),
+        (r#"PROCESSED {"new": true}"#, 2)
+    );
     running.stop().await;
 }
 
