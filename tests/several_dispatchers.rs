@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rowcall::job::End;
+use rowcall::job::{DispatcherId, End};
 use tokio::sync::Semaphore;
 
 use crate::support::{Running, TestDatabase, World, settings};
@@ -85,7 +85,8 @@ async fn a_drained_dispatcher_leaves_what_runs_to_the_next() {
     assert_ne!(second.attempt.id, launched.attempt.id);
     world.end(&launched.attempt, End::exited(0));
     world.end(&second.attempt, End::exited(0));
-    db.until("select count(*) = 2 from rowcall.history where outcome = 'SUCCEEDED' and attempt_count = 1").await;
+    db.until("select count(*) = 2 from rowcall.history where outcome = 'SUCCEEDED' and attempt_count = 1")
+        .await;
     assert_eq!(world.launches.lock().unwrap().len(), 2);
     assert!(world.stops.lock().unwrap().is_empty());
     next.stop().await;
@@ -253,7 +254,7 @@ async fn after_an_outage_for_all_nobody_takes_the_others_for_dead() {
     other.beats(&db).await;
     one.beats(&db).await;
     other.beats(&db).await;
-    let follower: i64 = db.one("select dispatcher_id from rowcall.attempts").await;
+    let follower: DispatcherId = db.one("select dispatcher_id from rowcall.attempts").await;
     assert_eq!(follower, one.dispatcher.id());
     one.end(&launched, End::exited(0));
     db.until("exists (select from rowcall.files where status = 'PROCESSED')").await;
