@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use rowcall::database::{Database, load_parameters};
 use rowcall::dispatcher::{Dispatcher, Mode};
-use rowcall::job::{Completion, End};
+use rowcall::job::{AttemptId, Completion, End, JobId};
 use rowcall::parameters::{LaunchSpec, Task};
 use rowcall::runners::process::ProcessRunner;
 use rowcall::runners::{Age, Attempt, Observation, Runner};
@@ -52,7 +52,7 @@ pub trait Subject: Sized {
     fn settings(&self, url: &str) -> Settings;
     async fn dispatcher(&self, settings: Settings) -> Dispatcher;
     /// The runner alone.
-    fn runner(&self) -> (Arc<dyn Runner>, mpsc::UnboundedReceiver<(i64, End)>);
+    fn runner(&self) -> (Arc<dyn Runner>, mpsc::UnboundedReceiver<(AttemptId, End)>);
     /// Whether anything is kept for an attempt.
     fn remembers(&self, attempt: &Attempt) -> bool;
     /// Makes what is kept of an attempt as old as a stray has to be.
@@ -99,7 +99,7 @@ impl Subject for Process {
         start_process(settings, Mode::Serve).await
     }
 
-    fn runner(&self) -> (Arc<dyn Runner>, mpsc::UnboundedReceiver<(i64, End)>) {
+    fn runner(&self) -> (Arc<dyn Runner>, mpsc::UnboundedReceiver<(AttemptId, End)>) {
         let (ends, ended) = mpsc::unbounded_channel();
         let settings = self.settings("postgresql://nowhere").runners.process;
         let runner = ProcessRunner::with_supervisor(&settings, ends, env!("CARGO_BIN_EXE_rowcall").into());
@@ -209,8 +209,8 @@ impl<S: Subject> Case<S> {
             completion: Completion::Exit,
         };
         Attempt {
-            id,
-            job_id: id,
+            id: AttemptId::new(id),
+            job_id: JobId::new(id),
             number: 1,
             task: "task".to_owned(),
             launch_key: format!("rowcall-test-{}-{id}", std::process::id()),
@@ -222,14 +222,14 @@ impl<S: Subject> Case<S> {
     }
 }
 
-pub async fn heard(ends: &mut mpsc::UnboundedReceiver<(i64, End)>) -> (i64, End) {
+pub async fn heard(ends: &mut mpsc::UnboundedReceiver<(AttemptId, End)>) -> (AttemptId, End) {
     tokio::time::timeout(LIMIT, ends.recv()).await.expect("no end was announced").unwrap()
 }
 
 /// The end of an attempt, heard of or asked for.
 pub async fn end<S: Subject>(
     runner: &Arc<dyn Runner>,
-    ends: &mut mpsc::UnboundedReceiver<(i64, End)>,
+    ends: &mut mpsc::UnboundedReceiver<(AttemptId, End)>,
     attempt: &Attempt,
 ) -> End {
     if S::ANNOUNCES {
@@ -243,7 +243,7 @@ pub async fn end<S: Subject>(
 /// The end of an attempt, by asking.
 pub async fn asked(
     runner: &Arc<dyn Runner>,
-    ends: &mut mpsc::UnboundedReceiver<(i64, End)>,
+    ends: &mut mpsc::UnboundedReceiver<(AttemptId, End)>,
     attempt: &Attempt,
 ) -> End {
     let asking = async {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rowcall::dispatcher::{Dispatcher, Mode};
-use rowcall::job::End;
+use rowcall::job::{AttemptId, End};
 use rowcall::runners::aws::Aws;
 use rowcall::runners::lambda::{LambdaRunner, Timing};
 use rowcall::runners::{Ends, Runners};
@@ -122,13 +122,16 @@ fn runner(settings: &Settings, ends: &Ends) -> LambdaRunner {
 }
 
 /// A runner without a dispatcher.
-fn alone(settings: &Settings) -> (LambdaRunner, mpsc::UnboundedReceiver<(i64, End)>) {
+fn alone(settings: &Settings) -> (LambdaRunner, mpsc::UnboundedReceiver<(AttemptId, End)>) {
     let (ends, ended) = mpsc::unbounded_channel();
     (runner(settings, &ends), ended)
 }
 
 /// The same with other times.
-fn alone_with(settings: &Settings, timing: Timing) -> (LambdaRunner, mpsc::UnboundedReceiver<(i64, End)>) {
+fn alone_with(
+    settings: &Settings,
+    timing: Timing,
+) -> (LambdaRunner, mpsc::UnboundedReceiver<(AttemptId, End)>) {
     let (runner, ended) = alone(settings);
     (runner.with_timing(timing), ended)
 }

@@ -13,7 +13,7 @@ use rowcall::database::{
     Choice, ClaimedJob, Database, FinishedJob, NewAttempt, RetriedJob, claim, finish_jobs, load_parameters,
     retry_jobs, start_jobs,
 };
-use rowcall::job::{Cause, Outcome};
+use rowcall::job::{Cause, DispatcherId, Outcome};
 use rowcall::parameters::Deadlines;
 use serde_json::Value;
 use steps::{Step, step};
@@ -224,7 +224,7 @@ impl World {
                 let transaction = client.transaction().await.unwrap();
                 let claim = claim(&transaction, &tasks, 1000, minute, Choice::Best).await.unwrap();
                 let attempts: Vec<_> = claim.taken.into_iter().map(attempt).collect();
-                start_jobs(&transaction, 1, &attempts).await.unwrap();
+                start_jobs(&transaction, DispatcherId::new(1), &attempts).await.unwrap();
                 transaction.commit().await.unwrap();
             }
             Step::Finish(n) | Step::Retry(n) => {
@@ -275,7 +275,7 @@ fn attempt(job: ClaimedJob) -> NewAttempt {
         number: job.number,
         runner: "docker".to_owned(),
         launch_key: format!("key {}", job.attempt_id),
-        token_hash: job.attempt_id.to_be_bytes().to_vec(),
+        token_hash: job.attempt_id.get().to_be_bytes().to_vec(),
         request: Value::Null,
         deadlines: Deadlines { timeout: 1.0, launch: 1.0, heartbeat: None },
         moved_to: job.moved_to,

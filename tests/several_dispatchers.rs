@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rowcall::job::End;
+use rowcall::job::{DispatcherId, End};
 use tokio::sync::Semaphore;
 
 use crate::support::{Running, TestDatabase, World, settings};
@@ -254,7 +254,7 @@ async fn after_an_outage_for_all_nobody_takes_the_others_for_dead() {
     other.beats(&db).await;
     one.beats(&db).await;
     other.beats(&db).await;
-    let follower: i64 = db.one("select dispatcher_id from rowcall.attempts").await;
+    let follower: DispatcherId = db.one("select dispatcher_id from rowcall.attempts").await;
     assert_eq!(follower, one.dispatcher.id());
     one.end(&launched, End::exited(0));
     db.until("exists (select from rowcall.files where status = 'PROCESSED')").await;

@@ -9,15 +9,15 @@ use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 use super::DatabaseError;
-use crate::job::Launched;
+use crate::job::{AttemptId, DispatcherId, JobId, Launched};
 use crate::parameters::Deadlines;
 
 /// An attempt about to be written down, before any runner hears of it.
 #[derive(Debug, Clone)]
 #[allow(missing_docs)]
 pub struct NewAttempt {
-    pub id: i64,
-    pub job_id: i64,
+    pub id: AttemptId,
+    pub job_id: JobId,
     pub task: String,
     pub source_table: u32,
     pub row_key: Value,
@@ -34,7 +34,7 @@ pub struct NewAttempt {
 /// Starts a batch of locked jobs: from here on they run, each with its attempt.
 pub async fn start_jobs(
     client: &impl GenericClient,
-    dispatcher_id: i64,
+    dispatcher_id: DispatcherId,
     attempts: &[NewAttempt],
 ) -> Result<(), DatabaseError> {
     if attempts.is_empty() {
@@ -75,9 +75,9 @@ fn column<'a, T>(attempts: &'a [NewAttempt], field: impl Fn(&'a NewAttempt) -> T
 /// Attempts that their runner has taken, with what it says of them. Returns those that somebody holds: to be told again.
 pub async fn mark_launched(
     client: &impl GenericClient,
-    launched: &[(i64, Launched)],
-) -> Result<Vec<i64>, DatabaseError> {
-    let ids: Vec<i64> = launched.iter().map(|(id, _)| *id).collect();
+    launched: &[(AttemptId, Launched)],
+) -> Result<Vec<AttemptId>, DatabaseError> {
+    let ids: Vec<AttemptId> = launched.iter().map(|(id, _)| *id).collect();
     let external: Vec<&str> = launched.iter().map(|(_, l)| l.external_id.as_str()).collect();
     let begun: Vec<bool> = launched.iter().map(|(_, l)| l.begun).collect();
     let groups: Vec<Option<&str>> =
@@ -91,7 +91,10 @@ pub async fn mark_launched(
 }
 
 /// Attempts whose program was seen to run; returns those written down.
-pub async fn mark_begun(client: &impl GenericClient, ids: &[i64]) -> Result<Vec<i64>, DatabaseError> {
+pub async fn mark_begun(
+    client: &impl GenericClient,
+    ids: &[AttemptId],
+) -> Result<Vec<AttemptId>, DatabaseError> {
     let statement =
         client.prepare_cached(include_str!("../../sql/queries/attempts/attempts_begun.sql")).await?;
     Ok(client.query(&statement, &[&ids]).await?.iter().map(|row| row.get(0)).collect())
@@ -101,8 +104,8 @@ pub async fn mark_begun(client: &impl GenericClient, ids: &[i64]) -> Result<Vec<
 /// dispatcher's, or was asked for by another.
 pub async fn mark_asked(
     client: &impl GenericClient,
-    dispatcher_id: i64,
-    id: i64,
+    dispatcher_id: DispatcherId,
+    id: AttemptId,
 ) -> Result<bool, DatabaseError> {
     let statement =
         client.prepare_cached(include_str!("../../sql/queries/attempts/attempts_asked.sql")).await?;
@@ -112,8 +115,8 @@ pub async fn mark_asked(
 /// Takes that note back: the runner was called and did nothing.
 pub async fn unmark_asked(
     client: &impl GenericClient,
-    dispatcher_id: i64,
-    id: i64,
+    dispatcher_id: DispatcherId,
+    id: AttemptId,
 ) -> Result<(), DatabaseError> {
     let statement =
         client.prepare_cached(include_str!("../../sql/queries/attempts/attempts_unasked.sql")).await?;
@@ -125,7 +128,7 @@ pub async fn unmark_asked(
 #[derive(Debug, Clone)]
 pub struct OverdueAttempt {
     /// The attempt.
-    pub id: i64,
+    pub id: AttemptId,
     /// For a person.
     pub reason: String,
 }
@@ -134,12 +137,12 @@ pub struct OverdueAttempt {
 /// yet, with the stage. `blind_runners`: those that see no ends.
 pub async fn overdue_attempts(
     client: &Client,
-    dispatcher_id: i64,
+    dispatcher_id: DispatcherId,
     report_grace: Duration,
-    starting: &[(i64, String)],
+    starting: &[(AttemptId, String)],
     blind_runners: &[&str],
 ) -> Result<Vec<OverdueAttempt>, DatabaseError> {
-    let (ids, stages): (Vec<i64>, Vec<&str>) = starting.iter().map(|(id, s)| (*id, s.as_str())).unzip();
+    let (ids, stages): (Vec<AttemptId>, Vec<&str>) = starting.iter().map(|(id, s)| (*id, s.as_str())).unzip();
     Ok(client
         .query_typed(
             include_str!("../../sql/queries/attempts/attempts_overdue.sql"),
@@ -171,8 +174,8 @@ pub async fn attempts_over(
 #[derive(Debug, Clone)]
 #[allow(missing_docs)]
 pub struct RescuedAttempt {
-    pub id: i64,
-    pub job_id: i64,
+    pub id: AttemptId,
+    pub job_id: JobId,
     pub task: String,
     pub number: i32,
     pub runner: String,
@@ -191,7 +194,7 @@ pub struct RescuedAttempt {
 #[derive(Debug, Clone, Copy)]
 #[allow(missing_docs)]
 pub struct TakenOver {
-    pub id: i64,
+    pub id: AttemptId,
     /// Another dispatcher follows it, or has ended it.
     pub elsewhere: bool,
     pub over: bool,
@@ -200,8 +203,8 @@ pub struct TakenOver {
 /// Which of these attempts another dispatcher has taken over, or are over.
 pub async fn taken_over(
     client: &impl GenericClient,
-    dispatcher_id: i64,
-    ids: &[i64],
+    dispatcher_id: DispatcherId,
+    ids: &[AttemptId],
 ) -> Result<Vec<TakenOver>, DatabaseError> {
     let statement =
         client.prepare_cached(include_str!("../../sql/queries/attempts/attempts_taken_over.sql")).await?;
@@ -215,13 +218,13 @@ pub async fn taken_over(
 #[allow(clippy::too_many_arguments)]
 pub async fn rescue_attempts(
     client: &impl GenericClient,
-    dispatcher_id: i64,
+    dispatcher_id: DispatcherId,
     host: &str,
     dead_after: Duration,
     lost_after: Duration,
     free_runners: &[String],
     host_bound_runners: &[String],
-    followed: &[i64],
+    followed: &[AttemptId],
 ) -> Result<Vec<RescuedAttempt>, DatabaseError> {
     let statement =
         client.prepare_cached(include_str!("../../sql/queries/attempts/attempts_rescue.sql")).await?;

@@ -8,6 +8,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use super::DatabaseError;
+use crate::job::{AttemptId, JobId};
 use crate::parameters::Task;
 
 const CLAIM: &str = concat!(
@@ -24,7 +25,7 @@ const CLAIM_COUNTED: &str = concat!(
 #[derive(Debug, Clone)]
 pub struct ClaimedJob {
     /// The job.
-    pub job_id: i64,
+    pub job_id: JobId,
     /// Its task.
     pub task: String,
     /// The table of its row, as an OID.
@@ -38,7 +39,7 @@ pub struct ClaimedJob {
     /// The number of the attempt to be made.
     pub number: i32,
     /// The id of the attempt to be made.
-    pub attempt_id: i64,
+    pub attempt_id: AttemptId,
     /// Statuses in which the attempt before left the row.
     pub expected_before: Vec<String>,
     /// What it was counted by.
@@ -112,7 +113,7 @@ pub async fn claim(
     let mut claim = Claim::default();
     for row in client.query(&statement, &values).await? {
         claim.seen = true;
-        if row.get::<_, Option<i64>>("id").is_some() {
+        if row.get::<_, Option<JobId>>("id").is_some() {
             claim.taken.push(claimed(&row));
             continue;
         }
@@ -153,7 +154,7 @@ pub async fn claim_counted(
 #[derive(Debug, Clone)]
 #[allow(missing_docs)]
 pub struct UnkeyedJob {
-    pub job_id: i64,
+    pub job_id: JobId,
     pub task: String,
     pub source_table: u32,
     pub row_key: Value,
@@ -185,12 +186,12 @@ pub async fn jobs_without_concurrency_key(
 /// Gives pending jobs their keys.
 pub async fn set_concurrency_keys(
     client: &impl GenericClient,
-    keys: &[(i64, String)],
+    keys: &[(JobId, String)],
 ) -> Result<(), DatabaseError> {
     if keys.is_empty() {
         return Ok(());
     }
-    let (jobs, keys): (Vec<i64>, Vec<&str>) = keys.iter().map(|(id, key)| (*id, key.as_str())).unzip();
+    let (jobs, keys): (Vec<JobId>, Vec<&str>) = keys.iter().map(|(id, key)| (*id, key.as_str())).unzip();
     let statement =
         client.prepare_cached(include_str!("../../sql/queries/claims/jobs_set_concurrency_key.sql")).await?;
     client.execute(&statement, &[&jobs, &keys]).await?;

@@ -3,12 +3,13 @@
 use deadpool_postgres::GenericClient;
 
 use super::DatabaseError;
+use crate::job::DispatcherId;
 
 /// A dispatcher that has just begun.
 #[derive(Debug, Clone, Copy)]
 pub struct Registration {
     /// Its number.
-    pub id: i64,
+    pub id: DispatcherId,
     /// Blocked jobs that get another try because it came.
     pub released: i64,
 }
@@ -29,14 +30,14 @@ pub async fn register_dispatcher(
 }
 
 /// Touches the row; false if others have been told that this dispatcher is gone.
-pub async fn dispatcher_seen(client: &impl GenericClient, id: i64) -> Result<bool, DatabaseError> {
+pub async fn dispatcher_seen(client: &impl GenericClient, id: DispatcherId) -> Result<bool, DatabaseError> {
     let statement =
         client.prepare_cached(include_str!("../../sql/queries/dispatchers/dispatcher_seen.sql")).await?;
     Ok(client.execute(&statement, &[&id]).await? == 1)
 }
 
 /// Ends on purpose: what still runs may be adopted at once.
-pub async fn dispatcher_stopped(client: &impl GenericClient, id: i64) -> Result<(), DatabaseError> {
+pub async fn dispatcher_stopped(client: &impl GenericClient, id: DispatcherId) -> Result<(), DatabaseError> {
     client.execute(include_str!("../../sql/queries/dispatchers/dispatcher_stopped.sql"), &[&id]).await?;
     Ok(())
 }

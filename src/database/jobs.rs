@@ -6,6 +6,7 @@ use deadpool_postgres::GenericClient;
 use tokio_postgres::Client;
 
 use super::DatabaseError;
+use crate::job::JobId;
 
 /// Keeps this transaction's statements from waiting long for anybody's lock, and from reading whole tables by a
 /// plan made when they were empty.
@@ -25,24 +26,27 @@ pub async fn promote_waiting(client: &Client) -> Result<(i64, Option<Duration>),
 }
 
 /// Locked jobs that cannot be started as things stand, each with the reason.
-pub async fn block(client: &impl GenericClient, jobs: &[(i64, String)]) -> Result<(), DatabaseError> {
+pub async fn block(client: &impl GenericClient, jobs: &[(JobId, String)]) -> Result<(), DatabaseError> {
     with_reasons(client, include_str!("../../sql/queries/jobs/jobs_block.sql"), jobs).await
 }
 
 /// Locked jobs whose row withdrew its request, each with the reason.
-pub async fn mark_obsolete(client: &impl GenericClient, jobs: &[(i64, String)]) -> Result<(), DatabaseError> {
+pub async fn mark_obsolete(
+    client: &impl GenericClient,
+    jobs: &[(JobId, String)],
+) -> Result<(), DatabaseError> {
     with_reasons(client, include_str!("../../sql/queries/jobs/jobs_obsolete.sql"), jobs).await
 }
 
 async fn with_reasons(
     client: &impl GenericClient,
     sql: &str,
-    jobs: &[(i64, String)],
+    jobs: &[(JobId, String)],
 ) -> Result<(), DatabaseError> {
     if jobs.is_empty() {
         return Ok(());
     }
-    let (ids, reasons): (Vec<i64>, Vec<&str>) =
+    let (ids, reasons): (Vec<JobId>, Vec<&str>) =
         jobs.iter().map(|(id, reason)| (*id, reason.as_str())).unzip();
     let statement = client.prepare_cached(sql).await?;
     client.execute(&statement, &[&ids, &reasons]).await?;
@@ -50,7 +54,11 @@ async fn with_reasons(
 }
 
 /// Locked jobs whose row another session holds: back after `delay`.
-pub async fn defer(client: &impl GenericClient, jobs: &[i64], delay: Duration) -> Result<(), DatabaseError> {
+pub async fn defer(
+    client: &impl GenericClient,
+    jobs: &[JobId],
+    delay: Duration,
+) -> Result<(), DatabaseError> {
     if jobs.is_empty() {
         return Ok(());
     }

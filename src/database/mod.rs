@@ -11,6 +11,7 @@ mod conninfo;
 mod dispatchers;
 mod function_files;
 mod grants;
+mod ids;
 mod jobs;
 mod migrations;
 mod notifications;

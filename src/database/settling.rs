@@ -7,14 +7,14 @@ use serde_json::Value;
 use tokio_postgres::Row;
 
 use super::DatabaseError;
-use crate::job::{Cause, Outcome, Report, ReportKind, UnknownWord};
+use crate::job::{AttemptId, Cause, JobId, Outcome, Report, ReportKind, UnknownWord};
 
 /// What the database knows of an attempt about to be settled; its job is locked.
 #[derive(Debug, Clone)]
 #[allow(missing_docs)]
 pub struct OpenAttempt {
-    pub id: i64,
-    pub job_id: i64,
+    pub id: AttemptId,
+    pub job_id: JobId,
     pub number: i32,
     pub report: Option<Report>,
     pub result: Option<Value>,
@@ -33,7 +33,7 @@ pub struct OpenAttempt {
 /// Locks what can be locked without waiting; the rest must come back later.
 pub async fn lock_for_settling(
     client: &impl GenericClient,
-    ids: &[i64],
+    ids: &[AttemptId],
 ) -> Result<Vec<OpenAttempt>, DatabaseError> {
     let statement = client.prepare_cached(include_str!("../../sql/queries/settling/settle_lock.sql")).await?;
     client.query(&statement, &[&ids]).await?.iter().map(|row| Ok(open(row)?)).collect()
@@ -84,7 +84,10 @@ fn stop(row: &Row) -> Result<Option<(Outcome, Cause, String)>, UnknownWord> {
 }
 
 /// Which of these attempts can never be settled by us: their job is over, or has another attempt by now.
-pub async fn settled_elsewhere(client: &impl GenericClient, ids: &[i64]) -> Result<Vec<i64>, DatabaseError> {
+pub async fn settled_elsewhere(
+    client: &impl GenericClient,
+    ids: &[AttemptId],
+) -> Result<Vec<AttemptId>, DatabaseError> {
     let statement =
         client.prepare_cached(include_str!("../../sql/queries/settling/settled_elsewhere.sql")).await?;
     Ok(client.query(&statement, &[&ids]).await?.iter().map(|row| row.get(0)).collect())
@@ -94,7 +97,7 @@ pub async fn settled_elsewhere(client: &impl GenericClient, ids: &[i64]) -> Resu
 #[derive(Debug, Clone)]
 #[allow(missing_docs)]
 pub struct EndedAttempt {
-    pub id: i64,
+    pub id: AttemptId,
     pub outcome: Outcome,
     pub cause: Cause,
     pub exit_code: Option<i32>,
@@ -109,7 +112,7 @@ pub async fn settle_attempts(
     client: &impl GenericClient,
     ended: &[EndedAttempt],
 ) -> Result<(), DatabaseError> {
-    let ids: Vec<i64> = ended.iter().map(|e| e.id).collect();
+    let ids: Vec<AttemptId> = ended.iter().map(|e| e.id).collect();
     let outcomes: Vec<&str> = ended.iter().map(|e| e.outcome.as_str()).collect();
     let codes: Vec<Option<i32>> = ended.iter().map(|e| e.exit_code).collect();
     let reasons: Vec<Option<&str>> = ended.iter().map(|e| e.reason.as_deref()).collect();
@@ -129,8 +132,8 @@ pub async fn settle_attempts(
 #[derive(Debug, Clone)]
 #[allow(missing_docs)]
 pub struct FinishedJob {
-    pub job_id: i64,
-    pub attempt_id: i64,
+    pub job_id: JobId,
+    pub attempt_id: AttemptId,
     pub outcome: Outcome,
     pub cause: Cause,
     pub message: Option<String>,
@@ -142,8 +145,8 @@ pub async fn finish_jobs(client: &impl GenericClient, finished: &[FinishedJob]) 
     if finished.is_empty() {
         return Ok(());
     }
-    let jobs: Vec<i64> = finished.iter().map(|f| f.job_id).collect();
-    let attempts: Vec<i64> = finished.iter().map(|f| f.attempt_id).collect();
+    let jobs: Vec<JobId> = finished.iter().map(|f| f.job_id).collect();
+    let attempts: Vec<AttemptId> = finished.iter().map(|f| f.attempt_id).collect();
     let outcomes: Vec<&str> = finished.iter().map(|f| f.outcome.as_str()).collect();
     let messages: Vec<Option<&str>> = finished.iter().map(|f| f.message.as_deref()).collect();
     let write_backs: Vec<Option<&str>> = finished.iter().map(|f| f.write_back.as_deref()).collect();
@@ -158,8 +161,8 @@ pub async fn finish_jobs(client: &impl GenericClient, finished: &[FinishedJob]) 
 #[derive(Debug, Clone)]
 #[allow(missing_docs)]
 pub struct RetriedJob {
-    pub job_id: i64,
-    pub attempt_id: i64,
+    pub job_id: JobId,
+    pub attempt_id: AttemptId,
     pub delay: Duration,
     pub failures: i32,
     pub runner_failures: i32,
@@ -171,8 +174,8 @@ pub async fn retry_jobs(client: &impl GenericClient, retried: &[RetriedJob]) -> 
     if retried.is_empty() {
         return Ok(());
     }
-    let jobs: Vec<i64> = retried.iter().map(|r| r.job_id).collect();
-    let attempts: Vec<i64> = retried.iter().map(|r| r.attempt_id).collect();
+    let jobs: Vec<JobId> = retried.iter().map(|r| r.job_id).collect();
+    let attempts: Vec<AttemptId> = retried.iter().map(|r| r.attempt_id).collect();
     let delays: Vec<f64> = retried.iter().map(|r| r.delay.as_secs_f64()).collect();
     let failures: Vec<i32> = retried.iter().map(|r| r.failures).collect();
     let runner_failures: Vec<i32> = retried.iter().map(|r| r.runner_failures).collect();

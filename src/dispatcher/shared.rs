@@ -13,13 +13,14 @@ use super::task_cache::TaskCache;
 use super::token;
 use crate::contract;
 use crate::database::Database;
+use crate::job::{AttemptId, DispatcherId};
 use crate::runners::{Attempt, Ends, Launched, Runners};
 use crate::settings::Settings;
 
 /// Which dispatcher this is, and what it signs with.
 pub struct Identity {
     /// Its row in `rowcall.dispatchers`.
-    pub id: i64,
+    pub id: DispatcherId,
     /// Its machine's name.
     pub host: String,
     /// From which tokens and launch keys are made.
@@ -31,7 +32,7 @@ pub struct Identity {
 impl Identity {
     /// A launch key for an attempt: unique in the world, and within what ECS and Docker allow in a name. Also after a
     /// restore, when the database counts the same ids once more: ECS remembers a key for a day.
-    pub fn launch_key(&self, attempt_id: i64) -> String {
+    pub fn launch_key(&self, attempt_id: AttemptId) -> String {
         format!("{}{attempt_id}-{:08x}", self.launch_key_prefix(), rand::random::<u32>())
     }
 
@@ -96,7 +97,7 @@ pub struct Signals {
     /// To the settler: attempts that have ended.
     pub ends: Ends,
     /// To the recorder: attempts that their runner has taken, to be written down.
-    pub launches: mpsc::UnboundedSender<(i64, Launched)>,
+    pub launches: mpsc::UnboundedSender<(AttemptId, Launched)>,
     /// To the claimer: there may be jobs. Set by the listener, by freed slots, by edits.
     pub wake: Notify,
     /// Whether LISTEN is proven to work, so that polling may be rare.

@@ -19,7 +19,7 @@ use crate::database::{
     Database, DatabaseError, SchemaError, check_schema, dispatcher_stopped, instance, read_stamp,
     register_dispatcher,
 };
-use crate::job::End;
+use crate::job::{AttemptId, DispatcherId, End};
 use crate::runners::{Ends, Runners};
 use crate::settings::Settings;
 
@@ -69,7 +69,7 @@ impl Dispatcher {
         let (instance_id, secret) = instance(&client).await?;
 
         let (launches, to_record) = mpsc::unbounded_channel();
-        let (ends, ended) = mpsc::unbounded_channel::<(i64, End)>();
+        let (ends, ended) = mpsc::unbounded_channel::<(AttemptId, End)>();
         let runners = runners(&settings, &ends).map_err(DispatcherError::Runner)?;
         for runner in runners.iter() {
             let failed = |reason| anyhow::anyhow!("runners.{}: {reason}", runner.name());
@@ -84,7 +84,7 @@ impl Dispatcher {
         let parameters = TaskCache::default();
         parameters.refresh(&client, &read_stamp(&client).await?.parameters).await?;
         drop(client);
-        tracing::info!(dispatcher = registration.id, host, runners = ?offered, tasks = parameters.tasks().len(), "started");
+        tracing::info!(dispatcher = registration.id.get(), host, runners = ?offered, tasks = parameters.tasks().len(), "started");
         if offered.is_empty() {
             tracing::warn!(
                 "no runner is enabled, so nothing can run; see [runners.*] in config/rowcall.toml"
@@ -130,7 +130,7 @@ impl Dispatcher {
 
     /// Its number in `rowcall.dispatchers`.
     #[must_use]
-    pub fn id(&self) -> i64 {
+    pub fn id(&self) -> DispatcherId {
         self.shared.identity.id
     }
 
@@ -173,7 +173,7 @@ impl Dispatcher {
             return Err(error);
         }
         said?;
-        tracing::info!(dispatcher = shared.identity.id, "stopped");
+        tracing::info!(dispatcher = shared.identity.id.get(), "stopped");
         Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! States, outcomes and what follows from them: pure, no I/O, no clock.
 
 mod backoff;
+mod ids;
 mod launched;
 mod retry_on;
 mod settlement;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use backoff::delay;
+pub use ids::{AttemptId, DispatcherId, JobId};
 pub use launched::{Launched, LogPlace};
 pub use retry_on::RetryOn;
 pub use settlement::{Facts, Next, RowWrite, Settlement, settle};

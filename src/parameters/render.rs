@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 use super::Task;
 use super::frozen::{Frozen, LaunchSpec, VERSION, WriteBack};
 use super::template::{Context, Template};
-use crate::job::RunnerName;
+use crate::job::{JobId, RunnerName};
 
 /// What templates see of the job, as `job`.
 #[derive(Debug, Clone, Copy)]
 #[allow(missing_docs)]
 pub struct JobContext<'a> {
-    pub id: i64,
+    pub id: JobId,
     pub attempt: i32,
     pub row_key: &'a Value,
     pub on_status: &'a str,
@@ -178,7 +178,8 @@ mod tests {
 
     fn rendered(task: &Task) -> Result<Frozen, String> {
         let row = r#"{"id": 7, "attributes": {"path": "a b.csv", "note": null, "tags": ["x", "y"]}}"#;
-        let job = JobContext { id: 1, attempt: 2, row_key: &json!({"id": 7}), on_status: "REGISTERED" };
+        let job =
+            JobContext { id: JobId::new(1), attempt: 2, row_key: &json!({"id": 7}), on_status: "REGISTERED" };
         render(task, job, row)
     }
 

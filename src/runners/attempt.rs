@@ -3,15 +3,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::job::{AttemptId, JobId};
 use crate::parameters::LaunchSpec;
 
 /// An attempt as runners see it.
 #[derive(Debug, Clone)]
 pub struct Attempt {
     /// Its id; what [`super::Ends`] and [`super::Runner::observe`] speak of.
-    pub id: i64,
+    pub id: AttemptId,
     /// Its job.
-    pub job_id: i64,
+    pub job_id: JobId,
     /// Its number within the job, from 1.
     pub number: i32,
     /// Its task.

@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use aws::Aws;
 
-use crate::job::{Cause, End};
+use crate::job::{AttemptId, Cause, End};
 pub use crate::job::{Launched, LogPlace};
 use crate::parameters::{LaunchSpec, Task};
 use crate::settings::Settings;
@@ -94,7 +94,7 @@ pub struct Stray {
 }
 
 /// Where runners that notice an end themselves say so, by attempt id. Saying it twice is harmless.
-pub type Ends = mpsc::UnboundedSender<(i64, End)>;
+pub type Ends = mpsc::UnboundedSender<(AttemptId, End)>;
 
 /// What the dispatcher must know about a runner to use it safely. There is no default: a new runner answers each of
 /// these for itself.

@@ -4,11 +4,13 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio_postgres::Row;
 
+use crate::job::JobId;
+
 /// The work that an executor was admitted to.
 #[derive(Debug, Clone, Serialize)]
 pub struct Started {
     /// The job's number.
-    pub job: i64,
+    pub job: JobId,
     /// The number of this try, from 1.
     pub attempt: i32,
     /// The task's name in `rowcall.parameters`.

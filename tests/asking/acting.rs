@@ -1,7 +1,7 @@
 //! `rowcall.run`, `retry` and `retry_failed`, `pause` and `resume`: what they do to jobs, and what they refuse.
 
 use crate::support::{ADMIN, Running, TestDatabase, VIEWER};
-use rowcall::job::End;
+use rowcall::job::{End, JobId};
 
 /// A task that takes files only if they are large, and three files that are not.
 async fn files() -> TestDatabase {
@@ -28,7 +28,7 @@ async fn run_starts_a_row_whose_condition_says_no() {
     let admin = db.connect_as(ADMIN).await;
     let row = admin.query_one("select rowcall.run('loader', 'rowcall.files', 2)", &[]).await.unwrap();
     let launched = running.launch().await;
-    assert_eq!(launched.attempt.job_id, row.get::<_, i64>(0));
+    assert_eq!(launched.attempt.job_id, row.get::<_, JobId>(0));
     // While it runs, one more run follows it.
     admin.query_one("select rowcall.run('loader', 'rowcall.files', '2')", &[]).await.unwrap();
     assert_eq!(jobs(&db).await, "2 running again PROCESSING");
@@ -257,7 +257,7 @@ async fn what_was_retried_runs() {
             .contains("moved on to DONE")
     );
     db.run("begin; set local session_replication_role = replica; update rowcall.files set status = 'REGISTERED'; commit").await;
-    let new_job: i64 = db.one(&format!("select rowcall.retry({})", first.attempt.job_id)).await;
+    let new_job: JobId = db.one(&format!("select rowcall.retry({})", first.attempt.job_id)).await;
     let second = running.launch().await;
     assert_eq!(second.attempt.job_id, new_job);
     running.stop().await;
@@ -281,7 +281,7 @@ async fn a_row_that_failed_or_succeeded_is_run_again_from_where_it_stands() {
     running.end(&second, End::exited(0));
     db.until("select status = 'PROCESSED' from rowcall.files").await;
     db.until("select count(*) = 0 from rowcall.jobs").await;
-    let job: i64 = db.one("select rowcall.run('loader', 'rowcall.files', 1)").await;
+    let job: JobId = db.one("select rowcall.run('loader', 'rowcall.files', 1)").await;
     let third = running.launch().await;
     assert_eq!(third.attempt.job_id, job);
     // Asked for while it runs, the row stands in its running status when the next run starts.

@@ -1,10 +1,10 @@
 //! A cancelled job leaves no row behind in a status that nobody will ever end.
 
 use crate::support::{Running, TestDatabase};
-use rowcall::job::End;
+use rowcall::job::{End, JobId};
 
 /// A job that waits for its retry, its row in PROCESSING.
-async fn between_two_attempts() -> (TestDatabase, Running, i64) {
+async fn between_two_attempts() -> (TestDatabase, Running, JobId) {
     let db = TestDatabase::new().await;
     db.task("loader", "REGISTERED", ("backoff, backoff_max", "'1 h', '1 h'")).await;
     let mut running = Running::start(&db).await;

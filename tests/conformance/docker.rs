@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rowcall::dispatcher::{Dispatcher, Mode};
-use rowcall::job::End;
+use rowcall::job::{AttemptId, End};
 use rowcall::runners::docker::DockerRunner;
 use rowcall::runners::{Attempt, Ends, Runner, Runners};
 use rowcall::settings::Settings;
@@ -94,7 +94,7 @@ impl Subject for Docker {
         Dispatcher::start(settings, Mode::Serve, make).await.unwrap()
     }
 
-    fn runner(&self) -> (Arc<dyn Runner>, mpsc::UnboundedReceiver<(i64, End)>) {
+    fn runner(&self) -> (Arc<dyn Runner>, mpsc::UnboundedReceiver<(AttemptId, End)>) {
         let (ends, ended) = mpsc::unbounded_channel();
         let runner = Arc::new(runner(&self.settings("postgresql://nowhere"), ends));
         let (background, listening) = (Arc::clone(&runner), self.listening.clone());

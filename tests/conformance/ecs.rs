@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rowcall::dispatcher::{Dispatcher, Mode};
-use rowcall::job::End;
+use rowcall::job::{AttemptId, End};
 use rowcall::runners::aws::Aws;
 use rowcall::runners::ecs::{EcsRunner, Timing};
 use rowcall::runners::{Attempt, Ends, Runner, Runners};
@@ -81,7 +81,7 @@ impl Subject for Ecs {
         Dispatcher::start(settings, Mode::Serve, make).await.unwrap()
     }
 
-    fn runner(&self) -> (Arc<dyn Runner>, mpsc::UnboundedReceiver<(i64, End)>) {
+    fn runner(&self) -> (Arc<dyn Runner>, mpsc::UnboundedReceiver<(AttemptId, End)>) {
         let (ends, ended) = mpsc::unbounded_channel();
         (runner(&self.settings("postgresql://nowhere"), ends), ended)
     }

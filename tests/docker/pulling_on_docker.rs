@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use base64::Engine as _;
-use rowcall::job::End;
+use rowcall::job::{AttemptId, End};
 use rowcall::runners::docker::DockerRunner;
 use rowcall::runners::{Attempt, LaunchError, Runner};
 use serde_json::json;
@@ -18,7 +18,7 @@ use crate::conformance::docker::image;
 use crate::conformance::{Subject as _, asked};
 
 /// A runner whose user has this in its docker settings.
-fn runner(case: &Containers, config: &str) -> (Arc<dyn Runner>, mpsc::UnboundedReceiver<(i64, End)>) {
+fn runner(case: &Containers, config: &str) -> (Arc<dyn Runner>, mpsc::UnboundedReceiver<(AttemptId, End)>) {
     let directory = case.subject.place().join("docker");
     std::fs::create_dir_all(&directory).unwrap();
     std::fs::write(directory.join("config.json"), config).unwrap();

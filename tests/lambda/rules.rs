@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rowcall::job::Completion;
+use rowcall::job::{AttemptId, Completion, JobId};
 use rowcall::parameters::LaunchSpec;
 use rowcall::runners::{Age, Attempt, Runner as _};
 use serde_json::{Value, json};
@@ -19,8 +19,8 @@ pub fn attempt(settings: Value) -> Attempt {
         ..LaunchSpec::unread("lambda".to_owned())
     };
     Attempt {
-        id: 1,
-        job_id: 1,
+        id: AttemptId::new(1),
+        job_id: JobId::new(1),
         number: 1,
         task: "task".to_owned(),
         launch_key: "rowcall-test-1".to_owned(),

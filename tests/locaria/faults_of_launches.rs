@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rowcall::job::End;
+use rowcall::job::{AttemptId, End};
 use rowcall::runners::LaunchError;
 
 use super::{Locaria, OldContainer, family};
@@ -129,7 +129,8 @@ async fn a_container_needs_no_right_but_to_end_its_own_row() {
         .run(r#"insert into locaria_core.files (id, attributes) values (1, '{"path": "a.csv"}'), (2, '{"path": "b.csv"}')"#)
         .await;
     let mut both = [running.launch().await, running.launch().await];
-    let of_row_1: i64 = locaria.db.one("select id from rowcall.attempts where row_key = '{\"id\": 1}'").await;
+    let of_row_1: AttemptId =
+        locaria.db.one("select id from rowcall.attempts where row_key = '{\"id\": 1}'").await;
     both.sort_by_key(|launched| launched.attempt.id != of_row_1);
     assert_eq!(
         locaria.statuses().await,

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use rowcall::job::End;
+use rowcall::job::{AttemptId, End};
 use rowcall::parameters::{LaunchSpec, Task};
 use rowcall::runners::{
     Attempt, Capabilities, Ends, Found, LaunchError, Launched as Taken, Observation, Runner, Stray,
@@ -28,7 +28,7 @@ type Answer = Box<dyn Fn(&Attempt) -> Result<(), LaunchError> + Send + Sync>;
 pub struct World {
     ended: Mutex<HashMap<String, Option<End>>>,
     pub launches: Mutex<Vec<String>>,
-    pub stops: Mutex<Vec<(i64, String)>>,
+    pub stops: Mutex<Vec<(AttemptId, String)>>,
     changed: Notify,
     answer: Mutex<Option<Answer>>,
     /// So many launches start their task, but their answer gets lost on the way back.

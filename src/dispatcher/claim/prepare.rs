@@ -16,6 +16,7 @@ use crate::database::{
 use crate::dispatcher::pace::{ROW_HELD, jittered};
 use crate::dispatcher::shared::Shared;
 use crate::dispatcher::token;
+use crate::job::JobId;
 use crate::parameters::{Frozen, JobContext, Task, render, render_key};
 use crate::runners::{Age, Attempt};
 
@@ -36,12 +37,12 @@ pub struct ReadyJob {
 #[derive(Debug, Default)]
 pub struct SortedJobs {
     pub ready: Vec<ReadyJob>,
-    pub blocked: Vec<(i64, String)>,
-    pub obsolete: Vec<(i64, String)>,
+    pub blocked: Vec<(JobId, String)>,
+    pub obsolete: Vec<(JobId, String)>,
     /// Another session holds the row.
-    pub held: Vec<i64>,
+    pub held: Vec<JobId>,
     /// The row says another concurrency key by now.
-    rekeyed: Vec<(i64, String)>,
+    rekeyed: Vec<(JobId, String)>,
 }
 
 /// Prepares a claimed batch. The attempts returned are written down once the caller commits.
@@ -79,7 +80,7 @@ pub async fn prepare(
     defer(client, &sorted.held, jittered(ROW_HELD)).await?;
     set_concurrency_keys(client, &sorted.rekeyed).await?;
     for (reason, jobs) in grouped(sorted.blocked, |(_, reason)| reason.clone()) {
-        tracing::warn!(jobs = jobs.len(), first_job = jobs[0].0, reason, "blocked");
+        tracing::warn!(jobs = jobs.len(), first_job = jobs[0].0.get(), reason, "blocked");
     }
     Ok(attempts)
 }

@@ -8,6 +8,7 @@ use std::time::Instant;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::job::AttemptId;
 use crate::runners::{Attempt, Launched};
 
 /// Characters of what held up a launch that are kept: it ends in a row.
@@ -55,7 +56,7 @@ impl FollowedAttempt {
 /// A launch under way, for as long as this lives.
 pub struct Launching {
     in_flight: Arc<InFlight>,
-    id: i64,
+    id: AttemptId,
     /// Cancelled when nobody wants it any more.
     pub unwanted: CancellationToken,
 }
@@ -83,13 +84,13 @@ impl Drop for Stopping {
 /// All of them, by id.
 #[derive(Debug, Default)]
 pub struct InFlight {
-    attempts: Mutex<HashMap<i64, FollowedAttempt>>,
+    attempts: Mutex<HashMap<AttemptId, FollowedAttempt>>,
     /// Told whenever one leaves, for those who wait for room or for the last one.
     left: Notify,
 }
 
 impl InFlight {
-    fn lock(&self) -> MutexGuard<'_, HashMap<i64, FollowedAttempt>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<AttemptId, FollowedAttempt>> {
         self.attempts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -114,7 +115,7 @@ impl InFlight {
     }
 
     /// The runner has taken it. False if it is not followed any more.
-    pub fn confirm_launch(&self, id: i64, launched: &Launched) -> bool {
+    pub fn confirm_launch(&self, id: AttemptId, launched: &Launched) -> bool {
         self.change(id, |followed| {
             // Written down together with the launch.
             followed.progress = if launched.begun { Progress::Begun } else { Progress::Starting(None) };
@@ -123,7 +124,7 @@ impl InFlight {
     }
 
     /// A launch was not taken, or perhaps not; and will be tried again.
-    pub fn held_up(&self, id: i64, by: &str) {
+    pub fn held_up(&self, id: AttemptId, by: &str) {
         self.change(id, |followed| {
             if let Progress::Unlaunched(held_up) = &mut followed.progress {
                 *held_up = Some(by.chars().filter(|c| *c != '\0').take(HELD_UP_LIMIT).collect());
@@ -132,7 +133,7 @@ impl InFlight {
     }
 
     /// The runner has it, and does not run it yet; or cannot say.
-    pub fn at_stage(&self, id: i64, stage: Option<String>) {
+    pub fn at_stage(&self, id: AttemptId, stage: Option<String>) {
         self.change(id, |followed| {
             if followed.progress != Progress::Begun {
                 followed.progress = Progress::Starting(stage);
@@ -141,13 +142,13 @@ impl InFlight {
     }
 
     /// The database knows that its program runs.
-    pub fn begun(&self, id: i64) {
+    pub fn begun(&self, id: AttemptId) {
         self.change(id, |followed| followed.progress = Progress::Begun);
     }
 
     /// Its launcher begins: none if it is not followed, shall end, or has a launcher. Until [`Launching`] is dropped,
     /// whoever ends the attempt waits.
-    pub fn begin_launch(self: &Arc<Self>, id: i64) -> Option<Launching> {
+    pub fn begin_launch(self: &Arc<Self>, id: AttemptId) -> Option<Launching> {
         let mut map = self.lock();
         let followed = map.get_mut(&id).filter(|f| f.stopping.is_none() && f.launching.is_none())?;
         let unwanted = followed.launching.insert(CancellationToken::new()).clone();
@@ -156,7 +157,7 @@ impl InFlight {
 
     /// It shall end: returns it, with the time this was first noted, unless somebody is busy with it or a launch of it
     /// has yet to leave. Until [`Stopping`] is dropped, nobody else is told to stop it.
-    pub fn begin_stop(self: &Arc<Self>, id: i64, reason: &str) -> Option<Stopping> {
+    pub fn begin_stop(self: &Arc<Self>, id: AttemptId, reason: &str) -> Option<Stopping> {
         let mut map = self.lock();
         let followed = map.get_mut(&id).filter(|f| !f.stop_under_way)?;
         let since = followed.stopping.get_or_insert_with(|| (Instant::now(), reason.to_owned())).0;
@@ -169,8 +170,8 @@ impl InFlight {
     }
 
     /// Those that shall end and that no runner has confirmed, with the reason. Their launcher is gone for good.
-    pub fn to_give_up(&self) -> Vec<(i64, String)> {
-        let reason = |(id, followed): (&i64, &FollowedAttempt)| match &followed.stopping {
+    pub fn to_give_up(&self) -> Vec<(AttemptId, String)> {
+        let reason = |(id, followed): (&AttemptId, &FollowedAttempt)| match &followed.stopping {
             Some((_, reason)) if !followed.is_launched() => Some((*id, reason.clone())),
             _ => None,
         };
@@ -178,18 +179,18 @@ impl InFlight {
     }
 
     /// The runner has been told to stop it, and heard.
-    pub fn told_to_stop(&self, id: i64) {
+    pub fn told_to_stop(&self, id: AttemptId) {
         self.change(id, |followed| {
             followed.told_to_stop.get_or_insert_with(Instant::now);
         });
     }
 
-    fn change<T>(&self, id: i64, change: impl FnOnce(&mut FollowedAttempt) -> T) -> bool {
+    fn change<T>(&self, id: AttemptId, change: impl FnOnce(&mut FollowedAttempt) -> T) -> bool {
         self.lock().get_mut(&id).map(change).is_some()
     }
 
     /// Those that do not run yet, with the stage at which their runner has them, or with what holds up their launch.
-    pub fn starting(&self) -> Vec<(i64, String)> {
+    pub fn starting(&self) -> Vec<(AttemptId, String)> {
         let stage = |followed: &FollowedAttempt| match &followed.progress {
             Progress::Starting(Some(stage)) | Progress::Unlaunched(Some(stage)) => {
                 Some((followed.attempt.id, stage.clone()))
@@ -200,12 +201,12 @@ impl InFlight {
     }
 
     /// Whether it is followed.
-    pub fn contains(&self, id: i64) -> bool {
+    pub fn contains(&self, id: AttemptId) -> bool {
         self.lock().contains_key(&id)
     }
 
     /// Stops following it.
-    pub fn remove(&self, id: i64) -> Option<FollowedAttempt> {
+    pub fn remove(&self, id: AttemptId) -> Option<FollowedAttempt> {
         let removed = self.lock().remove(&id);
         if let Some(launching) = removed.as_ref().and_then(|followed| followed.launching.as_ref()) {
             launching.cancel();
@@ -227,7 +228,7 @@ impl InFlight {
     }
 
     /// All ids.
-    pub fn ids(&self) -> Vec<i64> {
+    pub fn ids(&self) -> Vec<AttemptId> {
         self.lock().keys().copied().collect()
     }
 

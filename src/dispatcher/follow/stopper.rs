@@ -8,7 +8,7 @@ use crate::database::{DatabaseError, overdue_attempts};
 use crate::dispatcher::follow::in_flight::FollowedAttempt;
 use crate::dispatcher::pace::again_and_again;
 use crate::dispatcher::shared::{Handle, Shared};
-use crate::job::End;
+use crate::job::{AttemptId, End};
 use crate::runners::{Found, Launched, Runner};
 
 /// How long a runner that does not answer is asked what runs under the key of an unconfirmed launch, or told to stop
@@ -32,7 +32,7 @@ async fn sweep(shared: &Handle) -> Result<(), DatabaseError> {
     let overdue =
         overdue_attempts(&client, shared.identity.id, grace, &shared.in_flight.starting(), &blind).await?;
     drop(client);
-    let mut ending: BTreeMap<i64, String> = shared.in_flight.to_give_up().into_iter().collect();
+    let mut ending: BTreeMap<AttemptId, String> = shared.in_flight.to_give_up().into_iter().collect();
     ending.extend(overdue.into_iter().map(|overdue| (overdue.id, overdue.reason)));
     for (id, reason) in ending {
         let Some(stopping) = shared.in_flight.begin_stop(id, &reason) else { continue };
@@ -71,10 +71,16 @@ async fn stop(shared: &Shared, followed: &FollowedAttempt, since: Instant, reaso
         }
         None => {}
     }
-    tracing::info!(job = attempt.job_id, attempt = attempt.number, task = attempt.task, reason, "stopping");
+    tracing::info!(
+        job = attempt.job_id.get(),
+        attempt = attempt.number,
+        task = attempt.task,
+        reason,
+        "stopping"
+    );
     let stopped = runner.stop(attempt, reason).await;
     if let Err(error) = &stopped {
-        tracing::warn!(attempt = id, error, "cannot be stopped; trying again");
+        tracing::warn!(attempt = id.get(), error, "cannot be stopped; trying again");
     }
     stopped.is_ok()
 }
@@ -93,7 +99,7 @@ async fn give_up(
             let _ = shared.signals.ends.send((id, End::not_started(reason, true)));
         }
         Ok(Found::Running(external_id)) => {
-            tracing::info!(attempt = id, external_id, "found what an unconfirmed launch had started");
+            tracing::info!(attempt = id.get(), external_id, "found what an unconfirmed launch had started");
             let launched = Launched { external_id, begun: false, log: None };
             if shared.in_flight.confirm_launch(id, &launched) {
                 let _ = shared.signals.launches.send((id, launched));
@@ -106,7 +112,11 @@ async fn give_up(
                 .send((id, End::lost(format!("{reason}; whether it runs is not known: {error}"))));
         }
         Err(error) => {
-            tracing::warn!(attempt = id, error, "not launched in time, and whether it runs is not known yet");
+            tracing::warn!(
+                attempt = id.get(),
+                error,
+                "not launched in time, and whether it runs is not known yet"
+            );
         }
     }
 }

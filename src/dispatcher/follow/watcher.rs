@@ -32,7 +32,7 @@ async fn sweep(shared: &Shared, runner: &dyn Runner) -> Result<(), DatabaseError
             }
             Observation::Unknown(reason) => {
                 shared.in_flight.at_stage(attempt.id, None);
-                tracing::debug!(attempt = attempt.id, reason, "cannot be observed now");
+                tracing::debug!(attempt = attempt.id.get(), reason, "cannot be observed now");
             }
         }
     }

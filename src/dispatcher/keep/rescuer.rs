@@ -99,7 +99,7 @@ async fn adopt(
             Err(unreadable) => (LaunchSpec::unread(rescued.runner), Some(unreadable)),
         };
         tracing::info!(
-            job = rescued.job_id,
+            job = rescued.job_id.get(),
             attempt = rescued.number,
             task = rescued.task,
             launched = rescued.launched,
@@ -161,7 +161,7 @@ async fn let_go(runner: &dyn Runner, attempt: &Attempt, over: bool) {
         return;
     }
     if let Err(error) = runner.stop(attempt, "its attempt was settled elsewhere").await {
-        tracing::warn!(attempt = attempt.id, error, "cannot be stopped");
+        tracing::warn!(attempt = attempt.id.get(), error, "cannot be stopped");
     }
     runner.forget(attempt).await;
 }

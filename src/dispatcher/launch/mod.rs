@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, mpsc};
 use crate::database::{DatabaseError, mark_asked, mark_launched, settled_elsewhere, unmark_asked};
 use crate::dispatcher::pace::{Trouble, jittered};
 use crate::dispatcher::shared::Handle;
-use crate::job::End;
+use crate::job::{AttemptId, End};
 use crate::runners::{Attempt, LaunchError, Launched, Runner};
 
 /// How long an attempt that somebody holds is left alone.
@@ -113,7 +113,7 @@ async fn launch(shared: &Handle, runner: &dyn Runner, mut attempt: Attempt, slot
             && let Err(error) = not_asked(shared, &attempt).await
         {
             // Only whoever adopts this attempt would have to know. We may ask again, and will.
-            tracing::debug!(attempt = attempt.id, %error, "cannot take back the note that its runner was called");
+            tracing::debug!(attempt = attempt.id.get(), %error, "cannot take back the note that its runner was called");
         }
         let wait = match &error {
             LaunchError::Busy(reason) => {
@@ -146,7 +146,7 @@ async fn not_asked(shared: &Handle, attempt: &Attempt) -> Result<(), DatabaseErr
 
 async fn taken(shared: &Handle, runner: &dyn Runner, attempt: &Attempt, launched: Launched) {
     tracing::info!(
-        job = attempt.job_id,
+        job = attempt.job_id.get(),
         attempt = attempt.number,
         task = attempt.task,
         external_id = launched.external_id,
@@ -177,13 +177,17 @@ async fn stop_if_over(shared: &Handle, runner: &dyn Runner, attempt: &Attempt, e
     };
     if let Err(error) = stopped {
         let id = attempt.id;
-        tracing::warn!(attempt = id, error, "launched after its attempt was over, and cannot be stopped");
+        tracing::warn!(
+            attempt = id.get(),
+            error,
+            "launched after its attempt was over, and cannot be stopped"
+        );
     }
 }
 
 /// Writes down launches, as many at a time as have come together.
-pub async fn record(shared: Handle, mut launched: mpsc::UnboundedReceiver<(i64, Launched)>) {
-    let mut batch: Vec<(i64, Launched)> = Vec::new();
+pub async fn record(shared: Handle, mut launched: mpsc::UnboundedReceiver<(AttemptId, Launched)>) {
+    let mut batch: Vec<(AttemptId, Launched)> = Vec::new();
     let mut trouble = Trouble::new("recording launches");
     let mut pause = None;
     loop {

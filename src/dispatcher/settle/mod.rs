@@ -20,7 +20,9 @@ use crate::database::{
 use crate::dispatcher::follow::in_flight::FollowedAttempt;
 use crate::dispatcher::pace::{Trouble, jittered};
 use crate::dispatcher::shared::{Handle, Shared};
-use crate::job::{Completion, End, Facts, How, Next, Outcome, Policy, RowWrite, Settlement, settle};
+use crate::job::{
+    AttemptId, Completion, End, Facts, How, Next, Outcome, Policy, RowWrite, Settlement, settle,
+};
 use crate::parameters::{Frozen, Unreadable, WriteBack};
 
 static NEVER_AGAIN: LazyLock<Policy> = LazyLock::new(Policy::never_again);
@@ -29,11 +31,11 @@ static NEVER_AGAIN: LazyLock<Policy> = LazyLock::new(Policy::never_again);
 const HELD: Duration = Duration::from_millis(250);
 
 /// Settles what comes in until the channel closes or everything stops.
-pub async fn run(shared: Handle, mut ends: mpsc::UnboundedReceiver<(i64, End)>) {
-    let mut waiting: HashMap<i64, End> = HashMap::new();
+pub async fn run(shared: Handle, mut ends: mpsc::UnboundedReceiver<(AttemptId, End)>) {
+    let mut waiting: HashMap<AttemptId, End> = HashMap::new();
     // One after the other, so that what is held for long leaves room in the batches for the others. With whether each has
     // been tried already.
-    let mut queue: VecDeque<(i64, bool)> = VecDeque::new();
+    let mut queue: VecDeque<(AttemptId, bool)> = VecDeque::new();
     let mut incoming = Vec::new();
     let mut trouble = Trouble::new("settling");
     let mut pause = None;
@@ -50,8 +52,8 @@ pub async fn run(shared: Handle, mut ends: mpsc::UnboundedReceiver<(i64, End)>) 
                 queue.push_back((id, false));
             }
         }
-        let batch: Vec<(i64, bool)> = queue.drain(..limit.min(queue.len())).collect();
-        let ids: Vec<i64> = batch.iter().map(|(id, _)| *id).collect();
+        let batch: Vec<(AttemptId, bool)> = queue.drain(..limit.min(queue.len())).collect();
+        let ids: Vec<AttemptId> = batch.iter().map(|(id, _)| *id).collect();
         match settle_apart(&shared, &ids, &waiting).await {
             Ok(settled) => {
                 trouble.over();
@@ -89,9 +91,9 @@ async fn leave(shared: &Shared, followed: &FollowedAttempt) {
 /// is worth.
 async fn settle_apart(
     shared: &Shared,
-    ids: &[i64],
-    ends: &HashMap<i64, End>,
-) -> Result<Vec<i64>, DatabaseError> {
+    ids: &[AttemptId],
+    ends: &HashMap<AttemptId, End>,
+) -> Result<Vec<AttemptId>, DatabaseError> {
     let failed = match settle_batch(shared, ids, ends).await {
         Err(error) if ids.len() > 1 && error.is_an_answer() => error,
         other => return other,
@@ -148,9 +150,9 @@ fn digits(number: &str) -> u64 {
 /// Settles what can be settled now; returns the attempts that need nothing more.
 async fn settle_batch(
     shared: &Shared,
-    ids: &[i64],
-    ends: &HashMap<i64, End>,
-) -> Result<Vec<i64>, DatabaseError> {
+    ids: &[AttemptId],
+    ends: &HashMap<AttemptId, End>,
+) -> Result<Vec<AttemptId>, DatabaseError> {
     if ids.is_empty() {
         return Ok(Vec::new());
     }
@@ -244,7 +246,7 @@ fn decide_unread(
     unreadable: &Unreadable,
     write_back: &WriteBack,
 ) -> Settlement {
-    tracing::error!(attempt = open.id, %unreadable, "its frozen request cannot be read");
+    tracing::error!(attempt = open.id.get(), %unreadable, "its frozen request cannot be read");
     let words = format!("its frozen request cannot be read: {unreadable}");
     let end = End { how: How::Unseen, reason: Some(words), ..end.clone() };
     let settlement = settle(&facts(shared, open, &end, write_back), rand::random());
@@ -274,7 +276,7 @@ fn facts<'a>(shared: &Shared, open: &'a OpenAttempt, end: &'a End, write_back: &
 
 fn log(open: &OpenAttempt, settlement: &Settlement, written: Option<&Written>) {
     let row_key: &Value = &open.row_key;
-    let (job, attempt, outcome) = (open.job_id, open.number, settlement.outcome.as_str());
+    let (job, attempt, outcome) = (open.job_id.get(), open.number, settlement.outcome.as_str());
     let reason = settlement.message.as_deref().unwrap_or_default();
     if let Some(Written::Failed(error)) = written {
         tracing::warn!(job, attempt, outcome, %row_key, error, "settled, but the row could not be written");

@@ -79,7 +79,7 @@ pub async fn launch(
     let fault = match created {
         Ok(created) => {
             for warning in created.warnings.iter().filter(|warning| !warning.is_empty()) {
-                tracing::debug!(attempt = attempt.id, warning, "the engine remarks on a container");
+                tracing::debug!(attempt = attempt.id.get(), warning, "the engine remarks on a container");
             }
             return start(core, attempt, &created.id).await;
         }
@@ -162,7 +162,7 @@ async fn start(core: &Core, attempt: &Attempt, id: &str) -> Result<Launched, Lau
         return refused("its container was removed by somebody before it started".to_owned(), true);
     };
     if state.status != Some(Status::CREATED) {
-        tracing::warn!(attempt = attempt.id, %fault, "starting a container failed, and it has run all the same");
+        tracing::warn!(attempt = attempt.id.get(), %fault, "starting a container failed, and it has run all the same");
         return Ok(Launched::running(id));
     }
     // What a shell's codes say, and what the engine calls our fault, stays; its own troubles pass.

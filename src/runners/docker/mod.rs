@@ -227,7 +227,7 @@ impl Runner for DockerRunner {
                 Err(fault) => Err(fault),
             };
             if let Err(fault) = removed {
-                tracing::warn!(attempt = attempt.id, container = attempt.launch_key, %fault,
+                tracing::warn!(attempt = attempt.id.get(), container = attempt.launch_key, %fault,
                     "a container that is done with cannot be removed; it is tried again with the next tidying");
             }
             core.follow.forget(&attempt.launch_key);

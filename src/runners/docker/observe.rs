@@ -93,7 +93,7 @@ pub async fn look(core: &Core, attempt: &Attempt) -> Observation {
                     return Observation::Unknown(format!("who ended it is not known yet: {fault}"));
                 }
                 Err(fault) => {
-                    tracing::warn!(attempt = attempt.id, %fault, "who ended a container cannot be found out; its exit code decides");
+                    tracing::warn!(attempt = attempt.id.get(), %fault, "who ended a container cannot be found out; its exit code decides");
                     Evidence::of(&state)
                 }
             };

@@ -13,7 +13,7 @@ use super::engine::Engine;
 use super::fault::{Fault, Kind};
 use super::image_name::{host_and_rest, repository_and_tag};
 use super::settings::Pull;
-use crate::job::Cause;
+use crate::job::{AttemptId, Cause};
 use crate::runners::LaunchError;
 
 /// Between two lines about the same pull in the log.
@@ -34,7 +34,7 @@ pub struct Images {
     /// By image; whoever holds it asks the engine and pulls, the others wait and take over what has come of it.
     pulls: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Latest>>>>,
     /// Found for an attempt before its launch was called.
-    found: Mutex<HashMap<i64, Result<(), LaunchError>>>,
+    found: Mutex<HashMap<AttemptId, Result<(), LaunchError>>>,
 }
 
 impl Images {
@@ -43,7 +43,7 @@ impl Images {
     }
 
     /// Gets the image of an attempt that waits for its launch; that is told what came of it.
-    pub async fn prepare(&self, engine: &Engine, attempt: i64, image: &str, pull: Pull) {
+    pub async fn prepare(&self, engine: &Engine, attempt: AttemptId, image: &str, pull: Pull) {
         let found = self.ensure(engine, image, pull).await;
         self.found.lock().unwrap_or_else(PoisonError::into_inner).insert(attempt, found);
     }
@@ -52,7 +52,7 @@ impl Images {
     pub async fn of(
         &self,
         engine: &Engine,
-        attempt: i64,
+        attempt: AttemptId,
         image: &str,
         pull: Pull,
     ) -> Result<(), LaunchError> {
@@ -64,16 +64,17 @@ impl Images {
     }
 
     /// Whether something was found for an attempt.
-    pub fn is_prepared(&self, attempt: i64) -> bool {
+    pub fn is_prepared(&self, attempt: AttemptId) -> bool {
         self.found.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&attempt)
     }
 
     /// Nobody will ask for this attempt any more.
-    pub fn forget(&self, attempt: i64) -> Option<Result<(), LaunchError>> {
+    pub fn forget(&self, attempt: AttemptId) -> Option<Result<(), LaunchError>> {
         self.found.lock().unwrap_or_else(PoisonError::into_inner).remove(&attempt)
     }
 
-    async fn ensure(&self, engine: &Engine, image: &str, pull: Pull) -> Result<(), LaunchError> {
+    /// Asks the engine for an image, and pulls it where `pull` says so.
+    pub async fn ensure(&self, engine: &Engine, image: &str, pull: Pull) -> Result<(), LaunchError> {
         let asked = Instant::now();
         let slot = Arc::clone(
             self.pulls.lock().unwrap_or_else(PoisonError::into_inner).entry(image.to_owned()).or_default(),

@@ -80,7 +80,7 @@ pub async fn run(
     let pull = Pull::of_word(&run.pull);
     tokio::select! {
         () = stop.cancelled() => bail!("stopped before it began"),
-        there = images.of(&engine, 0, &run.image, pull) => there?,
+        there = images.ensure(&engine, &run.image, pull) => there?,
     }
     let create = |docker: bollard::Docker| async move { docker.create_container(None, body).await };
     let created = engine.call("creating a container", create).await;

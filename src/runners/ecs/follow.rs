@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::timing::Timing;
-use crate::job::End;
+use crate::job::{AttemptId, End};
 use crate::runners::{Attempt, Observation};
 
 /// Tasks that one DescribeTasks call takes.
@@ -25,8 +25,8 @@ pub struct Follow {
 
 #[derive(Debug, Default)]
 struct Seen {
-    tasks: HashMap<i64, Known>,
-    by_arn: HashMap<String, i64>,
+    tasks: HashMap<AttemptId, Known>,
+    by_arn: HashMap<String, AttemptId>,
 }
 
 /// What is known of a task.
@@ -80,7 +80,7 @@ impl Follow {
         let now = Instant::now();
         let mut seen = self.lock();
         if seen.tasks.len() > attempts.len() {
-            let followed: HashSet<i64> = attempts.iter().map(|a| a.id).collect();
+            let followed: HashSet<AttemptId> = attempts.iter().map(|a| a.id).collect();
             seen.tasks.retain(|id, _| followed.contains(id));
             let Seen { tasks, by_arn } = &mut *seen;
             by_arn.retain(|_, id| tasks.contains_key(id));
@@ -139,7 +139,7 @@ impl Follow {
     }
 
     /// Whether its containers have ended.
-    pub fn is_leaving(&self, id: i64) -> bool {
+    pub fn is_leaving(&self, id: AttemptId) -> bool {
         self.lock().tasks.get(&id).is_some_and(|known| known.leaving)
     }
 
@@ -187,7 +187,7 @@ impl Follow {
     }
 
     /// Looks at it sooner than planned.
-    pub fn hurry(&self, id: i64, within: Duration) {
+    pub fn hurry(&self, id: AttemptId, within: Duration) {
         if let Some(known) = self.lock().tasks.get_mut(&id) {
             known.next = known.next.min(Instant::now() + within);
         }
@@ -233,6 +233,7 @@ impl Follow {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::job::JobId;
     use crate::parameters::LaunchSpec;
     use crate::runners::Age;
     use std::sync::Arc;
@@ -240,8 +241,8 @@ mod tests {
     fn attempts(n: i64) -> Vec<Attempt> {
         let request = Arc::new(LaunchSpec::unread("ecs".into()));
         let attempt = |id| Attempt {
-            id,
-            job_id: id,
+            id: AttemptId::new(id),
+            job_id: JobId::new(id),
             number: 1,
             task: "task".into(),
             launch_key: format!("rowcall-x-{id}"),

@@ -55,7 +55,7 @@ pub async fn launch(
         Ok(None) => Err(LaunchError::Refused { reason, retryable, cause }),
         Ok(Some(arn)) => {
             tracing::warn!(
-                attempt = attempt.id,
+                attempt = attempt.id.get(),
                 arn,
                 reason,
                 "a launch was refused, and a task runs all the same"

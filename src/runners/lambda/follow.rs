@@ -6,6 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
+use crate::job::AttemptId;
+
 /// How far an invocation is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stage {
@@ -28,42 +30,42 @@ struct Flight {
 
 /// All of them, by attempt.
 #[derive(Debug, Default)]
-pub struct Follow(Mutex<HashMap<i64, Flight>>);
+pub struct Follow(Mutex<HashMap<AttemptId, Flight>>);
 
 impl Follow {
-    fn lock(&self) -> MutexGuard<'_, HashMap<i64, Flight>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<AttemptId, Flight>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// It is about to be made.
-    pub fn begin(&self, id: i64) {
+    pub fn begin(&self, id: AttemptId) {
         self.lock().insert(id, Flight { stage: Stage::Called, since: Instant::now(), call: None });
     }
 
     /// Made by a dispatcher that is gone; since when we know of it.
-    pub fn adopted(&self, id: i64) -> Instant {
+    pub fn adopted(&self, id: AttemptId) -> Instant {
         let adopted = || Flight { stage: Stage::Adopted, since: Instant::now(), call: None };
         self.lock().entry(id).or_insert_with(adopted).since
     }
 
     /// Who waits for its answer.
-    pub fn waiting(&self, id: i64, call: AbortHandle) {
+    pub fn waiting(&self, id: AttemptId, call: AbortHandle) {
         if let Some(flight) = self.lock().get_mut(&id) {
             flight.call = Some(call);
         }
     }
 
     /// It has come so far.
-    pub fn reached(&self, id: i64, stage: Stage) {
+    pub fn reached(&self, id: AttemptId, stage: Stage) {
         if let Some(flight) = self.lock().get_mut(&id) {
             flight.stage = stage;
         }
     }
 
     /// Whether it was executed is not known. Said in the log: its row will be silent for a while.
-    pub fn doubt(&self, id: i64, reason: String) {
+    pub fn doubt(&self, id: AttemptId, reason: String) {
         tracing::warn!(
-            attempt = id,
+            attempt = id.get(),
             reason,
             "whether the function was executed is not known; waiting for its report"
         );
@@ -71,19 +73,19 @@ impl Follow {
     }
 
     /// How far it is, and since when it was under way.
-    pub fn get(&self, id: i64) -> Option<(Stage, Instant)> {
+    pub fn get(&self, id: AttemptId) -> Option<(Stage, Instant)> {
         self.lock().get(&id).map(|flight| (flight.stage.clone(), flight.since))
     }
 
     /// Nobody is interested any more. The function, if it runs, does not notice.
-    pub fn forget(&self, id: i64) {
+    pub fn forget(&self, id: AttemptId) {
         if let Some(Flight { call: Some(call), .. }) = self.lock().remove(&id) {
             call.abort();
         }
     }
 
     /// Nothing runs.
-    pub fn never(&self, id: i64) {
+    pub fn never(&self, id: AttemptId) {
         self.lock().remove(&id);
     }
 }

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use super::answer::{self, Answer};
 use super::follow::{Follow, Stage};
 use super::settings::Plan;
-use crate::job::End;
+use crate::job::{AttemptId, End};
 use crate::runners::Ends;
 
 /// A call about to be made.
@@ -27,13 +27,13 @@ pub struct Call {
 
 impl Call {
     /// Makes it, and tells the launch; or everybody, once the launch has stopped waiting.
-    pub async fn make(self, id: i64, launch: oneshot::Sender<Answer>, follow: Arc<Follow>, ends: Ends) {
+    pub async fn make(self, id: AttemptId, launch: oneshot::Sender<Answer>, follow: Arc<Follow>, ends: Ends) {
         if let Err(answer) = launch.send(self.answer(id).await) {
             late(id, answer, &follow, &ends);
         }
     }
 
-    async fn answer(self, id: i64) -> Answer {
+    async fn answer(self, id: AttemptId) -> Answer {
         let sent = self.request.send();
         let answered = if self.plan.waits() {
             Ok(sent.await)
@@ -43,7 +43,7 @@ impl Call {
         match answered {
             Ok(Ok(output)) => answer::of_output(&output, &self.plan, &self.token, self.result_limit),
             Ok(Err(error)) => {
-                tracing::debug!(attempt = id, error = %DisplayErrorContext(&error), "the call failed");
+                tracing::debug!(attempt = id.get(), error = %DisplayErrorContext(&error), "the call failed");
                 answer::of_error(&error)
             }
             Err(_) => Answer::Doubt(format!("no answer within {:?}", self.queue_limit)),
@@ -52,7 +52,7 @@ impl Call {
 }
 
 /// What an answer means for an attempt whose launch was confirmed before it came.
-fn late(id: i64, answer: Answer, follow: &Follow, ends: &Ends) {
+fn late(id: AttemptId, answer: Answer, follow: &Follow, ends: &Ends) {
     let end = match answer {
         Answer::Ended { request_id, end } => End { external_id: Some(request_id), ..end },
         Answer::Busy { reason, .. } => End::not_started(reason, true),

@@ -299,7 +299,7 @@ impl Runner for LambdaRunner {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::Completion;
+    use crate::job::{AttemptId, Completion, JobId};
     use crate::runners::Age;
     use serde_json::{Value, json};
 
@@ -315,8 +315,8 @@ mod tests {
 
     pub fn attempt(request: LaunchSpec) -> Attempt {
         Attempt {
-            id: 1,
-            job_id: 1,
+            id: AttemptId::new(1),
+            job_id: JobId::new(1),
             number: 1,
             task: "task".into(),
             launch_key: "rowcall-test-1".into(),

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::settings::{OWN_MEMBER, Plan};
+use crate::job::JobId;
 use crate::parameters::LaunchSpec;
 use crate::runners::Attempt;
 
@@ -12,7 +13,7 @@ const LIMITS: (usize, usize) = (6_291_556, 1_048_576);
 /// Whose attempt it is: what becomes the member `rowcall`.
 #[derive(Debug)]
 struct Identity<'a> {
-    job: i64,
+    job: JobId,
     attempt: i32,
     task: &'a str,
     token: &'a str,
@@ -37,8 +38,13 @@ pub fn event(attempt: &Attempt, contract: &[(String, String)], plan: &Plan) -> R
 /// Refuses a request whose event will be too large, as far as that can be known before there is an attempt.
 pub fn check(request: &LaunchSpec, plan: &Plan) -> Result<(), String> {
     let (task, token) = ("x".repeat(63), "x".repeat(43));
-    let identity =
-        Identity { job: i64::MAX, attempt: i32::MAX, task: &task, token: &token, database_url: None };
+    let identity = Identity {
+        job: JobId::new(i64::MAX),
+        attempt: i32::MAX,
+        task: &task,
+        token: &token,
+        database_url: None,
+    };
     limited(&build(request, &plan.settings.payload, &identity), plan).map(drop)
 }
 

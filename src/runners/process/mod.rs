@@ -254,7 +254,7 @@ impl Runner for ProcessRunner {
         if let Err(error) = dir.remove()
             && error.kind() != std::io::ErrorKind::NotFound
         {
-            tracing::warn!(attempt = attempt.id, %error, "cannot remove an attempt's directory");
+            tracing::warn!(attempt = attempt.id.get(), %error, "cannot remove an attempt's directory");
         }
     }
 

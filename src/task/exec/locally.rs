@@ -11,6 +11,7 @@ use super::place::Place;
 use super::progress::Progress;
 use super::report::Ended;
 use super::{Files, Options, Run};
+use crate::job::JobId;
 use crate::task::Started;
 use crate::task::contract::variable;
 use crate::task::exit::{self, complain};
@@ -60,7 +61,7 @@ pub fn tell(ended: Ended) -> i32 {
 fn nobody() -> Started {
     let number = |name| variable(name).and_then(|text| text.parse().ok());
     Started {
-        job: number("ROWCALL_JOB").unwrap_or(0),
+        job: JobId::new(number("ROWCALL_JOB").unwrap_or(0)),
         attempt: number("ROWCALL_ATTEMPT").map_or(1, |attempt: i64| attempt as i32),
         task: String::new(),
         source_table: None,
