@@ -318,7 +318,7 @@ async fn an_enum_and_a_domain_over_it_as_key() {
     db.run("insert into cards values ('clubs', 'hearts', 'REGISTERED'), ('hearts', 'clubs', 'OTHER')").await;
     // Its name is no part of what was taken down of it.
     db.run("alter type suit rename to colour").await;
-    assert_eq!(run_one(&db, &mut running).await, r#"{"other": "hearts", "suit": "clubs"}"#);
+    assert_eq!(run_one(&db, &mut running).await, r#"{"suit": "clubs", "other": "hearts"}"#);
     assert_eq!(
         db.one::<String>("select string_agg(status, ' ' order by suit) from cards").await,
         "PROCESSED OTHER"

@@ -130,8 +130,9 @@ async fn values_environment_and_payload_keep_their_digits() {
     assert_eq!(request.environment["N"], "123456789012345678901234567890 1.10 0.10");
     same(&request.settings["payload"]["own"]);
     same(&serde_json::from_str(request.settings["payload"]["whole"].as_str().unwrap()).unwrap());
-    let frozen: bool =
-        db.one_with("select request->'values' = $1::text::jsonb from rowcall.attempts", &[&DIGITS]).await;
+    let frozen: bool = db
+        .one_with("select request->'launch'->'values' = $1::text::jsonb from rowcall.attempts", &[&DIGITS])
+        .await;
     assert!(frozen, "as written down");
     let started: String =
         db.one_with("select \"values\"::text from rowcall.task_start($1)", &[&launched.token]).await;

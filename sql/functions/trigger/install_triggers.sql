@@ -31,9 +31,10 @@ begin
             ('insert', rowcall_internal.on_insert_body(), 'referencing new table as new_rows'),
             ('update', rowcall_internal.on_update_body(), 'referencing old table as old_rows new table as new_rows')) t(event, body, rows)
     loop
-        -- A session keeps its plans. One made while the queue was empty would scan the queue whole when it is long.
+        -- A session keeps its plans. One made while the queue was empty would scan the queue whole when it is long. And a
+        -- statement of many rows looks costly enough to be compiled, which takes a writer longer than to run it.
         execute format('create or replace function rowcall_internal.%I() returns trigger language plpgsql '
-            'security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off %s as %L',
+            'security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off %s as %L',
             format('on_%s_%s', trigger.event, entry.id), settings, rowcall_internal.fill_in(trigger.body, names));
         execute format('revoke all on function rowcall_internal.%I() from public', format('on_%s_%s', trigger.event, entry.id));
         for member in
