@@ -189,7 +189,7 @@ impl World {
 
     async fn jobs(&self, table: Table) -> BTreeMap<(String, i32), Job> {
         let sql = format!(
-            "select task, (row_key->>'{}')::int, on_status, state, run_again, attempt_count, moved_to is not null from rowcall.jobs
+            "select task, (row_key->>'{}')::int, on_status, state, run_again, attempt_count, moved_at is not null from rowcall.jobs
                            where (select count(*) from rowcall.missed_rows) = 0",
             table.key()
         );

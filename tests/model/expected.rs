@@ -137,10 +137,9 @@ impl Model {
 
     /// Somebody gave the row another status: what runs is no longer asked for, unless it is asked for anew.
     fn moved(&mut self, key: i32) {
-        let status = self.rows[&key].0.clone();
         for ((_, row), job) in &mut self.jobs {
             if *row == key {
-                (job.again, job.moved) = (false, status.is_some());
+                (job.again, job.moved) = (false, true);
             }
         }
     }

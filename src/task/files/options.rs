@@ -132,11 +132,12 @@ fn place(text: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::job::JobId;
     use serde_json::Value;
 
     fn started() -> Started {
         Started {
-            job: 7,
+            job: JobId::new(7),
             attempt: 2,
             task: "resample".to_owned(),
             source_table: None,
