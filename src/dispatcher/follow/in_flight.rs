@@ -200,6 +200,11 @@ impl InFlight {
         self.lock().values().filter_map(stage).collect()
     }
 
+    /// The runner's own name for it, once its launch is confirmed.
+    pub fn external_id(&self, id: AttemptId) -> Option<String> {
+        self.lock().get(&id)?.attempt.external_id.clone()
+    }
+
     /// Whether it is followed.
     pub fn contains(&self, id: AttemptId) -> bool {
         self.lock().contains_key(&id)

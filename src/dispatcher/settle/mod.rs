@@ -48,7 +48,10 @@ pub async fn run(shared: Handle, mut ends: mpsc::UnboundedReceiver<(AttemptId, E
         }
         for (id, end) in incoming.drain(..) {
             if shared.in_flight.contains(id) && !waiting.contains_key(&id) {
-                waiting.insert(id, storable(end));
+                let mut end = storable(end);
+                // Its launch may not be written down yet.
+                end.external_id = end.external_id.or_else(|| shared.in_flight.external_id(id));
+                waiting.insert(id, end);
                 queue.push_back((id, false));
             }
         }
