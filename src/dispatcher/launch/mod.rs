@@ -155,7 +155,7 @@ async fn taken(shared: &Handle, runner: &dyn Runner, attempt: &Attempt, launched
     if shared.in_flight.confirm_launch(attempt.id, &launched) {
         let _ = shared.signals.launches.send((attempt.id, launched));
     } else {
-        stop_if_over(shared, runner, attempt, launched.external_id).await;
+        stop_if_over(shared, runner, attempt, launched).await;
     }
     if runner.capabilities().backlog < usize::MAX {
         shared.signals.wake.notify_one();
@@ -164,15 +164,19 @@ async fn taken(shared: &Handle, runner: &dyn Runner, attempt: &Attempt, launched
 
 /// The runner took its time, and the attempt was cancelled or given up meanwhile: nobody would follow what runs
 /// now. If another dispatcher has taken the attempt over, it is that one's to follow.
-async fn stop_if_over(shared: &Handle, runner: &dyn Runner, attempt: &Attempt, external_id: String) {
+async fn stop_if_over(shared: &Handle, runner: &dyn Runner, attempt: &Attempt, launched: Launched) {
     let over = match shared.database.get().await {
         Ok(client) => settled_elsewhere(&client, &[attempt.id]).await,
         Err(error) => Err(error),
     };
-    let attempt = Attempt { external_id: Some(external_id), ..attempt.clone() };
+    let attempt = Attempt { external_id: Some(launched.external_id.clone()), ..attempt.clone() };
     let stopped = match over {
         Ok(over) if over.is_empty() => return,
-        Ok(_) => runner.stop(&attempt, "launched after its attempt was over").await,
+        Ok(_) => {
+            // Of an attempt that is over, what is not known of it yet is written down: the place of its log.
+            let _ = shared.signals.launches.send((attempt.id, launched));
+            runner.stop(&attempt, "launched after its attempt was over").await
+        }
         Err(error) => Err(error.to_string()),
     };
     if let Err(error) = stopped {
@@ -195,8 +199,17 @@ pub async fn record(shared: Handle, mut launched: mpsc::UnboundedReceiver<(Attem
             biased;
             received = launched.recv_many(&mut batch, shared.settings.dispatcher.batch) => if received == 0 { return },
             () = tokio::time::sleep(pause.unwrap_or(Duration::MAX)), if pause.is_some() => {}
-            // A launch that hangs must not hold up the end; the next dispatcher repeats it with the same key.
-            () = shared.lifecycle.stopping.cancelled() => return,
+            // A launch that hangs must not hold up the end; the next dispatcher repeats it with the same key. What waited
+            // for an attempt that was being settled is told once more: the settler is done with it.
+            () = shared.lifecycle.stopping.cancelled() => {
+                if !batch.is_empty()
+                    && let Ok(client) = shared.database.get().await
+                    && let Err(error) = mark_launched(&client, &batch).await
+                {
+                    tracing::debug!(%error, launches = batch.len(), "the last launches could not be written down");
+                }
+                return;
+            }
         }
         let done = match shared.database.get().await {
             Ok(client) => mark_launched(&client, &batch).await,
