@@ -134,7 +134,7 @@ words! {
 }
 
 words! {
-    /// Why an attempt ended: the domain `rowcall.cause`. Decided together with the outcome, by whoever decides that.
+    /// Why an attempt ended: the domain `rowcall.cause`. Decided together with the outcome.
     Cause, "cause", {
         /// The program ended, and its exit code decides.
         ExitCode = "exit_code",

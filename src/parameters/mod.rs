@@ -91,7 +91,7 @@ pub struct WriteBackColumns {
 }
 
 impl WriteBackColumns {
-    /// Whether the task has no word for any status: it runs beside the owner of its row, and writes results only.
+    /// Whether the task names no status at all: it runs beside the owner of its row, and writes results only.
     #[must_use]
     pub fn is_observer(&self) -> bool {
         self.running.is_none() && self.succeeded.is_none() && self.failed.is_none()

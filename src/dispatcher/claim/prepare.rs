@@ -20,7 +20,7 @@ use crate::job::JobId;
 use crate::parameters::{Frozen, JobContext, Task, render, render_key};
 use crate::runners::{Age, Attempt};
 
-/// The word of `rowcall_internal.source_rows` for a table that somebody has locked.
+/// The word of `rowcall_internal.source_rows` for a table that another session has locked.
 const LOCKED: &str = "locked";
 
 /// A job that can be launched once its row is marked.

@@ -134,7 +134,8 @@ async fn adopt(
     }
     Ok(())
 }
-/// What another dispatcher follows is its own; what is over must not run on with nobody to end it.
+
+/// What another dispatcher follows is its own; what is over must not run on unwatched.
 async fn let_go_of_what_others_have(
     shared: &Shared,
     client: &impl GenericClient,

@@ -1,7 +1,7 @@
 //! Ends attempts: decides what an end means, writes it into the row, and settles the job, a batch at a time.
 //!
-//! It waits for nobody. A job or a row that somebody's transaction holds is left for a later round, so that a
-//! long transaction stalls only what it touches.
+//! It waits for no lock. A job or a row that another session holds is left for a later round, so that a long transaction
+//! stalls only what it touches.
 
 mod write_rows;
 
@@ -27,7 +27,7 @@ use crate::parameters::{Frozen, Unreadable, WriteBack};
 
 static NEVER_AGAIN: LazyLock<Policy> = LazyLock::new(Policy::never_again);
 
-/// How long what somebody holds is left alone.
+/// How long what another session holds is left alone.
 const HELD: Duration = Duration::from_millis(250);
 
 /// Settles what comes in until the channel closes or everything stops.
