@@ -27,7 +27,7 @@ async fn exactly_one_more(db: &TestDatabase, mut running: Running, launched: &La
 }
 
 #[tokio::test]
-async fn a_status_set_back_while_the_job_runs_queues_one_more_run_after_it() {
+async fn a_status_set_back_during_a_run_queues_one_more_run_after_it() {
     let (db, running, launched) = in_flight().await;
     db.run("update rowcall.files set status = 'REGISTERED'").await;
     exactly_one_more(&db, running, &launched).await;
@@ -149,7 +149,7 @@ async fn a_row_deleted_in_flight_is_not_written_and_disturbs_nobody() {
 }
 
 #[tokio::test]
-async fn registering_every_row_anew_runs_rows_in_flight_once_more_and_the_others_once() {
+async fn rows_registered_anew_run_once_and_once_more_if_in_flight() {
     let (db, mut running, launched) = in_flight().await;
     db.run("insert into rowcall.files (id, status) values (2, 'PROCESSED'), (3, 'DELETED')").await;
     db.run("update rowcall.files set status = 'REGISTERED' where status <> 'DELETED'").await;

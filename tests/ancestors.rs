@@ -52,7 +52,7 @@ async fn nothing_starts_before_commit() {
 }
 
 #[tokio::test]
-async fn jobs_that_cannot_be_made_never_fail_the_insert_and_are_made_later() {
+async fn jobs_that_cannot_be_made_fail_no_insert_and_are_made_later() {
     let db = TestDatabase::new().await;
     loader(&db).await;
     db.run("insert into rowcall.files (id, status) values (1, 'OLD'), (2, 'OLD')").await;
@@ -118,7 +118,7 @@ async fn a_condition_that_raises_never_fails_the_statement() {
 }
 
 #[tokio::test]
-async fn when_nothing_of_ours_works_there_is_a_warning_and_a_rescan_finds_the_rows() {
+async fn a_row_without_job_or_note_is_warned_of_and_found_by_a_rescan() {
     let db = TestDatabase::new().await;
     loader(&db).await;
     let (writer, ear) = Ear::open(&db).await;

@@ -144,7 +144,7 @@ async fn a_key_taken_back_frees_the_jobs_that_waited_for_it() {
 }
 
 #[tokio::test]
-async fn a_flood_without_a_cap_does_not_take_the_place_of_a_task_with_one() {
+async fn an_uncapped_flood_does_not_take_the_place_of_a_capped_task() {
     let db = TestDatabase::new().await;
     db.task("flood", "F", ("", "")).await;
     db.task("capped", "C", ("max_running, priority", "10, 5")).await;

@@ -59,7 +59,7 @@ async fn run(command: &mut Command) -> (Option<i32>, Vec<String>, String) {
 const GOOD: &str = r#"{"cluster": "jobs", "subnets": ["subnet-1"]}"#;
 
 #[tokio::test]
-async fn every_task_gets_its_line_and_one_problem_makes_the_exit_code_1() {
+async fn every_task_gets_a_line_and_one_problem_makes_exit_code_1() {
     let check = Check::new().await;
     check.aws.deactivate(&check.aws.define("loader-old", json!({})));
     check.aws.define("loader-two", json!({"containerDefinitions": [{"name": "a"}, {"name": "b"}]}));
@@ -145,7 +145,7 @@ async fn a_runner_that_cannot_be_asked_is_a_problem() {
 }
 
 #[tokio::test]
-async fn an_arn_in_the_daemons_own_region_needs_no_permission_for_that_region() {
+async fn an_arn_in_the_daemons_own_region_needs_no_region_permission() {
     let check = Check::new().await;
     check.aws.add_function("thumbnail", &[]);
     let cluster = format!("arn:aws:ecs:{REGION}:123456789012:cluster/jobs");

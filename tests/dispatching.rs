@@ -163,7 +163,7 @@ async fn a_launch_under_way_ends_before_its_attempt_is_given_up() {
 }
 
 #[tokio::test]
-async fn what_a_launch_under_way_had_started_is_found_and_stopped_before_its_attempt_is_settled() {
+async fn what_a_launch_under_way_started_is_stopped_before_settlement() {
     let db = TestDatabase::new().await;
     db.task("task", "REGISTERED", ("", "")).await;
     let mut running = Running::start(&db).await;
@@ -197,7 +197,7 @@ async fn a_task_that_falls_silent_is_stopped() {
 }
 
 #[tokio::test]
-async fn a_task_that_reported_and_does_not_leave_is_stopped_and_has_succeeded() {
+async fn a_task_that_lingers_after_its_report_is_stopped_and_succeeds() {
     let (db, running, launched) = launched(("", "")).await;
     report(&db, "task_succeed($1)", &launched.token).await;
     assert_eq!(row(&db).await, "PROCESSED");
@@ -228,7 +228,7 @@ async fn a_snoozed_task_comes_back_without_spending_an_attempt() {
 }
 
 #[tokio::test]
-async fn an_end_with_words_that_postgres_cannot_keep_is_settled_all_the_same() {
+async fn an_end_whose_words_postgres_cannot_keep_is_settled_anyway() {
     let (db, running, launched) = launched(("max_attempts", "1")).await;
     let mut end = End::exited(1);
     end.reason = Some("out\0of memory".to_owned());
@@ -239,7 +239,7 @@ async fn an_end_with_words_that_postgres_cannot_keep_is_settled_all_the_same() {
 }
 
 #[tokio::test]
-async fn two_thousand_rows_through_two_dispatchers_are_launched_once_each() {
+async fn two_thousand_rows_are_launched_once_each_by_two_dispatchers() {
     let db = TestDatabase::new().await;
     db.task("task", "REGISTERED", ("", "")).await;
     let world = Arc::new(World::default());

@@ -106,7 +106,7 @@ async fn success_needs_no_result() {
 }
 
 #[tokio::test]
-async fn a_result_that_postgres_cannot_keep_is_a_failure_with_a_reason() {
+async fn a_result_postgres_cannot_keep_is_a_failure_with_a_reason() {
     let attempt = Attempt::new(("", "")).await;
     let done = attempt.run(r#"echo '{"n": "\u0000"}'"#).await;
     assert_eq!(done.status.code(), Some(65));
@@ -115,7 +115,7 @@ async fn a_result_that_postgres_cannot_keep_is_a_failure_with_a_reason() {
 }
 
 #[tokio::test]
-async fn a_failure_is_reported_with_the_last_line_and_its_code_passed_on() {
+async fn a_failure_reports_the_last_line_and_passes_its_code_on() {
     let attempt = Attempt::new(("", "")).await;
     let done = attempt.run("echo out; echo 'no such bucket' >&2; exit 5").await;
     assert_eq!(done.status.code(), Some(5));

@@ -48,7 +48,7 @@ async fn a_row_held_at_claim_time_runs_later_and_the_others_now() {
 }
 
 #[tokio::test]
-async fn rows_held_at_settle_time_are_settled_later_and_the_others_now() {
+async fn rows_held_at_settle_time_settle_later_and_the_others_now() {
     let db = TestDatabase::new().await;
     db.task("task", "REGISTERED", ("command", "array['{{ row.id }}']")).await;
     let mut few = settings(&db.url);
@@ -100,7 +100,7 @@ async fn a_row_being_set_back_while_its_end_is_settled_runs_once_more() {
 }
 
 #[tokio::test]
-async fn a_row_that_refuses_its_running_status_is_blocked_with_the_reason() {
+async fn a_row_refusing_its_running_status_is_blocked_with_the_reason() {
     let db = TestDatabase::new().await;
     db.task("task", "REGISTERED", ("command", "array['{{ row.id }}']")).await;
     db.run("alter table rowcall.files add constraint no_two_runs check (id <> 2 or status <> 'PROCESSING')")
@@ -120,7 +120,7 @@ async fn a_row_that_refuses_its_running_status_is_blocked_with_the_reason() {
 }
 
 #[tokio::test]
-async fn a_row_that_refuses_its_end_ends_its_job_and_the_history_tells() {
+async fn a_row_refusing_its_end_ends_its_job_and_the_history_says_so() {
     let db = TestDatabase::new().await;
     db.task("task", "REGISTERED", ("command", "array['{{ row.id }}']")).await;
     db.run(

@@ -7,7 +7,7 @@ use rowcall::job::End;
 use crate::support::{Running, TestDatabase, settings};
 
 #[tokio::test]
-async fn a_task_that_hangs_holding_its_own_attempt_is_stopped_at_its_timeout() {
+async fn a_task_that_hangs_holding_its_attempt_is_stopped_at_timeout() {
     let db = TestDatabase::new().await;
     db.task("loader", "REGISTERED", ("timeout, max_attempts", "'300 milliseconds', 1")).await;
     let mut running = Running::start(&db).await;
@@ -50,7 +50,7 @@ async fn a_launch_is_noted_although_another_task_holds_its_attempt() {
 }
 
 #[tokio::test]
-async fn a_lock_that_a_users_trigger_waits_for_keeps_other_tables_running() {
+async fn a_lock_that_a_users_trigger_awaits_stops_no_other_table() {
     let db = TestDatabase::new().await;
     db.run(
         "create table counters (n int); insert into counters values (0); grant all on counters to rowcall_owner;

@@ -51,7 +51,7 @@ async fn two_migrations_at_once_on_an_empty_database_both_succeed() {
 }
 
 #[tokio::test]
-async fn the_way_down_leaves_other_tables_as_they_were_and_the_way_up_works_again() {
+async fn the_way_down_spares_other_tables_and_the_way_up_works_again() {
     let db = TestDatabase::new().await;
     db.run("create schema shop; create table shop.orders (id int primary key, status text);
             create table parts (id int primary key, status text) partition by range (id);
@@ -75,7 +75,7 @@ async fn the_way_down_leaves_other_tables_as_they_were_and_the_way_up_works_agai
 }
 
 #[tokio::test]
-async fn a_changed_function_is_applied_again_and_triggers_are_written_anew() {
+async fn a_changed_function_is_reapplied_and_triggers_are_rewritten() {
     let db = TestDatabase::new().await;
     let before = objects(&db).await;
     db.run("create or replace function rowcall_internal.channel(status text) returns text language sql as $$ select 'old' $$;
@@ -174,7 +174,7 @@ async fn the_printed_sql_does_what_migrate_does() {
 }
 
 #[tokio::test]
-async fn a_daemon_refuses_a_schema_older_or_newer_than_it_can_work_with() {
+async fn a_daemon_refuses_a_schema_too_old_or_too_new_for_it() {
     let db = TestDatabase::new().await;
     let database = Database::new(&settings(&db.url).database).unwrap();
     let client = database.get().await.unwrap();
@@ -200,7 +200,7 @@ async fn a_daemon_refuses_a_schema_older_or_newer_than_it_can_work_with() {
 }
 
 #[tokio::test]
-async fn a_running_dispatcher_stops_claiming_when_the_schema_leaves_it_behind() {
+async fn a_dispatcher_stops_claiming_when_the_schema_leaves_it_behind() {
     let db = TestDatabase::new().await;
     db.task("loader", "REGISTERED", ("", "")).await;
     let mut running = Running::start(&db).await;
@@ -219,7 +219,7 @@ async fn a_running_dispatcher_stops_claiming_when_the_schema_leaves_it_behind() 
 }
 
 #[tokio::test]
-async fn a_role_that_may_only_create_in_the_database_can_migrate_and_serve() {
+async fn a_role_with_only_create_on_the_database_migrates_and_serves() {
     let db = TestDatabase::empty().await;
     let name: String = db.one("select current_database()::text").await;
     let role = format!("owner_of_{name}");

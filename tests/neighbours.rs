@@ -36,7 +36,7 @@ async fn a_row_that_refuses_its_running_status_is_blocked_alone() {
 }
 
 #[tokio::test]
-async fn a_row_that_refuses_its_end_is_told_and_the_others_are_written() {
+async fn a_row_refusing_its_end_is_told_and_the_others_are_written() {
     let rule = format!(
         "{REFUSE} create trigger refuse after update on rowcall.files for each row
                         when (new.id = 2 and new.status = 'PROCESSED') execute function public.refuse()"

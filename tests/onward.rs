@@ -60,7 +60,7 @@ async fn each_status_written_is_announced_once_it_has_committed() {
 }
 
 #[tokio::test]
-async fn a_program_that_sets_the_running_status_itself_finds_its_row_at_every_attempt() {
+async fn a_program_that_sets_running_itself_finds_its_row_every_time() {
     let db = TestDatabase::new().await;
     let more = ("status_running_by, completion, backoff, max_attempts", "'task', 'report', '10 ms', 2");
     db.task("old", "REGISTERED", more).await;
@@ -106,7 +106,7 @@ async fn what_triggers_do_while_a_status_is_put_back_starts_jobs() {
 }
 
 #[tokio::test]
-async fn a_last_status_that_the_program_wrote_itself_is_announced_at_its_end() {
+async fn a_last_status_written_by_the_program_is_announced_at_its_end() {
     let db = TestDatabase::new().await;
     db.task(
         "old",

@@ -60,7 +60,7 @@ async fn one_owner_gets_the_job_and_explain_names_the_others() {
 }
 
 #[tokio::test]
-async fn an_update_asks_for_the_first_by_name_where_the_order_is_equal() {
+async fn an_update_asks_for_the_first_by_name_if_the_order_is_equal() {
     let db = TestDatabase::new().await;
     for name in ["b", "B", "a"] {
         db.task(name, "REGISTERED", ("condition", &format!("'$.attributes.for{name} == true'"))).await;

@@ -320,7 +320,7 @@ async fn a_job_runs_by_the_parameters_of_its_own_transaction() {
 }
 
 #[tokio::test]
-async fn jobs_of_a_task_renamed_or_deleted_are_blocked_until_the_name_is_back() {
+async fn a_task_renamed_or_deleted_blocks_jobs_until_the_name_is_back() {
     for edit in ["update rowcall.parameters set name = 'renamed'", "delete from rowcall.parameters"] {
         let db = TestDatabase::new().await;
         db.task("loader", "REGISTERED", ("enabled", "false")).await;
@@ -336,7 +336,7 @@ async fn jobs_of_a_task_renamed_or_deleted_are_blocked_until_the_name_is_back() 
 }
 
 #[tokio::test]
-async fn an_edit_takes_effect_on_the_next_claim_and_defaults_fill_settings() {
+async fn an_edit_acts_on_the_next_claim_and_defaults_fill_settings() {
     let db = TestDatabase::new().await;
     db.run(r#"insert into rowcall.runner_defaults values ('docker', '{"cpu": 1, "pids_limit": 1}')"#).await;
     db.task(
@@ -369,7 +369,7 @@ async fn an_edit_takes_effect_on_the_next_claim_and_defaults_fill_settings() {
 }
 
 #[tokio::test]
-async fn a_process_is_a_full_path_and_has_no_variable_that_leads_elsewhere() {
+async fn a_process_has_a_full_path_and_no_variable_leading_elsewhere() {
     let db = TestDatabase::new().await;
     let insert = |more: &str| {
         format!(

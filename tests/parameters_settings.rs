@@ -115,7 +115,7 @@ async fn a_refusal_says_what_helps() {
 }
 
 #[tokio::test]
-async fn what_shows_only_together_with_the_defaults_is_refused_in_the_row_and_not_in_the_defaults() {
+async fn a_conflict_of_row_and_defaults_is_refused_in_the_row_only() {
     let db = TestDatabase::new().await;
     let strategy =
         json!({"capacity_provider_strategy": [{"capacity_provider": "FARGATE_SPOT", "weight": 1}]});

@@ -68,7 +68,7 @@ async fn a_lost_attempt_is_not_counted_against_max_attempts() {
 }
 
 #[tokio::test]
-async fn what_runs_while_no_daemon_lives_is_adopted_with_its_true_exit_code() {
+async fn a_program_outliving_its_daemon_is_adopted_with_its_exit_code() {
     let case = Processes::new().await;
     let (up, gate) = (case.fifo("up"), case.fifo("gate"));
     let count = case.subject.place().join("count");
@@ -144,7 +144,7 @@ async fn another_machine_waits_before_it_declares_a_process_lost() {
 }
 
 #[tokio::test]
-async fn another_machine_never_repeats_a_launch_whose_answer_is_unknown() {
+async fn another_machine_never_repeats_a_launch_without_an_answer() {
     let case = Processes::new().await;
     let up = case.fifo("up");
     let count = case.subject.place().join("count");
@@ -178,7 +178,7 @@ fn kill_group_of(supervisor: Pid) {
 }
 
 #[tokio::test]
-async fn a_state_directory_that_cannot_be_written_is_an_error_at_the_start() {
+async fn an_unwritable_state_directory_is_an_error_at_the_start() {
     let case = Processes::new().await;
     let file = case.subject.place().join("file");
     std::fs::write(&file, "").unwrap();

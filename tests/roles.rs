@@ -71,7 +71,7 @@ async fn the_rights_are_those_documented_and_each_difference_is_named() {
 }
 
 #[tokio::test]
-async fn every_function_has_a_pinned_search_path_with_temporary_tables_last() {
+async fn every_function_pins_a_search_path_with_temporary_tables_last() {
     let db = TestDatabase::new().await;
     let loose: Option<String> = db
         .one(
@@ -83,7 +83,7 @@ async fn every_function_has_a_pinned_search_path_with_temporary_tables_last() {
 }
 
 #[tokio::test]
-async fn a_task_reads_and_changes_nothing_but_through_the_task_functions() {
+async fn a_task_reads_and_changes_only_through_the_task_functions() {
     let (db, running, _, task) = attacked().await;
     db.run("create schema elsewhere; create table elsewhere.secrets (id int)").await;
     let before = state(&db).await;
@@ -236,7 +236,7 @@ async fn anothers_token_speaks_for_the_other_and_not_for_the_caller() {
 }
 
 #[tokio::test]
-async fn results_that_are_huge_or_not_text_are_refused_and_the_task_may_go_on() {
+async fn huge_or_non_text_results_are_refused_and_the_task_may_go_on() {
     let (db, running, launched, task) = attacked().await;
     let before = state(&db).await;
     for (result, refusal) in [
@@ -341,7 +341,7 @@ async fn another_status_column_of_a_watched_table_takes_its_owner() {
 }
 
 #[tokio::test]
-async fn a_schema_made_without_roles_is_handed_over_by_the_printed_sql() {
+async fn a_schema_made_without_roles_is_handed_over_by_printed_sql() {
     let db = TestDatabase::new().await;
     db.run(
         "create table mine (id int primary key, status text); select rowcall.watch('mine'); alter schema rowcall owner to postgres;

@@ -132,7 +132,7 @@ async fn a_dead_dispatchers_attempts_are_adopted_after_dead_after() {
 }
 
 #[tokio::test]
-async fn the_late_end_seen_by_a_dispatcher_that_was_taken_for_dead_changes_nothing() {
+async fn a_late_end_seen_by_a_dispatcher_thought_dead_changes_nothing() {
     let (db, world) = prepared().await;
     let mut silent = settings(&db.url);
     // Lives, but shows no sign of it, and looks at its attempts only when it is told to.
@@ -165,7 +165,7 @@ async fn the_late_end_seen_by_a_dispatcher_that_was_taken_for_dead_changes_nothi
 }
 
 #[tokio::test]
-async fn a_dispatcher_that_was_asleep_launches_nothing_that_others_have_taken_over() {
+async fn a_dispatcher_that_slept_launches_nothing_others_took_over() {
     let (db, world) = prepared().await;
     let gate = Arc::new(Semaphore::new(0));
     let mut first = settings(&db.url);

@@ -90,7 +90,7 @@ async fn composite_text_and_uuid_keys() {
 }
 
 #[tokio::test]
-async fn keys_whose_text_depends_on_settings_stay_the_same_for_every_writer() {
+async fn keys_are_the_same_for_every_writer_whatever_the_settings() {
     for kind in ["timestamptz", "timestamptz(3)", "timestamp", "date", "bytea", "numeric", "moment"] {
         let ddl = format!(
             "create domain moment as timestamptz; create table timed (at {kind}, status text, primary key (at))"

@@ -137,7 +137,7 @@ async fn a_task_outside_the_loop_that_it_leads_into_is_in_none() {
 }
 
 #[tokio::test]
-async fn a_loop_closed_by_two_edits_at_the_same_moment_blocks_its_jobs_until_it_is_opened() {
+async fn a_loop_closed_by_two_edits_at_once_blocks_jobs_until_opened() {
     let db = TestDatabase::new().await;
     let mut running = Running::start(&db).await;
     let other = db.connect().await;

@@ -110,7 +110,7 @@ async fn the_token_of_an_ended_attempt_changes_nothing() {
 }
 
 #[tokio::test]
-async fn the_token_of_a_superseded_attempt_changes_nothing_of_its_successors() {
+async fn a_superseded_attempts_token_changes_nothing_of_its_successor() {
     let (db, mut running, launched) = launched(("backoff", "'1 ms'")).await;
     running.end(&launched, End::exited(1));
     let second = running.launch().await;
@@ -251,7 +251,7 @@ async fn a_bare_update_by_the_task_settles_its_job() {
 }
 
 #[tokio::test]
-async fn success_for_a_row_that_somebody_holds_is_written_when_it_is_free() {
+async fn success_for_a_held_row_is_written_when_the_row_is_free() {
     let (db, mut running, launched) = launched(("", "")).await;
     let holder = db.connect().await;
     holder.batch_execute("begin; update rowcall.files set last_update = now()").await.unwrap();

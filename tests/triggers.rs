@@ -193,7 +193,7 @@ async fn conditions_may_be_predicates_or_filters_and_null_is_no() {
 }
 
 #[tokio::test]
-async fn rows_that_nobody_routes_notify_nobody_and_routed_ones_cannot_be_prepared() {
+async fn only_routed_rows_notify_and_so_cannot_be_prepared() {
     let db = TestDatabase::new().await;
     db.run("create table mine (id int primary key, status text); select rowcall.watch('mine'); drop trigger test_changed on rowcall_internal.jobs")
         .await;
@@ -239,7 +239,7 @@ async fn rescan_makes_exactly_the_jobs_that_disabled_triggers_did_not() {
 }
 
 #[tokio::test]
-async fn writers_of_every_isolation_level_make_jobs_even_beside_a_changing_job() {
+async fn every_isolation_level_makes_jobs_even_beside_a_changing_job() {
     let db = TestDatabase::new().await;
     loader(&db).await;
     for level in ["repeatable read", "serializable"] {
@@ -270,7 +270,7 @@ async fn writers_of_every_isolation_level_make_jobs_even_beside_a_changing_job()
 }
 
 #[tokio::test]
-async fn a_large_update_after_a_small_one_in_the_same_session_stays_linear() {
+async fn a_large_update_after_a_small_one_in_one_session_stays_linear() {
     let db = TestDatabase::new().await;
     loader(&db).await;
     db.run("insert into rowcall.files (id, status) select i, 'OLD' from generate_series(1, 30000) i").await;

@@ -166,7 +166,7 @@ async fn unwatch_stops_new_jobs_and_cancels_waiting_ones() {
 }
 
 #[tokio::test]
-async fn a_job_whose_table_is_unwatched_while_it_runs_ends_and_stops_nobody_else() {
+async fn a_running_job_of_an_unwatched_table_ends_and_stops_no_other() {
     for code in [0, 1] {
         let db = TestDatabase::new().await;
         db.run("create table mine (id int primary key, status text); select rowcall.watch('mine')").await;
@@ -247,7 +247,7 @@ async fn watching_takes_the_right_to_hand_over_the_table() {
 }
 
 #[tokio::test]
-async fn rescan_makes_the_jobs_that_unwatching_cancelled_before_they_ran() {
+async fn rescan_makes_the_jobs_that_unwatch_cancelled_before_they_ran() {
     let db = TestDatabase::new().await;
     db.task("loader", "REGISTERED", ("", "")).await;
     db.run("insert into rowcall.files default values; select rowcall.unwatch('rowcall.files')").await;

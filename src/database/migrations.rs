@@ -342,7 +342,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn migrations_are_numbered_without_gaps_up_to_the_schema_version() {
+    fn migration_numbers_have_no_gaps_up_to_the_schema_version() {
         let versions: Vec<_> = migrations().unwrap().iter().map(|m| m.version).collect();
         assert_eq!(versions, (1..=super::super::SCHEMA_VERSION).collect::<Vec<_>>());
     }

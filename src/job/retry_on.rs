@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn every_failure_is_worth_a_retry_unless_somebody_says_otherwise() {
+    fn every_failure_is_worth_a_retry_unless_retry_on_leaves_it_out() {
         for outcome in [Outcome::TaskFailed, Outcome::TimedOut, Outcome::RunnerFailed, Outcome::Lost] {
             assert!(RetryOn::default().covers(outcome, Some(1)), "{outcome:?}");
             assert!(!covers(&[], outcome, Some(1)), "{outcome:?}");

@@ -116,7 +116,7 @@ async fn settled(db: &TestDatabase, rows: &[(i32, &str, &str, &str)]) {
 }
 
 #[tokio::test]
-async fn retry_takes_a_row_from_wherever_the_job_left_it_and_from_nowhere_else() {
+async fn retry_takes_a_row_only_from_where_the_job_left_it() {
     let db = files().await;
     settled(
         &db,
@@ -158,7 +158,7 @@ async fn retry_takes_a_row_from_wherever_the_job_left_it_and_from_nowhere_else()
 }
 
 #[tokio::test]
-async fn retry_hurries_what_waits_and_frees_what_is_blocked_but_leaves_what_runs() {
+async fn retry_makes_a_waiting_or_blocked_job_due_but_no_running_one() {
     let db = files().await;
     let job: i64 = db.one("select rowcall.run('loader', 'rowcall.files', 1)").await;
     for state in [
@@ -176,7 +176,7 @@ async fn retry_hurries_what_waits_and_frees_what_is_blocked_but_leaves_what_runs
 }
 
 #[tokio::test]
-async fn retry_failed_takes_the_latest_of_each_row_if_nothing_came_after_it() {
+async fn retry_failed_takes_a_rows_latest_failure_if_nothing_followed() {
     let db = files().await;
     settled(
         &db,
@@ -264,7 +264,7 @@ async fn what_was_retried_runs() {
 }
 
 #[tokio::test]
-async fn a_row_that_failed_or_succeeded_is_run_again_from_where_it_stands() {
+async fn a_failed_or_succeeded_row_is_run_again_from_where_it_stands() {
     let db = TestDatabase::new().await;
     db.task("loader", "REGISTERED", ("max_attempts", "1")).await;
     let mut running = Running::start(&db).await;

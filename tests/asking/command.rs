@@ -103,7 +103,7 @@ async fn preview_command_adds_what_this_machine_refuses() {
 }
 
 #[tokio::test]
-async fn a_table_or_row_that_is_not_there_is_an_error_that_names_what_is() {
+async fn an_absent_table_or_row_is_an_error_that_names_what_is_there() {
     let asked = Asked::new().await;
     asked
         .db

@@ -209,7 +209,7 @@ async fn settings_that_no_runner_would_take_are_named() {
 }
 
 #[tokio::test]
-async fn every_task_of_the_table_has_its_line_and_keys_are_written_as_people_write_them() {
+async fn every_task_of_the_table_has_a_line_however_a_key_is_written() {
     let db = quiet().await;
     db.run(
         "create table parts (a int, b text, status text, primary key (a, b));

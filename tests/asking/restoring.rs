@@ -64,7 +64,7 @@ async fn columns_that_were_not_there_then_get_their_defaults() {
 }
 
 #[tokio::test]
-async fn a_version_that_cannot_be_brought_back_is_refused_with_those_that_can() {
+async fn an_unrestorable_version_is_refused_naming_restorable_ones() {
     let db = edited().await;
     db.run("delete from rowcall.parameters").await;
     for (call, parts) in [

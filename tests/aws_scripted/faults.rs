@@ -56,7 +56,7 @@ async fn a_server_error_says_nothing_about_the_task() {
 }
 
 #[tokio::test]
-async fn throttles_arrive_with_their_code_and_words_whatever_their_disguise() {
+async fn throttles_arrive_with_code_and_words_whatever_their_disguise() {
     let aws = aws().await;
     let ecs = aws.ecs();
     let throttles = [
@@ -162,7 +162,7 @@ async fn a_connection_lost_is_told_from_one_refused_only_by_its_cause() {
 }
 
 #[tokio::test]
-async fn the_sdk_repeats_what_it_knows_to_be_passing_byte_for_byte_and_nothing_else() {
+async fn the_sdk_repeats_byte_for_byte_and_only_what_it_knows_to_pass() {
     let aws = aws().await;
     let retries =
         RetryConfig::standard().with_max_attempts(10).with_initial_backoff(Duration::from_millis(1));

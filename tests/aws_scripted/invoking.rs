@@ -24,7 +24,7 @@ fn invoke(aws: &ScriptedAws) -> InvokeFluentBuilder {
 }
 
 #[tokio::test]
-async fn a_function_answers_with_payload_version_and_the_tail_of_its_log() {
+async fn a_function_answers_with_payload_version_and_log_tail() {
     let aws = aws().await;
     aws.reply("load", [Reply::returns(json!({ "rows": 3 })).logging("START\nEND\n")]);
     let answer = invoke(&aws).qualifier("live").log_type(LogType::Tail).send().await.unwrap();

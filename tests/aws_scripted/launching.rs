@@ -28,7 +28,7 @@ async fn a_token_sent_again_names_the_same_task() {
 }
 
 #[tokio::test]
-async fn a_token_with_other_parameters_is_a_conflict_that_names_the_task() {
+async fn a_token_with_other_parameters_is_a_conflict_naming_the_task() {
     let aws = aws().await;
     let ecs = aws.ecs();
     let first = launched(&ecs, "t1").await;

@@ -19,10 +19,10 @@ macro_rules! conformance {
             what_may_not_run_blocks_the_job_and_names_the_rule
             long_output_is_bounded_and_keeps_its_end
             output_that_is_no_text_is_kept_as_text
-            the_environment_is_the_contract_and_the_parameters_and_nothing_of_the_daemons
+            the_environment_is_contract_and_parameters_never_the_daemons
             arguments_arrive_as_they_are
             a_timeout_asks_the_program_to_end
-            a_program_that_ignores_the_asking_is_killed_with_its_children
+            a_program_that_ignores_its_stop_is_killed_with_its_children
             a_cancelled_job_stops_its_program
             what_a_program_leaves_running_ends_with_it
             launching_twice_starts_one_program
@@ -130,9 +130,7 @@ pub async fn output_that_is_no_text_is_kept_as_text<S: Subject>(case: Case<S>) {
     assert_eq!(told.reason, "exit code 1: a\u{fffd}b\u{fffd}c");
 }
 
-pub async fn the_environment_is_the_contract_and_the_parameters_and_nothing_of_the_daemons<S: Subject>(
-    case: Case<S>,
-) {
+pub async fn the_environment_is_contract_and_parameters_never_the_daemons<S: Subject>(case: Case<S>) {
     let more = (", environment", r#", '{"GREETING": "row {{ row.id }}", "LINES_": "a\nb", "EMPTY": ""}'"#);
     let told = case.run(&kept::<S>("env -0"), &[], more).await;
     let variables: std::collections::BTreeMap<&str, &str> =
@@ -181,7 +179,7 @@ pub async fn a_timeout_asks_the_program_to_end<S: Subject>(case: Case<S>) {
     assert_eq!(case.db.one::<String>("select status from rowcall.files").await, "ERROR");
 }
 
-pub async fn a_program_that_ignores_the_asking_is_killed_with_its_children<S: Subject>(case: Case<S>) {
+pub async fn a_program_that_ignores_its_stop_is_killed_with_its_children<S: Subject>(case: Case<S>) {
     let held = case.fifo("held");
     let gone = held.closed();
     let script = format!("trap '' TERM; exec > {}; sleep 1000 & while :; do sleep 1000; done", held.path());

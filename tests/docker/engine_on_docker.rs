@@ -32,7 +32,7 @@ async fn start(settings: Settings) -> Dispatcher {
 
 #[tokio::test]
 #[ignore = "needs Docker: ./dev test"]
-async fn a_running_task_does_not_notice_that_the_engine_is_out_of_reach() {
+async fn a_running_task_does_not_notice_an_engine_out_of_reach() {
     let case = Containers::new().await;
     let (up, gate) = (case.fifo("up"), case.fifo("gate"));
     let cable = Cable::new().await;
@@ -64,7 +64,7 @@ async fn a_running_task_does_not_notice_that_the_engine_is_out_of_reach() {
 
 #[tokio::test]
 #[ignore = "needs Docker: ./dev test"]
-async fn an_end_waits_until_the_engine_says_whether_somebody_stopped_it() {
+async fn an_end_waits_until_the_engine_says_whether_it_was_stopped() {
     let case = Containers::new().await;
     let (up, cable) = (case.fifo("up"), Cable::new().await);
     // Nobody listens to its events.
@@ -144,7 +144,7 @@ async fn without_an_engine_a_launch_waits() {
 
 #[tokio::test]
 #[ignore = "needs Docker: ./dev test"]
-async fn a_daemon_with_a_host_that_nobody_could_speak_to_does_not_start() {
+async fn a_daemon_does_not_start_with_a_host_it_cannot_speak_to() {
     let case = Containers::new().await;
     let mut settings = case.subject.settings(&case.db.url);
     "ssh://me@build".clone_into(&mut settings.runners.docker.host);

@@ -62,7 +62,7 @@ async fn what_has_ended_is_not_run_again() {
 
 #[tokio::test]
 #[ignore = "needs Docker: ./dev test"]
-async fn a_strangers_container_under_the_name_is_neither_adopted_nor_touched() {
+async fn a_strangers_container_of_that_name_is_not_adopted_or_touched() {
     for in_doubt in [false, true] {
         let case = Containers::new().await;
         let (runner, _ends) = case.subject.runner();
@@ -173,7 +173,7 @@ async fn what_another_engine_was_given_is_not_launched_here() {
 
 #[tokio::test]
 #[ignore = "needs Docker: ./dev test"]
-async fn rules_that_were_narrowed_hold_for_what_waits_and_not_for_what_was_launched() {
+async fn narrowed_rules_hold_for_waiting_attempts_not_launched_ones() {
     for in_doubt in [false, true] {
         let case = Containers::new().await;
         let (runner, mut ends) = case.subject.runner();

@@ -97,7 +97,7 @@ async fn a_registry_is_shown_what_docker_login_has_left() {
 
 #[tokio::test]
 #[ignore = "needs Docker: ./dev test"]
-async fn what_is_in_doubt_is_pulled_for_in_its_turn_and_only_if_it_is_not_there() {
+async fn a_launch_in_doubt_pulls_in_turn_and_only_if_it_is_not_there() {
     let (case, registry) = (Containers::new().await, Registry::start(None).await);
     let (runner, mut ends) = runner(&case, "{}");
     let in_doubt = || Attempt { in_doubt: true, ..attempt(&case, &registry, "always") };

@@ -84,7 +84,7 @@ async fn without_any_containers_the_task_itself_tells() {
 }
 
 #[tokio::test]
-async fn exit_0_with_the_row_still_open_is_no_success_where_a_report_is_asked_for() {
+async fn exit_0_with_the_row_open_is_no_success_where_a_report_is_due() {
     let ecs = Ecs::without_parameters().await;
     ecs.parameters_with("", (", max_attempts, completion", ", 1, 'report'")).await;
     let dispatcher = ecs.dispatcher().await;
@@ -95,7 +95,7 @@ async fn exit_0_with_the_row_still_open_is_no_success_where_a_report_is_asked_fo
 }
 
 #[tokio::test]
-async fn a_reported_success_stands_even_if_spot_took_the_task_back_after_it() {
+async fn a_reported_success_stands_even_if_spot_takes_the_task_back() {
     let ecs = Ecs::new().await;
     let dispatcher = ecs.dispatcher().await;
     let arn = ecs.running().await;

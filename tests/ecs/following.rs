@@ -34,7 +34,7 @@ async fn a_running_task_that_is_missing_for_a_moment_runs_on() {
 }
 
 #[tokio::test]
-async fn a_task_that_aws_has_forgotten_is_lost_and_its_job_tried_again() {
+async fn a_task_that_aws_has_forgotten_is_lost_and_tried_again() {
     let mut ecs = Ecs::new().await;
     ecs.timing.appears_within = Duration::ZERO;
     let dispatcher = ecs.dispatcher().await;
@@ -70,7 +70,7 @@ async fn what_the_row_says_outweighs_a_task_that_aws_has_forgotten() {
 }
 
 #[tokio::test]
-async fn a_dispatcher_that_takes_over_launches_nothing_and_sees_the_end() {
+async fn a_dispatcher_taking_over_launches_nothing_and_sees_the_ends() {
     let ecs = Ecs::new().await;
     let dispatcher = ecs.dispatcher().await;
     ecs.db.run("insert into rowcall.files select from generate_series(1, 20)").await;
@@ -87,7 +87,7 @@ async fn a_dispatcher_that_takes_over_launches_nothing_and_sees_the_end() {
 }
 
 #[tokio::test]
-async fn a_timeout_counts_from_the_moment_the_task_runs_and_stops_it_with_the_reason() {
+async fn a_timeout_starts_when_the_task_runs_and_stops_it_saying_why() {
     let ecs = Ecs::without_parameters().await;
     ecs.aws.auto_run(false);
     ecs.parameters_with("", (", timeout, max_attempts", ", '1 second', 1")).await;
@@ -130,7 +130,7 @@ async fn a_task_that_never_starts_is_stopped_first_and_settled_after() {
 }
 
 #[tokio::test]
-async fn while_aws_cannot_be_asked_no_task_is_taken_for_one_that_never_started() {
+async fn no_task_counts_as_never_started_while_aws_cannot_be_asked() {
     let ecs = Ecs::without_parameters().await;
     ecs.parameters_with("", (", launch_timeout", ", '1 second'")).await;
     ecs.aws.script("DescribeTasks", std::iter::repeat_n(Fault::server_error(), 60));
@@ -142,7 +142,7 @@ async fn while_aws_cannot_be_asked_no_task_is_taken_for_one_that_never_started()
 }
 
 #[tokio::test]
-async fn cancelling_a_job_stops_its_task_with_the_reason_however_often_that_takes() {
+async fn a_cancel_is_repeated_with_its_reason_until_the_task_stops() {
     let ecs = Ecs::new().await;
     let dispatcher = ecs.dispatcher().await;
     ecs.running().await;
@@ -200,7 +200,7 @@ async fn a_thousand_tasks_cost_ten_calls_a_sweep() {
 }
 
 #[tokio::test]
-async fn a_task_that_has_reported_and_left_is_not_stopped_while_ecs_clears_up_after_it() {
+async fn a_reported_task_that_left_is_not_stopped_while_ecs_clears_up() {
     let ecs = Ecs::new().await;
     let dispatcher = ecs.dispatcher().await;
     let arn = ecs.running().await;

@@ -10,7 +10,7 @@ use super::Ecs;
 use crate::support::aws::{Fault, Ghost};
 
 #[tokio::test]
-async fn the_row_and_its_attempt_show_the_task_at_once_and_then_its_end() {
+async fn row_and_attempt_show_the_task_at_once_and_later_its_end() {
     let ecs = Ecs::new().await;
     let dispatcher = ecs.dispatcher().await;
     ecs.insert().await;
@@ -132,7 +132,7 @@ async fn failures_with_a_task_all_the_same_adopt_that_task() {
 }
 
 #[tokio::test]
-async fn a_refusal_after_an_unanswered_launch_adopts_what_that_started() {
+async fn what_an_unanswered_launch_started_is_adopted_after_a_refusal() {
     let ecs = Ecs::new().await;
     let dispatcher = ecs.dispatcher().await;
     let inactive = Fault::error(400, "ClientException", "TaskDefinition is inactive");
@@ -168,7 +168,7 @@ async fn the_next_dispatcher_finds_what_a_dead_one_had_launched() {
 }
 
 #[tokio::test]
-async fn a_launch_that_looks_different_by_now_adopts_what_the_first_call_started() {
+async fn a_launch_that_has_changed_adopts_what_the_first_call_started() {
     let ecs = Ecs::new().await;
     let arn = dies_in_the_call(&ecs).await;
     // The latest revision has another container, so the repeated call cannot have the same bytes.
@@ -202,7 +202,7 @@ async fn a_token_that_may_have_expired_is_not_used_again() {
 }
 
 #[tokio::test]
-async fn what_nobody_can_know_any_more_is_lost_and_tried_anew_with_a_new_token() {
+async fn an_unknowable_launch_is_lost_and_tried_anew_with_a_new_token() {
     let ecs = Ecs::new().await;
     let arn = dies_in_the_call(&ecs).await;
     ecs.aws.finish(&arn, 0);
@@ -217,7 +217,7 @@ async fn what_nobody_can_know_any_more_is_lost_and_tried_anew_with_a_new_token()
 }
 
 #[tokio::test]
-async fn a_launch_that_is_never_confirmed_is_found_and_stopped_at_its_deadline() {
+async fn an_unconfirmed_launch_is_found_and_stopped_at_its_deadline() {
     let ecs = Ecs::without_parameters().await;
     ecs.parameters_with("", (", launch_timeout", ", '1 second'")).await;
     let dispatcher = ecs.dispatcher().await;
@@ -246,7 +246,7 @@ async fn no_password_goes_into_overrides() {
 }
 
 #[tokio::test]
-async fn launches_keep_the_pace_and_leave_the_rest_to_other_dispatchers() {
+async fn launches_keep_the_pace_and_leave_other_dispatchers_the_rest() {
     let mut ecs = Ecs::new().await;
     ecs.settings.runners.ecs.run_task_rate = 2.0;
     let dispatcher = ecs.dispatcher().await;
@@ -261,7 +261,7 @@ async fn launches_keep_the_pace_and_leave_the_rest_to_other_dispatchers() {
 }
 
 #[tokio::test]
-async fn a_definition_that_no_longer_fits_does_not_hide_what_the_first_call_started() {
+async fn a_definition_now_unfit_hides_nothing_the_first_call_started() {
     let ecs = Ecs::new().await;
     let arn = dies_in_the_call(&ecs).await;
     ecs.aws.define("file-loader", json!({"containerDefinitions": [{"name": "a"}, {"name": "b"}]}));
@@ -273,7 +273,7 @@ async fn a_definition_that_no_longer_fits_does_not_hide_what_the_first_call_star
 }
 
 #[tokio::test]
-async fn credentials_that_expire_after_an_unanswered_launch_start_nothing_new() {
+async fn credentials_expired_after_a_lost_answer_start_nothing_new() {
     let ecs = Ecs::new().await;
     let dispatcher = ecs.dispatcher().await;
     let expired = || {

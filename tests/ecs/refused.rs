@@ -122,7 +122,7 @@ async fn what_the_definition_does_not_fit_is_said_before_aws_is_asked() {
 }
 
 #[tokio::test]
-async fn an_unknown_definition_fails_the_row_and_a_busy_reader_does_not() {
+async fn an_unknown_definition_fails_the_row_but_a_busy_ecs_does_not() {
     let ecs = Ecs::new().await;
     let dispatcher = ecs.dispatcher().await;
     ecs.aws.script("DescribeTaskDefinition", [Fault::throttled(), Fault::server_error(), Fault::Reset]);
@@ -166,7 +166,7 @@ async fn outside_the_guard_rails_a_job_is_blocked_and_the_rule_named() {
 }
 
 #[tokio::test]
-async fn overrides_that_are_too_long_block_the_job_and_a_little_less_passes() {
+async fn overlong_overrides_block_the_job_and_a_little_less_passes() {
     let ecs = Ecs::new().await;
     let dispatcher = ecs.dispatcher().await;
     ecs.db.run("update rowcall.parameters set command = '{load,\"{{ row.attributes.path }}\"}'").await;

@@ -4,7 +4,7 @@ use super::Ecs;
 use crate::support::aws::{Fault, Ghost};
 
 #[tokio::test]
-async fn a_task_that_appears_long_after_its_launch_was_refused_is_stopped() {
+async fn a_task_that_appears_long_after_a_refused_launch_is_stopped() {
     let ecs = Ecs::new().await;
     let dispatcher = ecs.dispatcher().await;
     ecs.aws.script("RunTask", [Fault::failures_but("RESOURCE:ENI", Ghost::WhenTold)]);

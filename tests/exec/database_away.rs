@@ -4,7 +4,7 @@ use super::{Attempt, text};
 use crate::support::{Proxy, TestDatabase, rowcall_task};
 
 #[tokio::test]
-async fn a_lost_connection_does_not_disturb_the_program_and_the_report_arrives_later() {
+async fn a_lost_connection_delays_the_report_but_disturbs_no_program() {
     let attempt = Attempt::new(("", "")).await;
     let (up, gate, held) = (attempt.fifo("up"), attempt.fifo("gate"), attempt.fifo("held"));
     let ended = held.closed();

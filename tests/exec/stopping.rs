@@ -12,7 +12,7 @@ fn terminate(child: &Child) {
 }
 
 #[tokio::test]
-async fn a_forwarded_stop_is_reported_as_such_even_if_the_program_ends_well() {
+async fn a_forwarded_stop_is_reported_as_such_even_if_the_end_is_good() {
     for (script, code, report) in [
         (
             "trap 'echo bye; exit 9' TERM",
@@ -36,7 +36,7 @@ async fn a_forwarded_stop_is_reported_as_such_even_if_the_program_ends_well() {
 }
 
 #[tokio::test]
-async fn a_program_that_ignores_the_signal_is_killed_in_time_for_its_report() {
+async fn a_program_ignoring_a_signal_is_killed_in_time_for_its_report() {
     let attempt = Attempt::new(("", "")).await;
     let (up, held) = (attempt.fifo("up"), attempt.fifo("held"));
     let gone = held.closed();

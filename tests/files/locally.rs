@@ -74,7 +74,7 @@ async fn a_failure_is_told_with_its_exit_code() {
 }
 
 #[tokio::test]
-async fn a_program_without_directories_simply_runs_and_its_progress_is_shown() {
+async fn a_program_without_directories_runs_and_shows_its_progress() {
     let place = place();
     let script = r#"echo "0.25 page 1" > "$ROWCALL_PROGRESS_FILE"; while ! test -e go; do sleep 0.01; done; echo done"#;
     let mut child = command(place.path(), &["--heartbeat-interval", "20ms"], script).spawn().unwrap();

@@ -42,7 +42,7 @@ async fn an_answer_that_comes_after_the_launch_counts_as_much() {
 }
 
 #[tokio::test]
-async fn a_function_error_fails_the_row_in_its_own_words_after_the_retries() {
+async fn a_function_error_fails_the_row_in_its_words_after_retries() {
     let lambda = Lambda::new("{}", ("", "")).await;
     let error = Reply::Fails {
         kind: "Unhandled",
@@ -131,7 +131,7 @@ async fn whoever_fires_and_forgets_has_the_end_with_lambdas_receipt() {
 }
 
 #[tokio::test]
-async fn what_runs_past_its_timeout_is_timed_out_and_not_run_beside_itself() {
+async fn a_function_past_its_timeout_times_out_and_is_not_run_again() {
     let lambda = Lambda::new(EVENT, ("timeout", "'300 milliseconds'")).await;
     let ended = lambda.run().await;
     assert!(ended.starts_with("TIMED_OUT 1 ERROR TIMED_OUT ran longer than its timeout of"), "{ended}");
@@ -173,7 +173,7 @@ async fn a_connection_on_which_a_function_is_silent_is_kept_alive() {
 /// As in the ancestor: the function only starts a container, and that container, which knows of no token, sets the
 /// row's status when it is done.
 #[tokio::test]
-async fn a_function_that_launches_a_container_gets_its_configuration_and_the_row_ends_the_job() {
+async fn a_launching_function_gets_its_event_and_the_row_ends_the_job() {
     let arn = format!("arn:aws:lambda:{REGION}:123456789012:function:{LOADER}:live");
     let config = r#"{"mode": "Event", "payload": {"task": "loader:7", "ecsName": "jobs", "vpcPrivateSubnetA": "subnet-1",
         "file": "{{ row.id }}"}}"#;

@@ -16,7 +16,7 @@ fn doubtful() -> [Fault; 2] {
 }
 
 #[tokio::test]
-async fn a_call_that_broke_after_it_was_accepted_is_not_made_again_and_its_report_counts() {
+async fn an_accepted_call_that_breaks_is_not_repeated_and_can_report() {
     for fault in doubtful() {
         let lambda = Lambda::new("{}", ("", "")).await;
         lambda.aws.reply(LOADER, [Reply::Fault(fault)]);
@@ -46,7 +46,7 @@ async fn a_call_under_way_is_found_and_one_never_made_is_not() {
 }
 
 #[tokio::test]
-async fn what_stays_in_doubt_is_lost_for_good_when_it_cannot_run_any_more() {
+async fn a_call_in_doubt_is_lost_for_good_when_it_can_no_longer_run() {
     for fault in doubtful() {
         let lambda = Lambda::new("{}", ("", "")).await;
         lambda.aws.reply(LOADER, [Reply::Fault(fault)]);
@@ -68,7 +68,7 @@ async fn what_stays_in_doubt_is_lost_for_good_when_it_cannot_run_any_more() {
 }
 
 #[tokio::test]
-async fn a_dispatcher_that_dies_while_a_function_runs_is_followed_by_one_that_does_not_invoke_it_again() {
+async fn a_function_that_outlives_its_dispatcher_is_not_invoked_again() {
     // Before its call is known to have been answered, and after.
     for forgotten in
         ["", "update rowcall.attempts set launched_at = null, begun_at = null, external_id = null"]
@@ -96,7 +96,7 @@ async fn a_dispatcher_that_dies_while_a_function_runs_is_followed_by_one_that_do
 }
 
 #[tokio::test]
-async fn an_answer_that_nobody_heard_is_lost_for_good_when_the_function_cannot_run_any_more() {
+async fn an_unheard_answer_is_lost_for_good_once_the_function_is_over() {
     let lambda = Lambda::new("{}", ("", "")).await;
     let (runner, _ends) = alone(&lambda.settings());
     let (late, _late_ends) =

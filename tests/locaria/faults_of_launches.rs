@@ -12,7 +12,7 @@ use crate::support::{TASKS, settings};
 
 /// L3: a start that failed left a row in `logs`, the file in REGISTERED, and nobody tried again.
 #[tokio::test]
-async fn a_start_that_fails_is_tried_again_and_in_the_end_seen_on_the_row() {
+async fn a_failed_start_is_tried_again_and_finally_seen_on_the_row() {
     let locaria = Locaria::new().await;
     locaria
         .db

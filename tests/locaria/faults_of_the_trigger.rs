@@ -60,7 +60,7 @@ async fn two_rows_of_one_name_fail_no_insert_and_are_told() {
 
 /// L4: it called out in the middle of the transaction, also where that was rolled back.
 #[tokio::test]
-async fn a_row_that_is_rolled_back_starts_nothing_and_none_starts_before_commit() {
+async fn a_row_starts_nothing_before_its_commit_or_if_rolled_back() {
     let locaria = Locaria::new().await;
     locaria.db.run("begin; insert into locaria_core.files (id) values (1); rollback").await;
     assert_eq!(locaria.calls().await, 3, "Locaria: called for a row that never was");
@@ -85,7 +85,7 @@ async fn a_row_that_is_rolled_back_starts_nothing_and_none_starts_before_commit(
 
 /// L5: a hundred rows were a hundred calls, one after the other, with the rows locked.
 #[tokio::test]
-async fn an_update_of_a_hundred_rows_calls_nobody_and_needs_one_container() {
+async fn an_update_of_100_rows_makes_no_calls_and_needs_one_container() {
     let locaria = Locaria::new().await;
     locaria.db.run("alter table locaria_core.files disable trigger files_trigger").await;
     locaria.db.run("insert into locaria_core.files (status, attributes) select 'OLD', '{}' from generate_series(1, 100)").await;

@@ -25,7 +25,7 @@ async fn deploy(locaria: &Locaria, version: i32) {
 }
 
 #[tokio::test]
-async fn what_the_import_made_follows_locaria_and_keeps_what_is_not_the_imports() {
+async fn an_imported_task_follows_locaria_and_keeps_the_dbas_changes() {
     let locaria = Locaria::imported().await;
     let again = locaria.done(&APPLY).await;
     assert!(

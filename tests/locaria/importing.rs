@@ -94,7 +94,7 @@ async fn a_fargate_config_becomes_two_tasks_on_the_same_table() {
 }
 
 #[tokio::test]
-async fn the_old_trigger_is_dropped_only_on_request_and_can_be_brought_back() {
+async fn the_old_trigger_is_dropped_only_on_request_and_can_come_back() {
     let locaria = Locaria::new().await;
     let triggers = "select count(*) from pg_trigger where tgrelid = 'locaria_core.files'::regclass and tgname = 'files_trigger'";
     let said = locaria.done(&["--apply"]).await;
@@ -115,7 +115,7 @@ async fn the_old_trigger_is_dropped_only_on_request_and_can_be_brought_back() {
 }
 
 #[tokio::test]
-async fn a_dispatching_trigger_is_known_by_its_function_whatever_its_name() {
+async fn a_dispatching_trigger_is_known_by_its_function_not_its_name() {
     let locaria = Locaria::new().await;
     locaria
         .db
@@ -144,7 +144,7 @@ async fn a_dispatching_trigger_is_known_by_its_function_whatever_its_name() {
 }
 
 #[tokio::test]
-async fn functions_without_a_status_are_left_out_until_they_are_given_one() {
+async fn functions_without_a_status_are_left_out_until_given_one() {
     let locaria = Locaria::new().await;
     locaria
         .db
@@ -282,7 +282,7 @@ async fn an_owner_of_the_files_who_may_edit_parameters_can_import() {
 }
 
 #[tokio::test]
-async fn a_task_that_is_not_enabled_and_loses_its_trigger_is_warned_of() {
+async fn a_disabled_task_that_loses_its_trigger_is_warned_of() {
     let locaria = Locaria::new().await;
     locaria.done(&["--apply"]).await;
     locaria.db.run("update rowcall.parameters set enabled = false where name = 'file_loader'").await;

@@ -230,7 +230,7 @@ async fn what_is_killed_has_failed_and_is_tried_again() {
 /// ECS would say OutOfMemoryError; the stand-in says no more than the exit code.
 #[tokio::test]
 #[ignore = "needs ministack and Docker: ./dev test"]
-async fn what_the_kernel_kills_for_its_memory_has_failed_and_is_tried_again() {
+async fn a_task_killed_for_its_memory_has_failed_and_is_tried_again() {
     let ecs = Ecs::new(Ministack::shared().await, Definition::busybox()).await;
     let gate = Fifo::new(ecs.place.path(), "gate");
     let script = r#"test $ROWCALL_ATTEMPT = 2 && exit 0; echo up > "$1/up"; read x < "$1/gate"
@@ -270,7 +270,7 @@ async fn a_command_that_is_not_there_is_final() {
 /// ECS would say why; the stand-in does not, and so it may pass.
 #[tokio::test]
 #[ignore = "needs ministack and Docker: ./dev test"]
-async fn a_secret_that_cannot_be_had_for_unknown_reasons_is_asked_for_again() {
+async fn a_secret_missing_for_unknown_reasons_is_asked_for_again() {
     let secret = Ministack::shared().await.secret("it").await.replace("secret-", "none-");
     let expected = Expected::given_up("RUNNER_FAILED", None, "unable to retrieve secret");
     never_starts(Definition::busybox().secret("WORD", &secret), &["true"], expected).await;
@@ -313,7 +313,7 @@ async fn what_sleeps_past_its_timeout_is_stopped_and_tried_again() {
 
 #[tokio::test]
 #[ignore = "needs ministack and Docker: ./dev test"]
-async fn what_ends_well_when_it_is_stopped_for_its_timeout_has_timed_out_all_the_same() {
+async fn a_good_end_after_a_stop_for_its_timeout_is_still_a_timeout() {
     let script = "test $ROWCALL_ATTEMPT = 2 && exit 0; trap 'exit 0' TERM; sleep 1000 & wait";
     let expected = Expected::retried("TIMED_OUT", Some(0), "ran longer than its timeout of 00:00:01");
     ends(script, (", timeout", ", '1 second'"), expected).await;
@@ -353,7 +353,7 @@ async fn a_container_that_is_gone_is_cleared_by_somebodys_stop() {
 
 #[tokio::test]
 #[ignore = "needs ministack and Docker: ./dev test"]
-async fn a_restarted_ecs_that_does_not_say_how_a_task_ended_means_another_attempt() {
+async fn a_restarted_ecs_silent_about_an_end_means_another_attempt() {
     let ministack = Ministack::start().await;
     let ecs = Ecs::new(&ministack, Definition::busybox()).await;
     ecs.script(SLEEPS, PLAIN).await;
@@ -364,7 +364,7 @@ async fn a_restarted_ecs_that_does_not_say_how_a_task_ended_means_another_attemp
 
 #[tokio::test]
 #[ignore = "needs ministack and Docker: ./dev test"]
-async fn a_task_that_a_restarted_ecs_has_forgotten_is_lost_and_tried_again() {
+async fn a_task_forgotten_by_a_restarted_ecs_is_lost_and_tried_again() {
     let ministack = Ministack::start().await;
     let ecs = Ecs::new(&ministack, Definition::busybox()).await;
     ecs.script(SLEEPS, PLAIN).await;

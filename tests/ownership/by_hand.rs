@@ -6,7 +6,7 @@ use super::{ONCE, end, row};
 use crate::support::{Running, TestDatabase};
 
 #[tokio::test]
-async fn a_row_run_by_hand_and_moved_by_its_user_between_two_tries_is_left_alone() {
+async fn a_row_run_by_hand_and_moved_between_tries_is_left_alone() {
     let db = TestDatabase::new().await;
     db.task("loader", "REGISTERED", ("backoff, backoff_max", "'1 hour', '1 hour'")).await;
     let mut running = Running::start(&db).await;

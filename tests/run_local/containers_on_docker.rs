@@ -172,7 +172,7 @@ async fn what_cannot_run_is_said_and_leaves_nothing() {
 
 #[tokio::test]
 #[ignore = "needs Docker: ./dev test"]
-async fn an_image_under_rowcall_task_gets_and_leaves_files_as_it_will_with_a_database() {
+async fn files_come_and_go_under_rowcall_task_as_with_a_database() {
     let place = Place::new();
     // With rowcall-task in it.
     let image = std::env::var("ROWCALL_TEST_LOADER_IMAGE").expect("./dev test sets it");

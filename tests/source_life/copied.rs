@@ -112,7 +112,7 @@ async fn rows_of_a_session_with_triggers_off_are_found_by_a_rescan() {
 }
 
 #[tokio::test]
-async fn logical_replication_makes_no_jobs_and_a_rescan_finds_its_rows() {
+async fn logical_replication_makes_no_jobs_but_rescan_finds_its_rows() {
     let (publisher, db) = (TestDatabase::empty().await, orders().await);
     if publisher.one::<String>("show wal_level").await != "logical" {
         eprintln!("left out: this server's wal_level is not logical");

@@ -6,7 +6,7 @@ use super::{orders, runs};
 use crate::support::Running;
 
 #[tokio::test]
-async fn a_row_that_policies_hide_looks_gone_and_the_policy_of_the_warning_shows_it() {
+async fn a_hidden_row_looks_gone_and_the_warnings_policy_shows_it() {
     let db = orders().await;
     let mut running = Running::start(&db).await;
     db.run("alter table orders enable row level security; insert into orders values (1, 'NEW')").await;

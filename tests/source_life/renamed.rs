@@ -67,7 +67,7 @@ async fn columns_renamed_together_with_watch_lose_nothing() {
 }
 
 #[tokio::test]
-async fn a_column_renamed_alone_disturbs_no_writer_and_is_taken_up_later() {
+async fn a_column_renamed_alone_stops_no_writer_and_is_taken_up_later() {
     let db = orders().await;
     let mut running = Running::start(&db).await;
     db.run(
@@ -106,7 +106,7 @@ async fn a_column_renamed_alone_disturbs_no_writer_and_is_taken_up_later() {
 }
 
 #[tokio::test]
-async fn a_run_that_ends_while_its_column_is_unknown_says_so_in_the_history() {
+async fn a_run_that_ends_with_its_column_unknown_says_so_in_history() {
     let db = orders().await;
     let mut running = Running::start(&db).await;
     db.run("insert into orders values (1, 'NEW')").await;

@@ -125,7 +125,7 @@ async fn a_container_can_be_killed_and_removed_from_behind() {
 
 #[tokio::test]
 #[ignore = "needs ministack and Docker: ./dev test"]
-async fn a_restarted_server_has_no_containers_and_remembers_what_it_is_told_to() {
+async fn a_restarted_server_has_no_containers_and_remembers_as_told() {
     for remembers in [Remembers::Tasks, Remembers::Nothing] {
         let ministack = Ministack::start().await;
         let definition = Definition::busybox().register(&ministack, "task").await;

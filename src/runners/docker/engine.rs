@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn the_setting_goes_before_docker_host_and_that_before_this_machine() {
+    fn the_setting_beats_docker_host_which_beats_this_machine() {
         let host = environment(&[("DOCKER_HOST", "tcp://build:2375")]);
         let find = |host: &str, environment: &_| Endpoint::find(host, environment).unwrap();
         assert_eq!(find("", &environment(&[])).url, "unix:///var/run/docker.sock");

@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_person_who_stops_it_is_not_its_fault_and_does_not_want_it_again() {
+    fn a_stop_by_a_person_is_not_the_tasks_fault_and_not_retried() {
         let stopped = Evidence { stopped_by_somebody: true, ..evidence(0) };
         assert_eq!(
             told(&stopped),

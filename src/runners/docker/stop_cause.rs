@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signal_that_programs_live_with_has_not_ended_what_exited_by_itself() {
+    fn a_survivable_signal_is_not_the_cause_of_a_programs_own_exit() {
         let finished = UNIX_EPOCH + Duration::from_secs(1_000_000);
         let ended = |signal, exit_code, own| Sent { signal, at: finished }.ended(finished, exit_code, own);
         assert!(ended(15, 0, None) && ended(9, 137, None), "docker stop and docker kill");

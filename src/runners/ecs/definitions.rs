@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn the_task_is_the_container_named_or_the_only_one_or_the_only_essential_one() {
+    fn the_task_is_the_named_or_only_or_only_essential_container() {
         let name = |d: &Definition, named| d.container(named).map(|c| c.name.clone());
         assert_eq!(name(&definition(&[("a", false)]), None), Ok("a".to_owned()));
         assert_eq!(name(&definition(&[("log", false), ("a", true)]), None), Ok("a".to_owned()));

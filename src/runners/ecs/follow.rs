@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_look_at_ten_thousand_tasks_is_a_hundred_calls_and_the_next_one_waits() {
+    fn a_look_at_10000_tasks_is_100_calls_and_the_next_look_waits() {
         let (follow, timing, attempts) = (Follow::default(), Timing::default(), attempts(10_000));
         let calls = follow.due(&attempts, &timing, |_| 0);
         assert_eq!((calls.len(), calls.iter().map(Vec::len).max()), (100, Some(BATCH)));
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_gone_only_after_a_while_and_never_while_it_is_young() {
+    fn a_missing_task_is_gone_only_after_a_while_and_never_if_young() {
         let attempts = attempts(1);
         let gone = |appears_within, gone_after| {
             let (follow, timing) =

@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stop_code_of_the_future_neither_hides_nor_makes_an_exit_code() {
+    fn an_unknown_stop_code_neither_hides_nor_makes_an_exit_code() {
         let exited = |exit_code| end(&example("SomethingNew", true, exit_code, "", "whatever"));
         assert_eq!(exited(Some(0)), End::exited(0));
         assert_eq!(exited(Some(3)), End::exited(3));

@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_allows_what_is_below_it_and_nothing_linked_from_it() {
+    fn a_directory_allows_what_is_below_it_but_nothing_it_links_to() {
         let dir = tempfile::tempdir().unwrap();
         let rule = [format!("{}/", dir.path().display())];
         let inside = dir.path().join("tool");

@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn files_of_one_name_are_refused_and_one_file_named_twice_is_one() {
+    fn files_of_one_name_are_refused_and_a_file_named_twice_is_one() {
         assert_eq!(
             added(&[("s3://b/a/x", "x"), ("s3://b/a/x", "x"), ("s3://b/a/y", "y")]).unwrap(),
             ["x", "y"]

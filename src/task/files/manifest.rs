@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_the_database_would_not_take_is_refused_before_anything_is_stored() {
+    fn a_list_too_large_for_the_database_is_refused_before_storing() {
         let some = |n: usize| (0..n).map(|i| entry(&i.to_string())).collect::<Vec<_>>();
         assert!(join(None, &some(5000)).is_ok());
         let failure = join(None, &some(10_000)).unwrap_err();
