@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use rowcall::job::End;
+use rowcall::job::{End, RunnerName};
 use rowcall::parameters::{LaunchSpec, Task};
 use rowcall::runners::{
     Attempt, Capabilities, Ends, Found, LaunchError, Launched, Observation, Runner, Stray,
@@ -18,8 +18,8 @@ pub struct NullRunner {
 
 #[async_trait]
 impl Runner for NullRunner {
-    fn name(&self) -> &'static str {
-        "docker"
+    fn name(&self) -> RunnerName {
+        RunnerName::Docker
     }
 
     fn capabilities(&self) -> Capabilities {

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use rowcall::database::{Database, load_parameters};
 use rowcall::dispatcher::{Dispatcher, Mode};
-use rowcall::job::{AttemptId, Completion, End, JobId};
+use rowcall::job::{AttemptId, Completion, End, JobId, RunnerName};
 use rowcall::parameters::{LaunchSpec, Task};
 use rowcall::runners::process::ProcessRunner;
 use rowcall::runners::{Age, Attempt, Observation, Runner};
@@ -23,7 +23,7 @@ const LIMIT: std::time::Duration = std::time::Duration::from_secs(30);
 /// A runner under test, and a place that the test and the task's programs both see.
 pub trait Subject: Sized {
     /// The word in `parameters.runner`.
-    const NAME: &'static str;
+    const NAME: RunnerName;
     /// What `runner_defaults` holds for it.
     const DEFAULTS: &'static str = "{}";
     /// Whether the output of a program that succeeded is kept, too.
@@ -62,7 +62,7 @@ pub trait Subject: Sized {
 pub struct Process(tempfile::TempDir);
 
 impl Subject for Process {
-    const NAME: &'static str = "process";
+    const NAME: RunnerName = RunnerName::Process;
     /// What runs under a supervisor is ended when its attempt is forgotten.
     const STRAYS_RUN: bool = false;
 
@@ -200,7 +200,7 @@ impl<S: Subject> Case<S> {
         let id = NUMBER.fetch_add(1, Ordering::Relaxed);
         let (target, command) = self.subject.script(script, &[]);
         let request = LaunchSpec {
-            runner: S::NAME.to_owned(),
+            runner: S::NAME,
             target,
             settings: serde_json::from_str(S::DEFAULTS).unwrap(),
             command,

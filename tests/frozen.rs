@@ -30,7 +30,7 @@ fn every_version_of_a_frozen_request_is_read() {
         for (runner, request) in requests {
             assert_eq!(request["version"], version);
             let frozen = Frozen::read(request).unwrap_or_else(|e| panic!("v{version} {runner}: {e}"));
-            assert_eq!(frozen.launch.runner, *runner);
+            assert_eq!(frozen.launch.runner.as_str(), *runner);
         }
     }
 }

@@ -12,6 +12,7 @@ mod refused;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rowcall::job::RunnerName;
 use tempfile::TempDir;
 
 use crate::support::{Launched, Running, TestDatabase, World, rowcall, settings};
@@ -80,7 +81,7 @@ impl Locaria {
 
     /// The same with these settings.
     pub async fn dispatcher_with(&self, settings: rowcall::settings::Settings) -> Running {
-        Running::in_place_of("ecs", settings, Arc::<World>::default()).await
+        Running::in_place_of(RunnerName::Ecs, settings, Arc::<World>::default()).await
     }
 
     /// A row's status.

@@ -13,7 +13,7 @@ use rowcall::database::{
     Choice, ClaimedJob, Database, FinishedJob, NewAttempt, RetriedJob, claim, finish_jobs, load_parameters,
     retry_jobs, start_jobs,
 };
-use rowcall::job::{Cause, DispatcherId, Outcome};
+use rowcall::job::{Cause, DispatcherId, Outcome, RunnerName};
 use rowcall::parameters::Deadlines;
 use serde_json::Value;
 use steps::{Step, step};
@@ -273,7 +273,7 @@ fn attempt(job: ClaimedJob) -> NewAttempt {
         source_table: job.source_table,
         row_key: job.row_key,
         number: job.number,
-        runner: "docker".to_owned(),
+        runner: RunnerName::Docker,
         launch_key: format!("key {}", job.attempt_id),
         token_hash: job.attempt_id.get().to_be_bytes().to_vec(),
         request: Value::Null,

@@ -1,5 +1,6 @@
 //! What a DBA writes into settings: refused at once where AWS would refuse it, and by the same rules as in the daemon.
 
+use rowcall::job::RunnerName;
 use rowcall::runners::ecs::{self, TaskSettings, check_target};
 use rowcall::runners::{docker, lambda};
 use serde_json::{Value, json};
@@ -206,13 +207,17 @@ async fn targets_have_a_form() {
 #[tokio::test]
 async fn database_and_daemon_know_the_same_keys() {
     let db = TestDatabase::new().await;
-    for (runner, known) in
-        [("docker", &docker::SETTINGS[..]), ("ecs", &ecs::SETTINGS), ("lambda", &lambda::SETTINGS)]
-    {
-        let keys =
-            "select array_agg(key) from rowcall.settings_keys() where runner = $1 and key not like '%[]%'";
-        let keys: Vec<String> = db.one_with(keys, &[&runner]).await;
-        assert_eq!(keys, known, "{runner}");
+    for &runner in RunnerName::ALL {
+        let known = match runner {
+            RunnerName::Process => &[][..],
+            RunnerName::Docker => &docker::SETTINGS,
+            RunnerName::Ecs => &ecs::SETTINGS,
+            RunnerName::Lambda => &lambda::SETTINGS,
+        };
+        let keys = "select array_remove(array_agg(key), null) from rowcall.settings_keys()
+            where runner = $1 and key not like '%[]%'";
+        let keys: Option<Vec<String>> = db.one_with(keys, &[&runner.as_str()]).await;
+        assert_eq!(keys.unwrap_or_default(), known, "{runner}");
     }
 }
 

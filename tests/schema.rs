@@ -80,14 +80,11 @@ async fn only_the_daemons_role_may_name_what_is_internal() {
     assert_eq!(may, "rowcall_dispatcher, rowcall_owner");
 }
 
-/// `ROWCALL_WRITE_DOCS=1 cargo test` writes the file anew.
-#[tokio::test]
-async fn fresh_schema_is_the_golden_one() {
-    let db = TestDatabase::new().await;
-    let found: String = db.one(include_str!("schema/objects.sql")).await;
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/schema/golden.txt");
+/// Equal to the file, line by line; `ROWCALL_WRITE_DOCS=1 cargo test` writes the file anew.
+fn is_golden(file: &str, found: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
     if std::env::var_os("ROWCALL_WRITE_DOCS").is_some() {
-        std::fs::write(path, &found).unwrap();
+        std::fs::write(&path, found).unwrap();
     }
     let golden = std::fs::read_to_string(path).unwrap_or_default();
     let golden: Vec<_> = golden.lines().collect();
@@ -96,6 +93,28 @@ async fn fresh_schema_is_the_golden_one() {
     let new: Vec<_> = found.iter().filter(|line| !golden.contains(line)).collect();
     assert!(
         golden == found,
-        "tests/schema/golden.txt is not current: ROWCALL_WRITE_DOCS=1 cargo test writes it\ngone: {gone:#?}\nnew: {new:#?}"
+        "{file} is not current: ROWCALL_WRITE_DOCS=1 cargo test writes it\ngone: {gone:#?}\nnew: {new:#?}"
     );
+}
+
+#[tokio::test]
+async fn fresh_schema_is_the_golden_one() {
+    let db = TestDatabase::new().await;
+    is_golden("tests/schema/golden.txt", &db.one::<String>(include_str!("schema/objects.sql")).await);
+}
+
+/// The code that runs inside the statements of users, as it is for the table that ships with Rowcall.
+#[tokio::test]
+async fn triggers_of_files_are_the_golden_ones() {
+    let db = TestDatabase::new().await;
+    for event in ["insert", "update"] {
+        let text: String = db
+            .one(&format!(
+                "select format(E'-- %s;\\n-- %s\\n%s', pg_get_triggerdef(t.oid), array_to_string(p.proconfig, ', '), trim(E'\\n' from p.prosrc))
+                 from pg_trigger t join pg_proc p on p.oid = t.tgfoid
+                 where t.tgrelid = 'rowcall.files'::regclass and t.tgname = 'rowcall_{event}'"
+            ))
+            .await;
+        is_golden(&format!("tests/schema/files_on_{event}.sql"), &(text + "\n"));
+    }
 }

@@ -87,9 +87,18 @@ fn every_runner_of_the_program_has_a_word() {
     (runners.process.enabled, runners.docker.enabled) = (true, true);
     (runners.ecs.enabled, runners.lambda.enabled) = (true, true);
     let (ends, _) = tokio::sync::mpsc::unbounded_channel();
-    let made: Vec<RunnerName> =
-        enabled(&settings, &ends).unwrap().iter().map(|r| RunnerName::parse(r.name()).unwrap()).collect();
+    let made: Vec<RunnerName> = enabled(&settings, &ends).unwrap().iter().map(|r| r.name()).collect();
     assert_eq!(made.len(), RunnerName::ALL.len());
+}
+
+#[tokio::test]
+async fn the_manual_says_what_a_target_is_for_each_runner() {
+    let db = TestDatabase::new().await;
+    let help: String =
+        db.one("select help from rowcall.parameters_columns() where \"column\" = 'target'").await;
+    for runner in RunnerName::ALL {
+        assert!(help.contains(runner.as_str()), "{runner}: {help}");
+    }
 }
 
 /// `ROWCALL_WRITE_DOCS=1 cargo test` writes the page anew.

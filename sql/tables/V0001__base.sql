@@ -149,6 +149,21 @@ create index parameters_route on rowcall.parameters (source_table, on_status);
 comment on table rowcall.parameters is
     'One row per task: when it runs, where, what with, how hard to try. Edits take effect on the next claim.';
 
+-- What makes an owner of a row's status: a word for at least one of the three. A task without any is an observer.
+create view rowcall_internal.owners as
+select name, enabled, source_table, on_status, condition, route_order from rowcall.parameters
+where coalesce(status_running, status_succeeded, status_failed) is not null;
+comment on view rowcall_internal.owners is 'The tasks that own the status of the rows they run for; the others are observers.';
+-- Who comes first: enabled ones, then the lowest route_order, then the name. A row thus has one owner, or, while all of
+-- them are disabled, one that waits.
+create view rowcall_internal.owners_before as
+select p.name as task, o.name as owner, o.enabled, o.route_order, o.condition
+from rowcall_internal.owners p
+join rowcall_internal.owners o on o.source_table = p.source_table and o.on_status = p.on_status
+    and (not o.enabled, o.route_order, o.name collate "C") < (not p.enabled, p.route_order, p.name collate "C");
+comment on view rowcall_internal.owners_before is
+    'For each owner the owners of the same status that come before it. It has the rows whose condition holds for none of those.';
+
 create table rowcall_internal.parameters_history (
     name text not null,
     version int not null,

@@ -6,6 +6,7 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use deadpool_postgres::GenericClient;
 use rowcall::database;
+use rowcall::job::RunnerName;
 use rowcall::parameters::{Task, unrendered};
 use rowcall::runners::{self, Runners};
 use rowcall::settings::Settings;
@@ -44,8 +45,9 @@ impl Check {
             }
         }
         let widest = |part: fn(&Task) -> &str| tasks.iter().map(|task| part(task).chars().count()).max();
-        let [name, runner, target] = [widest(|t| &t.name), widest(|t| &t.runner), widest(|t| &t.target)]
-            .map(Option::unwrap_or_default);
+        let [name, runner, target] =
+            [widest(|t| &t.name), widest(|t| t.runner.as_str()), widest(|t| &t.target)]
+                .map(Option::unwrap_or_default);
         let mut problems = 0;
         for task in &tasks {
             let finding = match could_run(&runners, &unready, task).await {
@@ -99,13 +101,13 @@ async fn check_grants(client: &impl GenericClient, settings: &Settings) -> anyho
 /// First by this daemon's own rules, then by the runner's word.
 async fn could_run(
     runners: &Runners,
-    unready: &BTreeMap<&str, String>,
+    unready: &BTreeMap<RunnerName, String>,
     task: &Task,
 ) -> Result<String, String> {
     let runner = runners
-        .get(&task.runner)
+        .get(task.runner)
         .ok_or_else(|| format!("the runner is not enabled here (runners.{}.enabled)", task.runner))?;
-    if let Some(reason) = unready.get(task.runner.as_str()) {
+    if let Some(reason) = unready.get(&task.runner) {
         return Err(reason.clone());
     }
     if let Some(status_loop) = &task.status_loop {

@@ -104,10 +104,7 @@ fn start_log(settings: &LogSettings) -> anyhow::Result<()> {
     if !level.contains('=')
         && !level.split(',').all(|word| levels.contains(&word.trim().to_lowercase().as_str()))
     {
-        bail!(
-            "log.level: {level:?} is neither one of {} nor a filter such as rowcall=debug",
-            levels.join(", ")
-        );
+        bail!("log.level must be {} or a filter such as rowcall=debug, and is {level:?}", levels.join(", "));
     }
     let filter: EnvFilter = settings
         .level

@@ -61,7 +61,7 @@ impl Preview {
 
 /// Why this machine would not take what the task comes to.
 fn refused_here(task: &Task, said: &Value, runners: &Runners) -> Option<String> {
-    let Some(runner) = runners.get(&task.runner) else {
+    let Some(runner) = runners.get(task.runner) else {
         return Some(format!("the runner is not enabled here (runners.{}.enabled)", task.runner));
     };
     runner.check(&rendered(task, said)).err()

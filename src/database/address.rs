@@ -8,6 +8,7 @@ use tokio_postgres::config::Host;
 
 use super::DatabaseError;
 use super::conninfo::{self, Pairs};
+use crate::settings::either;
 
 const FORM: &str = "set DATABASE_URL or database.url to the form postgresql://user:password@host:port/dbname";
 
@@ -44,8 +45,8 @@ impl SslMode {
     fn read(text: &str) -> Result<Self, String> {
         let found = Self::WORDS.iter().find(|(word, _)| *word == text);
         found.map(|(_, mode)| *mode).ok_or_else(|| {
-            let words = Self::WORDS.map(|(word, _)| word).join(", ");
-            format!("sslmode is {text:?}; it may be {words}")
+            let words = Self::WORDS.map(|(word, _)| word);
+            format!("sslmode must be {}, and is {text:?}", either(&words))
         })
     }
 

@@ -9,7 +9,7 @@ use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 use super::DatabaseError;
-use crate::job::{AttemptId, DispatcherId, JobId, Launched};
+use crate::job::{AttemptId, DispatcherId, JobId, Launched, RunnerName};
 use crate::parameters::Deadlines;
 
 /// An attempt about to be written down, before any runner hears of it.
@@ -22,7 +22,7 @@ pub struct NewAttempt {
     pub source_table: u32,
     pub row_key: Value,
     pub number: i32,
-    pub runner: String,
+    pub runner: RunnerName,
     pub launch_key: String,
     pub token_hash: Vec<u8>,
     pub request: Value,
@@ -53,7 +53,7 @@ pub async fn start_jobs(
                 &column(attempts, |a| a.source_table),
                 &column(attempts, |a| &a.row_key),
                 &column(attempts, |a| a.number),
-                &column(attempts, |a| a.runner.as_str()),
+                &column(attempts, |a| a.runner),
                 &column(attempts, |a| a.launch_key.as_str()),
                 &column(attempts, |a| a.token_hash.as_slice()),
                 &column(attempts, |a| &a.request),
@@ -140,7 +140,7 @@ pub async fn overdue_attempts(
     dispatcher_id: DispatcherId,
     report_grace: Duration,
     starting: &[(AttemptId, String)],
-    blind_runners: &[&str],
+    blind_runners: &[RunnerName],
 ) -> Result<Vec<OverdueAttempt>, DatabaseError> {
     let (ids, stages): (Vec<AttemptId>, Vec<&str>) = starting.iter().map(|(id, s)| (*id, s.as_str())).unzip();
     Ok(client
@@ -178,7 +178,7 @@ pub struct RescuedAttempt {
     pub job_id: JobId,
     pub task: String,
     pub number: i32,
-    pub runner: String,
+    pub runner: RunnerName,
     pub launch_key: String,
     pub request: Value,
     pub external_id: Option<String>,
@@ -222,13 +222,13 @@ pub async fn rescue_attempts(
     host: &str,
     dead_after: Duration,
     lost_after: Duration,
-    free_runners: &[String],
-    host_bound_runners: &[String],
+    free_runners: &[RunnerName],
+    host_bound_runners: &[RunnerName],
     followed: &[AttemptId],
 ) -> Result<Vec<RescuedAttempt>, DatabaseError> {
     let statement =
         client.prepare_cached(include_str!("../../sql/queries/attempts/attempts_rescue.sql")).await?;
-    Ok(client
+    let rows = client
         .query(
             &statement,
             &[
@@ -241,21 +241,23 @@ pub async fn rescue_attempts(
                 &followed,
             ],
         )
-        .await?
-        .iter()
-        .map(|row| RescuedAttempt {
-            id: row.get("id"),
-            job_id: row.get("job_id"),
-            task: row.get("task"),
-            number: row.get("number"),
-            runner: row.get("runner"),
-            launch_key: row.get("launch_key"),
-            request: row.get("request"),
-            external_id: row.get("external_id"),
-            launched: row.get("launched"),
-            begun: row.get("begun"),
-            // Negative only if somebody set the database's clock back.
-            age: Duration::try_from_secs_f64(row.get("age")).unwrap_or_default(),
+        .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(RescuedAttempt {
+                id: row.get("id"),
+                job_id: row.get("job_id"),
+                task: row.get("task"),
+                number: row.get("number"),
+                runner: RunnerName::parse(row.get("runner"))?,
+                launch_key: row.get("launch_key"),
+                request: row.get("request"),
+                external_id: row.get("external_id"),
+                launched: row.get("launched"),
+                begun: row.get("begun"),
+                // Negative only if somebody set the database's clock back.
+                age: Duration::try_from_secs_f64(row.get("age")).unwrap_or_default(),
+            })
         })
-        .collect())
+        .collect()
 }

@@ -3,7 +3,7 @@
 use deadpool_postgres::GenericClient;
 
 use super::DatabaseError;
-use crate::job::DispatcherId;
+use crate::job::{DispatcherId, RunnerName};
 
 /// A dispatcher that has just begun.
 #[derive(Debug, Clone, Copy)]
@@ -18,7 +18,7 @@ pub struct Registration {
 pub async fn register_dispatcher(
     client: &impl GenericClient,
     host: &str,
-    runners: &[String],
+    runners: &[RunnerName],
 ) -> Result<Registration, DatabaseError> {
     let row = client
         .query_one(

@@ -21,6 +21,7 @@ mod rds_iam;
 #[cfg(not(feature = "aws"))]
 #[path = "without_rds_iam.rs"]
 mod rds_iam;
+mod runner_names;
 mod schema;
 mod settling;
 mod source_rows;

@@ -4,7 +4,7 @@ use deadpool_postgres::GenericClient;
 use tokio_postgres::Row;
 
 use super::DatabaseError;
-use crate::job::{Completion, Policy, RetryOn, StatusRunningBy, UnknownWord};
+use crate::job::{Completion, Policy, RetryOn, RunnerName, StatusRunningBy, UnknownWord};
 use crate::parameters::{Deadlines, Task, WriteBackColumns};
 
 /// The installation's id, and the secret that tokens are derived from; the latter is never shown.
@@ -27,7 +27,7 @@ fn task(row: &Row) -> Result<Task, UnknownWord> {
         source_table: row.get("source_table"),
         on_status: row.get("on_status"),
         channel: row.get("channel"),
-        runner: row.get("runner"),
+        runner: RunnerName::parse(row.get("runner"))?,
         target: row.get("target"),
         settings: row.get("settings"),
         command: row.get("command"),

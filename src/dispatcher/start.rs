@@ -79,12 +79,12 @@ impl Dispatcher {
             "" => nix::unistd::gethostname().unwrap_or_default().to_string_lossy().into_owned(),
             name => name.to_owned(),
         };
-        let offered: Vec<String> = runners.iter().map(|r| r.name().to_owned()).collect();
+        let offered: Vec<_> = runners.iter().map(|r| r.name()).collect();
         let registration = register_dispatcher(&client, &host, &offered).await?;
         let parameters = TaskCache::default();
         parameters.refresh(&client, &read_stamp(&client).await?.parameters).await?;
         drop(client);
-        tracing::info!(dispatcher = registration.id.get(), host, runners = ?offered, tasks = parameters.tasks().len(), "started");
+        tracing::info!(dispatcher = registration.id.get(), host, runners = ?offered.iter().map(|name| name.as_str()).collect::<Vec<_>>(), tasks = parameters.tasks().len(), "started");
         if offered.is_empty() {
             tracing::warn!(
                 "no runner is enabled, so nothing can run; see [runners.*] in config/rowcall.toml"

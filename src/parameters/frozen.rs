@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::job::{Completion, Policy};
+use crate::job::{Completion, Policy, RunnerName};
 
 /// The form that this program writes.
 pub const VERSION: u64 = 1;
@@ -33,8 +33,8 @@ pub struct Frozen {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LaunchSpec {
-    /// Name of the runner.
-    pub runner: String,
+    /// Where it runs.
+    pub runner: RunnerName,
     /// Program, image, task definition, function.
     pub target: String,
     /// The runner's own settings.
@@ -53,7 +53,7 @@ impl LaunchSpec {
     /// Of an attempt of which nothing but its runner is known. It cannot be launched; what runs under its launch key can
     /// still be ended and forgotten.
     #[must_use]
-    pub fn unread(runner: String) -> Self {
+    pub fn unread(runner: RunnerName) -> Self {
         Self {
             runner,
             target: String::new(),

@@ -6,7 +6,7 @@ mod template;
 
 use serde_json::Value;
 
-use crate::job::{Completion, Policy};
+use crate::job::{Completion, Policy, RunnerName};
 
 pub use frozen::{Frozen, LaunchSpec, Unreadable, VERSION, WriteBack};
 pub use render::{JobContext, render, render_key, unrendered};
@@ -26,7 +26,7 @@ pub struct Task {
     /// Where the trigger announces that status.
     pub channel: String,
     /// Name of the runner.
-    pub runner: String,
+    pub runner: RunnerName,
     /// What the runner shall run; its own form.
     pub target: String,
     /// The runner's own settings.

@@ -49,7 +49,7 @@ pub fn render(task: &Task, job: JobContext<'_>, row: &str) -> Result<Frozen, Str
         environment.insert(name.clone(), render(format!("environment.{name}"), template)?);
     }
     let mut launch = launch_spec(task, command, environment);
-    if task.runner == RunnerName::Lambda.as_str()
+    if task.runner == RunnerName::Lambda
         && let Some(payload) = launch.settings.get_mut("payload")
     {
         render_strings(payload, "settings.payload".to_owned(), &render)?;
@@ -91,7 +91,7 @@ pub fn unrendered(task: &Task) -> LaunchSpec {
 
 fn launch_spec(task: &Task, command: Vec<String>, environment: BTreeMap<String, String>) -> LaunchSpec {
     LaunchSpec {
-        runner: task.runner.clone(),
+        runner: task.runner,
         target: task.target.clone(),
         settings: task.settings.clone(),
         command,
@@ -151,7 +151,7 @@ mod tests {
             source_table: 1,
             on_status: "REGISTERED".into(),
             channel: "rowcall_registered".into(),
-            runner: "process".into(),
+            runner: RunnerName::Process,
             target: "/bin/true".into(),
             settings: json!({}),
             command: command.iter().map(|s| (*s).to_owned()).collect(),
@@ -227,7 +227,7 @@ mod tests {
         let mut task = task(&[], json!({}));
         task.settings = json!({"payload": payload, "qualifier": "{{ row.id }}"});
         assert_eq!(rendered(&task).unwrap().launch.settings, task.settings, "other runners have no such key");
-        task.runner = "lambda".into();
+        task.runner = RunnerName::Lambda;
         let rendered_payload = json!({"n": 1, "path": "a b.csv", "{{ x }}": [{"id": "7"}]});
         assert_eq!(
             rendered(&task).unwrap().launch.settings,

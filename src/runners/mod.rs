@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use aws::Aws;
 
-use crate::job::{AttemptId, Cause, End};
+use crate::job::{AttemptId, Cause, End, RunnerName};
 pub use crate::job::{Launched, LogPlace};
 use crate::parameters::{LaunchSpec, Task};
 use crate::settings::Settings;
@@ -123,7 +123,7 @@ pub struct Capabilities {
 #[async_trait]
 pub trait Runner: Send + Sync {
     /// The word in `parameters.runner`.
-    fn name(&self) -> &'static str;
+    fn name(&self) -> RunnerName;
 
     /// What it can do, by its settings. The answer is the same for as long as the dispatcher runs.
     fn capabilities(&self) -> Capabilities;
@@ -177,7 +177,7 @@ pub trait Runner: Send + Sync {
 /// The runners of a dispatcher, by name.
 #[derive(Clone, Default)]
 pub struct Runners {
-    by_name: BTreeMap<&'static str, Arc<dyn Runner>>,
+    by_name: BTreeMap<RunnerName, Arc<dyn Runner>>,
 }
 
 impl Runners {
@@ -190,8 +190,8 @@ impl Runners {
 
     /// The runner with this name, if it is enabled here.
     #[must_use]
-    pub fn get(&self, name: &str) -> Option<&Arc<dyn Runner>> {
-        self.by_name.get(name)
+    pub fn get(&self, name: RunnerName) -> Option<&Arc<dyn Runner>> {
+        self.by_name.get(&name)
     }
 
     /// All of them.
@@ -201,10 +201,10 @@ impl Runners {
 
     /// Their names: those whose attempts any dispatcher can see, and those bound to a machine.
     #[must_use]
-    pub fn names(&self) -> (Vec<String>, Vec<String>) {
+    pub fn names(&self) -> (Vec<RunnerName>, Vec<RunnerName>) {
         let (bound, free): (Vec<_>, Vec<_>) =
             self.by_name.values().partition(|r| r.capabilities().bound_to_host);
-        let names = |list: Vec<&Arc<dyn Runner>>| list.iter().map(|r| r.name().to_owned()).collect();
+        let names = |list: Vec<&Arc<dyn Runner>>| list.iter().map(|r| r.name()).collect();
         (names(free), names(bound))
     }
 }

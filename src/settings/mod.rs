@@ -3,6 +3,7 @@
 //! `config/rowcall.toml` documents every setting and is itself the lowest layer, so the documented defaults
 //! are the defaults.
 
+mod either;
 mod load;
 mod similar_word;
 
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+pub use either::either;
 pub use load::{Sources, load};
 pub use similar_word::did_you_mean;
 

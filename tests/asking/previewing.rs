@@ -55,6 +55,28 @@ async fn everything_a_task_would_be_given_is_shown_rendered() {
     assert_eq!(seen["write_back"]["status_succeeded"], "PROCESSED");
 }
 
+/// A new column is shown, or joins those that are the person's own words or the question itself.
+#[tokio::test]
+async fn every_column_of_a_task_is_shown() {
+    let db = quiet().await;
+    db.task("loader", "REGISTERED", ("concurrency_key", "'{{ row.id }}'")).await;
+    let seen = preview(&db).await;
+    let shown = |column: &String| {
+        [&seen, &seen["limits"], &seen["write_back"]].into_iter().any(|part| part.get(column).is_some())
+    };
+    let columns = "select array_agg(a.attname::text order by a.attnum) from pg_attribute a
+        where a.attrelid = 'rowcall.parameters'::regclass and a.attnum > 0 and not a.attisdropped";
+    let mut hidden: Vec<String> = db.one(columns).await;
+    hidden.retain(|column| !shown(column));
+    let asked_for = ["name", "source_table", "on_status"];
+    let in_why = ["enabled", "condition"];
+    let of_people = ["description", "values", "version", "updated_at"];
+    let mut known = [&asked_for[..], &in_why, &of_people].concat();
+    known.sort_unstable();
+    hidden.sort_unstable();
+    assert_eq!(hidden, known);
+}
+
 #[tokio::test]
 async fn what_stands_in_the_way_is_named_and_so_is_what_it_waits_for() {
     let db = quiet().await;

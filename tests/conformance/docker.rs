@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rowcall::dispatcher::{Dispatcher, Mode};
-use rowcall::job::{AttemptId, End};
+use rowcall::job::{AttemptId, End, RunnerName};
 use rowcall::runners::docker::DockerRunner;
 use rowcall::runners::{Attempt, Ends, Runner, Runners};
 use rowcall::settings::Settings;
@@ -51,7 +51,7 @@ pub fn image() -> String {
 }
 
 impl Subject for Docker {
-    const NAME: &'static str = "docker";
+    const NAME: RunnerName = RunnerName::Docker;
     const DEFAULTS: &'static str =
         r#"{"mounts": [{"source": "/tmp", "target": "/tmp"}], "network": "none", "pull": "never"}"#;
     /// The engine reads them from two pipes.

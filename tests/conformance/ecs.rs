@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rowcall::dispatcher::{Dispatcher, Mode};
-use rowcall::job::{AttemptId, End};
+use rowcall::job::{AttemptId, End, RunnerName};
 use rowcall::runners::aws::Aws;
 use rowcall::runners::ecs::{EcsRunner, Timing};
 use rowcall::runners::{Attempt, Ends, Runner, Runners};
@@ -24,7 +24,7 @@ pub struct Ecs {
 }
 
 impl Subject for Ecs {
-    const NAME: &'static str = "ecs";
+    const NAME: RunnerName = RunnerName::Ecs;
     const DEFAULTS: &'static str = r#"{"cluster": "jobs", "container": "main", "launch_type": "EC2"}"#;
     /// CloudWatch has it.
     const KEEPS_ALL_OUTPUT: bool = false;

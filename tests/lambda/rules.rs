@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rowcall::job::{AttemptId, Completion, JobId};
+use rowcall::job::{AttemptId, Completion, JobId, RunnerName};
 use rowcall::parameters::LaunchSpec;
 use rowcall::runners::{Age, Attempt, Runner as _};
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ pub fn attempt(settings: Value) -> Attempt {
         settings,
         values: json!({}),
         completion: Completion::Exit,
-        ..LaunchSpec::unread("lambda".to_owned())
+        ..LaunchSpec::unread(RunnerName::Lambda)
     };
     Attempt {
         id: AttemptId::new(1),

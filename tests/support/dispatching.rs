@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rowcall::dispatcher::{Dispatcher, Mode};
-use rowcall::job::End;
+use rowcall::job::{End, RunnerName};
 use rowcall::runners::process::ProcessRunner;
 use rowcall::runners::{Ends, Runners};
 use rowcall::settings::{Settings, Sources, load};
@@ -75,11 +75,11 @@ impl Running {
 
     /// Starts one with these settings in this world.
     pub async fn with(settings: Settings, world: Arc<World>) -> Self {
-        Self::in_place_of("docker", settings, world).await
+        Self::in_place_of(RunnerName::Docker, settings, world).await
     }
 
     /// The same in place of another runner.
-    pub async fn in_place_of(name: &'static str, settings: Settings, world: Arc<World>) -> Self {
+    pub async fn in_place_of(name: RunnerName, settings: Settings, world: Arc<World>) -> Self {
         let (sender, launched) = mpsc::unbounded_channel();
         let theirs = Arc::clone(&world);
         let mut given = None;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use rowcall::job::{AttemptId, End};
+use rowcall::job::{AttemptId, End, RunnerName};
 use rowcall::parameters::{LaunchSpec, Task};
 use rowcall::runners::{
     Attempt, Capabilities, Ends, Found, LaunchError, Launched as Taken, Observation, Runner, Stray,
@@ -41,7 +41,7 @@ pub struct World {
 
 /// One dispatcher's door to the world.
 pub struct FakeRunner {
-    pub name: &'static str,
+    pub name: RunnerName,
     pub world: Arc<World>,
     pub capacity: usize,
     pub ends: Ends,
@@ -87,7 +87,7 @@ impl World {
 
 #[async_trait]
 impl Runner for FakeRunner {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> RunnerName {
         self.name
     }
 

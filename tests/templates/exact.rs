@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rowcall::job::End;
+use rowcall::job::{End, RunnerName};
 use serde_json::Value;
 
 use crate::support::{Running, TestDatabase, settings};
@@ -122,7 +122,7 @@ async fn values_environment_and_payload_keep_their_digits() {
            '{{"payload": {{"own": {DIGITS}, "whole": "{{{{ values }}}}"}}}}'"#
     );
     db.task("loader", "REGISTERED", ("runner, target, \"values\", environment, settings", &more)).await;
-    let mut running = Running::in_place_of("lambda", settings(&db.url), Arc::default()).await;
+    let mut running = Running::in_place_of(RunnerName::Lambda, settings(&db.url), Arc::default()).await;
     db.run("insert into rowcall.files (attributes) values ('{\"n\": 0.10}')").await;
     let launched = running.launch().await;
     let request = &launched.attempt.request;

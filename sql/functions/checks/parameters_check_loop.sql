@@ -1,6 +1,7 @@
 -- Refuses an edit that closes a loop of statuses, leaves an owner that no row can ever reach, or lets a task that finds its
--- rows by their status share it with another owner: what that one does to the row's status would hide the row from it. After the statement, because it takes all edited rows together; who
--- needs several statements for one change says SET CONSTRAINTS rowcall.parameters_check_loop DEFERRED.
+-- rows by their status share it with another owner, which would change that status and so hide the row. It runs after the
+-- statement and so sees all rows that were edited together. For a change of several statements:
+-- SET CONSTRAINTS rowcall.parameters_check_loop DEFERRED.
 create or replace function rowcall_internal.parameters_check_loop() returns trigger
 language plpgsql security definer
 -- Planned for thousands of rows where there are dozens: compiling would take longer than all else.
@@ -12,7 +13,7 @@ declare
     other text;
     shadowed record;
 begin
-    -- A loop that is there already does not keep anybody from other edits. (jsonpath has no equality of its own.)
+    -- A loop that is there already does not refuse other edits. (jsonpath has no equality of its own.)
     if tg_op = 'UPDATE'
         and (old.name, old.enabled, old.source_table, old.on_status, old.condition::text, old.route_order, old.status_running,
              old.status_running_by, old.status_succeeded, old.status_failed)
@@ -24,21 +25,19 @@ begin
     end if;
     select p.name into other from rowcall.parameters p
     where p.source_table = new.source_table and p.on_status = new.on_status and p.name <> new.name
-      and p.enabled and new.enabled and rowcall_internal.is_owner(p) and rowcall_internal.is_owner(new)
-      and 'task' in (p.status_running_by, new.status_running_by) limit 1;
+      and p.enabled and new.enabled and 'task' in (p.status_running_by, new.status_running_by)
+      and p.name in (select name from rowcall_internal.owners) and new.name in (select name from rowcall_internal.owners)
+    limit 1;
     if found then
         raise exception 'parameters.status_running_by: % and % cannot share on_status %: one of them finds its rows by it',
                 new.name, other, to_json(new.on_status)
             using errcode = '23514', column = 'status_running_by',
                   hint = 'Give one of them another on_status; the status_succeeded of the other, for example.';
     end if;
-    select first.name as first, later.name as later into shadowed
-    from rowcall.parameters first
-    join rowcall.parameters later on later.source_table = first.source_table and later.on_status = first.on_status
-    where first.source_table = new.source_table and first.on_status = new.on_status and new.name in (first.name, later.name)
-      and first.enabled and later.enabled and rowcall_internal.is_owner(first) and rowcall_internal.is_owner(later)
-      and (first.route_order, first.name collate "C") < (later.route_order, later.name collate "C")
-      and (first.condition is null or first.condition::text = later.condition::text)
+    select b.owner as first, later.name as later into shadowed
+    from rowcall_internal.owners_before b join rowcall.parameters later on later.name = b.task
+    where new.name in (b.owner, b.task) and b.enabled and later.enabled
+      and (b.condition is null or b.condition::text = later.condition::text)
     limit 1;
     if found then
         raise exception 'parameters: % would never run: % takes every row of % in the status % that it could have',

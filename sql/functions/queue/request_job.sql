@@ -21,7 +21,7 @@ begin
             using errcode = 'RC013', hint = 'Give it one first: Rowcall writes only to rows whose status it knows.';
     end if;
     -- A row has one owner at a time.
-    if rowcall_internal.is_owner(task) then
+    if task.name in (select name from rowcall_internal.owners) then
         select j.id, j.task into running
         from rowcall_internal.jobs j join rowcall_internal.attempts a on a.id = j.attempt_id
         where j.source_table = task.source_table and j.short_key = rowcall.short_key(request_job.row_key) and j.state = 'running' and j.task <> task.name

@@ -7,21 +7,21 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     entry rowcall_internal.source_tables := rowcall_internal.source_of(source);
-    names constant jsonb := jsonb_build_object(
+    names jsonb := jsonb_build_object(
         'source', entry.id,
         'status', quote_ident(entry.status_column),
         'key', rowcall_internal.key_sql(entry, 'n'),
         'same_key', (select string_agg(format('o.%1$I%2$s %3$s n.%1$I%2$s', key_column, '::' || operand, equals), ' and ')
-                     from rowcall_internal.key_parts(entry)),
-        'routes', rowcall_internal.routes_sql(),
-        'asks', rowcall_internal.asks_sql(),
-        'ask_again', rowcall_internal.ask_again_sql());
+                     from rowcall_internal.key_parts(entry)));
     -- The text of a key must not depend on the writer's zone. Other types do not need this, and save its cost.
     settings constant text :=
         case when 'timestamptz'::regtype = any (entry.key_types) then 'set timezone = ''UTC''' else '' end;
     trigger record;
     member regclass;
 begin
+    names := names || jsonb_build_object(
+        'enqueue_new_rows', rowcall_internal.fill_in(rowcall_internal.enqueue_sql(), names || '{"rows": "new_rows"}'),
+        'enqueue_changed', rowcall_internal.fill_in(rowcall_internal.enqueue_sql(), names || '{"rows": "changed"}'));
     if names::text ~ '\$many\$' then
         raise exception 'rowcall.watch: the column names of % hold $many$, by which the triggers quote', source
             using errcode = '42602', hint = 'Give that column another name.';

@@ -1,6 +1,6 @@
 -- The body of the trigger that a source table has for INSERT; rowcall_internal.install_triggers() puts the table's own names in place
--- of :source (the number of its registry entry), :status (its status column) and :key (its row key as jsonb), and the texts of
--- routes_sql.sql, asks_sql.sql and ask_again_sql.sql in place of :routes, :asks and :ask_again.
+-- of :source (the number of its registry entry), :status (its status column) and :key (its row key as jsonb), and the text of
+-- enqueue_sql.sql in place of :enqueue_new_rows. tests/schema/files_on_insert.sql shows what comes out for rowcall.files.
 --
 -- It runs inside a statement of a user. It makes the jobs that the new rows ask for and wakes a dispatcher that sleeps;
 -- whatever goes wrong is noted in rowcall.missed_rows, and never reaches that user.
@@ -23,17 +23,8 @@ begin
         return null;
     end if;
 
-    with routes as materialized (
-        :routes
-        where s.id = :source and p.on_status = any (array(select distinct n.:status::text from new_rows n))
-    ), enqueued as (
-        insert into rowcall_internal.jobs as j (task, source_table, row_key, on_status)
-        select r.name, r.relation, :key, r.on_status
-        from new_rows n
-        join routes r on r.on_status = n.:status::text
-        where :asks
-        :ask_again
-        returning j.on_status
+    with enqueued as (
+        :enqueue_new_rows
     )
     select array_agg(distinct rowcall_internal.channel(on_status)) into strict channels from enqueued;
 

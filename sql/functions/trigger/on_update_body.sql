@@ -1,6 +1,7 @@
 -- The body of the trigger that a source table has for UPDATE; rowcall_internal.install_triggers() puts the table's own names in place
 -- of :source (the number of its registry entry), :status (its status column), :key (its row key as jsonb) and :same_key
--- (that the old row, o, and the new one, n, have the same key).
+-- (that the old row, o, and the new one, n, have the same key), and the text of enqueue_sql.sql in place of :enqueue_changed.
+-- tests/schema/files_on_update.sql shows what comes out for rowcall.files.
 --
 -- As for INSERT (on_insert_body.sql), rows whose status or key has changed get the jobs that they ask for. Besides, jobs of
 -- such rows learn that a user has moved their row on, and blocked jobs of rows that were written at all are released.
@@ -59,17 +60,8 @@ begin
             with changed as (
                 select n.* from new_rows n left join old_rows o on :same_key
                 where o.:status is distinct from n.:status
-            ), routes as materialized (
-                :routes
-                where s.id = :source and p.on_status = any (array(select distinct n.:status::text from changed n))
             ), enqueued as (
-                insert into rowcall_internal.jobs as j (task, source_table, row_key, on_status)
-                select r.name, r.relation, :key, r.on_status
-                from changed n
-                join routes r on r.on_status = n.:status::text
-                where :asks
-                :ask_again
-                returning j.on_status
+                :enqueue_changed
             )
             select array_agg(distinct rowcall_internal.channel(on_status)) into strict channels from enqueued;
         end if;
@@ -91,17 +83,8 @@ begin
             with changed as (
                 select n.* from new_rows n left join old_rows o on :same_key
                 where o.:status is distinct from n.:status
-            ), routes as materialized (
-                :routes
-                where s.id = :source and p.on_status = any (array(select distinct n.:status::text from changed n))
             ), enqueued as (
-                insert into rowcall_internal.jobs as j (task, source_table, row_key, on_status)
-                select r.name, r.relation, :key, r.on_status
-                from changed n
-                join routes r on r.on_status = n.:status::text
-                where :asks
-                :ask_again
-                returning j.on_status
+                :enqueue_changed
             )
             select array_agg(distinct rowcall_internal.channel(on_status)) from enqueued
         $many$ into strict channels;

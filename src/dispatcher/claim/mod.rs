@@ -26,6 +26,7 @@ use crate::database::{
 use crate::dispatcher::pace::{Trouble, jittered};
 use crate::dispatcher::shared::{Handle, Shared};
 use crate::dispatcher::{DispatcherError, Mode};
+use crate::job::RunnerName;
 use crate::parameters::Task;
 use crate::runners::{Attempt, Capabilities, Runner};
 
@@ -143,7 +144,7 @@ async fn look(shared: &Shared, launch: &mpsc::Sender<Vec<Attempt>>) -> Result<Lo
     }
 }
 
-fn any_task(shared: &Shared, runner: &str) -> bool {
+fn any_task(shared: &Shared, runner: RunnerName) -> bool {
     shared.parameters.tasks().iter().any(|task| task.enabled && task.runner == runner)
 }
 
@@ -169,7 +170,7 @@ async fn claim_all(shared: &Shared, launch: &mpsc::Sender<Vec<Attempt>>) -> Resu
 async fn claim_for(
     shared: &Shared,
     launch: &mpsc::Sender<Vec<Attempt>>,
-    runner: &str,
+    runner: RunnerName,
     limit: usize,
     choice: Choice,
 ) -> Result<Option<usize>, SchemaError> {
@@ -192,11 +193,11 @@ async fn claim_for(
 async fn hand_over(
     shared: &Shared,
     launch: &mpsc::Sender<Vec<Attempt>>,
-    runner: &str,
+    runner: RunnerName,
     attempts: Vec<Attempt>,
 ) {
     if !attempts.is_empty() {
-        tracing::debug!(attempts = attempts.len(), runner, "claimed");
+        tracing::debug!(attempts = attempts.len(), %runner, "claimed");
         shared.in_flight.add(attempts.iter().cloned());
         // The launcher outlives the claimer; what it could not take is adopted by others.
         let _ = launch.send(attempts).await;
@@ -231,7 +232,7 @@ struct Batch {
 /// transaction replaced, or beyond a cap that was lowered before it started.
 async fn claim_batch(
     shared: &Shared,
-    runner: &str,
+    runner: RunnerName,
     limit: usize,
     which: Which,
 ) -> Result<Batch, SchemaError> {
@@ -286,7 +287,7 @@ fn unchanged(names: &BTreeSet<String>, before: &[Task], now: &[Task]) -> bool {
 async fn take_counted(
     shared: &Shared,
     client: &impl GenericClient,
-    runner: &str,
+    runner: RunnerName,
     quotas: &[(String, i64)],
     limit: usize,
 ) -> Result<Claim, SchemaError> {

@@ -168,7 +168,7 @@ fn request_for(
     let mut request = render(task, context, &row.data)?;
     let runner = shared
         .runners
-        .get(&task.runner)
+        .get(task.runner)
         .ok_or_else(|| format!("this dispatcher does not offer the runner {}", task.runner))?;
     runner.check(&request.launch)?;
     runner.freeze(&mut request.launch);
@@ -192,7 +192,7 @@ async fn start(
             source_table: job.source_table,
             row_key: job.row_key,
             number: job.number,
-            runner: request.launch.runner.clone(),
+            runner: request.launch.runner,
             token_hash: token::hash(&shared.identity.token(&launch_key)),
             launch_key: launch_key.clone(),
             request: request.write(),

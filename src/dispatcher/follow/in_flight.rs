@@ -8,7 +8,7 @@ use std::time::Instant;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::job::AttemptId;
+use crate::job::{AttemptId, RunnerName};
 use crate::runners::{Attempt, Launched};
 
 /// Characters of what held up a launch that are kept: it ends in a row.
@@ -221,7 +221,7 @@ impl InFlight {
     }
 
     /// How many there are with this runner, and how many of them it has not taken yet.
-    pub fn counts(&self, runner: &str) -> (usize, usize) {
+    pub fn counts(&self, runner: RunnerName) -> (usize, usize) {
         let map = self.lock();
         let of_runner = || map.values().filter(|f| f.attempt.request.runner == runner);
         (of_runner().count(), of_runner().filter(|f| !f.is_launched()).count())
@@ -238,7 +238,7 @@ impl InFlight {
     }
 
     /// Those that a runner has taken, and whether each has begun.
-    pub fn launched_on(&self, runner: &str) -> (Vec<Attempt>, Vec<bool>) {
+    pub fn launched_on(&self, runner: RunnerName) -> (Vec<Attempt>, Vec<bool>) {
         self.lock()
             .values()
             .filter(|f| f.is_launched() && f.attempt.request.runner == runner)

@@ -8,7 +8,7 @@ use crate::database::{DatabaseError, overdue_attempts};
 use crate::dispatcher::follow::in_flight::FollowedAttempt;
 use crate::dispatcher::pace::again_and_again;
 use crate::dispatcher::shared::{Handle, Shared};
-use crate::job::{AttemptId, End};
+use crate::job::{AttemptId, End, RunnerName};
 use crate::runners::{Found, Launched, Runner};
 
 /// How long a runner that does not answer is asked what runs under the key of an unconfirmed launch, or told to stop
@@ -25,7 +25,7 @@ async fn sweep(shared: &Handle) -> Result<(), DatabaseError> {
     if shared.in_flight.is_empty() {
         return Ok(());
     }
-    let blind: Vec<&str> =
+    let blind: Vec<RunnerName> =
         shared.runners.iter().filter(|r| !r.capabilities().sees_ends).map(|r| r.name()).collect();
     let client = shared.database.get().await?;
     let grace = shared.settings.dispatcher.report_grace;
@@ -51,7 +51,7 @@ async fn sweep(shared: &Handle) -> Result<(), DatabaseError> {
 async fn stop(shared: &Shared, followed: &FollowedAttempt, since: Instant, reason: &str) -> bool {
     let attempt = &followed.attempt;
     let id = attempt.id;
-    let Some(runner) = shared.runners.get(&attempt.request.runner) else { return false };
+    let Some(runner) = shared.runners.get(attempt.request.runner) else { return false };
     if !followed.is_launched() {
         give_up(shared, runner.as_ref(), followed, since, reason).await;
         return false;
@@ -73,7 +73,8 @@ async fn stop(shared: &Shared, followed: &FollowedAttempt, since: Instant, reaso
     }
     tracing::info!(
         job = attempt.job_id.get(),
-        attempt = attempt.number,
+        attempt = attempt.id.get(),
+        number = attempt.number,
         task = attempt.task,
         reason,
         "stopping"

@@ -100,7 +100,8 @@ async fn adopt(
         };
         tracing::info!(
             job = rescued.job_id.get(),
-            attempt = rescued.number,
+            attempt = rescued.id.get(),
+            number = rescued.number,
             task = rescued.task,
             launched = rescued.launched,
             "adopted from a dispatcher that is gone"
@@ -146,7 +147,7 @@ async fn let_go_of_what_others_have(
             continue;
         }
         if let Some(FollowedAttempt { attempt, .. }) = shared.in_flight.remove(taken.id)
-            && let Some(runner) = shared.runners.get(&attempt.request.runner)
+            && let Some(runner) = shared.runners.get(attempt.request.runner)
         {
             let runner = Arc::clone(runner);
             // Not awaited: others would take us for dead meanwhile.

@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, mpsc};
 use crate::database::{DatabaseError, mark_asked, mark_launched, settled_elsewhere, unmark_asked};
 use crate::dispatcher::pace::{Trouble, jittered};
 use crate::dispatcher::shared::Handle;
-use crate::job::{AttemptId, End};
+use crate::job::{AttemptId, End, RunnerName};
 use crate::runners::{Attempt, LaunchError, Launched, Runner};
 
 /// How long an attempt that somebody holds is left alone.
@@ -34,7 +34,7 @@ impl Slots {
 /// runner that is slow or too busy holds up its own attempts only.
 pub async fn run(shared: Handle, mut attempts: mpsc::Receiver<Vec<Attempt>>) {
     let concurrency = shared.settings.dispatcher.launch_concurrency;
-    let slots: BTreeMap<&str, Arc<Slots>> =
+    let slots: BTreeMap<RunnerName, Arc<Slots>> =
         shared.runners.iter().map(|r| (r.name(), Arc::new(Slots::new(concurrency)))).collect();
     loop {
         let batch = tokio::select! {
@@ -43,8 +43,8 @@ pub async fn run(shared: Handle, mut attempts: mpsc::Receiver<Vec<Attempt>>) {
         };
         let Some(batch) = batch else { return };
         for attempt in batch {
-            let name = attempt.request.runner.as_str();
-            let (Some(runner), Some(slots)) = (shared.runners.get(name), slots.get(name)) else {
+            let name = attempt.request.runner;
+            let (Some(runner), Some(slots)) = (shared.runners.get(name), slots.get(&name)) else {
                 let reason = format!("this dispatcher does not offer the runner {name}");
                 let _ = shared.signals.ends.send((attempt.id, End::not_started(reason, true)));
                 continue;
@@ -89,7 +89,7 @@ async fn launch(shared: &Handle, runner: &dyn Runner, mut attempt: Attempt, slot
         let error = match answer {
             Ok(launched) => {
                 if slots.busy.swap(false, Ordering::Relaxed) {
-                    tracing::info!(runner = runner.name(), "launches go on");
+                    tracing::info!(runner = %runner.name(), "launches go on");
                 }
                 return taken(shared, runner, &attempt, launched).await;
             }
@@ -118,10 +118,10 @@ async fn launch(shared: &Handle, runner: &dyn Runner, mut attempt: Attempt, slot
         let wait = match &error {
             LaunchError::Busy(reason) => {
                 if slots.busy.swap(true, Ordering::Relaxed) {
-                    tracing::debug!(runner = runner.name(), reason, "a launch waits");
+                    tracing::debug!(runner = %runner.name(), reason, "a launch waits");
                 } else {
                     tracing::warn!(
-                        runner = runner.name(),
+                        runner = %runner.name(),
                         reason,
                         "launches wait: the runner cannot take any now"
                     );
@@ -147,7 +147,8 @@ async fn not_asked(shared: &Handle, attempt: &Attempt) -> Result<(), DatabaseErr
 async fn taken(shared: &Handle, runner: &dyn Runner, attempt: &Attempt, launched: Launched) {
     tracing::info!(
         job = attempt.job_id.get(),
-        attempt = attempt.number,
+        attempt = attempt.id.get(),
+        number = attempt.number,
         task = attempt.task,
         external_id = launched.external_id,
         "launched"

@@ -85,7 +85,7 @@ pub async fn run(shared: Handle, mut ends: mpsc::UnboundedReceiver<(AttemptId, E
 /// Nothing of a settled attempt may stay.
 async fn leave(shared: &Shared, followed: &FollowedAttempt) {
     let attempt = &followed.attempt;
-    if let Some(runner) = shared.runners.get(&attempt.request.runner) {
+    if let Some(runner) = shared.runners.get(attempt.request.runner) {
         runner.forget(attempt).await;
     }
 }

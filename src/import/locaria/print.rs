@@ -8,6 +8,7 @@ use super::compare::{Compared, Standing};
 use super::plan::Plan;
 use super::table::Table;
 use super::wanted::Wanted;
+use crate::job::RunnerName;
 
 /// Where lines are broken.
 const WIDTH: usize = 110;
@@ -258,11 +259,14 @@ fn describe(page: &mut Page, wanted: &Wanted) {
 fn rails(tasks: &[Compared]) -> String {
     let mut lines = String::new();
     for (runner, places) in [
-        ("ecs", &[("clusters", "/settings/cluster"), ("task_definitions", "/target")][..]),
-        ("lambda", &[("functions", "/target")][..]),
+        (RunnerName::Ecs, &[("clusters", "/settings/cluster"), ("task_definitions", "/target")][..]),
+        (RunnerName::Lambda, &[("functions", "/target")][..]),
     ] {
-        let rows: Vec<Value> =
-            tasks.iter().map(|task| task.wanted.object()).filter(|row| row["runner"] == runner).collect();
+        let rows: Vec<Value> = tasks
+            .iter()
+            .map(|task| task.wanted.object())
+            .filter(|row| row["runner"] == runner.as_str())
+            .collect();
         if rows.is_empty() {
             continue;
         }

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::entry::Entry;
 use crate::import::sql;
+use crate::job::RunnerName;
 use crate::parameters::literally;
 
 /// A parameters row as the import wants it.
@@ -96,7 +97,7 @@ pub fn fargate(entry: &Entry, name: String, route: &Route) -> Result<Wanted, Str
     let columns = columns(
         entry,
         route,
-        [("runner", json!("ecs")), ("target", json!(target)), ("settings", settings.into())],
+        [("runner", json!(RunnerName::Ecs)), ("target", json!(target)), ("settings", settings.into())],
         [
             // The first container takes the whole backlog.
             ("max_running", json!(1)),
@@ -186,7 +187,7 @@ pub fn lambda(entry: &Entry, name: String, route: &Route) -> Result<Wanted, Stri
     let columns = columns(
         entry,
         route,
-        [("runner", json!("lambda")), ("target", json!(target)), ("settings", settings.into())],
+        [("runner", json!(RunnerName::Lambda)), ("target", json!(target)), ("settings", settings.into())],
         [
             ("max_running", Value::Null),
             ("status_running", Value::Null),

@@ -118,8 +118,8 @@ impl DockerRunner {
 
 #[async_trait]
 impl Runner for DockerRunner {
-    fn name(&self) -> &'static str {
-        RunnerName::Docker.as_str()
+    fn name(&self) -> RunnerName {
+        RunnerName::Docker
     }
 
     fn capabilities(&self) -> Capabilities {

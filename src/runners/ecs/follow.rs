@@ -233,13 +233,13 @@ impl Follow {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::JobId;
+    use crate::job::{JobId, RunnerName};
     use crate::parameters::LaunchSpec;
     use crate::runners::Age;
     use std::sync::Arc;
 
     fn attempts(n: i64) -> Vec<Attempt> {
-        let request = Arc::new(LaunchSpec::unread("ecs".into()));
+        let request = Arc::new(LaunchSpec::unread(RunnerName::Ecs));
         let attempt = |id| Attempt {
             id: AttemptId::new(id),
             job_id: JobId::new(id),

@@ -120,8 +120,8 @@ fn has_password(url: &str) -> bool {
 
 #[async_trait]
 impl Runner for EcsRunner {
-    fn name(&self) -> &'static str {
-        RunnerName::Ecs.as_str()
+    fn name(&self) -> RunnerName {
+        RunnerName::Ecs
     }
 
     fn capabilities(&self) -> Capabilities {

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::runners::read_settings;
+use crate::settings::either;
 
 /// What a parameters row (merged over `runner_defaults`) says about a RunTask call. Limits are those of the ECS
 /// service model.
@@ -218,7 +219,11 @@ impl TaskSettings {
                 return Err(format!("settings.{key} may have {limit} items at most"));
             }
             if let Some(i) = kinds.iter().position(|kind| !words.contains(&kind.as_str())) {
-                return Err(format!("settings.{key}[{i}].type must be one of {}", words.join(", ")));
+                return Err(format!(
+                    "settings.{key}[{i}].type must be {}, and is {:?}",
+                    either(words),
+                    kinds[i]
+                ));
             }
         }
         Ok(())

@@ -147,8 +147,8 @@ impl LambdaRunner {
 
 #[async_trait]
 impl Runner for LambdaRunner {
-    fn name(&self) -> &'static str {
-        RunnerName::Lambda.as_str()
+    fn name(&self) -> RunnerName {
+        RunnerName::Lambda
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -309,7 +309,7 @@ mod tests {
             settings,
             values: json!({}),
             completion: Completion::Exit,
-            ..LaunchSpec::unread("lambda".into())
+            ..LaunchSpec::unread(RunnerName::Lambda)
         }
     }
 

@@ -114,8 +114,8 @@ fn look(attempt: &Attempt, dir: &AttemptDir) -> Observation {
 
 #[async_trait]
 impl Runner for ProcessRunner {
-    fn name(&self) -> &'static str {
-        RunnerName::Process.as_str()
+    fn name(&self) -> RunnerName {
+        RunnerName::Process
     }
 
     fn capabilities(&self) -> Capabilities {

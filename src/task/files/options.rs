@@ -5,6 +5,7 @@ use std::path::{Component, Path, PathBuf};
 use regex_lite::Regex;
 
 use super::address::Address;
+use crate::settings::either;
 use crate::task::Started;
 
 /// What is fetched, and what becomes of what the program makes.
@@ -81,9 +82,9 @@ impl Template {
         let example = Self::PLACEHOLDERS.iter().fold(text.to_owned(), |text, name| text.replace(name, "x"));
         if let Some(at) = example.find(['{', '}']) {
             return Err(format!(
-                "there is no placeholder {}; there are {}",
-                example[at..].split_inclusive('}').next().unwrap_or_default(),
-                Self::PLACEHOLDERS.join(", ")
+                "a placeholder must be {}, and is {}",
+                either(&Self::PLACEHOLDERS),
+                example[at..].split_inclusive('}').next().unwrap_or_default()
             ));
         }
         match Address::parse(&example)? {
@@ -161,7 +162,7 @@ mod tests {
     #[test]
     fn a_wrong_destination_says_what_is_allowed() {
         for (template, words) in [
-            ("s3://b/{row}/", "no placeholder {row}; there are {job}"),
+            ("s3://b/{row}/", "a placeholder must be {job}, {attempt} or {task}, and is {row}"),
             ("s3://b/{job", "no placeholder {job"),
             ("out/{job}", "s3://bucket/prefix/"),
             ("https://b/x", "s3://bucket/prefix/"),

@@ -13,31 +13,25 @@ declare
     made bigint;
 begin
     execute format($sql$
-        with routes as materialized (
-            %6$s
-            where s.relation = $1
-        )
         insert into rowcall_internal.jobs as j (task, source_table, row_key, on_status)
-        select r.name, r.relation, %1$s, r.on_status
+        select p.name, p.source_table, %1$s, p.on_status
         from %2$s n
-        join routes r on r.on_status = n.%3$I::text
+        join rowcall.parameters p on p.source_table = $1 and p.on_status = n.%3$I::text
         where %5$s
           and case when $2 is null
               then not exists (select from rowcall_internal.history h
-                               where h.source_table = $1 and h.row_key = %1$s and h.task = r.name
+                               where h.source_table = $1 and h.row_key = %1$s and h.task = p.name
                                  and h.attempt_count > 0)
                   -- Nor beside the job of an owner that had the row before the routes were edited.
                   and not exists (
-                      select from rowcall_internal.jobs b
-                      join rowcall.parameters o on o.name = b.task
-                      join rowcall.parameters p on p.name = r.name
-                      where b.source_table = $1 and b.short_key = rowcall.short_key(%1$s) and b.on_status = r.on_status
-                        and b.task <> r.name and rowcall_internal.is_owner(o) and rowcall_internal.is_owner(p))
+                      select from rowcall_internal.jobs other
+                      where other.source_table = $1 and other.short_key = rowcall.short_key(%1$s) and other.on_status = p.on_status
+                        and other.task <> p.name and other.task in (select name from rowcall_internal.owners)
+                        and p.name in (select name from rowcall_internal.owners))
               else %1$s = any ($2) end
         %4$s
         where $2 is not null
-    $sql$, key, source, entry.status_column, rowcall_internal.ask_again_sql(), rowcall_internal.asks_sql(),
-        rowcall_internal.routes_sql()) using source, keys;
+    $sql$, key, source, entry.status_column, rowcall_internal.ask_again_sql(), rowcall_internal.asks_sql()) using source, keys;
     get diagnostics made = row_count;
     if made > 0 then
         perform pg_notify('rowcall_control', '');
