@@ -8,7 +8,7 @@ create domain rowcall.runner as text
     constraint runner_is_known check (value in ('process', 'docker', 'ecs', 'lambda'));
 create domain rowcall.job_state as text
     constraint job_state_is_known check (value in ('pending', 'waiting', 'blocked', 'running'));
--- OBSOLETE is of jobs only: the row was gone or had moved on before there was an attempt.
+-- OBSOLETE is of jobs only: when the job was claimed, its row was gone or had moved on.
 create domain rowcall.outcome as text
     constraint outcome_is_known check (value in ('SUCCEEDED', 'TASK_FAILED', 'TIMED_OUT', 'RUNNER_FAILED', 'LOST', 'CANCELLED',
         'SNOOZED', 'OBSOLETE'));
@@ -316,7 +316,7 @@ create table rowcall_internal.history (
     on_status text not null,
     -- SNOOZED: and the row asked again meanwhile, which made a new job.
     outcome rowcall.outcome not null,
-    -- Of its last attempt; null where there was none.
+    -- Of its last attempt; null where there was none, and for OBSOLETE.
     cause rowcall.cause,
     attempt_count int not null,
     message text,

@@ -80,7 +80,7 @@ words! {
         Cancelled = "CANCELLED",
         /// The task asked to come back later.
         Snoozed = "SNOOZED",
-        /// The row was gone, or had moved on, before the job ran. Of jobs only: there was no attempt.
+        /// When the job was claimed, its row was gone or had moved on. Of jobs only: no attempt ends so.
         Obsolete = "OBSOLETE",
     }
 }
