@@ -142,7 +142,7 @@ words! {
         NoReport = "no_report",
         /// The task reported its end.
         Reported = "reported",
-        /// The program set the status of the row to its end.
+        /// The program gave its row `status_succeeded` or `status_failed` itself.
         RowMoved = "row_moved",
         /// The function answered with an error.
         Error = "error",
