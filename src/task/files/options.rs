@@ -163,7 +163,7 @@ mod tests {
     fn a_wrong_destination_says_what_is_allowed() {
         for (template, words) in [
             ("s3://b/{row}/", "a placeholder must be {job}, {attempt} or {task}, and is {row}"),
-            ("s3://b/{job", "no placeholder {job"),
+            ("s3://b/{job", "a placeholder must be {job}, {attempt} or {task}, and is {job"),
             ("out/{job}", "s3://bucket/prefix/"),
             ("https://b/x", "s3://bucket/prefix/"),
             ("s3:///x", "names no bucket"),
