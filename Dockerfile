@@ -28,7 +28,7 @@ FROM ${RUN_IMAGE}
 RUN groupadd --system --gid 10001 rowcall \
     && useradd --system --uid 10001 --gid 10001 --home-dir /nonexistent --shell /usr/sbin/nologin rowcall \
     && install -d -o rowcall -g rowcall -m 700 /var/lib/rowcall
-# Whom to believe that AWS is AWS; the slim image knows nobody.
+# The authorities that sign AWS's certificates; the slim image has none.
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=build /src/target/release/rowcall /src/target/rowcall-task /src/target/rowcall-task-aws /usr/local/bin/
 COPY config/rowcall.toml /usr/share/doc/rowcall/rowcall.toml

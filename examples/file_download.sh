@@ -26,7 +26,7 @@ esac
 [ -d "${output%/*}/" ] || fail "cannot write $5: there is no directory ${output%/*}"
 [ ! -e "$output" ] || [ -f "$output" ] || fail "cannot write $5: it is there and not a plain file"
 
-# Written beside the file and renamed when complete, so that nobody reads half of it.
+# Written beside the file and renamed when complete, so that no reader sees half of it.
 part=$output.${ROWCALL_JOB:-0}-${ROWCALL_ATTEMPT:-0}.part
 trap 'rm -f "$part"' EXIT
 trap 'exit 143' HUP INT TERM

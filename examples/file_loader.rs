@@ -65,7 +65,7 @@ struct Failure {
     message: String,
     /// Whether it may go better the next time.
     retry: bool,
-    /// The attempt is over or another's, so there is nobody to tell.
+    /// The attempt is over or another's, so there is nothing to report to.
     over: bool,
 }
 
@@ -205,7 +205,7 @@ fn load(attributes: &Attributes, attempt: &mut Attempt, url: &str) -> Result<(),
     })?;
     let record_count = copy.finish()?;
 
-    // In the transaction of the load: both are done or neither, whoever dies when.
+    // In the transaction of the load: both are done or neither, whichever program dies.
     let seconds = (begin.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
     let result = json!({ "table": name, "record_count": record_count, "seconds": seconds });
     transaction.execute("select rowcall.task_succeed($1, $2)", &[&attempt.token, &result])?;

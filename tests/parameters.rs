@@ -26,7 +26,7 @@ const WRONG: &[(&str, &str, &str)] = &[
     ("runner", "null", "parameters.runner must be process, docker, ecs or lambda, and is null"),
     ("target", "''", "parameters.target must be a string that is not empty, and is \"\""),
     ("condition", "'$.a ='", "jsonpath"),
-    ("condition", "'$.a == $b'", "parameters.condition: variables are not known here"),
+    ("condition", "'$.a == $b'", "parameters.condition: a condition must not use variables"),
     ("settings", "'[]'", "parameters.settings must be an object of at most 100 levels, and is []"),
     (
         "settings",
@@ -42,7 +42,7 @@ const WRONG: &[(&str, &str, &str)] = &[
     (
         "environment",
         "'\"A\"'",
-        "parameters.environment must be an object such as {\"NAME\": \"text or {{ template }}\"}, and is \"A\"",
+        "parameters.environment must be an object such as {\"NAME\": \"string or {{ template }}\"}, and is \"A\"",
     ),
     (
         "environment",
@@ -117,7 +117,7 @@ const WRONG: &[(&str, &str, &str)] = &[
     (
         "retry_on",
         "'{!LOST,!exit:2}'",
-        "parameters.retry_on only takes words out, and there is none to take them from",
+        "parameters.retry_on has only words with a ! before them, and so retries nothing",
     ),
     ("max_running", "0", "parameters.max_running must be an integer, at least 1, and is 0"),
     (

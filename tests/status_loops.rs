@@ -50,7 +50,7 @@ async fn an_edit_that_closes_a_loop_is_refused_and_the_loop_named() {
                  PROCESSED -(checker fails)-> REGISTERED -(file_loader succeeds)-> PROCESSED";
     let refused = db.refused(&closes(("", ""))).await;
     assert!(refused.contains(named), "{refused}");
-    assert!(refused.contains("set a condition on one that ends it"), "{refused}");
+    assert!(refused.contains("give one a condition that ends the loop"), "{refused}");
 
     // Disabled, or with a condition, it is no loop; enabling it, or taking the condition away, makes it one.
     for (more, closing) in [

@@ -21,8 +21,8 @@ fn all() -> [Words; 7] {
     [
         ("outcome", "How an attempt or a job ended", of!(Outcome)),
         ("cause", "Why an attempt ended", of!(Cause)),
-        ("job_state", "Where a job is that is not settled", of!(JobState)),
-        ("report", "What a task has said of its end", of!(ReportKind)),
+        ("job_state", "Where an unsettled job is", of!(JobState)),
+        ("report", "How a task reports its end", of!(ReportKind)),
         ("runner", "Where attempts run", of!(RunnerName)),
         ("completion", "Who decides that an attempt without a report was a success", of!(Completion)),
         ("status_running_by", "Who gives a row its running status", of!(StatusRunningBy)),

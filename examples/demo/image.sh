@@ -1,5 +1,5 @@
 # Sourced by ./dev: the image of the demo's tasks, with the two tasks, rowcall-task, psql and a shell, all as this machine
-# has them. A Dockerfile would fetch its base from a registry, which not everybody reaches.
+# has them. A Dockerfile would fetch its base from a registry, which not every machine can reach.
 
 # One for each checkout.
 demo_image() {
@@ -24,7 +24,7 @@ demo_image_is_fresh() {
         { echo "the examples cannot be copied"; return 1; }
     imported "$(demo_image)" "$root" . --change 'ENV PATH=/bin' --change 'WORKDIR /work' --change "LABEL of=$of" || return 1
     rm -rf "$root"
-    # In use by somebody still, perhaps.
+    # A container may still use it.
     if [ -n "$old" ]; then docker image rm "${old%% *}" >/dev/null 2>&1 || true; fi
 }
 

@@ -302,9 +302,9 @@ create index attempts_open on rowcall_internal.attempts (dispatcher_id) where en
 
 -- Nothing but a name to lock, and a view because a view is never vacuumed; see rowcall_internal.wake().
 create view rowcall_internal.wake_lock as select 'locked in SHARE mode by every dispatcher that sleeps'::text as purpose;
--- The same, for work that only one may do at a time. An advisory lock could be held by anybody who may connect.
-create view rowcall_internal.claim_lock as select 'locked by who claims tasks that have a cap'::text as purpose;
-create view rowcall_internal.history_lock as select 'locked by who makes and drops partitions of the history'::text as purpose;
+-- The same, for work that only one dispatcher may do at a time. Any login could hold an advisory lock, but not this one.
+create view rowcall_internal.claim_lock as select 'locked by the dispatcher that claims tasks with a cap'::text as purpose;
+create view rowcall_internal.history_lock as select 'locked by the dispatcher that makes and drops partitions of the history'::text as purpose;
 
 -- Settled jobs, one partition per day, dropped whole. The default partition takes what comes while no
 -- dispatcher makes partitions, so that settling never fails for want of one.

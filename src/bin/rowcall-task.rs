@@ -10,8 +10,8 @@ use rowcall::task::{calls, exec, exit};
 ///
 /// Reads ROWCALL_TOKEN and ROWCALL_DATABASE_URL, which the dispatcher sets.
 ///
-/// Exit codes of its own: 64 wrong call, 65 the result was not taken or files not fetched or stored, 69 database out of reach, 77 the attempt is
-/// over or another executor's.
+/// Exit codes of rowcall-task itself: 64 the command line is wrong, 65 the result was refused, or files could not be
+/// fetched or stored, 69 the database cannot be reached, 77 the attempt is over, or another executor has it.
 #[derive(Parser)]
 #[command(name = "rowcall-task", version)]
 struct Cli {
@@ -28,10 +28,11 @@ enum Command {
     /// line printed; so does exit code 0 without a result after a signal to stop. The program may write lines such
     /// as `0.42 reading page 3` to the file ROWCALL_PROGRESS_FILE.
     ///
-    /// The program's exit code is passed on; 64, 65, 69 and 77 are rowcall-task's own: wrong call, result not
-    /// taken or files not fetched or stored, database out of reach, attempt over.
+    /// The program's exit code is passed on; 64, 65, 69 and 77 are rowcall-task's own: the command line is wrong, the
+    /// result was refused or files could not be fetched or stored, the database cannot be reached, the attempt is over.
     ///
-    /// With --input-dir and --output-dir the program needs to know nothing of where files come from and go to.
+    /// With --input-dir and --output-dir the program reads and writes only local files: rowcall-task fetches its inputs
+    /// before it starts, and lists its outputs in the result; --output-to stores them.
     Exec(Box<exec::Options>),
     #[command(flatten)]
     Call(calls::Call),

@@ -15,10 +15,10 @@ use tokio::sync::mpsc;
 /// What `rowcall check` is told.
 #[derive(Args)]
 pub struct Check {
-    /// The tasks to check, enabled or not; without any, all that are enabled
+    /// The tasks to check, enabled or not; by default all that are enabled
     #[arg(value_name = "NAME")]
     names: Vec<String>,
-    /// Hold the rights in the schema rowcall against those documented (docs/roles.md), and name each difference
+    /// Compare the rights in Rowcall's two schemas with those documented (docs/roles.md), and print each difference
     #[arg(long, conflicts_with = "names")]
     grants: bool,
 }

@@ -16,11 +16,11 @@ pub struct Import {
 
 #[derive(Subcommand)]
 enum From {
-    /// What Locaria dispatches by: fargate_config, lambda_config and email_config of its table of parameters
+    /// Import fargate_config, lambda_config and email_config from Locaria's table of parameters
     ///
-    /// Prints what it will do, for a person and as SQL, and changes nothing without --apply. Then all of it is done in
-    /// one transaction. Repeating it is safe: rows that it made are brought up to date, rows that somebody changed
-    /// since are named and left. The login must own Locaria's table of files and be a member of rowcall_admin.
+    /// Prints the plan, in words and as SQL, and changes nothing without --apply. With it, one transaction does all.
+    /// Repeating the import is safe: it updates the rows that it made, and names and keeps rows that were edited since.
+    /// The login must own Locaria's table of files and be a member of rowcall_admin.
     Locaria(Locaria),
 }
 
@@ -29,20 +29,20 @@ enum From {
 #[allow(clippy::struct_excessive_bools)]
 #[derive(Args)]
 struct Locaria {
-    /// Do it
+    /// Make the changes
     #[arg(long)]
     apply: bool,
     /// The schema of Locaria's tables
     #[arg(long, value_name = "SCHEMA", default_value = "locaria_core")]
     schema: String,
-    /// Which row, where one name stands with several usages
+    /// The usage to import, where a configuration has several
     #[arg(long, value_name = "USAGE", default_value = "SYSTEM")]
     usage: String,
-    /// The status at which a function starts that Locaria's trigger starts at none, or another status for one that it
-    /// does; CONFIG.NAME if two configurations have the name
+    /// Start the function NAME at STATUS: for a function that Locaria's trigger does not start, or to change its status.
+    /// CONFIG.NAME if two configurations have a function of that name
     #[arg(long = "route", value_name = "NAME=STATUS", value_parser = route)]
     routes: Vec<(String, String)>,
-    /// The channel on which statuses are announced; locaria_file_status if Locaria broadcast them
+    /// The NOTIFY channel that announces statuses; locaria_file_status by default, if Locaria broadcasts them
     #[arg(long, value_name = "CHANNEL")]
     notify_channel: Option<String>,
     /// The table whose rows start the functions of email_config
@@ -51,10 +51,10 @@ struct Locaria {
     /// Drop the triggers by which Locaria dispatches, in the same transaction
     #[arg(long)]
     replace_trigger: bool,
-    /// Let no program take a row of the files out of the status DELETED, by a trigger of its own
+    /// Add a trigger that lets no update take a row of the files out of the status DELETED
     #[arg(long)]
     keep_deleted: bool,
-    /// Also rows of rowcall.parameters that somebody changed since the last import, or made
+    /// Also overwrite rows of rowcall.parameters that were edited since the last import, or made by hand
     #[arg(long)]
     overwrite: bool,
 }
@@ -79,7 +79,7 @@ impl Import {
             println!("{}", plan.text());
             println!(
                 "Nothing was changed{}.",
-                if plan.is_empty() { "" } else { "; with --apply, it is done" }
+                if plan.is_empty() { "" } else { "; --apply makes the changes" }
             );
             return Ok(());
         }

@@ -16,10 +16,10 @@ pub struct Migrate {
     /// Go back to this version; 0 removes Rowcall
     #[arg(long, value_name = "VERSION", conflicts_with = "status")]
     down_to: Option<i32>,
-    /// With --down-to 0: yes, drop rowcall.files and all its rows too
+    /// With --down-to 0: drop rowcall.files with all its rows, too
     #[arg(long, requires = "down_to")]
     force: bool,
-    /// Print the SQL with which a superuser makes Rowcall's roles, where this login may not; needs no database
+    /// Print the SQL that makes Rowcall's roles, for a superuser to run where this login may not; needs no database
     #[arg(long, conflicts_with_all = ["dry_run", "down_to", "status"])]
     print_roles: bool,
     /// Show which migrations are applied

@@ -38,36 +38,37 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Say of each task whether it could run from here
+    /// Check whether each task could run from here
     ///
-    /// Holds every enabled row of rowcall.parameters against the settings of this daemon, and asks its runner (on ECS:
-    /// the task definition, its container and network mode, the cluster). Nothing is started. Templates are taken as
-    /// they stand. Prints one line for each task; the exit code is 1 if there is a problem with any.
+    /// Checks every enabled row of rowcall.parameters against the settings of this daemon, and asks its runner (on ECS:
+    /// about the task definition, its container and network mode, and the cluster). Nothing is started, and no template
+    /// is rendered. Prints one line for each task; the exit code is 1 if there is a problem with any.
     Check(check::Check),
-    /// Take over what another dispatcher's tables say
+    /// Import the tasks of another dispatcher
     Import(import::Import),
     /// Bring the rowcall schema of the database up to date
     ///
-    /// Migrations are applied once and in order, functions whenever they changed, in one transaction; two migrations
-    /// at the same time are safe. The role needs CREATE on the database the first time, and no superuser.
+    /// Applies migrations once and in order, and functions whenever they changed, in one transaction. Two migrations at
+    /// the same time are safe. The first time, the role needs CREATE on the database; it needs no superuser.
     Migrate(migrate::Migrate),
-    /// Say what each task would do with a row
+    /// Show what each task would do with a row
     ///
-    /// As SELECT rowcall.preview(table, key) does, and held against the settings of this daemon. Nothing is started, and no runner is asked; that is what "rowcall check" does.
+    /// Prints what SELECT rowcall.preview(table, key) returns, and what the settings of this daemon refuse. Nothing is
+    /// started, and no runner is asked; "rowcall check" asks them.
     Preview(preview::Preview),
     /// Run a task's image with directories of this machine, without a database
     ///
-    /// For whoever writes a task. The image may have any entry point, `rowcall-task exec` among them, which then takes its
-    /// files from the input directory and leaves them in the output directory. What the program prints goes to standard
-    /// error; at the end standard output has, as JSON, name, size, SHA-256 and URL of each file in the output directory.
-    /// The exit code is the program's. SIGTERM, SIGHUP or Ctrl-C ends it; a second one kills it, with exit code 130.
-    /// The engine is found as docker finds it; what the daemon's settings allow plays no part.
+    /// For the author of a task. The image may have any entry point, also `rowcall-task exec`, which then takes its files
+    /// from the input directory and leaves them in the output directory. The program's output goes to standard error. At
+    /// the end standard output has, as JSON, name, size, SHA-256 and URL of each file in the output directory. The exit
+    /// code is the program's. SIGTERM, SIGHUP or Ctrl-C ends it; a second one kills it, with exit code 130. The engine
+    /// is found as docker finds it; the daemon's settings do not matter.
     RunLocal(Box<run_local::RunLocal>),
     /// Run the dispatcher
     ///
     /// Any number of dispatchers may run against one database. SIGTERM or Ctrl-C drains: no new jobs are claimed, and
-    /// running tasks may end within dispatcher.shutdown_grace or are left to the next dispatcher; a second signal ends
-    /// at once.
+    /// running tasks have dispatcher.shutdown_grace to end; the next dispatcher takes over the others. A second signal
+    /// ends the dispatcher at once.
     Serve(serve::Serve),
 }
 

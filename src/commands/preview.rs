@@ -18,7 +18,7 @@ pub struct Preview {
     /// The row's primary key: 42, or for a key of several columns '{"a": 1, "b": "x"}'
     #[arg(value_name = "KEY", allow_hyphen_values = true)]
     key: String,
-    /// One JSON document, an array of tasks
+    /// Print one JSON array with an object for each task
     #[arg(long)]
     json: bool,
 }

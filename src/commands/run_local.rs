@@ -22,13 +22,13 @@ pub struct RunLocal {
     /// The directory that the program writes to; made if it is not there
     #[arg(long, value_name = "DIR")]
     output: PathBuf,
-    /// Where the program finds the first
+    /// The path of the input directory in the container
     #[arg(long, value_name = "PATH", default_value = "/input")]
     container_input: String,
-    /// Where the program finds the second
+    /// The path of the output directory in the container
     #[arg(long, value_name = "PATH", default_value = "/output")]
     container_output: String,
-    /// A variable for the program; without a value, that of this process
+    /// An environment variable for the program; without a value, that of this process
     #[arg(long = "env", value_name = "NAME[=VALUE]", value_parser = variable)]
     environment: Vec<(String, String)>,
     /// User in the container, such as 1000:1000, if not the image's
@@ -48,7 +48,7 @@ pub struct RunLocal {
 fn variable(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        Some(_) => Err("a name must stand before the =".to_owned()),
+        Some(_) => Err("write a name before the =".to_owned()),
         None => match std::env::var(text) {
             Ok(value) => Ok((text.to_owned(), value)),
             Err(_) => Err(format!("{text} is not set; write {text}=VALUE")),
@@ -90,7 +90,7 @@ impl RunLocal {
             // The terminal may be gone.
             let _ = writeln!(
                 std::io::stderr(),
-                "rowcall run-local: what is in {directory} cannot be told: {error:#}"
+                "rowcall run-local: the files in {directory} cannot be listed: {error:#}"
             );
             // The program's own trouble goes before ours.
             std::process::exit(if code == 0 { 1 } else { code });

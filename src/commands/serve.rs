@@ -9,7 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 /// What `rowcall serve` is told.
 #[derive(Args)]
 pub struct Serve {
-    /// Run what is due, wait for its end, and exit (for cron and for tests)
+    /// Run the jobs that are due, wait for their end, and exit (for cron and for tests)
     #[arg(long)]
     drain: bool,
 }

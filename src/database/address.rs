@@ -13,7 +13,7 @@ use crate::settings::either;
 const FORM: &str = "set DATABASE_URL or database.url to the form postgresql://user:password@host:port/dbname";
 
 /// What the small `rowcall-task` says to `auth=rds-iam`.
-pub const WITHOUT_AWS: &str = "auth=rds-iam is not spoken by this rowcall-task, which was built small: take the one called rowcall-task-aws";
+pub const WITHOUT_AWS: &str = "this rowcall-task was built without auth=rds-iam: use rowcall-task-aws";
 
 /// How much the connection must be protected: libpq's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

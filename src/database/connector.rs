@@ -132,13 +132,15 @@ impl Connector {
             return text;
         }
         let mode = self.tls.mode.word();
-        let signers = self.encryption.signers.as_deref().unwrap_or("nobody");
+        let signers = self.encryption.signers.as_deref().unwrap_or("none");
         let why = if text.contains("does not support TLS") {
             format!("sslmode={mode} asks for encryption, and the server offers none")
         } else if text.contains("not valid for name") {
             format!("sslmode={mode}: the server's certificate is for another host")
         } else if text.contains("UnknownIssuer") {
-            format!("sslmode={mode}: the server's certificate is signed by none of those trusted ({signers})")
+            format!(
+                "sslmode={mode}: the server's certificate is not signed by a trusted authority ({signers})"
+            )
         } else {
             return text;
         };

@@ -28,7 +28,7 @@ fn of_url(text: &str, keys: &[&str]) -> Result<(String, Pairs), String> {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
         if keys.contains(&key) {
             let value =
-                decoded(value).ok_or_else(|| format!("the value of {key} is no percent-encoded text"))?;
+                decoded(value).ok_or_else(|| format!("the value of {key} is not percent-encoded UTF-8"))?;
             ours.insert(key.to_owned(), value);
         } else {
             left.push(pair);
@@ -61,7 +61,7 @@ fn of_words(text: &str, keys: &[&str]) -> Result<(String, Pairs), String> {
     let mut characters = text.trim_start();
     while !characters.is_empty() {
         // What stands before the first = may be a password that somebody put in the wrong place: it is not repeated.
-        let (key, after) = characters.split_once('=').ok_or("a word stands where key=value should")?;
+        let (key, after) = characters.split_once('=').ok_or("a word is not of the form key=value")?;
         let key = key.trim_end();
         let (value, after) = value(after.trim_start()).ok_or("a quote is not closed")?;
         if keys.contains(&key) {

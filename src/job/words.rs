@@ -70,7 +70,7 @@ words! {
         Succeeded = "SUCCEEDED",
         /// The task said so, or its exit code did.
         TaskFailed = "TASK_FAILED",
-        /// Past a deadline, and stopped.
+        /// It passed a deadline, and Rowcall stopped it.
         TimedOut = "TIMED_OUT",
         /// It could not be launched or was taken away, by no fault of the task.
         RunnerFailed = "RUNNER_FAILED",
@@ -146,13 +146,13 @@ words! {
         RowMoved = "row_moved",
         /// The function answered with an error.
         Error = "error",
-        /// The program, or a child of it, was ended for want of memory.
+        /// The program, or a child process of it, was killed because memory ran out.
         OutOfMemory = "out_of_memory",
         /// The machine, the engine or Spot capacity under it was taken away.
         Reclaimed = "reclaimed",
-        /// It was stopped past Rowcall, in the runner's own console for example.
+        /// It was stopped outside of Rowcall, for example in the runner's own console.
         StoppedOutside = "stopped_outside",
-        /// Its image could not be had.
+        /// Its image could not be pulled.
         Image = "image",
         /// The runner had no room for it.
         NoCapacity = "no_capacity",

@@ -16,12 +16,12 @@ const LONGEST: u64 = 4 << 20;
 /// One call.
 #[derive(Debug, clap::Subcommand)]
 pub enum Call {
-    /// Start the attempt that ROWCALL_TOKEN names, and print what it is about as JSON
+    /// Start the attempt that ROWCALL_TOKEN names, and print its job and row as JSON
     ///
     /// The object has job, attempt, task, source_table, row_key, row and values. May be repeated in the same
     /// container; anywhere else the attempt is refused from then on, with exit code 77.
     Start {
-        /// Print only what is found there, such as row.attributes.path; text without its quotes
+        /// Print only the value at this path, such as row.attributes.path; a string without its quotes
         #[arg(long, value_name = "PATH")]
         get: Option<String>,
         /// How long to try to reach the database
@@ -55,7 +55,7 @@ pub enum Call {
     Fail {
         /// What went wrong, for a person
         message: String,
-        /// Trying again is pointless: the job ends at once
+        /// The job ends at once, without a retry
         #[arg(long)]
         no_retry: bool,
         /// More about it, as JSON
@@ -65,7 +65,7 @@ pub enum Call {
         #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = parse_duration)]
         limit: Duration,
     },
-    /// Not ready yet: end this attempt without spending it, and come back after that time
+    /// Not ready yet: end this attempt without spending it, and try again after this time
     Snooze {
         /// Such as 10m or 1h 30m
         #[arg(value_name = "DURATION", value_parser = parse_duration)]

@@ -93,7 +93,7 @@ async fn docker_stop_and_docker_kill_are_somebodys_wish() {
         to_the_container(&case.db, command).await;
         let told = case.ended().await;
         assert_eq!(told.outcome, "RUNNER_FAILED", "{command:?}");
-        assert!(told.reason.starts_with("stopped by somebody (exit code "), "{}", told.reason);
+        assert!(told.reason.starts_with("stopped outside of Rowcall (exit code "), "{}", told.reason);
         dispatcher.drain();
         dispatcher.finish().await.unwrap();
     }
@@ -114,8 +114,8 @@ async fn a_removed_container_is_lost_and_its_job_is_not() {
     let first = "select concat_ws(' ', outcome, reason) from rowcall.attempts where number = 1";
     let first: String = case.db.one(first).await;
     assert!(
-        first.starts_with("LOST its container is gone: removed by somebody")
-            || first.starts_with("RUNNER_FAILED stopped by somebody"),
+        first.starts_with("LOST its container is gone: it was removed")
+            || first.starts_with("RUNNER_FAILED stopped outside of Rowcall"),
         "{first}"
     );
     dispatcher.drain();

@@ -45,7 +45,7 @@ async fn two_rows_of_one_name_fail_no_insert_and_are_told() {
     let said = locaria.done(&["--apply", "--replace-trigger"]).await;
     assert!(
         said.contains(
-            "fargate_config stands 2 times, with usage SYSTEM, TEST: SYSTEM is taken (--usage names another)"
+            "fargate_config is there 2 times, with usage SYSTEM, TEST: SYSTEM is taken (--usage names another)"
         ),
         "{said}"
     );

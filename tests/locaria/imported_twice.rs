@@ -29,7 +29,7 @@ async fn an_imported_task_follows_locaria_and_keeps_the_dbas_changes() {
     let locaria = Locaria::imported().await;
     let again = locaria.done(&APPLY).await;
     assert!(
-        again.contains("file_loader, from fargate_config.file_loader: there already, just so"),
+        again.contains("file_loader, from fargate_config.file_loader: there already, unchanged"),
         "{again}"
     );
     assert!(again.contains("There is nothing to do.") && !again.contains("Done:"), "{again}");

@@ -29,7 +29,7 @@ async fn the_plan_changes_nothing_and_its_sql_is_what_is_done() {
     let before = picture(&locaria).await;
     let plan = locaria.printed(&["--replace-trigger", "--keep-deleted"]).await;
     assert_eq!(picture(&locaria).await, before);
-    assert!(plan.ends_with("Nothing was changed; with --apply, it is done.\n"), "{plan}");
+    assert!(plan.ends_with("Nothing was changed; --apply makes the changes.\n"), "{plan}");
 
     let sql = plan.split_once("As SQL:\n").unwrap().1.rsplit_once("Nothing was changed").unwrap().0;
     locaria.db.run(sql).await;
@@ -79,7 +79,7 @@ async fn a_fargate_config_becomes_two_tasks_on_the_same_table() {
     assert_eq!(touch, "last_update");
     for part in [
         "dropped: arn: the lambda that called RunTask; Rowcall calls it itself",
-        "dropped: ecrRepositoryUri: the image stands in the task definition",
+        "dropped: ecrRepositoryUri: the task definition names the image",
         "clusters = [\"jobs\"]",
         "task_definitions = [\"arn:aws:ecs:eu-west-1:123456789012:task-definition/file-download:1\", \
          \"arn:aws:ecs:eu-west-1:123456789012:task-definition/file-loader:1\"]",
@@ -289,7 +289,7 @@ async fn a_disabled_task_that_loses_its_trigger_is_warned_of() {
     let said = locaria.done(&["--replace-trigger"]).await;
     assert!(
         said.contains(
-            "WARNING: file_loader was started by the trigger that goes, and its task is not enabled: nothing starts it then"
+            "WARNING: file_loader was started by the trigger that is dropped, and its task is not enabled: nothing starts it then"
         ),
         "{said}"
     );

@@ -172,7 +172,7 @@ async fn an_import_that_fails_half_way_leaves_nothing_behind() {
     refused(&locaria, &[], "not today").await;
     let said = locaria.import(&["--apply"]).await;
     assert!(
-        said.errors.contains("nothing was changed; refused was:\ninsert into rowcall.parameters"),
+        said.errors.contains("nothing was changed; the database refused:\ninsert into rowcall.parameters"),
         "{said:?}"
     );
     let trigger: i64 = locaria.db.one("select count(*) from pg_trigger where tgname = 'files_trigger'").await;

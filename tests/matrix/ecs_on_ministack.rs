@@ -323,7 +323,7 @@ async fn a_good_end_after_a_stop_for_its_timeout_is_still_a_timeout() {
 #[ignore = "needs ministack and Docker: ./dev test"]
 async fn what_somebody_stops_is_not_tried_again() {
     let expected =
-        Expected::ends("RUNNER_FAILED", Some(137), "stopped by somebody (exit code 137): not today");
+        Expected::ends("RUNNER_FAILED", Some(137), "stopped outside of Rowcall (exit code 137): not today");
     meanwhile(expected, PLAIN, async |ecs, arn| ecs.stop_task(arn, "not today").await).await;
 }
 
@@ -342,7 +342,7 @@ async fn a_container_that_is_gone_is_cleared_by_its_timeout() {
 #[tokio::test]
 #[ignore = "needs ministack and Docker: ./dev test"]
 async fn a_container_that_is_gone_is_cleared_by_somebodys_stop() {
-    let expected = Expected::ends("RUNNER_FAILED", None, "stopped by somebody: it hangs");
+    let expected = Expected::ends("RUNNER_FAILED", None, "stopped outside of Rowcall: it hangs");
     meanwhile(expected, PLAIN, async |ecs, arn| {
         ecs.ministack.containers().remove(arn).await;
         assert_eq!(ecs.status(arn).await.as_deref(), Some("RUNNING"));

@@ -142,7 +142,7 @@ async fn what_the_program_made_unreadable_keeps_its_exit_code() {
         let done = place.run_local(&image(), &["--", "sh", "-c", &script]).output().await.unwrap();
         let said = String::from_utf8_lossy(&done.stderr);
         assert_eq!(done.status.code(), Some(told), "{said}");
-        assert!(said.contains("cannot be told"), "{said}");
+        assert!(said.contains("cannot be listed"), "{said}");
     }
 }
 
@@ -156,7 +156,7 @@ async fn what_cannot_run_is_said_and_leaves_nothing() {
         ("rowcall-test-none:1".to_owned(), &[], "rowcall-test-none:1 is not on the engine"),
         ("No Image".to_owned(), &[], "must be the name of an image"),
         (image(), &["--container-input", "here"], "must be a full path in the container"),
-        (image(), &["--env", "=x"], "a name must stand before the ="),
+        (image(), &["--env", "=x"], "write a name before the ="),
     ] {
         let done = place.run_local(&image, more).output().await.unwrap();
         let told = String::from_utf8(done.stderr).unwrap();

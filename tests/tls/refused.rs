@@ -26,7 +26,7 @@ async fn verify_full_and_verify_ca_refuse_an_unknown_authority() {
     for mode in ["verify-full", "verify-ca", "require"] {
         let parameters = format!("sslmode={mode}&{}", root(&stranger.certificate()));
         let error = refused(&server.url(ONLY_SSL, "localhost", &parameters)).await;
-        assert!(error.contains("signed by none of those trusted") && error.contains("ca.pem"), "{error}");
+        assert!(error.contains("not signed by a trusted authority") && error.contains("ca.pem"), "{error}");
     }
     // The system does not know the tests' authority either.
     let error = refused(&server.url(ONLY_SSL, "localhost", "sslrootcert=system")).await;

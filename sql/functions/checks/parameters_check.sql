@@ -60,22 +60,22 @@ begin
     if 'condition' = any (changed)
         and regexp_replace(new.condition::text, '"([^"\\]|\\.)*"', 'S', 'g') ~ '\$S'
     then
-        raise exception 'parameters.condition: variables are not known here: %', new.condition
-            using errcode = '23514', column = 'condition', hint = 'A condition sees the row, as $, and nothing else.';
+        raise exception 'parameters.condition: a condition must not use variables: %', new.condition
+            using errcode = '23514', column = 'condition', hint = 'A condition sees only the row, as $.';
     end if;
     for variable in select * from jsonb_each(new.environment) where 'environment' = any (changed) loop
         if variable.key !~ '^[A-Za-z_][A-Za-z0-9_]*$' or jsonb_typeof(variable.value) <> 'string' then
             raise exception 'parameters.environment: %: % is not a variable name with a string',
                     to_json(variable.key), variable.value
                 using errcode = '23514', column = 'environment',
-                      hint = 'The form is {"NAME": "text or {{ template }}"}.';
+                      hint = 'The form is {"NAME": "string or {{ template }}"}.';
         end if;
         -- The others that begin so are options of rowcall-task.
         if variable.key in ('ROWCALL_TOKEN', 'ROWCALL_DATABASE_URL', 'ROWCALL_JOB', 'ROWCALL_ATTEMPT', 'ROWCALL_EXECUTOR',
                 'ROWCALL_PROGRESS_FILE', 'ROWCALL_LOCAL_INPUT', 'ROWCALL_LOCAL_OUTPUT') then
             raise exception 'parameters.environment: the name % is Rowcall''s own', variable.key
                 using errcode = '23514', column = 'environment',
-                      hint = 'It is set by the dispatcher or by rowcall-task.';
+                      hint = 'The dispatcher or rowcall-task sets it. Choose another name.';
         end if;
     end loop;
     select * into wrong from rowcall_internal.parameters_template_error(new, changed);

@@ -51,8 +51,8 @@ begin
     if loop_of_it is not null then
         raise exception 'parameters: % would run for ever: %', new.name, loop_of_it
             using errcode = '23514', column = 'on_status',
-                  hint = 'Give one of these tasks another status, disable one, or set a condition on one that ends it: '
-                      'tasks with a condition are not asked.';
+                  hint = 'Give one of these tasks another status, disable one, or give one a condition that ends the loop: '
+                      'tasks with a condition are not counted as part of a loop.';
     end if;
     return null;
 end

@@ -15,7 +15,7 @@ begin
         if wrong.error is not null then
             raise exception 'parameters.target: %', wrong.error
                 using errcode = '23514', column = 'target',
-                      hint = 'It is taken as it stands: no template. A runner has its own form of it (docs/parameters.md).';
+                      hint = 'A target is not a template. Each runner has its own form of it (docs/parameters.md).';
         end if;
     end if;
     if tg_op = 'INSERT' or (new.runner, new.environment) is distinct from (old.runner, old.environment) then
@@ -54,7 +54,7 @@ begin
         if fixed > 8192 then
             raise exception 'parameters.command and environment come to about % characters of container overrides, and ECS takes 8192', fixed
                 using errcode = '23514', column = 'command',
-                      hint = 'Let the task read what is long from its row, by task_start.';
+                      hint = 'Let the task read long values from its row, with task_start.';
         end if;
     end if;
     return new;

@@ -11,7 +11,7 @@ begin
     for place in select unnest('{status_running,status_succeeded,status_failed}'::text[]) loop
         if to_jsonb(parameters) ->> place = parameters.on_status then
             error := format('parameters.%s must differ from on_status, and both are %s', place, to_json(parameters.on_status));
-            hint := 'A row that comes back into the status that asks for the task would ask for it again, without end.';
+            hint := 'Choose another status: a row that comes back into on_status would start the task again, without end.';
             return;
         end if;
     end loop;
@@ -19,7 +19,7 @@ begin
         place := 'backoff_max';
         error := format('parameters.backoff_max must be at least backoff, which is %s, and is %s',
             parameters.backoff, parameters.backoff_max);
-        hint := 'The wait doubles from backoff to backoff_max.';
+        hint := 'Raise backoff_max or lower backoff: the wait doubles from backoff to backoff_max.';
         return;
     end if;
     if parameters.concurrency_key is null and parameters.max_running_per_key <> 1 then
@@ -41,7 +41,7 @@ begin
         return;
     end if;
     if parameters.retry_on <> '{}' and not exists (select from unnest(parameters.retry_on) w where w !~ '^!') then
-        error := format('parameters.retry_on only takes words out, and there is none to take them from: %s',
+        error := format('parameters.retry_on has only words with a ! before them, and so retries nothing: %s',
             to_json(parameters.retry_on));
         hint := format('For all failures but exit code 2: {%s,!exit:2}. To never retry: {}.',
             (select string_agg(o.outcome, ',') from rowcall_internal.outcomes() o where o.retryable));

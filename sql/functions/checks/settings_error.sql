@@ -28,7 +28,7 @@ begin
     end if;
     if runner = 'lambda' and settings -> 'payload' ? 'rowcall' then
         error := 'settings.payload.rowcall: this member is set by the dispatcher';
-        hint := 'It tells the function which job and attempt it works for.';
+        hint := 'Choose another name: this member tells the function which job and attempt it works for.';
         return;
     end if;
     settings := jsonb_strip_nulls(settings);

@@ -18,7 +18,7 @@ as $$
     ('rowcall_dispatcher', 'SELECT, INSERT, UPDATE, DELETE', 'table', '{jobs,dispatchers}', 'its work'),
     ('rowcall_dispatcher', 'SELECT, INSERT, UPDATE', 'table', '{attempts}', 'every try; old ones are removed by keep_history'),
     ('rowcall_dispatcher', 'USAGE', 'sequence', '{attempts_id_seq}', 'an attempt has its number before it is written'),
-    ('rowcall_dispatcher', 'INSERT', 'table', '{history}', 'what is settled'),
+    ('rowcall_dispatcher', 'INSERT', 'table', '{history}', 'settled jobs'),
     ('rowcall_dispatcher', 'SELECT, UPDATE', 'view', '{wake_lock,claim_lock}', 'views that are only locked, which takes UPDATE'),
     ('rowcall_dispatcher', 'EXECUTE', 'function', '{source_rows,write_back}',
         'read and write rows of watched tables, with the owner''s rights on these; it needs none itself'),
@@ -32,17 +32,17 @@ as $$
     ('rowcall_viewer', 'SELECT', 'view', '{parameters_history,source_tables,jobs,attempts,history,dispatchers,missed_rows,migrations,control}',
         'see what happened; no view shows the instance''s secret or the hash of a token'),
     ('rowcall_viewer', 'EXECUTE', 'function', '{settings_keys,parameters_columns,status_loop,grants_wrong}',
-        'what there is to know'),
+        'look up keys, columns, loops of statuses and wrong rights'),
     ('rowcall_viewer', 'EXECUTE', 'function', '{row_key,key_text,short_key,render,preview,explain}',
-        'ask what becomes of a row; of the row itself they show what a task is given'),
+        'ask what happens to a row; of the row itself they show only what a task is given'),
 
     -- A member of rowcall_viewer, too.
     ('rowcall_admin', 'INSERT, UPDATE, DELETE', 'table', '{parameters,runner_defaults}', 'decide what runs'),
     ('rowcall_admin', 'EXECUTE', 'function',
-        '{settings_problems}', 'hear what is wrong with a row before it is written, as "rowcall import" does'),
+        '{settings_problems}', 'check a row before it is written, as "rowcall import" does'),
     ('rowcall_admin', 'EXECUTE', 'function', '{watch,unwatch,register_source,forget_source,forget_dropped}',
         'choose source tables; to hand one over takes its owner''s rights besides'),
-    ('rowcall_admin', 'EXECUTE', 'function', '{cancel,rescan,release_blocked}', 'interfere with jobs'),
+    ('rowcall_admin', 'EXECUTE', 'function', '{cancel,rescan,release_blocked}', 'cancel jobs, make missed ones, release blocked ones'),
     ('rowcall_admin', 'EXECUTE', 'function', '{run,retry,retry_failed,pause,resume,restore_parameters}',
-        'start what has no job, or had one; stop starting; take back an edit')
+        'start jobs and repeat them; pause and resume all; take back an edit')
 $$;

@@ -24,7 +24,7 @@ begin
         exit when opening is null;
         rest := substr(rest, place);
         if opening <> '{{' then
-            error := format('%s: a template has no blocks and no comments; as text, %s is written {{ ''%s'' }}',
+            error := format('%s: a template has no blocks and no comments; for the characters %s, write {{ ''%s'' }}',
                 left(rest, 20), opening, opening);
         elsif expressions = most then
             error := format('it has more than %s expressions', most);

@@ -65,7 +65,7 @@ async fn stop(shared: &Shared, followed: &FollowedAttempt, since: Instant, reaso
         Some(_) => return true,
         None if since.elapsed() > DEAF_LIMIT => {
             let lost =
-                End::lost(format!("it could not be stopped ({reason}), and nobody knows whether it runs"));
+                End::lost(format!("it could not be stopped ({reason}); whether it still runs is not known"));
             let _ = shared.signals.ends.send((id, lost));
             return false;
         }

@@ -20,7 +20,7 @@ async fn tidy(shared: &Shared) -> Result<(), DatabaseError> {
         tracing::warn!(rows = missed, "a trigger had missed rows; their jobs are made now");
     }
     if blocked > 0 {
-        tracing::warn!(jobs = blocked, "jobs blocked: nobody would ever have claimed them");
+        tracing::warn!(jobs = blocked, "jobs blocked: no dispatcher would ever claim them");
     }
     if missed > 0 || released > 0 {
         shared.signals.wake.notify_one();

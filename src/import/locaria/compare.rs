@@ -15,7 +15,7 @@ use crate::import::sql;
 pub enum Standing {
     /// No row has this name.
     New,
-    /// It is there already, just so.
+    /// It is there already, as wanted.
     Same,
     /// It is brought up to date; what changes.
     Updated(Vec<String>),

@@ -76,7 +76,7 @@ pub async fn apply(client: &mut Client, options: &Options, tell: impl FnOnce(&Pl
             .batch_execute(&statement.sql)
             .await
             .map_err(DatabaseError::from)
-            .with_context(|| format!("nothing was changed; refused was:\n{}", statement.sql))?;
+            .with_context(|| format!("nothing was changed; the database refused:\n{}", statement.sql))?;
     }
     transaction.commit().await.map_err(DatabaseError::from).context("nothing was changed")?;
     Ok(plan)

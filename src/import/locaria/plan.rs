@@ -79,11 +79,7 @@ pub async fn make(client: &impl GenericClient, options: &Options) -> anyhow::Res
         }
     }
     if !problems.is_empty() {
-        bail!(
-            "{}: nothing is imported before this is mended:\n  {}",
-            source.parameters,
-            problems.join("\n  ")
-        );
+        bail!("{}: nothing was imported; fix this first:\n  {}", source.parameters, problems.join("\n  "));
     }
     if rows.is_empty() {
         let mut why = vec![format!("{}: there is nothing to import", source.parameters)];

@@ -110,16 +110,17 @@ impl Plan {
 
     fn explain_channel(&self, page: &mut Page, channel: &str) {
         let why = if self.broadcast {
-            "lambda_config.ws_broadcast is called at every change of a status, which is no task of one status"
+            "lambda_config.ws_broadcast is called at every change of a status, so it is no task of one status"
         } else {
             "asked for"
         };
         page.say(
             "Status changes: ",
             &format!(
-                "{why}. Each status that Rowcall writes is announced by NOTIFY {channel} when its transaction has \
-                 committed (notify_channel). What others write is not: rows that are inserted, and what containers of \
-                 Locaria write themselves until they are changed over. Whatever feeds the websocket listens there."
+                "{why}. Rowcall announces each status that it writes by NOTIFY {channel}, when the transaction has \
+                 committed (notify_channel). It does not announce what others write: inserted rows, and what containers \
+                 of Locaria write themselves until they are changed over. Let the sender of the websocket listen on \
+                 that channel."
             ),
         );
     }
@@ -136,7 +137,7 @@ impl Plan {
         for trigger in &table.triggers {
             let (name, function) = (&trigger.name, &trigger.function);
             if self.options.replace_trigger {
-                page.say("  ", &format!("trigger {name} ({function}) will be dropped; what brings it back:"));
+                page.say("  ", &format!("trigger {name} ({function}) will be dropped; this brings it back:"));
                 page.block("    ", &format!("{};", trigger.definition));
             } else if !trigger.fires {
                 page.say("  ", &format!("trigger {name} ({function}) is disabled and stays so"));
@@ -151,8 +152,8 @@ impl Plan {
         if !resting.is_empty() {
             page.say(
                 "  ",
-                "When the last container that Locaria started has ended, and before the daemon starts, what a \
-                 container left half done is put back by hand, and jobs are made for all that wait:",
+                "After the last container that Locaria started has ended, and before the daemon starts, put back by \
+                 hand the rows that a container left half done, and make jobs for the rows that wait:",
             );
             for task in self.tasks.iter().filter(|task| *task.wanted.column("source_table") == table.name) {
                 let (on, running) = (task.wanted.column("on_status"), task.wanted.column("status_running"));
@@ -170,8 +171,8 @@ impl Plan {
         if self.options.keep_deleted {
             page.say(
                 "  ",
-                "rows that are DELETED will stay so, whoever updates them (trigger rowcall_keep_deleted), unless a \
-                 session says: set rowcall.restore = 'on'",
+                "the trigger rowcall_keep_deleted will keep rows in the status DELETED, unless a session says: set \
+                 rowcall.restore = 'on'",
             );
         }
     }
@@ -188,7 +189,7 @@ impl Plan {
         let idle = self.tasks.iter().filter(theirs).filter(|task| !task.enabled);
         idle.map(|task| {
             format!(
-                "{} was started by the trigger that goes, and its task is not enabled: nothing starts it then",
+                "{} was started by the trigger that is dropped, and its task is not enabled: nothing starts it then",
                 task.wanted.name
             )
         })
@@ -215,9 +216,9 @@ fn explain(page: &mut Page, task: &Compared) {
     let standing = match &task.standing {
         Standing::New if task.enabled => "new".to_owned(),
         Standing::New => "new, not enabled".to_owned(),
-        Standing::Same => "there already, just so".to_owned(),
+        Standing::Same => "there already, unchanged".to_owned(),
         Standing::Updated(_) => "brought up to date".to_owned(),
-        Standing::Left { whose, .. } => format!("left as it is: {whose}; --overwrite takes Locaria's words"),
+        Standing::Left { whose, .. } => format!("left as it is: {whose}; --overwrite replaces it"),
     };
     page.say("", &format!("{}, from {}: {standing}", wanted.name, wanted.from));
     match &task.standing {

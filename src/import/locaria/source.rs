@@ -102,7 +102,7 @@ impl Source {
         let rows = by_usage.len();
         if rows > 1 {
             self.notes.push(format!(
-                "{config} stands {rows} times, with usage {there}: {usage} is taken (--usage names another). Locaria's \
+                "{config} is there {rows} times, with usage {there}: {usage} is taken (--usage names another). Locaria's \
                  own trigger fails on such rows, and every INSERT into its table with it"
             ));
         }

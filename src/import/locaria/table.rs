@@ -44,7 +44,7 @@ pub async fn look(client: &impl GenericClient, name: &str) -> anyhow::Result<Tab
     let name: String = row.get("name");
     for (column, what) in [("has_key", "primary key"), ("has_status", "column status")] {
         if !row.get::<_, bool>(column) {
-            bail!("table {name} has no {what}, and no task can work on its rows");
+            bail!("table {name} has no {what}, so no task can work on its rows");
         }
     }
     let triggers = client

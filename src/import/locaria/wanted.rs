@@ -132,14 +132,14 @@ pub fn fargate(entry: &Entry, name: String, route: &Route) -> Result<Wanted, Str
     }
     if !route.was_dispatched {
         remarks.push(
-            "Locaria's trigger never started it, and what statuses it writes is not known: the loader's are assumed"
+            "Locaria's trigger never started it, and the statuses that it writes are not known: the loader's are assumed"
                 .to_owned(),
         );
     }
     let mut dropped = Vec::new();
     for (key, why) in [
         ("arn", "the lambda that called RunTask; Rowcall calls it itself"),
-        ("ecrRepositoryUri", "the image stands in the task definition"),
+        ("ecrRepositoryUri", "the task definition names the image"),
     ] {
         dropped.extend(entry.object()?.get(key).map(|_| format!("{key}: {why}")));
     }
@@ -199,7 +199,7 @@ pub fn lambda(entry: &Entry, name: String, route: &Route) -> Result<Wanted, Stri
         ],
     )?;
     let remarks = vec![format!(
-        "nothing is written into the row, as in Locaria; name status_succeeded and status_failed if rows shall leave {}",
+        "nothing is written into the row, as in Locaria; set status_succeeded and status_failed to let rows leave {}",
         route.on_status
     )];
     Ok(Wanted {

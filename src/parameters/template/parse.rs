@@ -28,7 +28,7 @@ pub fn template(text: &str) -> Result<Vec<Part>, String> {
         let Some(inside) = from.strip_prefix("{{") else {
             let (shown, sign) = (begin(from, 20), begin(from, 2));
             return Err(format!(
-                "{shown}: a template has no blocks and no comments; as text, {sign} is written {{{{ '{sign}' }}}}"
+                "{shown}: a template has no blocks and no comments; for the characters {sign}, write {{{{ '{sign}' }}}}"
             ));
         };
         if expressions == MOST_EXPRESSIONS {

@@ -112,7 +112,7 @@ fn of_file(auth: &Auth, key: &str) -> Result<DockerCredentials, String> {
     let (mut username, mut password) = (given(&auth.username), given(&auth.password));
     if !auth.encoded.is_empty() {
         let decoded = STANDARD.decode(&auth.encoded).map_err(|_| "auth is not base64")?;
-        let decoded = String::from_utf8(decoded).map_err(|_| "auth is no text")?;
+        let decoded = String::from_utf8(decoded).map_err(|_| "auth is not UTF-8")?;
         let (name, secret) = decoded.split_once(':').ok_or("auth is not user:password")?;
         (username, password) = (given(name), given(secret.trim_end_matches('\0')));
     }

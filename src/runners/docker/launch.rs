@@ -159,7 +159,7 @@ async fn start(core: &Core, attempt: &Attempt, id: &str) -> Result<Launched, Lau
     let refused = |reason, retryable| Err(LaunchError::refused(reason, retryable));
     let container = core.engine.inspect(id).await.map_err(unknown)?;
     let Some(state) = container.and_then(|container| container.state) else {
-        return refused("its container was removed by somebody before it started".to_owned(), true);
+        return refused("its container was removed before it started".to_owned(), true);
     };
     if state.status != Some(Status::CREATED) {
         tracing::warn!(attempt = attempt.id.get(), %fault, "starting a container failed, and it has run all the same");

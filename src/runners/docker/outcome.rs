@@ -75,7 +75,7 @@ pub fn end(evidence: &Evidence) -> End {
         return End { exit_code: Some(code), ..End::interrupted(reason, true) };
     }
     if evidence.stopped_by_somebody {
-        let reason = format!("stopped by somebody (exit code {code})");
+        let reason = format!("stopped outside of Rowcall (exit code {code})");
         return End {
             exit_code: Some(code),
             ..End::interrupted(reason, false).because(Cause::StoppedOutside)
@@ -107,7 +107,7 @@ pub fn not_begun(exit_code: Option<i32>, output: &str) -> Option<End> {
 pub fn removed(elsewhere: Option<(&str, &str)>) -> End {
     End::lost(match elsewhere {
         None => {
-            "its container is gone: removed by somebody before its end was recorded, or never on this engine"
+            "its container is gone: it was removed before its end was recorded, or was never on this engine"
                 .to_owned()
         }
         Some((theirs, ours)) => {
@@ -215,7 +215,11 @@ mod tests {
         let stopped = Evidence { stopped_by_somebody: true, ..evidence(0) };
         assert_eq!(
             told(&stopped),
-            (How::Interrupted { retryable: false }, Some(0), "stopped by somebody (exit code 0)".into())
+            (
+                How::Interrupted { retryable: false },
+                Some(0),
+                "stopped outside of Rowcall (exit code 0)".into()
+            )
         );
     }
 

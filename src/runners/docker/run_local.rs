@@ -162,8 +162,9 @@ async fn follow(engine: &Engine, id: &str, stop: &CancellationToken) -> anyhow::
         }
     }
     let container = engine.inspect(id).await.map_err(|fault| anyhow::anyhow!("{fault}"))?;
-    let state =
-        container.and_then(|container| container.state).context("somebody has removed the container")?;
+    let state = container
+        .and_then(|container| container.state)
+        .context("the container was removed before its exit code was read")?;
     if state.running == Some(true) {
         bail!("its log ended before the program did");
     }

@@ -12,7 +12,7 @@ pub async fn strays(core: &Core, prefix: &str) -> Vec<Stray> {
     let containers = match list(core, &label).await {
         Ok(containers) => containers,
         Err(fault) => {
-            tracing::debug!(%fault, "cannot look for containers that are nobody's");
+            tracing::debug!(%fault, "cannot look for stray containers");
             return Vec::new();
         }
     };

@@ -158,7 +158,7 @@ impl Follow {
             let since = *known.missing.get_or_insert_with(Instant::now);
             if !young && since.elapsed() >= timing.gone_after {
                 known.last = Observation::Ended(End::lost(
-                    "ECS no longer knows the task: it ended more than an hour ago, and nobody saw how",
+                    "ECS no longer knows the task: it ended more than an hour ago, and how it ended was not seen",
                 ));
             } else if matches!(known.last, Observation::Unknown(_)) {
                 known.last = Observation::Starting("not visible yet".to_owned());

@@ -114,11 +114,11 @@ fn example(stop_code: &str, started: bool, exit_code: Option<i32>, container: &s
 /// The table. The first line that holds decides.
 pub const RULES: &[Rule] = &[
     Rule {
-        when: "it never ran, and somebody stopped it",
+        when: "it was stopped before it ran, and not by Rowcall",
         holds: |e| !e.started && e.stop_code == "UserInitiated",
         meaning: Meaning::NotStarted { retryable: false },
         cause: |_| Cause::StoppedOutside,
-        tell: "stopped by somebody before it ran",
+        tell: "stopped outside of Rowcall before it ran",
         example: || example("UserInitiated", false, None, "", "not today"),
     },
     Rule {
@@ -173,15 +173,15 @@ pub const RULES: &[Rule] = &[
         example: || example("", true, None, "", "Host EC2 (instance i-0123456789abcdef0) terminated."),
     },
     Rule {
-        when: "somebody stopped it (not Rowcall: its own stops are timeouts and cancellations)",
+        when: "it was stopped, and not by Rowcall (whose own stops are timeouts and cancellations)",
         holds: |e| e.stop_code == "UserInitiated" || e.stop_code == "ServiceSchedulerInitiated",
         meaning: Meaning::Interrupted { retryable: false },
         cause: |_| Cause::StoppedOutside,
-        tell: "stopped by somebody",
+        tell: "stopped outside of Rowcall",
         example: || example("UserInitiated", true, Some(143), "", "not today"),
     },
     Rule {
-        when: "its container ran out of memory, whatever the exit code: 0 means that a child was killed and nobody looked",
+        when: "its container ran out of memory, whatever the exit code: 0 means that only a child process was killed",
         holds: |e| e.exit_code.is_some() && e.out_of_memory(),
         meaning: Meaning::Failed,
         cause: |_| Cause::OutOfMemory,

@@ -154,7 +154,7 @@ pub fn check_length(request: &LaunchSpec, settings: &TaskSettings, passed: &str)
     if length > OVERRIDES_LIMIT {
         return Err(format!(
             "parameters.command and environment come to about {length} characters of container overrides, and \
-             ECS takes {OVERRIDES_LIMIT}: let the task read what is long from its row, by task_start"
+             ECS takes {OVERRIDES_LIMIT}: let the task read long values from its row, with task_start"
         ));
     }
     Ok(())

@@ -245,13 +245,13 @@ impl TaskSettings {
             return wrong("weight must be from 0 to 1000");
         }
         if items.len() > 1 && items.iter().all(|item| item.weight == 0) {
-            return wrong("of several, one weight at least must be greater than 0");
+            return wrong("at least one of several weights must be greater than 0");
         }
         if items.iter().any(|item| !(0..=100_000).contains(&item.base)) {
             return wrong("base must be from 0 to 100000");
         }
         if items.iter().filter(|item| item.base > 0).count() > 1 {
-            return wrong("one item only may have a base");
+            return wrong("only one item may have a base");
         }
         Ok(())
     }
@@ -337,7 +337,7 @@ mod tests {
             ),
             (
                 json!({"capacity_provider_strategy": [{"capacity_provider": "A"}, {"capacity_provider": "B"}]}),
-                "one weight at least",
+                "at least one of several weights",
             ),
             (
                 json!({"capacity_provider_strategy": [{"weight": 1}]}),

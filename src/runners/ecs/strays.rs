@@ -67,7 +67,7 @@ pub async fn strays(runner: &EcsRunner, prefix: &str, tasks: &[&Task]) -> Vec<St
     for (region, cluster) in places {
         match strays_in(runner, prefix, region.as_deref(), &cluster).await {
             Ok(found) => strays.extend(found),
-            Err(reason) => tracing::debug!(cluster, reason, "cannot look for tasks that are nobody's"),
+            Err(reason) => tracing::debug!(cluster, reason, "cannot look for stray tasks"),
         }
     }
     strays

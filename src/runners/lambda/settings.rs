@@ -80,9 +80,7 @@ impl Plan {
             (of_arn, region) => region.clone().or(of_arn),
         };
         if settings.fire_and_forget && request.completion == Completion::Report {
-            return Err(
-                "settings.fire_and_forget: nobody waits for the report that completion demands".into()
-            );
+            return Err("settings.fire_and_forget does not wait for a report: set completion to exit".into());
         }
         Ok(Self { settings, name: function.name, as_written, region })
     }

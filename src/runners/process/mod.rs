@@ -92,7 +92,7 @@ fn look(attempt: &Attempt, dir: &AttemptDir) -> Observation {
             None => {
                 let killed = strays::kill(attempt);
                 let also = if killed > 0 { " and was stopped" } else { "" };
-                Observation::Ended(End::lost(format!("its supervisor was killed; what it ran is lost{also}")))
+                Observation::Ended(End::lost(format!("its supervisor was killed; its program is lost{also}")))
             }
         },
         Ok(Life::NotBegun) => {

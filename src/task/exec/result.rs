@@ -77,7 +77,7 @@ pub fn find(file: Option<&Path>, last_line: &LastLine) -> Result<Option<Value>, 
 
 fn too_large(bytes: u64) -> String {
     format!(
-        "the result has {bytes} bytes, and 1 MiB is allowed; store large output elsewhere and return where it is"
+        "the result has {bytes} bytes, and 1 MiB is allowed; store large output elsewhere, and report where it is"
     )
 }
 

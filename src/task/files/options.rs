@@ -23,7 +23,7 @@ pub struct Options {
     /// Fetch only files whose URL or path this regular expression matches, such as \.(csv|nc)$
     #[arg(long, value_name = "REGEX", env = "ROWCALL_INPUT_PATTERN", requires = "input_dir", value_parser = regex)]
     pub input_pattern: Option<Regex>,
-    /// Look for names only there, such as row.attributes.granule or values.mask; may be repeated
+    /// Look for the names of files only there, such as row.attributes.granule or values.mask; may be repeated
     ///
     /// By default in the whole row, except for result and message of an earlier task in it.
     #[arg(
@@ -127,7 +127,7 @@ fn directory(text: &str) -> Result<PathBuf, String> {
 
 fn place(text: &str) -> Result<String, String> {
     let well = matches!(text.split('.').next(), Some("row" | "values" | "row_key"));
-    if well { Ok(text.to_owned()) } else { Err("it begins with row, row_key or values".to_owned()) }
+    if well { Ok(text.to_owned()) } else { Err("a path begins with row, row_key or values".to_owned()) }
 }
 
 #[cfg(test)]

@@ -12,9 +12,7 @@ pub enum S3 {}
 impl S3 {
     /// Says which program to take.
     pub async fn open(_path_style: Option<bool>) -> Result<Self, Failure> {
-        Err(Failure::lasting(
-            "s3:// is not spoken by this rowcall-task, which was built small: take the one called rowcall-task-aws",
-        ))
+        Err(Failure::lasting("this rowcall-task was built without s3://: use rowcall-task-aws"))
     }
 
     /// See the other.

@@ -32,7 +32,7 @@ from (select row_number() over () as position, v.* from (values
     'for the runner, merged over rowcall.runner_defaults; process takes none'),
 ('what with', 'command', 'texts', null, null, null, 'a flat array of strings',
     'the arguments, without the program itself; each a template'),
-('what with', 'environment', 'object', null, null, null, 'an object such as {"NAME": "text or {{ template }}"}',
+('what with', 'environment', 'object', null, null, null, 'an object such as {"NAME": "string or {{ template }}"}',
     'names that Rowcall sets itself (ROWCALL_TOKEN, ROWCALL_JOB, …) are refused; the process runner also refuses names that would make a program run another (PATH, LD_…)'),
 ('what with', 'values', 'object', null, 100, null, 'an object of at most 100 levels',
     'free values for templates, and for the task (task_start returns them)'),

@@ -11,7 +11,7 @@ declare
     columns text := (
         select string_agg(format('%I %s', key_column, format_type(key_type, null)), ', ' order by position)
         from unnest(entry.key_columns, entry.key_types) with ordinality as k(key_column, key_type, position));
-    example text := format('As a string of JSON with all of them: {%s}.', (
+    example text := format('Write a JSON object with all of them: {%s}.', (
         select string_agg(format('%s: …', to_json(c)), ', ' order by position)
         from unnest(entry.key_columns) with ordinality as k(c, position)));
     given jsonb;

@@ -19,7 +19,7 @@ begin
             raise exception 'no task was ever named %', name
                 using errcode = 'RC012', hint = coalesce('Did you mean ' || rowcall_internal.similar_word(name,
                     array(select distinct h.name from rowcall_internal.parameters_history h)) || '?',
-                    'rowcall.parameters_history has all that there were.');
+                    'SELECT DISTINCT name FROM rowcall.parameters_history lists all names.');
         end if;
         raise exception '% has no version %', name, version
             using errcode = 'RC012', hint = format('There are: %s.', (
@@ -46,8 +46,8 @@ begin
         if present is null or not exists (select from pg_class where oid = present) then
             raise exception 'version % of % is for the table %, which is not there now', version, name, past.new->>'source_table'
                 using errcode = 'RC012',
-                      hint = format('Where it was renamed: SELECT new FROM rowcall.parameters_history WHERE name = %L AND version = %s; '
-                          'and insert that with its new name.', name, version);
+                      hint = format('If the table was renamed: SELECT new FROM rowcall.parameters_history WHERE name = %L AND version = %s; '
+                          'and insert that row with the new name of the table.', name, version);
         end if;
         raise notice 'the table % of version % is not there now: % stays with %', past.new->>'source_table', version, name, present;
         past.new := past.new || jsonb_build_object('source_table', present::text);

@@ -17,7 +17,7 @@ begin
     if found then
         if open.state = 'running' then
             raise exception 'job % runs now', job
-                using errcode = 'RC014', hint = format('To start it anew: SELECT rowcall.cancel(%s, ''reason''); and then retry.', job);
+                using errcode = 'RC014', hint = format('To start it again: SELECT rowcall.cancel(%s, ''reason''); and then retry.', job);
         end if;
         update rowcall_internal.jobs j set state = 'pending', due_at = least(due_at, now()), reason = null, blocked_at = null where j.id = job;
         perform rowcall_internal.warn_of_start_blockers(open.task);
@@ -41,7 +41,8 @@ begin
     select * into open from rowcall_internal.jobs j
     where j.source_table = past.source_table and j.short_key = rowcall.short_key(past.row_key) and j.task = past.task;
     if found then
-        raise exception 'job % of the same task and row is % already', open.id, open.state using errcode = 'RC014';
+        raise exception 'job % of the same task and row is % already', open.id, open.state
+            using errcode = 'RC014', hint = format('SELECT rowcall.explain(%L, key) shows it.', past.source_table);
     end if;
     select * into found_row from rowcall_internal.source_rows(past.source_table, array[past.row_key]);
     if not found then

@@ -67,7 +67,7 @@ begin
     end if;
     if exists (select from pg_attribute where attrelid = source and attname = status_column and attgenerated <> '') then
         raise exception 'rowcall.watch: column % of table % is generated', quote_ident(status_column), source
-            using errcode = '42P10', hint = 'A status that nobody can write cannot be given to a row.';
+            using errcode = '42P10', hint = 'Rowcall writes the status. Name a status column that can be written.';
     end if;
 
     select attname into touch from pg_attribute

@@ -23,7 +23,7 @@ begin
     if octet_length(result::text) > max_result then
         raise exception 'rowcall.task_succeed: the result has % bytes; % are allowed',
                 octet_length(result::text), max_result
-            using errcode = '54000', hint = 'Store large output elsewhere and return where it is.';
+            using errcode = '54000', hint = 'Store large output elsewhere, and report where it is.';
     end if;
 
     -- The job's row first, as the settler does: whoever holds it is asking for the row again just now.
