@@ -371,7 +371,7 @@ comment on view rowcall.control is 'Whether everything is paused, since when, by
 create view rowcall.migrations as select * from rowcall_internal.migrations;
 comment on view rowcall.migrations is 'The migrations that were applied.';
 
--- What is said of a column of a table is said of the view's.
+-- A column of a view gets the comment of the table's column.
 do $$
 declare
     remark text;

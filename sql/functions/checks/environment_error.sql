@@ -1,5 +1,5 @@
--- What is wrong with the names of variables for a runner, or null: those with which a program that the daemon allows could
--- be made to run another. As in src/runners/process/rails.rs.
+-- The problem with the names of environment variables for a runner, or null: for the process runner, names by which an
+-- allowed program could be made to run another one. src/runners/process/rails.rs has the same names.
 create or replace function rowcall_internal.environment_error(runner text, environment jsonb) returns text
 language sql immutable parallel safe
 set search_path = pg_catalog, pg_temp

@@ -1,4 +1,4 @@
--- What follows from an outcome: the one place that the write-back, retry_failed, explain and the check of retry_on read.
+-- What follows from each outcome. The write-back, retry_failed, explain and the check of retry_on all read this list.
 -- is_failure: the row gets a message. spends_attempt: it counts against max_attempts. retryable: retry_on may name it.
 -- The words are those of the domain rowcall.outcome; a test compares both with the enum Outcome of src/job/words.rs.
 create or replace function rowcall_internal.outcomes()

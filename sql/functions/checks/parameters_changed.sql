@@ -1,4 +1,5 @@
--- After an edit: keep what was, release the jobs that the old row blocked, tell the dispatchers.
+-- After an edit of rowcall.parameters: writes the history, releases the blocked jobs of this task and of its table's
+-- other tasks, forgets the jobs' concurrency keys if their template changed, and notifies the dispatchers.
 create or replace function rowcall_internal.parameters_changed() returns trigger
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp

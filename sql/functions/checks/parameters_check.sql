@@ -1,5 +1,6 @@
--- Checks of a parameters row, in words: what was not changed is not asked again, so that a row that other things made
--- wrong can still be disabled. The CHECK constraints of the table are the last line behind it.
+-- Before an edit of rowcall.parameters: refuses a wrong row, with what is wrong and what helps, and counts the version.
+-- Columns that did not change are not checked again, so that a row that became wrong for another reason can still be
+-- disabled; only how columns fit together is always checked. Behind this stand the CHECK constraints of the table.
 create or replace function rowcall_internal.parameters_check() returns trigger
 language plpgsql security definer
 -- Planned for thousands of rows where there are dozens: compiling would take longer than all else.

@@ -1,7 +1,7 @@
--- Refuses an edit that closes a loop of statuses, leaves an owner that no row can ever reach, or lets a task that finds its
--- rows by their status share it with another owner, which would change that status and so hide the row. It runs after the
--- statement and so sees all rows that were edited together. For a change of several statements:
--- SET CONSTRAINTS rowcall.parameters_check_loop DEFERRED.
+-- After an edit of rowcall.parameters: refuses a loop of statuses, an owner that no row can ever reach, and a second
+-- owner on the on_status of a task with status_running_by "task", because it would take the rows away by which that
+-- task finds its work. It runs after the statement, to see all edited rows together. For a change in several
+-- statements, run SET CONSTRAINTS rowcall.parameters_check_loop DEFERRED first.
 create or replace function rowcall_internal.parameters_check_loop() returns trigger
 language plpgsql security definer
 -- Planned for thousands of rows where there are dozens: compiling would take longer than all else.
@@ -13,7 +13,7 @@ declare
     other text;
     shadowed record;
 begin
-    -- A loop that is there already does not refuse other edits. (jsonpath has no equality of its own.)
+    -- A loop that is there already does not prevent other edits. (jsonpath has no equality of its own.)
     if tg_op = 'UPDATE'
         and (old.name, old.enabled, old.source_table, old.on_status, old.condition::text, old.route_order, old.status_running,
              old.status_running_by, old.status_succeeded, old.status_failed)

@@ -1,5 +1,6 @@
--- Checks of what a parameters row tells its runner. Only an edit of that is checked: a row that the defaults made wrong
--- can still be disabled.
+-- Before an edit of rowcall.parameters: checks what the row tells its runner (target, environment, settings, the length
+-- of ECS overrides). Only a change of these is checked, so that a row that runner_defaults made wrong can still be
+-- disabled.
 create or replace function rowcall_internal.parameters_check_settings() returns trigger
 language plpgsql security definer
 -- Planned for thousands of rows where there are dozens: compiling would take longer than all else.

@@ -1,5 +1,5 @@
--- What is wrong with columns of rowcall.parameters taken together although each has its form, and what helps; nulls if
--- nothing is.
+-- The first conflict between columns of a row of rowcall.parameters, each of which has its form, with a hint; nulls if
+-- there is none.
 create or replace function rowcall_internal.parameters_conflict(
     parameters rowcall.parameters, out place text, out error text, out hint text)
 language plpgsql stable

@@ -1,5 +1,5 @@
--- The first changed column of a row of rowcall.parameters whose value does not have its form, what is wrong, and what
--- helps; nulls if none. One column at a time; what must fit together is in rowcall_internal.parameters_conflict().
+-- The first changed column of a row of rowcall.parameters whose value does not have its form, with an error and a hint;
+-- nulls if there is none. rowcall_internal.parameters_conflict() checks how columns fit together.
 create or replace function rowcall_internal.parameters_form_error(
     parameters jsonb, changed text[], out place text, out error text, out hint text)
 language plpgsql stable

@@ -1,5 +1,5 @@
--- The first changed template of a row of rowcall.parameters that cannot be read, and what helps; nulls if there is none.
--- In payload of a lambda task every string is a template.
+-- The first template in a changed column of rowcall.parameters that cannot be read, with an error and a hint; nulls if
+-- there is none. In settings.payload of a lambda task every string is a template.
 create or replace function rowcall_internal.parameters_template_error(
     parameters rowcall.parameters, changed text[], out place text, out error text, out hint text)
 language plpgsql stable

@@ -1,5 +1,5 @@
--- After an edit of runner_defaults: keep what was, as runner_defaults.ecs (no task has a dot in its name); jobs that the old
--- defaults blocked get another try.
+-- After an edit of rowcall.runner_defaults: writes the history, under a name such as runner_defaults.ecs (no task has a
+-- dot in its name), releases the blocked jobs of the runner's tasks, and notifies the dispatchers.
 create or replace function rowcall_internal.runner_defaults_changed() returns trigger
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp

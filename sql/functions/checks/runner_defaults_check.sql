@@ -1,5 +1,5 @@
--- Checks of a row of runner_defaults by itself. What it makes of the rows that it is merged into is not asked: their jobs
--- become blocked with the reason, and nobody is kept from an edit by somebody else's row.
+-- Before an edit of rowcall.runner_defaults: checks the row by itself. The rows of rowcall.parameters with that runner
+-- are not checked: a row that becomes wrong does not prevent the edit, and its jobs become blocked with the reason.
 create or replace function rowcall_internal.runner_defaults_check() returns trigger
 language plpgsql security definer
 -- Planned for thousands of rows where there are dozens: compiling would take longer than all else.

@@ -1,4 +1,8 @@
 -- Whether a value has the form that rowcall.settings_keys() gives its key, or rowcall.parameters_columns() its column.
+-- "minimum" and "maximum" bound a number ("integer"; "units" may also be in quotes) or the seconds of an interval,
+-- which must be more than the minimum. "minimum" counts the characters of a string ("text", "word"), "maximum" the
+-- items of an array ("texts", "words", "items") or the levels of an object. "pattern" is a regular expression for the
+-- string, or for each string of an array; of a "word" or "words" it lists the words.
 create or replace function rowcall_internal.setting_fits(form text, minimum bigint, maximum bigint, pattern text, value jsonb)
 returns boolean
 language plpgsql immutable parallel safe

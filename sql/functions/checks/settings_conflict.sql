@@ -1,5 +1,5 @@
--- What is wrong with settings taken together although each of them is right, and what helps; nulls if nothing is.
--- They come without nulls; what a wrong one among them means is not said here.
+-- The first conflict between settings of a runner, each of which is right by itself, with a hint; nulls if there is
+-- none. The caller has taken out settings that are null, and settings that are wrong by themselves are ignored here.
 create or replace function rowcall_internal.settings_conflict(runner text, settings jsonb, out error text, out hint text)
 language plpgsql immutable parallel safe
 set search_path = pg_catalog, pg_temp

@@ -1,5 +1,5 @@
--- The first thing wrong with settings of a runner, and what helps; nulls if nothing is. A key set to null is absent, and
--- what is absent is no error here: defaults may bring it, even later.
+-- The first error in the settings of a runner, with a hint; nulls if there is none. A key set to null counts as absent,
+-- and an absent key of settings itself is no error here: runner_defaults may bring it, even later.
 create or replace function rowcall_internal.settings_error(runner text, settings jsonb, out error text, out hint text)
 language plpgsql stable
 set search_path = pg_catalog, pg_temp

@@ -1,5 +1,5 @@
--- What AWS or Rowcall would refuse in tags, or null. Of what is not ASCII, AWS takes some letters and not others; that is
--- left to those who know.
+-- The first problem that AWS or Rowcall would have with these tags, or null. Characters beyond ASCII are not checked:
+-- AWS takes some of them and refuses others.
 create or replace function rowcall_internal.tags_error(tags jsonb, maximum bigint) returns text
 language sql immutable parallel safe
 set search_path = pg_catalog, pg_temp

@@ -1,4 +1,4 @@
--- What is wrong with the form of a target, or null.
+-- The problem with the form of a target for its runner, or null.
 create or replace function rowcall_internal.target_error(runner text, target text) returns text
 language sql immutable parallel safe
 set search_path = pg_catalog, pg_temp

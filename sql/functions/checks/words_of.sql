@@ -1,4 +1,5 @@
--- The words that a domain of ours allows, in their order, out of its constraint: so that no list of them is typed twice.
+-- The words that a domain of the schema rowcall allows, in their order, read from its constraint, so that no list of
+-- them is typed twice.
 create or replace function rowcall_internal.words_of(domain text) returns text[]
 language sql stable parallel safe
 set search_path = pg_catalog, pg_temp

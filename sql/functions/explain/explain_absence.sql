@@ -1,4 +1,4 @@
--- Why a row has no job that is not settled, for rowcall.explain().
+-- Why a row has no open job, for rowcall.explain().
 create or replace function rowcall_internal.explain_absence(entry rowcall_internal.source_tables, wanted jsonb, status text, row_data jsonb)
 returns setof text
 language plpgsql stable

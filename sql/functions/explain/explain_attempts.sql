@@ -1,4 +1,4 @@
--- The ended attempts of a job, newest first, one line each, for rowcall.explain().
+-- The last five ended attempts of a job, newest first, one line each, for rowcall.explain().
 create or replace function rowcall_internal.explain_attempts(job bigint) returns setof text
 language sql stable
 set search_path = pg_catalog, pg_temp

@@ -1,4 +1,4 @@
--- "in 00:04:10", of which the last second counts whole, or "passed" with how long ago.
+-- How far away a deadline is: "in 00:04:10", rounded up to seconds, or "passed 00:00:05 ago".
 create or replace function rowcall_internal.explain_deadline(deadline timestamptz) returns text
 language sql stable
 set search_path = pg_catalog, pg_temp

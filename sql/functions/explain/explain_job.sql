@@ -1,4 +1,4 @@
--- What a job that is not settled does or waits for, for rowcall.explain().
+-- What an open job does or waits for, for rowcall.explain().
 create or replace function rowcall_internal.explain_job(job rowcall_internal.jobs) returns setof text
 language plpgsql stable
 set search_path = pg_catalog, pg_temp

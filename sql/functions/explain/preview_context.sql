@@ -1,5 +1,5 @@
--- What the templates of a task see (src/parameters/render.rs). A job has its number only once it is there; until then
--- job.id is 0.
+-- The context that the templates of a task see, as src/parameters/render.rs makes it: row, values and job. job.id is 0
+-- while there is no job yet.
 create or replace function rowcall_internal.preview_context(task rowcall.parameters, job_id bigint, attempt int, row_key jsonb, row_data jsonb)
 returns jsonb
 language sql stable

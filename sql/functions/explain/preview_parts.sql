@@ -1,5 +1,5 @@
--- For each task of a source table: what its templates would see of a row, what stands in the way, and what it would wait
--- for. rowcall.preview() adds what templates and settings come to.
+-- For each task of a source table: the row as its templates would see it, what would keep it from running ("against"),
+-- and what it would wait for ("waits"). rowcall.preview() adds the rendered templates and the settings.
 create or replace function rowcall_internal.preview_parts(source regclass, wanted jsonb)
 returns table (task text, job_id bigint, attempt int, row_data jsonb, concurrency_key text,
                against text[], waits text[], limits jsonb, write_back jsonb)

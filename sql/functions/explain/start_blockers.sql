@@ -1,5 +1,5 @@
--- What keeps jobs of a task from being started, whatever their row; with a concurrency key, also what keeps those with
--- that key. "waits": it ends by itself. No dispatcher is taken to be gone before it has been silent for a minute.
+-- What keeps the jobs of a task from starting, whatever their row; with a concurrency key, also what keeps the jobs
+-- with that key. "waits": it ends by itself. A dispatcher counts as running until it has been silent for a minute.
 create or replace function rowcall_internal.start_blockers(task text, concurrency_key text default null)
 returns table (waits boolean, reason text)
 language plpgsql stable security definer

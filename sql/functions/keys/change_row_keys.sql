@@ -1,6 +1,6 @@
--- Gives jobs and open attempts of a table whose key has changed the keys that their rows have now. The rows are
--- found by the columns of the old key, renamed ones by their place in it; what is not found keeps its key, and its job
--- ends as obsolete, as if its row were gone.
+-- After the key of a watched table has changed: gives its jobs, open attempts and missed rows the keys that their rows
+-- have now. The rows are found by the columns of the old key; a renamed column is found by its place in the key. A job
+-- whose row is not found keeps its key, and ends as OBSOLETE, as if the row were gone.
 create or replace function rowcall_internal.change_row_keys(before rowcall_internal.source_tables, after rowcall_internal.source_tables) returns void
 language plpgsql security definer
 -- The zone as for the triggers: the text of a key must not depend on the caller's.

@@ -1,5 +1,5 @@
--- The types of a table's columns, in the order of these names: of a domain, the type that it is over, for its values are
--- of that type and its checks are not ours to run. Null for a column that is not there.
+-- The types of these columns of a table, in the order given; null for a column that does not exist. For a domain it is
+-- the type that the domain is over: values have that type, and the domain's checks must not run here.
 create or replace function rowcall_internal.column_types(source regclass, columns text[]) returns regtype[]
 language sql stable
 set search_path = pg_catalog, pg_temp

@@ -1,5 +1,5 @@
--- SQL text that matches a row under an alias with a row key (a jsonb expression), in a form that uses the index of the
--- table's key: t.id = (w.key->>'id')::int8.
+-- SQL text: the condition that a row (under an alias) has a row key (a jsonb expression), in a form that uses the index
+-- of the table's key: t.id = (w.key->>'id')::int8.
 create or replace function rowcall_internal.key_match_sql(source rowcall_internal.source_tables, alias text, key_expression text)
 returns text
 language sql stable

@@ -1,9 +1,10 @@
--- The columns of a source table's key, and what statements about them need: the type that a key's text is read as, which
--- has no length, so that it cuts nothing; and "=" of the key.
+-- The columns of a source table's key, and what statements need to compare them. read_as: the type as which a key's
+-- string is read, without a length, so that nothing is cut. equals: the = operator of the key. operand: the type to
+-- which the column is cast for that operator, or null.
 --
--- Statements may be read under another path, where somebody else may have made operators: so all is named with its
--- schema. For types outside pg_catalog, which is open to nobody, the operands have their type besides: an operator for a
--- domain over the type is then no better a match.
+-- Statements may run under another search path, on which another user has made operators, so every name has its schema.
+-- Other users may make operators for types outside pg_catalog, so these have an operand: an operator for a domain over
+-- the type is then no better a match.
 create or replace function rowcall_internal.key_parts(source rowcall_internal.source_tables)
 returns table ("position" bigint, key_column text, key_type regtype, read_as text, equals text, operand text)
 language plpgsql stable

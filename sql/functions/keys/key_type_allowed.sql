@@ -1,6 +1,6 @@
--- Whether a column of this type may be part of a row's key. Each of these types has one text for each value, which does
--- not depend on a session's settings (once the zone is UTC), which is read back exactly, and which no reader of JSON
--- rounds; and none of them runs code of its owner when a value is read, printed or compared.
+-- Whether a column of this type may be part of a row's key. Every value of these types has one text, which no setting
+-- of a session changes (once the zone is UTC), and which is read back exactly. To read, print or compare a value runs
+-- no code of the type's owner.
 create or replace function rowcall_internal.key_type_allowed(type regtype) returns boolean
 language sql stable
 set search_path = pg_catalog, pg_temp

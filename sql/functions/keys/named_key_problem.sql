@@ -1,5 +1,5 @@
--- What keeps these columns of a table from naming its rows, and what to do; nulls if nothing does: a valid unique index
--- over exactly them says at every moment that no two rows have the same, and none of them is ever null.
+-- Why these columns of a table cannot name its rows, and a hint; nulls if they can. They can if none of them is ever
+-- null, and a valid unique index that is not deferrable is over exactly these columns.
 create or replace function rowcall_internal.named_key_problem(source regclass, named text[], out problem text, out hint text)
 language plpgsql stable
 set search_path = pg_catalog, pg_temp

@@ -1,5 +1,5 @@
--- The row key of a table's key columns, given as an object of what is read as their types: it becomes that which the
--- triggers write. A time with a zone must come with it; a date is read as the caller writes dates.
+-- The row key, as the triggers write it, from an object with a string for each key column. A timestamptz must have its
+-- zone; a date is read in the caller's DateStyle.
 create or replace function rowcall_internal.row_key_of(source rowcall_internal.source_tables, given jsonb) returns jsonb
 language plpgsql stable
 -- The zone as for the triggers.

@@ -1,5 +1,5 @@
 -- The key by which Rowcall names the rows of a table: the columns named, or else those of its primary key, with their
--- types; or the problem, and a hint at what to do about it.
+-- types. Or the problem with it, and a hint.
 create or replace function rowcall_internal.table_key(
     source regclass, named text[], out columns text[], out types regtype[], out problem text, out hint text)
 language plpgsql stable

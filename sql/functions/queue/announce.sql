@@ -1,4 +1,4 @@
--- Tells whoever listens on a channel of the user's choice that a task gave a row a status; delivered when that commits.
+-- Sends a NOTIFY on a channel of the user's choice: a task gave a row a status. Postgres delivers it at commit.
 create or replace function rowcall_internal.announce(channel text, task text, source regclass, row_key jsonb, status text) returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp

@@ -1,6 +1,6 @@
--- Up to "wanted" jobs of a task with a concurrency key that its keys leave room for, now. First among the oldest; where too
--- many of these belong to keys without room, by stepping from key to key on the index jobs_pending_by_key, until there are
--- enough: ten thousand jobs of one busy customer cost one step.
+-- Up to "wanted" pending jobs of a task whose concurrency keys have room now. It looks at the oldest jobs first. If too
+-- many of these belong to keys without room, it steps from key to key on the index jobs_pending_by_key: ten thousand
+-- jobs of one busy customer cost one step.
 create or replace function rowcall_internal.claimable_by_key(task text, max_running_per_key int, wanted bigint)
 returns table (id bigint, due_at timestamptz, concurrency_key text)
 language sql stable

@@ -1,5 +1,5 @@
--- Makes the jobs for the rows that a trigger noted as missed, and forgets the notes. A table that still
--- cannot be read keeps its notes for the next time. Returns the number of notes dealt with.
+-- Makes the jobs for rows that a trigger noted as missed, up to 10,000 notes at a time, and deletes the notes. Notes of
+-- a table that still cannot be read stay for the next time. Returns the number of notes dealt with.
 create or replace function rowcall_internal.enqueue_missed() returns bigint
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp

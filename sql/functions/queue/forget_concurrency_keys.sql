@@ -1,5 +1,5 @@
--- Takes the concurrency keys off jobs that wait: of these tasks; or, for the janitor, off claimable jobs of tasks that have
--- no key any more, which somebody held at the time of that edit, or which were not due.
+-- Removes the concurrency keys of jobs that do not run: of these tasks; or, for the janitor, of pending jobs whose task
+-- has no concurrency_key any more, and which that edit missed because another session held them, or because they ran.
 create or replace function rowcall_internal.forget_concurrency_keys(tasks text[] default null) returns bigint
 language sql security definer
 set search_path = pg_catalog, pg_temp

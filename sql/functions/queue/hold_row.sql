@@ -1,4 +1,4 @@
--- Locks a row of a source table until the caller's transaction ends, waiting for whoever holds it.
+-- Locks a row of a source table until the caller's transaction ends; waits for another session that holds the row.
 create or replace function rowcall_internal.hold_row(source regclass, row_key jsonb) returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp

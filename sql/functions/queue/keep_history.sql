@@ -1,5 +1,6 @@
--- Makes the partitions of history for today and the coming days, and drops those older than the given age,
--- and the attempts of that age with them.
+-- Makes the partitions of the history for today and the coming days, drops those older than "keep", and deletes
+-- attempts of that age, 10,000 at a time. If another session holds a lock that it needs, it leaves the rest for the
+-- next time.
 create or replace function rowcall_internal.keep_history(keep interval, days_ahead int default 3) returns void
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp set timezone = 'UTC'

@@ -1,5 +1,5 @@
--- The result column of a row with the end of an observer in it, under results.<task>: its result, or its message and outcome
--- in place of an older one.
+-- A result column with the end of an observer in it, under results.<task>: its result, or its message and outcome. A
+-- success without a result removes the message and outcome of an earlier failure.
 create or replace function rowcall_internal.merge_results(was jsonb, task text, ended jsonb) returns jsonb
 language plpgsql immutable
 set search_path = pg_catalog, pg_temp

@@ -1,4 +1,4 @@
--- The attempt that a token speaks for, locked, or the error that tells its holder to leave.
+-- The open attempt of a token, locked; or an error that tells the caller to stop.
 create or replace function rowcall_internal.open_attempt(token text) returns rowcall_internal.attempts
 language plpgsql
 set search_path = pg_catalog, pg_temp

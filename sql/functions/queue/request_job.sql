@@ -1,5 +1,5 @@
--- Makes the job of a task for a row, or has the one that is there begin anew, as a row that enters the status does; in
--- whatever status the row is, for it may be found there. Returns the job.
+-- Makes the job of a task for a row, whatever the row's status. A job that is there already begins anew, or is followed
+-- by one more run, as when a row enters on_status. Returns the job.
 create or replace function rowcall_internal.request_job(task rowcall.parameters, row_key jsonb) returns bigint
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -9,7 +9,7 @@ declare
     found_row record;
     running record;
 begin
-    -- Row before job, as triggers lock them: nobody starts or ends another job of this row in the meantime.
+    -- Row before job, as triggers lock them: no other session starts or ends a job of this row in the meantime.
     perform rowcall_internal.hold_row(task.source_table, row_key);
     select * into found_row from rowcall_internal.source_rows(task.source_table, array[row_key]);
     if not found then

@@ -1,5 +1,5 @@
--- How the row of a job that does not run may stand in a running status, and what ends that: the write-back of its last
--- attempt, in which nothing is expected if a user has moved the row on since. Null if no attempt can have left it so.
+-- For a job that does not run: the write-back of its last attempt, which may have left the row in a running status. It
+-- expects no status at all if a user has moved the row on since. Null if no attempt can have left the row so.
 create or replace function rowcall_internal.running_write_back(job rowcall_internal.jobs) returns jsonb
 language plpgsql stable
 set search_path = pg_catalog, pg_temp

@@ -1,4 +1,4 @@
--- The parameters row of a task that somebody names, or an error that names the one probably meant.
+-- The row of rowcall.parameters with this name; or an error that suggests the name that was probably meant.
 create or replace function rowcall_internal.task_named(name text) returns rowcall.parameters
 language plpgsql stable
 set search_path = pg_catalog, pg_temp

@@ -1,4 +1,4 @@
--- A notice of what keeps a task from starting although it was asked for just now, if anything does.
+-- Raises a notice if something keeps a task from starting; for callers that have just asked for a job of it.
 create or replace function rowcall_internal.warn_of_start_blockers(task text) returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp

@@ -1,8 +1,9 @@
--- Writes status, result and message into rows of a source table, each only if its status is still one of
--- those expected (compare-and-set); what an observer ends with is written whatever the status, under results.<task>. It
--- never waits: a row that another session holds is reported and left.
--- Per row: written | moved (another status by now) | deleted | locked | failed (with the error). One row's
--- error does not touch the others.
+-- Writes status, result and message into rows of a source table, each only if its status is still one of those expected
+-- (compare-and-set). The end of an observer is written whatever the status, under results.<task>. It does not wait for
+-- a row that another session holds: that one is left, and reported as locked.
+--
+-- Per row: written | moved (another status by now) | deleted | locked | failed (with the error). One row's error does
+-- not touch the others.
 create or replace function rowcall_internal.write_back(
     source regclass,
     result_column text,      -- null: status only
@@ -25,7 +26,7 @@ declare
     statement text;
     i int;
     arrived boolean;
-    -- Where somebody has locked the table, or what its triggers need, each row would wait for the lock timeout.
+    -- If another session has locked the table, or what its triggers need, each row would wait for the lock timeout.
     waits_left int := 3;
 begin
     select * into entry from rowcall_internal.source_tables where relation = source;

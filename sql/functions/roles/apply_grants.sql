@@ -1,5 +1,5 @@
--- Makes the rights of PUBLIC and of Rowcall's own roles in the two schemas those of rowcall_internal.grants(), as far as
--- the roles exist. For the owner of the schemas; every migration ends with it.
+-- Grants and revokes until PUBLIC and Rowcall's own roles have exactly the rights of rowcall_internal.grants() in the
+-- two schemas, as far as the roles exist. It is for the owner of the schemas; every migration ends with it.
 create or replace function rowcall_internal.apply_grants() returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp

@@ -1,5 +1,6 @@
--- Who may do what in the two schemas: the one table from which grants are made (rowcall_internal.apply_grants), checked
--- (rowcall.grants_wrong) and documented (docs/roles.md). The owner needs none; all other roles have only these.
+-- The rights of each role in the two schemas. They are granted (rowcall_internal.apply_grants), checked
+-- (rowcall.grants_wrong) and documented (docs/roles.md) from this list. The owner needs none; Rowcall's other roles
+-- have only these.
 create or replace function rowcall_internal.grants() returns table (role text, privileges text, kind text, objects text[], why text)
 language sql immutable
 set search_path = pg_catalog, pg_temp

@@ -1,4 +1,4 @@
--- How a watched table differs from what rowcall.watch() took down of it, with what to do, or null.
+-- How a watched table differs from what rowcall.watch() noted of it, and what to do; null if it does not.
 create or replace function rowcall_internal.source_drift(source rowcall_internal.source_tables) returns text
 language plpgsql stable
 set search_path = pg_catalog, pg_temp

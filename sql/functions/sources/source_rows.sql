@@ -1,7 +1,7 @@
--- The rows of a source table with the given keys, as jobs and templates see them. A key whose row is gone
--- returns nothing; a table that cannot be read returns one row that says so ("locked" if it only takes time), and what to do
--- where the table is no longer as it was watched. A row reads the same in whatever session it is read: the settings that
--- decide how a value is written are fixed here.
+-- The rows of a source table with these keys, as jobs and templates see them; no line for a row that is gone. A table
+-- that cannot be read returns one line with only an error: "locked" if a lock timed out, and what to do if the table
+-- has changed since rowcall.watch(). Every session reads a row the same: the settings that decide how a value is
+-- printed are fixed here.
 create or replace function rowcall_internal.source_rows(source regclass, keys jsonb[])
 returns table (row_key jsonb, status text, row_data jsonb, error text)
 language plpgsql stable security definer

@@ -1,6 +1,6 @@
 -- The value of one expression of a template: that of its first term that is neither missing nor null. A string is
--- itself; anything else is its jsonb text, so that no digit is lost. What is missing or null passes through the filters
--- to "or" and default(), but a column that the table does not have is a mistake, whatever follows.
+-- itself; any other value is its jsonb text, so that no digit is lost. Missing and null values pass through upper,
+-- lower and trim to "or" and default(). A column that the table does not have is an error, whatever follows.
 create or replace function rowcall_internal.render_expression(terms jsonb, context jsonb, out value text, out error text)
 language plpgsql stable
 set search_path = pg_catalog, pg_temp

@@ -1,5 +1,5 @@
--- Renders every string in a JSON value in its place, as the daemon does with what the lambda runner sends. A string that
--- fails stays as it stands, and "errors" names it.
+-- Renders every string in a JSON value, as the daemon does with settings.payload of a lambda task. A string that fails
+-- stays unrendered, and "errors" names it.
 create or replace function rowcall_internal.render_strings(value jsonb, place text, context jsonb,
     out rendered jsonb, out errors text[])
 language plpgsql stable

@@ -1,5 +1,5 @@
--- What a task would be given for a row: its templates rendered over a context. A template that fails stays as it
--- stands, and "errors" names it.
+-- What a task would be given for a row: command, environment and settings, with their templates rendered over a
+-- context. A template that fails stays unrendered, and "errors" names it.
 create or replace function rowcall_internal.render_task(task rowcall.parameters, merged jsonb, context jsonb,
     out command text[], out environment jsonb, out settings jsonb, out errors text[])
 language plpgsql stable

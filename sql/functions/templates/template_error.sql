@@ -1,5 +1,5 @@
--- What is wrong with a template, and what helps; nulls if nothing is. A template that cannot be read is refused, and no
--- other: what it finds in a row is known only with a row in hand.
+-- The error of a template that cannot be read, and a hint; nulls if it can be read. It does not tell whether a row has
+-- the names in the template: only rendering with that row does.
 create or replace function rowcall_internal.template_error(template text, columns text[], out error text, out hint text)
 language plpgsql immutable parallel safe
 set search_path = pg_catalog, pg_temp

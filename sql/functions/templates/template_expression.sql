@@ -1,6 +1,6 @@
--- Reads one expression of a template, given from after its {{. It comes to its terms, between which "or" stood, and to
--- how many characters it took with its }}; or to the error. A term is a path (["row", "tags", 0]) or a literal, and the
--- filters after it (["upper"], ["default", "x"]).
+-- Reads one expression of a template; "source" begins after its {{. Returns its terms (the values between "or") and its
+-- length with the }}; or an error. A term is a path (["row", "tags", 0]) or a literal, with the filters after it
+-- (["upper"], ["default", "x"]).
 create or replace function rowcall_internal.template_expression(source text, out terms jsonb, out length int, out error text)
 language plpgsql immutable parallel safe
 set search_path = pg_catalog, pg_temp

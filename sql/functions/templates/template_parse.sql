@@ -1,6 +1,7 @@
--- What a template says, as parts: a string is itself, an object is an expression with its source and its terms
--- (rowcall_internal.template_expression). Or the first error, with its place. The check of an edit and the renderer both read
--- a template here, so that what is taken is what can be read; src/parameters/template/parse.rs reads the same.
+-- The parts of a template: a string is itself, an object is an expression with its source and its terms
+-- (rowcall_internal.template_expression). Or the first error, with its place. The check of an edit and the renderer
+-- both read templates here, so that each template that is accepted can be read; src/parameters/template/parse.rs reads
+-- the same.
 create or replace function rowcall_internal.template_parse(template text, out parts jsonb, out error text)
 language plpgsql immutable parallel safe
 set search_path = pg_catalog, pg_temp

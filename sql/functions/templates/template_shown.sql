@@ -1,4 +1,4 @@
--- How an error shows an expression of a template: as far as its }}, and no more of it than a line takes.
+-- An expression of a template as errors show it: as far as its }}, and at most 80 characters.
 create or replace function rowcall_internal.template_shown(source text) returns text
 language sql immutable parallel safe
 set search_path = pg_catalog, pg_temp

@@ -1,4 +1,5 @@
--- Attempts whose program was seen to run. Returns those written down; one that somebody holds is seen again.
+-- Notes that the programs of these attempts were seen to run. Returns the attempts noted; one that another session
+-- holds is noted at a later look.
 with free as (
     select id from rowcall_internal.attempts where id = any ($1) and ended_at is null for update skip locked
 )

@@ -1,5 +1,5 @@
--- Attempts that their runner has taken. Those that somebody holds just now (a task in its own transaction) are
--- returned, to be written down later. One that has ended meanwhile is told what is not known of it yet.
+-- Notes that their runner has taken these attempts. Returns those that another session holds just now (a task in its
+-- own transaction), to be noted later. An attempt that has ended meanwhile gets only what is not known of it yet.
 with taken as (
     select * from unnest($1::bigint[], $2::text[], $3::boolean[], $4::text[], $5::text[])
         as l(id, external_id, begun, log_group, log_stream)

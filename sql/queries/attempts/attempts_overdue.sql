@@ -1,7 +1,9 @@
--- This dispatcher's open attempts that somebody must stop: past a deadline, cancelled, or done and not leaving.
--- A deadline is written down as the stop's reason and cause, so that the settler knows why the attempt ended.
--- $3 and $4: attempts that their runner was seen to have and not to run, and at what stage, where not knowing is no
--- reason to stop; and those not launched, with what held that up. $5: runners that see no ends, where a report is the end.
+-- The open attempts that this dispatcher must stop: past a deadline, cancelled, or done and still running. A passed
+-- deadline is noted as the stop's reason and cause, so that the settler knows why the attempt ended.
+--
+-- $2: seconds that an attempt has to leave after its report. $3 and $4: attempts that are not known to run yet, with
+-- their stage at the runner, or with what holds up their launch. A launched one without a stage gets another hour,
+-- because it is not known whether it runs. $5: runners that see no ends, for which a report is the end.
 with mine as (
     select a.id, a.stop_requested, a.reported_at, j.moved_at, j.moved_to,
         coalesce(a.begun_at, a.started_at) as begun,
@@ -16,7 +18,7 @@ with mine as (
             when coalesce(a.begun_at, a.started_at) + a.timeout < now() then 'ran longer than its timeout of ' || a.timeout
             when a.heartbeat_at + a.heartbeat_timeout < now() then 'no heartbeat for ' || a.heartbeat_timeout
         end as overdue,
-        -- Who finds rows by their status may be at work on others when this one is done.
+        -- A program that finds rows by their status may be at work on others when this one is done.
         greatest(a.reported_at, case when a.request->'write_back'->>'running_by_task' is distinct from 'true' and j.moved_to in (a.request->'write_back'->>'status_succeeded',
             a.request->'write_back'->>'status_failed') then j.moved_at end) as done,
         make_interval(secs => case when a.runner = any ($5) then 0 else $2 end) as grace

@@ -1,9 +1,10 @@
--- Takes over the open attempts of dispatchers that are gone. Those of a runner bound to its machine go to a
--- dispatcher on the same machine, and to anybody once that machine has been silent for long. From elsewhere
--- nothing may be launched again with the old key: there is no first launch to be found here. What a runner was
--- asked for that cannot be asked twice counts as launched: it may run, and is followed.
--- Besides, this dispatcher's own attempts that it does not follow ($7): the answer to the statement that made them
--- its own was lost.
+-- Takes over the open attempts of dispatchers that are gone. If the runner is bound to its machine, a dispatcher on the
+-- same machine takes them, or any dispatcher once that machine has been silent for long. An attempt from another
+-- machine counts as launched: its first launch cannot be found here, so its key must not be launched again. So does an
+-- attempt whose runner was called and cannot be called twice: it may run, and is followed.
+--
+-- Besides, it returns this dispatcher's own attempts that it does not follow ($7): the answer to the statement that
+-- gave them to it was lost.
 with gone as (
     select id, host, stopped_at is null and seen_at < now() - make_interval(secs => $4) as long_gone
     from rowcall_internal.dispatchers

@@ -1,5 +1,5 @@
--- The jobs of a claimed batch run from here on, each with an attempt that has its frozen request, before any runner is
--- called. $15: what a user was known to have moved the row to; a later word stays.
+-- Starts the jobs of a claimed batch: each gets an attempt with its frozen request, before any runner is called. $15:
+-- the status to which a user was known to have moved the row; a later one stays.
 with started as (
     select * from unnest($2::bigint[], $3::bigint[], $4::text[], $5::oid[], $6::jsonb[], $7::int[], $8::text[], $9::text[],
         $10::bytea[], $11::jsonb[], $12::float8[], $13::float8[], $14::float8[], $15::text[])

@@ -1,7 +1,7 @@
--- One look at the queue, and a lock on what of it can be started without the lock that makes caps exact. Of each task come
--- its first jobs; the best $6 of all, by priority and age ($7 seconds of waiting count as one), say how many of each task
--- are taken ($8: as many as there are, for when other dispatchers hold those best). Tasks with a cap are only counted here:
--- claim_counted.sql takes their jobs. Nothing is changed yet: attempts_start.sql and the jobs_ statements do that.
+-- Looks at the queue, and locks jobs of tasks without a cap. The best $6 jobs of all, by priority and age ($7 seconds
+-- of waiting count as one point), say how many jobs of each task are taken ($8: up to $6 of each task, for when other
+-- dispatchers hold the best). Jobs of tasks with a cap are only counted here; claim_counted.sql locks them. Nothing is
+-- changed yet: attempts_start.sql and the jobs_ statements do that.
 with wanted as (
     select w.*,
         case when w.max_running is null then $6 else

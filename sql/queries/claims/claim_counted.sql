@@ -1,5 +1,5 @@
--- Locks jobs of tasks that have a cap, after claim_lock.sql: no other dispatcher can start one of them meanwhile, so that
--- the counts are exact. At most $5 of each, in the order given.
+-- Locks jobs of tasks that have a cap, after claim_lock.sql: no other dispatcher can start one of them meanwhile, so
+-- the counts are exact. At most $4 jobs of each task and $5 in all, in the order given.
 with wanted as (
     select w.*,
         case when w.max_running is null then w.quota else

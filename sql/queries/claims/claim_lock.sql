@@ -1,2 +1,2 @@
--- Claims of tasks with a cap go one after the other, so that the count below cannot be overtaken.
+-- Claims of tasks with a cap run one after the other, so that no job is started between a count and its claim.
 lock table rowcall_internal.claim_lock in exclusive mode

@@ -1,4 +1,4 @@
--- The concurrency keys of pending jobs.
+-- Sets the rendered concurrency keys of pending jobs.
 update rowcall_internal.jobs j set concurrency_key = k.key
 from unnest($1::bigint[], $2::text[]) as k(id, key)
 where j.id = k.id and j.state = 'pending'

@@ -1,5 +1,5 @@
--- A new dispatcher. It may know runners or allow targets that nobody did before it, so blocked jobs get
--- another try; what still cannot run is blocked again, with the reason of today.
+-- Registers a new dispatcher, and releases blocked jobs: it may offer runners or allow targets that no other did
+-- before. A job that still cannot run is blocked again, with the new reason.
 with registered as (
     insert into rowcall_internal.dispatchers (host, pid, version, runners) values ($1, $2, $3, $4) returning id
 )

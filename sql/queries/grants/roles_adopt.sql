@@ -1,5 +1,5 @@
--- Hands schemas that were made before the roles to rowcall_owner, with all that is in them, and grants what the other roles
--- need. Repeating it is safe.
+-- Makes rowcall_owner the owner of schemas that are older than the roles, and of all that is in them, and grants what
+-- the other roles need. Repeating it is safe.
 do $$
 declare
     statement text;

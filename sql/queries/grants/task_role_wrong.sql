@@ -1,4 +1,4 @@
--- What the role with which tasks connect ($1) may do beyond rowcall_task, or lacks.
+-- What the role with which tasks connect ($1) may do beyond rowcall_task, or lacks, with the statement that mends it.
 with role as (
     select r.oid, r.rolname, r.rolsuper from pg_roles r where r.rolname = $1
 )

@@ -1,5 +1,6 @@
--- Rows that an import wants ($1 names, $2 the columns it decides) beside those of the same name that are there: their own
--- values of these columns, and a fingerprint of each. Text of jsonb is canonical, so equal columns have equal marks.
+-- The rows that an import wants ($1 names, $2 the columns that it decides), each beside the row of that name in
+-- rowcall.parameters: its values of these columns, and a fingerprint of both. The text of jsonb is canonical, so equal
+-- columns have equal fingerprints.
 select w.name, left(encode(sha256(convert_to(w.columns::text, 'UTF8')), 'hex'), 12) as wanted_mark,
     p.name is not null as stands, p.description, p.enabled, now.columns,
     left(encode(sha256(convert_to(now.columns::text, 'UTF8')), 'hex'), 12) as mark,

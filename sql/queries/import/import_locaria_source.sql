@@ -1,4 +1,4 @@
--- Where in schema $1 Locaria keeps its parameters and its files: quoted names, null for what is not there.
+-- Where Locaria keeps its parameters and its files in schema $1: quoted names, null for a table that is not there.
 select quote_ident($1) as schema,
     exists (select from pg_catalog.pg_namespace where nspname = $1) as schema_exists,
     (select format('%I.%I', n.nspname, c.relname)

@@ -1,4 +1,4 @@
--- What of a table ($1) matters to a task on its rows; no row if there is no such table.
+-- What an import must know of a table ($1); no row if there is no such table.
 select format('%I.%I', n.nspname, c.relname) as name,
     exists (select from pg_catalog.pg_index i where i.indrelid = c.oid and i.indisprimary) as has_key,
     exists (select from pg_catalog.pg_attribute a

@@ -1,4 +1,4 @@
--- No job may rest where nobody would ever claim it: its task is gone, or no dispatcher offers its runner.
+-- Blocks jobs that no dispatcher would ever claim: their task is gone, or no running dispatcher offers its runner.
 with unowned as (
     select j.id, case when p.name is null then format('no parameters row named %s', j.task)
         else format('no running dispatcher offers the runner %s', p.runner) end as reason

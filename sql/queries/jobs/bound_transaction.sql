@@ -1,6 +1,6 @@
--- For this transaction of a batch. Nobody's lock may hold up the jobs of all others for long. And statements are
--- planned once per connection, perhaps while the queue is empty, when reading the whole table looks cheap; the
--- plan would be kept when it is long. What has no index is then thought to be immensely costly, and worth
--- compiling, which takes longer than all else: hence no JIT.
+-- Settings for the transaction of a batch. Another session's lock must not hold up the jobs of all others for long.
+-- Statements are planned once per connection, perhaps while the queue is empty and reading the whole table looks cheap;
+-- that plan would be kept when the queue is long. Without sequential scans, a scan that has no index looks so costly
+-- that Postgres would compile it, which takes longer than all else: hence no JIT.
 select set_config('lock_timeout', '500ms', true), set_config('enable_seqscan', 'off', true),
     set_config('jit', 'off', true)

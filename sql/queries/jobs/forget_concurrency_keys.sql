@@ -1,2 +1,2 @@
--- Keys of tasks that have none any more, of jobs that were held when their task lost it.
+-- Removes concurrency keys of tasks that have none any more, from jobs that the edit of their task missed.
 select rowcall_internal.forget_concurrency_keys()

@@ -1,4 +1,4 @@
--- Locked jobs that cannot be started as things stand: blocked, with the reason.
+-- Blocks locked jobs that cannot start as things are, with the reason.
 update rowcall_internal.jobs j
 set state = 'blocked', blocked_at = now(), reason = b.reason
 from unnest($1::bigint[], $2::text[]) as b(id, reason)

@@ -1,4 +1,4 @@
--- Locked jobs whose row is gone or has moved on: the status was the request, and it was withdrawn.
+-- Ends locked jobs whose row is gone or has moved on: the status was the request, and it was withdrawn.
 with gone as (
     delete from rowcall_internal.jobs j using unnest($1::bigint[], $2::text[]) as o(id, reason)
     where j.id = o.id and j.state = 'pending'

@@ -1,2 +1,2 @@
--- Partitions for the coming days; what is older than the setting is dropped.
+-- Makes partitions for the coming days, and drops what is older than the setting.
 select rowcall_internal.keep_history(make_interval(secs => $1))

@@ -1,4 +1,4 @@
--- Jobs whose waiting is over become claimable. Returns how many, and the seconds until the next one.
+-- Makes jobs pending whose waiting is over. Returns how many, and the seconds until the next one.
 with due as (
     select id from rowcall_internal.jobs where state = 'waiting' and due_at <= now() order by due_at limit 1000
     for update skip locked

@@ -1,2 +1,3 @@
--- New objects are PUBLIC's or nobody's until this has run.
+-- Grants the documented rights. Until then PUBLIC may execute new functions, and no role but the owner may use new
+-- tables.
 select rowcall_internal.apply_grants()

@@ -1,2 +1,2 @@
--- A migration has been taken back.
+-- Forgets a migration that was taken back.
 delete from rowcall_internal.migrations where version = $1

@@ -1,5 +1,5 @@
--- The roles of Rowcall: groups without a password, for logins to be members of. Made where the caller may make roles;
--- they belong to the whole server, so another database may have brought them already.
+-- Makes the roles of Rowcall, if the caller may make roles. They are groups without a password, of which logins become
+-- members. Roles belong to the whole server, so another database may have brought them already.
 do $$
 declare
     role text;
@@ -9,13 +9,13 @@ begin
             if to_regrole(role) is null then
                 execute format('create role %I nologin', role);
                 if role = 'rowcall_owner' and not (select rolsuper from pg_roles where rolname = current_user) then
-                    -- Who makes a role is not its member by that alone, and could not make the schema in its name.
+                    -- The maker of a role is not its member by that alone, and could not make the schema in its name.
                     execute format('grant rowcall_owner to %I', current_user);
                 end if;
             end if;
         exception
             when duplicate_object or unique_violation then
-                -- Somebody was quicker, in another database.
+                -- A migration of another database made it at the same moment.
             when insufficient_privilege then
                 raise notice 'the role % is missing, and % may not create it: see "rowcall migrate --print-roles"',
                     role, current_user;

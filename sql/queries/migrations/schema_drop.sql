@@ -1,3 +1,3 @@
--- The way back to nothing.
+-- Removes Rowcall: both schemas, with all that is in them.
 drop schema rowcall cascade;
 drop schema if exists rowcall_internal cascade;

@@ -1,2 +1,2 @@
--- A heartbeat.
+-- Sends a heartbeat, with progress.
 select rowcall.task_progress($1, $2, $3)

@@ -1,2 +1,2 @@
--- The program did its work.
+-- Reports that the program did its work.
 select rowcall.task_succeed($1, $2)

@@ -1,4 +1,4 @@
--- The ends of a batch of attempts. A result that the task reported stands.
+-- Writes the ends of a batch of attempts. A result that the task reported stays.
 update rowcall_internal.attempts a
 set ended_at = clock_timestamp(), outcome = s.outcome, cause = s.cause, exit_code = s.exit_code, reason = s.reason, output = s.output,
     result = coalesce(a.result, s.result), external_id = coalesce(s.external_id, a.external_id)

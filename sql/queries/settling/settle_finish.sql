@@ -1,4 +1,5 @@
--- Jobs that are over. A row that asked again meanwhile keeps its place in the table as a new job.
+-- Moves jobs that are over into the history. A job whose row asked again meanwhile keeps its place in the table, as a
+-- new job.
 with over as (
     select * from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[])
         as o(job_id, attempt_id, outcome, message, write_back, cause)

@@ -1,5 +1,5 @@
--- What is known of attempts about to be settled. Locked, without waiting: a job held by a user's long
--- transaction is left out, and comes back later.
+-- Locks attempts that are to be settled, and returns what is known of them. It does not wait: a job that a user's long
+-- transaction holds is left out, and comes back later.
 select a.id, a.job_id, a.task, a.number, a.report, a.message, a.detail, a.result, a.retry,
     extract(epoch from a.snooze)::float8 as snooze, a.row_written, a.stop_requested, a.stop_cause,
     a.request, a.row_key, a.source_table::oid as source_table,

@@ -1,4 +1,4 @@
--- Jobs that will be tried again after a while.
+-- Lets jobs wait for their next attempt.
 update rowcall_internal.jobs j
 set state = 'waiting', due_at = now() + make_interval(secs => r.delay), attempt_id = null, moved_to = null,
     moved_at = null, failures = r.failures, runner_failures = r.runner_failures, reason = r.reason

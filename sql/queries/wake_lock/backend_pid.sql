@@ -1,2 +1,2 @@
--- The server's number of this session.
+-- The process id of this session on the server.
 select pg_backend_pid()

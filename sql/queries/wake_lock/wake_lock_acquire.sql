@@ -1,6 +1,6 @@
 -- From the grant of this lock until its release, every writer that makes jobs sends a notification; see
--- rowcall_internal.wake(). Waits for the writers that were told before that nobody sleeps. It takes no snapshot, so
--- neither the wait nor the sleep holds back vacuum. Time limits of the role or the database are not meant for it.
+-- rowcall_internal.wake(). It waits for writers that were told before that no dispatcher sleeps. It takes no snapshot,
+-- so neither the wait nor the sleep holds back vacuum. The time limits of the role and the database are lifted for it.
 begin;
 set local statement_timeout = 0;
 set local lock_timeout = 0;

@@ -1,5 +1,5 @@
--- What is going on with a row, for a person: its status, what is pending, waiting, blocked or running and for what, then
--- what has happened, newest first; where nothing happens: why. Also for rows that are gone.
+-- Tells a person what goes on with a row: its status, its open jobs and what each waits for, then its last ten settled
+-- jobs, newest first. If there is no open job, it says why. It works for rows that are gone, too.
 create or replace function rowcall.explain(source regclass, key text) returns setof text
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp

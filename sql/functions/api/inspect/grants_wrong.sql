@@ -1,7 +1,8 @@
--- Where the rights in the two schemas differ from rowcall_internal.grants(): one row for each difference, with the statement
--- that mends it. "ours" are the differences of PUBLIC and Rowcall's own roles, which rowcall_internal.apply_grants() mends; rights that
--- somebody gave to other roles are named and left. Other roles may use the schema rowcall and rowcall.files: they write rows.
--- With the owner's rights, because only the daemon may look into rowcall_internal.
+-- Every difference between the rights in the two schemas and rowcall_internal.grants(), with the statement that mends
+-- it; besides, roles that are missing or may do too much, wrong owners, and missing rights on watched tables. "ours":
+-- rowcall_internal.apply_grants() runs that statement. Rights of other roles are reported and left; USAGE on the schema
+-- rowcall and rights on rowcall.files are not reported, because writers of rows need them. It runs with its owner's
+-- rights, because viewers may not read rowcall_internal.
 create or replace function rowcall.grants_wrong() returns table (ours boolean, problem text, fix text)
 language sql stable security definer
 set search_path = pg_catalog, pg_temp

@@ -1,4 +1,4 @@
--- A key of any type as the string by which rowcall.row_key() knows it: 42, abc, {"a": 1} of a jsonb.
+-- A key of any type as the string that rowcall.row_key() reads: 42, abc, {"a": 1} (of a jsonb).
 create or replace function rowcall.key_text(key anyelement) returns text
 language sql stable
 set search_path = pg_catalog, pg_temp

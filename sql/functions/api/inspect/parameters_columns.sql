@@ -1,8 +1,8 @@
--- The columns of rowcall.parameters in the order of the manual: the one place that the check of an edit, the manual and
--- the tests read. What "form" means is in rowcall_internal.setting_fits(), with three of its own: "word" and "words" take their
--- words out of "pattern" (those of a "word" are those of the domain with the column's name), and "interval" counts minimum (which it must exceed) and maximum in seconds. A column without
--- a form is Rowcall's own. "allowed" ends the sentence "parameters.column must be …". What is null or a default by itself
--- comes from the catalogue, so that it cannot be wrong here.
+-- The columns of rowcall.parameters in the order of the manual. The check of an edit, the manual and the tests all read
+-- this list. rowcall_internal.setting_fits() explains "form", "minimum", "maximum" and "pattern"; the words of a "word"
+-- are those of the domain with the column's name. "allowed" ends the sentence "parameters.column must be …". "nullable"
+-- and "default" come from the catalogue, so that they cannot be wrong here. Rowcall itself writes a column without a
+-- form.
 create or replace function rowcall.parameters_columns()
 returns table ("group" text, "column" text, form text, minimum bigint, maximum bigint, pattern text,
                allowed text, nullable boolean, "default" text, help text)

@@ -1,9 +1,9 @@
--- What each task of a source table would do with a row of it, as the row is now but in that task's status: one line
--- for each task, whether it is to run or not.
+-- What each task of a source table would do with a row, as the row is now but with the task's on_status: one line for
+-- each task, also if it would not run.
 --
--- runs: true if a dispatcher would start it when the row enters the status, at once or as soon as there is room; false if
--- something has to be changed first. why: what stands in the way, or what it waits for. A template that fails is shown as it
--- stands.
+-- runs: true if a dispatcher would start it once the row enters that status, at once or when there is room; false if
+-- something must be changed first. why: what must be changed, or what it waits for. A template that fails is shown
+-- unrendered.
 create or replace function rowcall.preview(source regclass, key text)
 returns table (task text, runs boolean, why text, runner text, target text, command text[], environment jsonb,
                settings jsonb, limits jsonb, write_back jsonb)

@@ -1,5 +1,5 @@
--- Renders a template over a context: the string, or the first error with its place. It is what the daemon renders
--- (src/parameters/template), to the letter; tests compare the two.
+-- Renders a template with the values of a context: returns the string, or the first error with its place. The daemon's
+-- renderer (src/parameters/template) returns the same to the letter; tests compare the two.
 create or replace function rowcall.render(template text, context jsonb, out rendered text, out error text)
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp

@@ -1,7 +1,8 @@
--- The row key of what a person types: 42, 'abc', a uuid; for a key of several columns '{"a": 1, "b": "x"}'. It is the
--- very jsonb that the triggers write (rowcall_internal.key_sql), so that it can be compared. The row need not exist.
+-- The row key, as jsonb, of a key as a person types it: 42, 'abc', a uuid; for a key of several columns '{"a": 1, "b":
+-- "x"}'. The triggers write the same jsonb (rowcall_internal.key_sql), so the two can be compared. The row need not
+-- exist.
 --
--- Dates, and times without a zone, are read as the caller writes them.
+-- A date is read in the caller's DateStyle, and a timestamptz without a zone in the caller's TimeZone.
 create or replace function rowcall.row_key(source regclass, key text) returns jsonb
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
@@ -72,7 +73,7 @@ begin
 end
 $$;
 
--- The same of a value of any type: 42 without quotes, a uuid, a jsonb object.
+-- The same for a value of any type: 42 without quotes, a uuid, a jsonb object.
 create or replace function rowcall.row_key(source regclass, key anyelement) returns jsonb
 language sql stable
 set search_path = pg_catalog, pg_temp

@@ -1,7 +1,7 @@
--- What settings may hold, by runner: the one place that the check of an edit, the manual and the tests read. A runner
--- without a line here takes no settings. A key like a[].b is that of the items of a list. What "form" means is in
--- rowcall_internal.setting_fits(); minimum and maximum count characters, items, or the number itself. "allowed" ends the
--- sentence "settings.key must be …". A needed key of ecs or lambda itself may still come from rowcall.runner_defaults.
+-- The keys that settings may have, by runner. The check of an edit, the manual and the tests all read this list. A
+-- runner without a line here takes no settings. a[].b is the key b of each item of the array a.
+-- rowcall_internal.setting_fits() explains "form", "minimum", "maximum" and "pattern". "allowed" ends the sentence
+-- "settings.key must be …". A needed key of settings itself (without []) may also come from rowcall.runner_defaults.
 create or replace function rowcall.settings_keys()
 returns table (runner text, key text, needed boolean, form text, minimum bigint, maximum bigint, pattern text,
                allowed text, help text)

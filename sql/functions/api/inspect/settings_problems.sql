@@ -1,5 +1,5 @@
--- What the checks of rowcall.parameters would say of a target and of settings, without writing a row: one problem in words
--- for each, null if there is none. "rowcall import" asks this before it prints its plan.
+-- Checks a target and settings by themselves, as an edit of rowcall.parameters does, without writing a row: the first
+-- problem with each, or null. "rowcall import" calls it before it prints its plan.
 create or replace function rowcall.settings_problems(runner text, target text, settings jsonb,
     out target_problem text, out settings_problem text)
 language sql stable security definer

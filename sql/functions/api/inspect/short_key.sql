@@ -1,5 +1,6 @@
--- A row key as the index of rowcall.jobs has it (jobs.short_key): the key itself, or the SHA-256 of one that is too long for
--- an index. Two keys never have the same: a key is an object, a hash is a string, and nobody can make two keys of one hash.
+-- The form of a row key in the index of rowcall.jobs (jobs.short_key): the key itself, or its SHA-256 if it has more
+-- than 500 bytes. No two keys have the same short key: a key is an object and a hash is a string, and two keys with one
+-- hash cannot be made.
 create or replace function rowcall.short_key(row_key jsonb) returns jsonb
 language sql immutable parallel safe
 set search_path = pg_catalog, pg_temp

@@ -1,6 +1,7 @@
--- The first loop of statuses that a task is part of, or null: REGISTERED -(load succeeds)-> DONE -(check fails)-> REGISTERED.
--- Each round is new work with new attempts, so it never ends by itself, whether it goes through success or failure. Tasks
--- that are disabled do not run, and one with a condition may end it: they are no part of a loop here.
+-- The shortest loop of statuses that a task is part of, or null: REGISTERED -(load succeeds)-> DONE -(check fails)->
+-- REGISTERED. Each round makes new jobs with new attempts, so a loop never ends by itself, whether it goes through
+-- success or failure. Tasks that are disabled, or that have a condition (which may end the loop), are not counted as
+-- part of one.
 create or replace function rowcall.status_loop(name text) returns text
 language plpgsql stable
 -- For plans that hash the edges once: merging would sort them, and compiling would take longer than all else.

@@ -1,5 +1,6 @@
--- Cancels a job: a running one is stopped by its dispatcher; any other ends at once. Its row gets status_failed with the
--- reason if it stands in the running status that an attempt left it in; a row that was never started is left as it is. Returns whether there was such a job.
+-- Cancels a job: its dispatcher stops a running one; any other ends at once. The row gets status_failed and the reason
+-- if it is still in the running status in which an attempt left it; a row that no attempt started stays as it is.
+-- Returns whether there was such a job.
 create or replace function rowcall.cancel(job bigint, reason text default 'cancelled') returns boolean
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -54,7 +55,7 @@ begin
 end
 $$;
 
--- The same for many jobs. Returns how many of them there were.
+-- The same for many jobs. Returns how many of them it found.
 create or replace function rowcall.cancel(jobs bigint[], reason text default 'cancelled') returns bigint
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -63,7 +64,7 @@ declare
     one bigint;
     found_jobs bigint := 0;
 begin
-    -- In one order, so that two who do this at the same time do not wait for each other in a circle.
+    -- In one order, so that two sessions that do this at the same time do not wait for each other in a circle.
     for one in select distinct j from unnest(jobs) j order by j loop
         found_jobs := found_jobs + rowcall.cancel(one, reason)::int;
     end loop;

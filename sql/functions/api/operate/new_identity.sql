@@ -1,7 +1,6 @@
--- For a copy of a database (a restore beside the original, a staging copy): a new identity, so that nothing of the
--- original is stopped, adopted or reported to from here. What the original runs is not ours: open attempts end as
--- LOST, their jobs with them, and waiting jobs are dropped. Call it before any dispatcher starts on the copy.
--- Returns how many jobs were dropped.
+-- Gives a copy of a database (a restore beside the original, a staging copy) an identity of its own, so that it stops,
+-- adopts and reports to nothing that the original runs. Open attempts end as LOST, and all open jobs are dropped. Call
+-- it before any dispatcher starts on the copy. Returns how many jobs were dropped.
 create or replace function rowcall.new_identity() returns bigint
 language plpgsql
 set search_path = pg_catalog, pg_temp

@@ -1,5 +1,5 @@
--- Has no dispatcher start anything until rowcall.resume(); what runs goes on and is settled. Returns whether this
--- changed anything.
+-- Keeps every dispatcher from starting anything until rowcall.resume(). Running attempts go on and are settled. Returns
+-- whether this changed anything.
 create or replace function rowcall.pause(reason text default null) returns boolean
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp

@@ -1,4 +1,5 @@
--- Gives blocked jobs another try: those of the named tasks, or all.
+-- Makes blocked jobs pending, so that dispatchers try them again: those of the named tasks, or all. It passes over jobs
+-- that another session holds. Returns how many it released.
 create or replace function rowcall.release_blocked(tasks text[] default null) returns bigint
 language sql security definer
 set search_path = pg_catalog, pg_temp

@@ -1,7 +1,7 @@
--- Makes the jobs that triggers did not: after a restore, a replay with triggers off, a table watched late.
--- With keys, exactly those rows (as the trigger would have). Without, every row that rests in a status with
--- a task and has neither a job nor a past run of it; what ran before is not run again by a rescan.
--- Returns the number of jobs made.
+-- Makes the jobs that triggers missed: after a restore, after a replay with triggers off, or for a table that was
+-- watched late. With keys, it takes exactly these rows, as the trigger would. Without, it takes every row in the
+-- on_status of a task that has neither a job nor a run of that task in the history. Returns how many jobs it made or
+-- began anew.
 create or replace function rowcall.rescan(source regclass, keys jsonb[] default null) returns bigint
 language plpgsql security definer
 -- The zone as for the triggers: the text of a key must not depend on the caller's.

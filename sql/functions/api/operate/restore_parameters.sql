@@ -1,5 +1,5 @@
--- Brings a task back as it was after that version, also one that was deleted. Columns that were not there then get
--- their defaults. Defaults of a runner are brought back by the name runner_defaults.ecs. Returns the version that this makes.
+-- Restores a task, also a deleted one, as it was after this version. Columns that did not exist then get their
+-- defaults. The name runner_defaults.ecs restores the defaults of ecs. Returns the number of the new version.
 create or replace function rowcall.restore_parameters(name text, version int) returns int
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp

@@ -1,5 +1,5 @@
--- Runs a settled job that did not succeed once more, for its row, if the row is still where the job left it. A job
--- that waits for its retry is due now, and a blocked one is tried again. Returns the job: a new one, or that very one.
+-- Runs a settled job once more, if it did not succeed and its row is still where it left it. A job that waits for its
+-- retry is due now, and a blocked one is tried again. Returns the job: a new one, or the same.
 create or replace function rowcall.retry(job bigint) returns bigint
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -69,7 +69,7 @@ begin
 end
 $$;
 
--- The same for many jobs, each with what became of it. The problem of one is not the others'.
+-- The same for many jobs: returns the new job or the problem of each. A problem with one does not stop the others.
 create or replace function rowcall.retry(jobs bigint[]) returns table (job bigint, new_job bigint, problem text)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp

@@ -1,5 +1,6 @@
--- Retries what has failed: of one task or of all, with messages like this (a LIKE pattern) or any, since then. Only the
--- latest job of each row and task, and only where none of them is queued. What was cancelled stays so.
+-- Retries failed jobs: of one task or of all, with any message or one like "reason" (a LIKE pattern), settled since
+-- "since". It takes only the latest job of each row and task, and only if no job of the two is open. Cancelled jobs
+-- stay cancelled. Returns a line for each, as rowcall.retry() does.
 create or replace function rowcall.retry_failed(task text default null, reason text default null,
     since timestamptz default now() - interval '1 day')
 returns table (job bigint, new_job bigint, problem text)

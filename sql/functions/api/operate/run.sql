@@ -1,5 +1,5 @@
--- Runs a task for one row now, whatever its status and the task's condition. A job that waits, or is blocked, begins
--- anew; one that runs is followed by one more. Returns the job.
+-- Runs a task for one row now, whatever the row's status and the task's condition. A job that waits or is blocked
+-- begins anew; a running one is followed by one more run. Returns the job.
 create or replace function rowcall.run(task text, source regclass, key text) returns bigint
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -27,7 +27,7 @@ as $$
     select rowcall.run(task, source, rowcall.key_text(key))
 $$;
 
--- The same for many rows. Those that are not there are passed over. Returns how many are.
+-- The same for many rows. Keys without a row are passed over. Returns how many rows it found.
 create or replace function rowcall.run(task text, source regclass, keys jsonb[]) returns bigint
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -42,7 +42,7 @@ begin
         raise exception '% is a task of %, not of %', task, wanted_task.source_table, source
             using errcode = 'RC013', hint = 'A task runs for rows of its source_table.';
     end if;
-    -- In one order, so that two who do this at the same time do not wait for each other in a circle.
+    -- In one order, so that two sessions that do this at the same time do not wait for each other in a circle.
     wanted := array(select distinct rowcall.row_key(source, k #>> '{}') as row_key from unnest(keys) k order by row_key);
     for found_row in select * from rowcall_internal.source_rows(source, wanted) r order by r.row_key loop
         if found_row.error is not null then

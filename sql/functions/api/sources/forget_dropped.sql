@@ -1,5 +1,5 @@
--- Ends the watch of tables that were dropped: their waiting jobs end as cancelled. Their parameters rows stay, for another
--- table. Returns how many tables were forgotten.
+-- Stops watching tables that were dropped, and cancels those of their jobs that do not run. Their rows of
+-- rowcall.parameters stay, and can be given another source_table. Returns how many tables were forgotten.
 create or replace function rowcall.forget_dropped() returns bigint
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp

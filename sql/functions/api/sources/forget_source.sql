@@ -1,4 +1,5 @@
--- The second half of rowcall.unwatch(), as the owner of the schema: the registry, the trigger functions, the jobs.
+-- The second half of rowcall.unwatch(), with the rights of the schema's owner: drops the trigger functions, deletes the
+-- table from the registry, and cancels those of its jobs that do not run.
 create or replace function rowcall.forget_source(source regclass) returns void
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp

@@ -1,5 +1,5 @@
--- The second half of rowcall.watch(), as the owner of the schema: what the table looks like, its triggers, and its
--- place in the registry.
+-- The second half of rowcall.watch(), with the rights of the schema's owner: checks the table, notes its key and
+-- columns in the registry, and installs the triggers.
 create or replace function rowcall.register_source(source regclass, status_column text, key text[] default null) returns void
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp

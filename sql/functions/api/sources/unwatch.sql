@@ -1,5 +1,5 @@
--- Ends what rowcall.watch() began: no new jobs. Jobs not yet running are ended as cancelled; running ones end
--- as they will, and write nothing back.
+-- Stops watching a table: it makes no more jobs, and jobs that do not run are cancelled. Running ones end by themselves
+-- and write nothing back.
 create or replace function rowcall.unwatch(source regclass) returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp

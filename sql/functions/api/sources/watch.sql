@@ -1,10 +1,9 @@
--- Makes a table a source table: lets Rowcall's owner read it, write to it and put triggers on it, and registers it.
--- Repeating it is safe, and takes up a changed key and new partitions.
+-- Makes a table a source table: grants Rowcall's owner SELECT, UPDATE and TRIGGER on it, installs the triggers, and
+-- registers it. Repeating it is safe, and takes up a changed key and new partitions.
 --
--- A row is named by the table's primary key, or by the key given: the columns of another unique index, none of them null.
+-- Rows are named by the table's primary key, or by "key": the columns of another unique index, none of them null.
 --
--- It runs as its caller, who must be able to give these rights: whoever could not hand the table to Rowcall is not
--- made able to by a right on this function.
+-- It runs with its caller's rights: the caller must be able to make these grants, or the table's owner has made them.
 create or replace function rowcall.watch(source regclass, status_column text default 'status', key text[] default null)
 returns void
 language plpgsql
@@ -39,7 +38,7 @@ begin
     exception when insufficient_privilege then
         -- Not an error by itself; what is missing is found below.
     end;
-    -- A grant by somebody without the right to grant is only warned of.
+    -- A GRANT without the right to grant is only a warning.
     if not (has_schema_privilege(owner, home, 'usage') and has_table_privilege(owner, source, 'select')
             and has_table_privilege(owner, source, 'update') and has_table_privilege(owner, source, 'trigger')) then
         raise exception 'rowcall.watch: % may not select from, update and put triggers on %', owner, source

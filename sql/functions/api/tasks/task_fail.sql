@@ -1,5 +1,5 @@
--- Ends the attempt as failed. With retry, the job is tried again while it has attempts left; without, it is
--- over and the row gets its failed status and the message when the task has ended.
+-- Reports that the attempt has failed. With retry, the job is tried again while it has attempts left. Without, the job
+-- is over: its row gets status_failed and the message when the program has ended.
 create or replace function rowcall.task_fail(token text, message text, detail jsonb default null, retry boolean default true)
 returns void
 language plpgsql security definer

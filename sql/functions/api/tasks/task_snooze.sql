@@ -1,4 +1,4 @@
--- Not ready yet: ends the attempt without spending it; the job comes back after the interval.
+-- Reports that the task is not ready yet: the attempt is not counted, and the job is tried again after the interval.
 create or replace function rowcall.task_snooze(token text, snooze interval, reason text default null) returns void
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp

@@ -1,7 +1,8 @@
--- Admits the first executor of an attempt and hands it its work. Any later caller is told to leave; the
--- same executor may ask again (its first answer may have been lost), which is why it can name itself.
--- An ECS task that knows its own ARN tells it, in case the answer to its launch was lost; what the dispatcher knows
--- is not changed by that, nor is an ARN believed that is another's.
+-- Admits the first executor of an attempt and returns its work. Any other caller is refused. The same executor may call
+-- again, because its first answer may have been lost; so it can give itself a name.
+--
+-- An ECS task also gives its ARN, in case the answer to its launch was lost. The ARN is noted only if the dispatcher
+-- has noted none, and no other open attempt has it.
 create or replace function rowcall.task_start(token text, executor text default null, external_id text default null)
 returns table (job_id bigint, attempt int, task text, source_table text, row_key jsonb, row_data jsonb, "values" jsonb)
 language plpgsql security definer

@@ -1,6 +1,6 @@
--- Ends the attempt as a success and writes status and result into the row, in the caller's transaction: a
--- task that stores its output in the same transaction has both or neither. Returns what became of the row:
--- written | moved | deleted | locked (somebody holds it; the dispatcher writes it when it is free).
+-- Reports success, and writes status and result into the row in the caller's transaction: a task that stores its output
+-- in the same transaction stores both or neither. Returns what became of the row: written | moved | deleted | locked
+-- (another session holds it; the dispatcher writes it when it is free).
 create or replace function rowcall.task_succeed(token text, result jsonb default null) returns text
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -26,7 +26,7 @@ begin
             using errcode = '54000', hint = 'Store large output elsewhere, and report where it is.';
     end if;
 
-    -- The job's row first, as the settler does: whoever holds it is asking for the row again just now.
+    -- The job's row first, as the settler does: a session that holds it is asking for the row again just now.
     select j.run_again, j.moved_to into asked_again, moved_to from rowcall_internal.jobs j
     where j.id = mine.job_id and j.attempt_id = mine.id for update skip locked;
     if asked_again then

@@ -1,5 +1,6 @@
--- Whether what stands in the place of a secret is none: nothing, a template, the name of a variable, a path, an ARN, an
--- address, a small number, a switch. A word such as "changeme" is a password until somebody changes it.
+-- Whether a value in the place of a secret is not a secret itself: it is empty, a template, the name of a variable, a
+-- path, an ARN, an address, a number of up to six characters, a placeholder such as ***, or a word such as true. Any
+-- other word, such as "changeme", counts as a password.
 create or replace function rowcall_internal.is_reference(value text) returns boolean
 language sql immutable parallel safe
 set search_path = pg_catalog, pg_temp

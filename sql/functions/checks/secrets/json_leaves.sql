@@ -1,4 +1,5 @@
--- The texts and numbers in a JSON value, each with its place (settings.payload.a[0]) and the name of the member that it is.
+-- The strings and numbers in a JSON value, each with its place (settings.payload.a[0]) and the name of the member that
+-- it is in.
 create or replace function rowcall_internal.json_leaves(root text, member text, value jsonb)
 returns table (place text, name text, kind text, plain text)
 language sql immutable parallel safe

@@ -1,5 +1,5 @@
--- Whether something of this name usually holds a secret: DB_PASSWORD, apiKey, client-secret. Its last word tells what is
--- only about one: PASSWORD_FILE, SECRET_ARN, TOKEN_LIMIT.
+-- Whether something of this name usually holds a secret: DB_PASSWORD, apiKey, client-secret. A name whose last word
+-- says that it only points to a secret or describes one does not: PASSWORD_FILE, SECRET_ARN, TOKEN_LIMIT.
 create or replace function rowcall_internal.names_secret(name text) returns boolean
 language sql immutable parallel safe
 set search_path = pg_catalog, pg_temp

@@ -1,6 +1,6 @@
--- The first place in a column of parameters or runner_defaults where something stands that should be kept secret, as an
--- error that does not repeat it, and where it belongs; nulls if there is none. What is read here can be read by viewers,
--- and ECS, Lambda and Docker show it to more.
+-- The first secret in a column of rowcall.parameters or runner_defaults: an error that names its place and does not
+-- repeat it, and a hint where it belongs; nulls if there is none. Viewers can read these columns, and ECS, Lambda and
+-- Docker show them to more people.
 create or replace function rowcall_internal.secret_error(runner text, place text, value jsonb, out error text, out hint text)
 language plpgsql stable
 set search_path = pg_catalog, pg_temp

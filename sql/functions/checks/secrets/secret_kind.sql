@@ -1,6 +1,6 @@
--- What a text looks like that should be kept secret, in words that end the sentence "… looks like …", or null. The name
--- is that of its variable, member or option; without one, only the text is looked at. Never the text itself in the
--- answer: it goes into error messages.
+-- The kind of secret that a string looks like, in words that end the sentence "… looks like …", or null. "name" is the
+-- name of its variable, member or option; if it is null, only the string is looked at. The answer never repeats the
+-- string, because it goes into error messages.
 create or replace function rowcall_internal.secret_kind(name text, value text) returns text
 language plpgsql immutable parallel safe
 set search_path = pg_catalog, pg_temp
