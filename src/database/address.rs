@@ -1,4 +1,4 @@
-//! Connection strings, as libpq's users write them: what the driver does not know is read here and taken out.
+//! Connection strings, as libpq's users write them: options that the driver does not know are read here and taken out.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -22,11 +22,11 @@ pub enum SslMode {
     Disable,
     /// Encrypted only if the server insists.
     Allow,
-    /// Encrypted if the server can; whoever it is.
+    /// Encrypted if the server can; any server is believed.
     Prefer,
-    /// Encrypted, whoever the server is.
+    /// Encrypted; any server is believed.
     Require,
-    /// Encrypted, and the server's certificate is signed by somebody we trust.
+    /// Encrypted, and a trusted signer has signed the server's certificate.
     VerifyCa,
     /// The same, and it is for the host we called.
     VerifyFull,
@@ -60,7 +60,7 @@ impl SslMode {
 /// Who may sign the server's certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Roots {
-    /// Nobody was named: `~/.postgresql/root.crt` if it is there, else the system's.
+    /// No signers were named: `~/.postgresql/root.crt` if it is there, else the system's.
     Usual,
     /// `sslrootcert=system`
     System,
@@ -176,11 +176,11 @@ fn tls(ours: &Pairs, config: &Config, rds_iam: bool) -> Result<Tls, String> {
         (Some(mode), Roots::System) if mode < SslMode::VerifyFull => {
             return Err(format!("sslrootcert=system needs sslmode=verify-full, not {}", mode.word()));
         }
-        // Whoever names signers wants them looked at; so does libpq.
+        // A user who names signers wants them checked; libpq does the same.
         (Some(SslMode::Require), Roots::File(_)) => SslMode::VerifyCa,
         (Some(SslMode::Require), Roots::Usual) if libpqs_roots().is_some() => SslMode::VerifyCa,
         (Some(mode), _) => mode,
-        // A token that lets in must not be given to whoever answers.
+        // A token that signs in must not be given to any host that answers.
         (None, _) if rds_iam => SslMode::VerifyFull,
         (None, _) => SslMode::Prefer,
     };
@@ -192,13 +192,13 @@ fn tls(ours: &Pairs, config: &Config, rds_iam: bool) -> Result<Tls, String> {
         (None, None) => None,
         _ => return Err("sslcert and sslkey go together".to_owned()),
     };
-    // Nobody listens in on a socket in the file system; libpq takes no notice of sslmode there either.
+    // A socket in the file system cannot be tapped; libpq takes no notice of sslmode there either.
     let local = config.get_hostaddrs().is_empty()
         && config.get_hosts().iter().all(|host| matches!(host, Host::Unix(_)));
     Ok(Tls { mode: if local { SslMode::Disable } else { mode }, roots, identity })
 }
 
-/// Where libpq looks for those who may sign, if nobody says so.
+/// Where libpq looks for trusted signers by default.
 pub fn libpqs_roots() -> Option<PathBuf> {
     let path = PathBuf::from(std::env::var_os("HOME")?).join(".postgresql/root.crt");
     path.is_file().then_some(path)

@@ -72,7 +72,7 @@ fn column<'a, T>(attempts: &'a [NewAttempt], field: impl Fn(&'a NewAttempt) -> T
     attempts.iter().map(field).collect()
 }
 
-/// Attempts that their runner has taken, with what it says of them. Returns those that somebody holds: to be told again.
+/// Notes attempts that their runner has taken. Returns those that another session holds, to be noted later.
 pub async fn mark_launched(
     client: &impl GenericClient,
     launched: &[(AttemptId, Launched)],
@@ -255,7 +255,7 @@ pub async fn rescue_attempts(
                 external_id: row.get("external_id"),
                 launched: row.get("launched"),
                 begun: row.get("begun"),
-                // Negative only if somebody set the database's clock back.
+                // Negative only if the database's clock was set back.
                 age: Duration::try_from_secs_f64(row.get("age")).unwrap_or_default(),
             })
         })

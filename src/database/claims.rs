@@ -55,7 +55,7 @@ pub struct Claim {
     pub seen: bool,
     /// Tasks whose jobs are taken in turn, and how many of each.
     pub counted: Vec<(String, i64)>,
-    /// Tasks with jobs whose concurrency key nobody has rendered yet.
+    /// Tasks with jobs whose concurrency key is not rendered yet.
     pub unkeyed: Vec<String>,
 }
 
@@ -64,7 +64,7 @@ pub struct Claim {
 pub enum Choice {
     /// The best by priority and age.
     Best,
-    /// Whatever there is: those best are in somebody's hands.
+    /// Any there are: other dispatchers hold the best.
     Any,
 }
 

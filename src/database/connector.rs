@@ -104,7 +104,7 @@ impl Connector {
         // A handshake is large, and must not lie in every future that may once have to connect.
         let connect = async |config: &Config| Box::pin(config.connect(self.encryption.make.clone())).await;
         let mut connected = connect(&config).await;
-        // As libpq does: whoever does not insist on one way tries the other.
+        // As libpq does: an address that does not insist on one way tries the other.
         if let Err(error) = &connected
             && let Some(other) = self.other_way(error)
         {
@@ -154,7 +154,7 @@ pub enum ConnectError {
     /// What the server wants to see could not be had.
     #[error("{0}")]
     SignIn(String),
-    /// Somebody took the connection and said nothing.
+    /// The host took the connection and said nothing.
     #[error("no answer from the database within {0:?}")]
     Silent(Duration),
     /// The server could not be reached, or did not let us in.

@@ -60,7 +60,7 @@ fn of_words(text: &str, keys: &[&str]) -> Result<(String, Pairs), String> {
     let mut rest = String::new();
     let mut characters = text.trim_start();
     while !characters.is_empty() {
-        // What stands before the first = may be a password that somebody put in the wrong place: it is not repeated.
+        // The text before the first = may be a password in the wrong place, so the error does not repeat it.
         let (key, after) = characters.split_once('=').ok_or("a word is not of the form key=value")?;
         let key = key.trim_end();
         let (value, after) = value(after.trim_start()).ok_or("a quote is not closed")?;

@@ -36,7 +36,7 @@ pub async fn dispatcher_seen(client: &impl GenericClient, id: DispatcherId) -> R
     Ok(client.execute(&statement, &[&id]).await? == 1)
 }
 
-/// Ends on purpose: what still runs may be adopted at once.
+/// Ends on purpose: others may adopt at once what still runs.
 pub async fn dispatcher_stopped(client: &impl GenericClient, id: DispatcherId) -> Result<(), DatabaseError> {
     client.execute(include_str!("../../sql/queries/dispatchers/dispatcher_stopped.sql"), &[&id]).await?;
     Ok(())

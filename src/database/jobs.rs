@@ -8,7 +8,7 @@ use tokio_postgres::Client;
 use super::DatabaseError;
 use crate::job::JobId;
 
-/// Keeps this transaction's statements from waiting long for anybody's lock, and from reading whole tables by a
+/// Keeps this transaction's statements from waiting long for another's lock, and from reading whole tables by a
 /// plan made when they were empty.
 pub async fn bound_transaction(client: &impl GenericClient) -> Result<(), DatabaseError> {
     let statement =

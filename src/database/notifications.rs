@@ -1,8 +1,8 @@
 //! One connection that LISTENs.
 //!
 //! Its socket is read without pause by a task of its own: a listener that stops reading fills the server's
-//! send buffer, and the stuck backend then holds back vacuum for the whole database. What is read is dropped
-//! at once: a notification carries nothing but "look".
+//! send buffer, and the stuck backend then holds back vacuum for the whole database. Notifications are
+//! dropped at once: they carry nothing but "look".
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

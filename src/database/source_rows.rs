@@ -76,7 +76,7 @@ pub enum Written {
     Moved,
     /// There is no such row any more.
     Deleted,
-    /// Somebody holds the row; try again later.
+    /// Another session holds the row; try again later.
     Locked,
     /// The table refused the write, or is not watched any more.
     Failed(String),

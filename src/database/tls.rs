@@ -25,7 +25,7 @@ pub const SYSTEM: &str = "the system";
 pub struct Encryption {
     /// For the driver.
     pub make: MakeRustlsConnect,
-    /// Where the trusted signers came from; none if nobody is verified.
+    /// Where the trusted signers came from; none if the server is not verified.
     pub signers: Option<String>,
 }
 
@@ -121,7 +121,7 @@ fn from_system() -> Result<(RootCertStore, String), DatabaseError> {
 #[derive(Debug)]
 struct Lenient {
     provider: Arc<CryptoProvider>,
-    /// `verify-ca`: one of our signers has signed that certificate, for whatever name. None below that: nobody is asked.
+    /// `verify-ca`: one of our signers has signed that certificate, for any name. None below that: no signer is needed.
     signers: Option<Arc<WebPkiServerVerifier>>,
 }
 
@@ -135,7 +135,7 @@ impl ServerCertVerifier for Lenient {
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         let Some(signers) = &self.signers else { return Ok(ServerCertVerified::assertion()) };
-        // The name is looked at last: whoever fails by it has passed all the rest.
+        // The name is checked last: a certificate that fails by its name has passed all other checks.
         match signers.verify_server_cert(certificate, between, name, ocsp, now) {
             Err(rustls::Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },

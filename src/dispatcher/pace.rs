@@ -16,8 +16,8 @@ pub fn jittered(interval: Duration) -> Duration {
     interval.mul_f64(rand::rng().random_range(0.75..1.25))
 }
 
-/// Does some work at intervals, sooner again while it fails, until told to stop; also in the middle of it, since
-/// whatever it waits for may take longer than anybody wants to wait for an end.
+/// Does some work at intervals, sooner again while it fails, until told to stop. It stops in the middle of the work, too,
+/// which may wait for something longer than a stop may take.
 pub async fn again_and_again<E: std::fmt::Display, Work: Future<Output = Result<(), E>>>(
     stopping: &CancellationToken,
     what: &'static str,
@@ -74,7 +74,7 @@ impl Trouble {
         self.wait_silently()
     }
 
-    /// The same where somebody else does the logging.
+    /// The same where the caller does the logging.
     pub fn wait_silently(&mut self) -> Duration {
         let ceiling = Duration::from_millis(100).saturating_mul(1 << self.failures.min(10)).min(LONGEST);
         self.failures += 1;

@@ -58,7 +58,7 @@ pub struct Lifecycle {
     pub seen: watch::Sender<Instant>,
     /// How long others wait before they take it for dead.
     pub dead_after: Duration,
-    /// What dead dispatchers left has been looked for once.
+    /// Attempts of dead dispatchers have been looked for once.
     pub rescued: CancellationToken,
     /// Why this dispatcher cannot go on.
     pub fatal: Mutex<Option<DispatcherError>>,

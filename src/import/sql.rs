@@ -1,4 +1,4 @@
-//! Statements as text: what is printed for a person is what is run.
+//! Statements as text: the same text is printed for a person and run.
 
 use serde_json::Value;
 

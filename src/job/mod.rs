@@ -55,11 +55,11 @@ pub enum How {
         /// Whether trying again may help.
         retryable: bool,
     },
-    /// It is gone and nobody saw it end.
+    /// It is gone, and its end was not seen.
     Lost,
     /// It answered, and the answer is an error: the reason has its words.
     Error,
-    /// Nobody can see its end, and it may run still or have done its work: it is not tried again.
+    /// Its end cannot be seen, and it may run still or have done its work: it is not tried again.
     Unseen,
 }
 
@@ -104,7 +104,7 @@ impl End {
         Self { reason: Some(words.into()), ..Self::of(How::Error, Cause::Error) }
     }
 
-    /// It may run still or have done its work, and nobody can tell.
+    /// It may run still or have done its work, which cannot be told.
     #[must_use]
     pub fn unseen(reason: impl Into<String>) -> Self {
         Self { reason: Some(reason.into()), ..Self::of(How::Unseen, Cause::Lost) }

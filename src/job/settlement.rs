@@ -18,7 +18,7 @@ pub struct Facts<'a> {
     pub report: Option<&'a Report>,
     /// A stop that was ordered: what it means for the attempt, for which cause, and why in words.
     pub stop: Option<(Outcome, Cause, &'a str)>,
-    /// The status somebody else gave the row meanwhile.
+    /// The status that a user or the program gave the row meanwhile.
     pub moved_to: Option<&'a str>,
     /// The row asked again meanwhile.
     pub again: bool,

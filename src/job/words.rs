@@ -172,7 +172,7 @@ words! {
 }
 
 impl Cause {
-    /// What an attempt that was stopped for this comes to; an error for what is no cause of a stop.
+    /// The outcome of an attempt that was stopped for this cause; an error for a word that is no cause of a stop.
     pub fn outcome_of_stop(self) -> Result<Outcome, UnknownWord> {
         match self {
             Self::LaunchTimeout => Ok(Outcome::RunnerFailed),

@@ -62,7 +62,7 @@ impl Tail {
 /// Reads a stream to its end, passing every piece on.
 pub fn drain(mut stream: impl Read, mut each: impl FnMut(&[u8])) {
     let mut buffer = [0; 8192];
-    // An error ends the stream as the end does: there is nobody to tell, and the program's end says more.
+    // An error ends the stream as the end does: it cannot be reported, and the program's end says more.
     while let Ok(n @ 1..) = stream.read(&mut buffer) {
         each(&buffer[..n]);
     }

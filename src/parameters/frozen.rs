@@ -50,7 +50,7 @@ pub struct LaunchSpec {
 }
 
 impl LaunchSpec {
-    /// Of an attempt of which nothing but its runner is known. It cannot be launched; what runs under its launch key can
+    /// Of an attempt of which nothing but its runner is known. It cannot be launched; a program under its launch key can
     /// still be ended and forgotten.
     #[must_use]
     pub fn unread(runner: RunnerName) -> Self {

@@ -49,7 +49,7 @@ pub enum LaunchError {
     /// Something may run: the launch is repeated with the same key until the launch deadline.
     #[error("{0}")]
     Ambiguous(String),
-    /// Something may have run; nothing does now, and nobody can tell any more how it ended.
+    /// Something may have run; nothing does now, and how it ended cannot be told any more.
     #[error("{0}")]
     Lost(String),
 }
@@ -84,7 +84,7 @@ pub enum Found {
     Running(String),
 }
 
-/// Something that runs, or is kept, under a launch key of ours, and is perhaps nobody's.
+/// Something that runs, or is kept, under a launch key of ours, and perhaps belongs to no open attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stray {
     /// Its launch key.
@@ -141,7 +141,7 @@ pub trait Runner: Send + Sync {
     /// Asks, without starting anything, whether a request could run: what was found, or what is wrong.
     async fn probe(&self, request: &LaunchSpec) -> Result<String, String>;
 
-    /// Waits until this attempt's launch may be called, where there is a pace to keep. It holds up nobody else.
+    /// Waits until this attempt's launch may be called, where there is a pace to keep. It does not hold up other launches.
     async fn keep_pace(&self, _attempt: &Attempt) {}
 
     /// Starts an attempt with the contract's variables (they hold the token, and are not logged). Called again
@@ -160,7 +160,7 @@ pub trait Runner: Send + Sync {
     /// Asks an attempt to end, and makes it after the runner's grace. Its end is seen later.
     async fn stop(&self, attempt: &Attempt, reason: &str) -> Result<(), String>;
 
-    /// The end is in the database; whatever was kept for it can go.
+    /// The end is in the database; the runner may remove what it kept for it.
     async fn forget(&self, attempt: &Attempt);
 
     /// What runs or is kept under launch keys that begin with `prefix` and is old enough to have been settled

@@ -6,7 +6,7 @@ use super::contract::variable;
 /// second call.
 pub const EXECUTOR: &str = "ROWCALL_EXECUTOR";
 
-/// A name that nobody else has: whoever starts the attempt a second time is refused, even here.
+/// A name that no other executor has: a second start of the attempt is refused, even here.
 pub fn fresh() -> String {
     format!("rowcall-task {:032x}", rand::random::<u128>())
 }

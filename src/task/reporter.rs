@@ -164,8 +164,8 @@ enum Failed {
 }
 
 impl Failed {
-    /// What the database said of the call. A server that lets nobody in has not heard it: passwords are changed, rules
-    /// reloaded, and IAM is busy now and then.
+    /// What the database said of the call. A server that refuses the login has not heard it: passwords are changed,
+    /// rules reloaded, and IAM is busy now and then.
     fn answer(&self) -> Option<&DbError> {
         match self {
             Self::Calling(error) => error.as_db_error(),

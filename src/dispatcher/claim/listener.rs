@@ -52,7 +52,7 @@ async fn listen(shared: &Shared, trouble: &mut Trouble) -> Result<&'static str, 
         }
         trouble.over();
         if !shared.signals.listening.swap(true, Ordering::Relaxed) {
-            // Listening now: whatever was committed before is found by this look.
+            // Listening now: this look finds all jobs that were committed before.
             shared.signals.wake.notify_one();
         }
         let probe_again = tokio::time::sleep(jittered(shared.settings.dispatcher.probe_interval));

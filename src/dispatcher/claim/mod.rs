@@ -80,7 +80,7 @@ async fn look_and_wait(
 ) -> Result<(), SchemaError> {
     let done = look(shared, launch).await?;
     if mode == Mode::Drain && !shared.lifecycle.rescued.is_cancelled() {
-        // What a dispatcher that is gone left is due, too.
+        // Attempts that a dead dispatcher left are due, too.
         shared.lifecycle.rescued.cancelled().await;
         return Ok(());
     }
@@ -199,7 +199,7 @@ async fn hand_over(
     if !attempts.is_empty() {
         tracing::debug!(attempts = attempts.len(), %runner, "claimed");
         shared.in_flight.add(attempts.iter().cloned());
-        // The launcher outlives the claimer; what it could not take is adopted by others.
+        // The launcher outlives the claimer; other dispatchers adopt attempts that it could not take.
         let _ = launch.send(attempts).await;
     }
 }

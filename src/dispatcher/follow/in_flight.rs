@@ -21,13 +21,13 @@ pub struct FollowedAttempt {
     pub attempt: Attempt,
     /// How far it has come.
     pub progress: Progress,
-    /// When somebody first wanted it to end, and why.
+    /// When its stop was first asked for, and why.
     pub stopping: Option<(Instant, String)>,
     /// When the runner was told to stop it, and heard.
     pub told_to_stop: Option<Instant>,
     /// A launch of it is under way; cancelled when it shall end, or is not followed any more.
     launching: Option<CancellationToken>,
-    /// Somebody is busy stopping it.
+    /// A stopper is busy with it.
     stop_under_way: bool,
 }
 
@@ -57,7 +57,7 @@ impl FollowedAttempt {
 pub struct Launching {
     in_flight: Arc<InFlight>,
     id: AttemptId,
-    /// Cancelled when nobody wants it any more.
+    /// Cancelled when the launch is not wanted any more.
     pub unwanted: CancellationToken,
 }
 
@@ -67,11 +67,11 @@ impl Drop for Launching {
     }
 }
 
-/// Somebody is busy stopping an attempt, for as long as this lives.
+/// A stopper is busy with an attempt, for as long as this lives.
 pub struct Stopping {
     in_flight: Arc<InFlight>,
     pub followed: FollowedAttempt,
-    /// When somebody first wanted it to end.
+    /// When its stop was first asked for.
     pub since: Instant,
 }
 
@@ -147,7 +147,7 @@ impl InFlight {
     }
 
     /// Its launcher begins: none if it is not followed, shall end, or has a launcher. Until [`Launching`] is dropped,
-    /// whoever ends the attempt waits.
+    /// the stopper of the attempt waits.
     pub fn begin_launch(self: &Arc<Self>, id: AttemptId) -> Option<Launching> {
         let mut map = self.lock();
         let followed = map.get_mut(&id).filter(|f| f.stopping.is_none() && f.launching.is_none())?;
@@ -155,8 +155,8 @@ impl InFlight {
         Some(Launching { in_flight: Arc::clone(self), id, unwanted })
     }
 
-    /// It shall end: returns it, with the time this was first noted, unless somebody is busy with it or a launch of it
-    /// has yet to leave. Until [`Stopping`] is dropped, nobody else is told to stop it.
+    /// It shall end: returns it, with the time this was first noted, unless a stopper is busy with it or a launch of it
+    /// has yet to leave. Until [`Stopping`] is dropped, no other stopper gets it.
     pub fn begin_stop(self: &Arc<Self>, id: AttemptId, reason: &str) -> Option<Stopping> {
         let mut map = self.lock();
         let followed = map.get_mut(&id).filter(|f| !f.stop_under_way)?;

@@ -36,7 +36,7 @@ async fn sweep(shared: &Handle) -> Result<(), DatabaseError> {
     ending.extend(overdue.into_iter().map(|overdue| (overdue.id, overdue.reason)));
     for (id, reason) in ending {
         let Some(stopping) = shared.in_flight.begin_stop(id, &reason) else { continue };
-        // Apart, so that a runner which answers slowly holds up nobody else's deadline.
+        // Apart, so that a runner which answers slowly does not hold up other deadlines.
         let shared = Arc::clone(shared);
         tokio::spawn(async move {
             if stop(&shared, &stopping.followed, stopping.since, &reason).await {
@@ -86,7 +86,7 @@ async fn stop(shared: &Shared, followed: &FollowedAttempt, since: Instant, reaso
     stopped.is_ok()
 }
 
-/// Its runner has never said that it took it. Whatever runs all the same is found and followed to its end.
+/// Its runner has never said that it took it. If it runs all the same, it is found and followed to its end.
 async fn give_up(
     shared: &Shared,
     runner: &dyn Runner,

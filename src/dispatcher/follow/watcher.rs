@@ -1,4 +1,4 @@
-//! Follows what runs: asks each runner about ends that nobody announced.
+//! Follows what runs: asks each runner about ends that it did not announce.
 
 use std::sync::Arc;
 
@@ -7,8 +7,8 @@ use crate::dispatcher::pace::again_and_again;
 use crate::dispatcher::shared::{Handle, Shared};
 use crate::runners::{Observation, Runner};
 
-/// Looks at what one runner runs, again and again. A loop for each runner: one that answers slowly keeps nobody
-/// from seeing what the others have to say.
+/// Looks at what one runner runs, again and again. A loop for each runner: one that answers slowly does not hold up the
+/// others.
 pub async fn run(shared: Handle, runner: Arc<dyn Runner>) {
     let interval = shared.settings.dispatcher.watch_interval;
     again_and_again(&shared.lifecycle.stopping, "watching", interval, || sweep(&shared, runner.as_ref()))

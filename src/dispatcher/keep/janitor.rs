@@ -1,4 +1,4 @@
-//! Tidies: partitions of the history, jobs nobody would ever claim, rows that a trigger missed.
+//! Tidies: partitions of the history, jobs that no dispatcher would ever claim, rows that a trigger missed.
 
 use crate::database::{DatabaseError, attempts_over, janitor};
 use crate::dispatcher::pace::again_and_again;
@@ -28,7 +28,7 @@ async fn tidy(shared: &Shared) -> Result<(), DatabaseError> {
     discard_strays(shared).await
 }
 
-/// The runners are asked first and the database after: what is launched meanwhile is in the database already.
+/// The runners are asked first and the database after: an attempt launched meanwhile is in the database already.
 async fn discard_strays(shared: &Shared) -> Result<(), DatabaseError> {
     let (tasks, prefix) = (shared.parameters.tasks(), shared.identity.launch_key_prefix());
     for runner in shared.runners.iter() {

@@ -1,6 +1,5 @@
-//! Proves that this dispatcher lives, and adopts what dead ones left: what their runners took is followed
-//! from here on; what may not have been taken is launched again with the same key, which finds the first
-//! launch if there was one.
+//! Proves that this dispatcher lives, and adopts the attempts of dead ones: it follows those that a runner took, and
+//! launches the others again with the same key, which finds the first launch if there was one.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -136,13 +135,13 @@ async fn adopt(
     Ok(())
 }
 
-/// What another dispatcher follows is its own; what is over must not run on unwatched.
+/// Attempts that another dispatcher follows are its own; those that are over must not run on unwatched.
 async fn let_go_of_what_others_have(
     shared: &Shared,
     client: &impl GenericClient,
 ) -> Result<(), DatabaseError> {
     for taken in taken_over(client, shared.identity.id, &shared.in_flight.ids()).await? {
-        // What we have ended ourselves is about to be removed by the settler.
+        // The settler is about to remove those that we have ended ourselves.
         if !taken.elsewhere {
             continue;
         }
@@ -157,7 +156,7 @@ async fn let_go_of_what_others_have(
     Ok(())
 }
 
-/// Ends what is over and not followed here any more; what is not over is another's to end.
+/// Ends attempts that are over and not followed here any more; the others are another dispatcher's to end.
 async fn let_go(runner: &dyn Runner, attempt: &Attempt, over: bool) {
     if !over {
         return;

@@ -13,7 +13,7 @@ use crate::dispatcher::shared::Handle;
 use crate::job::{AttemptId, End, RunnerName};
 use crate::runners::{Attempt, LaunchError, Launched, Runner};
 
-/// How long an attempt that somebody holds is left alone.
+/// How long an attempt that another session holds is left alone.
 const HELD: Duration = Duration::from_millis(250);
 
 /// What the launches of one runner share.
@@ -53,10 +53,10 @@ pub async fn run(shared: Handle, mut attempts: mpsc::Receiver<Vec<Attempt>>) {
             tokio::spawn(async move {
                 let Some(launching) = shared.in_flight.begin_launch(attempt.id) else { return };
                 tokio::select! {
-                    // Whoever is not wanted any more must not call when its slot becomes free at the same moment.
+                    // A launch that is not wanted any more must not call when its slot becomes free at the same moment.
                     biased;
                     () = shared.lifecycle.stopping.cancelled() => {}
-                    // Whatever its call may have started is looked for by who ends it.
+                    // The stopper of the attempt looks for what its call may have started.
                     () = launching.unwanted.cancelled() => {}
                     () = launch(&shared, runner.as_ref(), attempt, &slots) => {}
                 }
@@ -112,7 +112,7 @@ async fn launch(shared: &Handle, runner: &dyn Runner, mut attempt: Attempt, slot
             && matches!(error, LaunchError::Busy(_))
             && let Err(error) = not_asked(shared, &attempt).await
         {
-            // Only whoever adopts this attempt would have to know. We may ask again, and will.
+            // Only a dispatcher that adopts this attempt would have to know. We may ask again, and will.
             tracing::debug!(attempt = attempt.id.get(), %error, "cannot take back the note that its runner was called");
         }
         let wait = match &error {
@@ -163,7 +163,7 @@ async fn taken(shared: &Handle, runner: &dyn Runner, attempt: &Attempt, launched
     }
 }
 
-/// The runner took its time, and the attempt was cancelled or given up meanwhile: nobody would follow what runs
+/// The runner took its time, and the attempt was cancelled or given up meanwhile: no dispatcher would follow what runs
 /// now. If another dispatcher has taken the attempt over, it is that one's to follow.
 async fn stop_if_over(shared: &Handle, runner: &dyn Runner, attempt: &Attempt, launched: Launched) {
     let over = match shared.database.get().await {

@@ -253,7 +253,7 @@ fn decide_unread(
     let words = format!("its frozen request cannot be read: {unreadable}");
     let end = End { how: How::Unseen, reason: Some(words), ..end.clone() };
     let settlement = settle(&facts(shared, open, &end, write_back), rand::random());
-    // Where nothing may be written, nothing is tried.
+    // A write-back that expects no status would write nothing.
     let row =
         if write_back.expected.is_empty() && !write_back.observer { RowWrite::None } else { settlement.row };
     Settlement { row, ..settlement }

@@ -1,7 +1,8 @@
-//! What is wanted beside what stands: a row that the import made and nobody changed may be brought up to date.
+//! Compares the rows wanted with those that are there: a row that the import made, and that was not edited since, may be
+//! brought up to date.
 //!
 //! How an import knows its rows: their description ends with a fingerprint of what it wrote, so that no table of its
-//! own is needed, and whoever edits a row by hand is found out by the row itself.
+//! own is needed, and the row itself shows that it was edited by hand.
 
 use deadpool_postgres::GenericClient;
 use serde_json::{Value, json};
@@ -19,7 +20,7 @@ pub enum Standing {
     Same,
     /// It is brought up to date; what changes.
     Updated(Vec<String>),
-    /// Somebody changed it, or made it: it stays. Who and when, and where it differs.
+    /// It was edited, or made by hand: it stays. Who and when, and where it differs.
     Left {
         /// In words.
         whose: String,

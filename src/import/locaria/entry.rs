@@ -1,4 +1,4 @@
-//! One function's entry in a configuration of Locaria, read strictly: what is wrong is named by its full path.
+//! One function's entry in a configuration of Locaria, read strictly: an error names the full path of a wrong member.
 
 use serde_json::{Map, Value};
 
@@ -44,7 +44,7 @@ impl Entry {
         self.text(key)?.ok_or_else(|| format!("{}.{key} is missing: {what}", self.place()))
     }
 
-    /// The members that nobody took.
+    /// The members that are not among these.
     pub fn rest(&self, taken: &[&str]) -> Result<Map<String, Value>, String> {
         let members = self.object()?.iter().filter(|(key, _)| !taken.contains(&key.as_str()));
         Ok(members.map(|(key, value)| (key.clone(), value.clone())).collect())

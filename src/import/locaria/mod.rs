@@ -42,7 +42,7 @@ pub struct Options {
     pub replace_trigger: bool,
     /// Let no program take rows out of the status DELETED.
     pub keep_deleted: bool,
-    /// Also rows that somebody changed since the last import, or made.
+    /// Also rows that were edited since the last import, or made by hand.
     pub overwrite: bool,
 }
 
@@ -62,7 +62,7 @@ pub async fn look(client: &mut Client, options: &Options) -> anyhow::Result<Plan
 /// Looks, and does it: all of it or nothing. `tell` gets the plan before anything is done.
 pub async fn apply(client: &mut Client, options: &Options, tell: impl FnOnce(&Plan)) -> anyhow::Result<Plan> {
     check_schema(client).await?;
-    // What the plan was made from cannot change under it: an edit meanwhile is an error, and then nothing is done.
+    // The rows that the plan was made from cannot change under it: an edit meanwhile is an error, and nothing is done.
     let transaction = client
         .build_transaction()
         .isolation_level(IsolationLevel::RepeatableRead)

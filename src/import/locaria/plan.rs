@@ -16,7 +16,7 @@ use super::table::{self, Table, resting};
 use super::wanted::{self, Route, Wanted};
 use crate::database::DatabaseError;
 
-/// The channel on which statuses are announced where Locaria had its broadcast and nobody named another.
+/// The channel that announces statuses by default, if Locaria had its broadcast.
 const CHANNEL: &str = "locaria_file_status";
 
 /// What will be done, and what a person should know of it.

@@ -60,8 +60,8 @@ pub fn statements(options: &Options, schema: &str, tables: &[Table], tasks: &[Co
     before.chain(steps).collect()
 }
 
-/// A trigger whose condition alone costs a row that is not DELETED; what would move one is left undone. Its function
-/// stands in Locaria's schema, so that nothing here depends on Rowcall.
+/// A trigger that leaves undone an update that would move a DELETED row; for any other row only its condition is
+/// evaluated. Its function is in Locaria's schema, so that nothing here depends on Rowcall.
 fn keep_deleted(schema: &str, table: &str) -> String {
     format!(
         "create or replace function {schema}.rowcall_keep_row() returns trigger language plpgsql as\n    \

@@ -176,7 +176,7 @@ pub fn lambda(entry: &Entry, name: String, route: &Route) -> Result<Wanted, Stri
     };
     let mut settings = Map::from_iter([("mode".to_owned(), json!(mode)), ("log".to_owned(), json!(log))]);
     if mode == "Event" {
-        // A function of Locaria reports to nobody.
+        // A function of Locaria does not report to Rowcall.
         settings.insert("fire_and_forget".into(), json!(true));
     }
     settings.extend(entry.text("region")?.map(|region| ("region".into(), json!(region))));
@@ -237,7 +237,7 @@ fn columns(
     }
 }
 
-/// Texts of a payload are templates here; what looks like one was none in Locaria.
+/// Strings of a payload are templates here; a string that looks like one was none in Locaria.
 fn plain(value: Value) -> Value {
     match value {
         Value::String(text) => Value::String(literally(&text)),

@@ -10,7 +10,7 @@ use bollard::models::{
 use super::settings::{MountSetting, TaskSettings};
 use crate::runners::Attempt;
 
-/// Which installation of Rowcall a container belongs to; what strays are searched by.
+/// The installation of Rowcall that a container belongs to; strays are searched by it.
 pub const INSTANCE: &str = "rowcall.instance";
 /// Its launch key, which is its name, too.
 pub const KEY: &str = "rowcall.key";

@@ -171,7 +171,7 @@ impl Engine {
             docker.remove_container(id, Some(options)).await
         });
         match call.await {
-            // Somebody else is at it, or was.
+            // It is being removed already, or was.
             Err(fault) if fault.is_missing() || fault.kind == Kind::Answer(409) => Ok(()),
             other => other,
         }

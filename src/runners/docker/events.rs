@@ -19,7 +19,7 @@ use crate::runners::Observation;
 /// Between two tries to listen.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// What happened so long before listening began is told, too: clocks differ, and a container may end at once.
+/// Events from so long before the listening began are asked for, too: clocks differ, and a container may end at once.
 const BEFORE: Duration = Duration::from_secs(10);
 
 /// Listens until told to stop.
@@ -64,7 +64,7 @@ async fn once(core: &Arc<Core>, since: u64) {
         // Its log may be long, and others end meanwhile.
         tokio::spawn(async move {
             if let Observation::Ended(end) = look(&core, &attempt).await {
-                // Nobody listens any more when the daemon is on its way out.
+                // The receiver is gone when the daemon is on its way out.
                 let _ = core.ends.send((attempt.id, end));
             }
         });

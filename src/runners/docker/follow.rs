@@ -16,7 +16,7 @@ struct Followed {
     attempt: Attempt,
     /// Read once: its log may be long.
     end: Option<End>,
-    /// We have told it to stop; then it was not somebody else.
+    /// We have told it to stop; so it was not stopped outside of Rowcall.
     told_to_stop: bool,
     /// What the engine has told of signals, which it forgets sooner than we do.
     sent: Vec<Sent>,

@@ -57,15 +57,15 @@ pub async fn launch(
                 if let Some(other) = elsewhere(core, attempt) {
                     return Err(LaunchError::Lost(other));
                 }
-                // It was there when its image was to be prepared, or nobody could tell.
+                // It was there when its image was to be prepared, or this was not known.
                 if !core.images.is_prepared(attempt.id) && allowed(core, attempt, settings).is_ok() {
                     return Err(LaunchError::Busy("its image has still to be looked for".to_owned()));
                 }
             }
         }
     }
-    // Before the create only: what runs already was within the rules when it was launched. Then the job is claimed
-    // anew, and held up by the rule's name.
+    // Before the create only: a container that runs already was within the rules when it was launched. The job is then
+    // claimed anew, and held up by the rule's name.
     allowed(core, attempt, settings).map_err(|reason| LaunchError::refused(reason, true))?;
     core.images.of(&core.engine, attempt.id, &attempt.request.target, core.pull(settings)).await?;
     let options = CreateContainerOptionsBuilder::new().name(&attempt.launch_key).build();

@@ -1,8 +1,8 @@
 //! Attempts as containers of a Docker engine.
 //!
-//! The launch key is the container's name, which an engine lets be taken once: a repeated launch finds the first one,
-//! whoever repeats it. Containers are kept after their end until that is in the database, so that a daemon's successor
-//! finds it there, and then removed.
+//! The launch key is the container's name, which an engine gives only once: a repeated launch finds the first one,
+//! whichever dispatcher repeats it. A container is kept after its end until that is in the database, so that a daemon's
+//! successor finds it there, and then removed.
 
 mod container;
 mod credentials;
@@ -158,7 +158,7 @@ impl Runner for DockerRunner {
     }
 
     async fn keep_pace(&self, attempt: &Attempt) {
-        // Whatever is wrong is said by the launch.
+        // The launch reports what is wrong.
         if let Ok(settings) = TaskSettings::frozen(&attempt.request.settings) {
             launch::prepare(&self.core, attempt, &settings).await;
         }
@@ -188,7 +188,7 @@ impl Runner for DockerRunner {
         let engine = &self.core.engine;
         let Some(container) = engine.inspect(&attempt.launch_key).await.map_err(|fault| fault.message)?
         else {
-            // It may run there; nobody can stop it from here.
+            // It may run there; it cannot be stopped from here.
             return launch::elsewhere(&self.core, attempt).map_or(Ok(()), Err);
         };
         let (Some(id), true) = (container.id.clone(), container::is_of(&container, attempt)) else {

@@ -21,7 +21,7 @@ use crate::runners::{Attempt, Observation};
 /// Looks under way at the same time.
 const LOOKS_AT_ONCE: usize = 8;
 
-/// Who ended a container is asked so long, if the engine does not say; then its exit code has to do.
+/// For so long the engine is asked who ended a container; then its exit code has to do.
 const ASKED_FOR: Duration = Duration::from_mins(1);
 
 /// What became of these attempts.
@@ -75,7 +75,7 @@ pub async fn look(core: &Core, attempt: &Attempt) -> Observation {
         Some(container) => {
             let state = container.state.clone().unwrap_or_default();
             match state.status {
-                // Somebody's hand is on it: gone is what it will be next.
+                // The engine is removing it: it will be gone at the next look.
                 Some(Status::REMOVING) => {
                     return Observation::Unknown("its container is being removed".to_owned());
                 }

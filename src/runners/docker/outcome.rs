@@ -10,8 +10,8 @@ use crate::runners::exit_code::signal;
 /// The engine notes the end of what it stops on its way down, or finds dead on its way up, no later than this.
 const WITH_THE_ENGINE: Duration = Duration::from_secs(2);
 
-/// What ended so shortly before the engine's present life has ended with the last one: the engine asks its containers to
-/// end when it goes, and whoever traps that may exit with any code, also 0.
+/// A container that ended so shortly before the engine's present life ended with the last one: the engine asks its
+/// containers to end when it goes, and a program that traps the signal may exit with any code, also 0.
 const WAY_DOWN: Duration = Duration::from_mins(1);
 
 /// What is known of a container that has ended.
@@ -27,7 +27,7 @@ pub struct Evidence {
     pub started: Option<SystemTime>,
     /// When it ended.
     pub finished: Option<SystemTime>,
-    /// Somebody who is not Rowcall stopped or killed it.
+    /// It was stopped or killed, and not by Rowcall.
     pub stopped_by_somebody: bool,
     /// Since when the engine runs.
     pub engine_since: Option<SystemTime>,
@@ -82,7 +82,7 @@ pub fn end(evidence: &Evidence) -> End {
         };
     }
     if evidence.oom_killed {
-        // Also with code 0, when a child was killed and nobody looked.
+        // Also with code 0, when only a child process was killed.
         return End {
             exit_code: Some(code),
             ..End::failed(format!("out of memory (exit code {code})")).because(Cause::OutOfMemory)

@@ -20,7 +20,7 @@ pub async fn tail(engine: &Engine, container: &ContainerInspectResponse, limit: 
     let id = container.id.as_deref()?;
     let secrets: Vec<String> = secrets_among(environment(container));
     let mut tail = Tail::new(limit);
-    // No line is shorter than a byte. What stands before these lines is not even counted.
+    // No line is shorter than a byte, so this many lines are enough. Bytes before them are not counted as dropped.
     let options = LogsOptionsBuilder::new().stdout(true).stderr(true).tail(&limit.to_string()).build();
     let reading = async {
         let docker = engine.client().map_err(|fault| fault.message)?;

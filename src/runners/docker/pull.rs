@@ -31,7 +31,7 @@ type Latest = Option<(Instant, Result<(), LaunchError>)>;
 pub struct Images {
     logins: Logins,
     patience: Duration,
-    /// By image; whoever holds it asks the engine and pulls, the others wait and take over what has come of it.
+    /// By image; the launch that holds the lock asks the engine and pulls, the others wait and take over the result.
     pulls: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Latest>>>>,
     /// Found for an attempt before its launch was called.
     found: Mutex<HashMap<AttemptId, Result<(), LaunchError>>>,
@@ -68,7 +68,7 @@ impl Images {
         self.found.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&attempt)
     }
 
-    /// Nobody will ask for this attempt any more.
+    /// This attempt will not be asked for any more.
     pub fn forget(&self, attempt: AttemptId) -> Option<Result<(), LaunchError>> {
         self.found.lock().unwrap_or_else(PoisonError::into_inner).remove(&attempt)
     }

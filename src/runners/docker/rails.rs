@@ -49,7 +49,7 @@ pub fn check(
 }
 
 /// A rule for images without a host must not let one in: `loader-*` is not meant for `loader-x.example/anything`. Nor
-/// for `loader-x/anything`, which is whatever somebody of that name has on Docker Hub.
+/// for `loader-x/anything`, which is an image of the Docker Hub user `loader-x`.
 fn allows_image(rule: &str, image: &str) -> bool {
     if rule == "*" {
         return true;
@@ -75,7 +75,7 @@ fn allows_mount(rule: &str, mount: &MountSetting, local: bool) -> Result<bool, S
     Ok(match (place.starts_with('/'), mount.is_path()) {
         (true, true) => {
             let source = Path::new(&mount.source);
-            // A link must not lead out of an allowed directory; where it leads on another machine, nobody here can tell.
+            // A link must not lead out of an allowed directory; where it leads on another machine is not known here.
             within(place, source, Path::new(place))
                 && (!local || within(place, &resolved(source)?, &resolved(Path::new(place))?))
         }
@@ -88,8 +88,9 @@ fn within(rule: &str, source: &Path, place: &Path) -> bool {
     if rule.ends_with('/') { source.starts_with(place) } else { source == place }
 }
 
-/// Where links lead. What this machine does not have (the daemon may run in a container of its own) stays as it is
-/// written below what it has. What this daemon may not look at is refused: the engine may, and would follow a link there.
+/// Where links lead. The part of a path that this machine does not have (the daemon may run in a container of its own)
+/// stays as it is written. A path that this daemon may not look at is refused: the engine may, and would follow a link
+/// there.
 fn resolved(path: &Path) -> Result<PathBuf, String> {
     let unknown = |at: &Path, error: &dyn std::fmt::Display| {
         format!("where {} leads is not known: {error}", at.display())

@@ -146,7 +146,7 @@ async fn follow(engine: &Engine, id: &str, stop: &CancellationToken) -> anyhow::
     let mut lines = pin!(docker.clone().with_timeout(Duration::from_hours(24 * 365)).logs(id, Some(options)));
     let ending = async {
         while let Some(line) = lines.next().await {
-            // Nobody reads any more: the program runs on all the same.
+            // The reader may be gone: the program runs on all the same.
             drop(std::io::stderr().write_all(&line.context("following the container")?.into_bytes()));
         }
         // Its log ends a moment before it does; how it ended is told with more words below.

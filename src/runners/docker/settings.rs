@@ -85,7 +85,7 @@ impl TryFrom<Value> for Units {
             other => other.to_string(),
         };
         match text.parse::<u32>() {
-            // "+1" is a number for Rust, and for nobody else here.
+            // "+1" is a number for Rust, but not for AWS, Docker and our SQL.
             Ok(number) if text.starts_with(|c: char| c.is_ascii_digit()) => Ok(Self(number)),
             _ => Err(format!("{value} is not a whole number of CPU units (1024 are one CPU) or MiB")),
         }
@@ -110,8 +110,8 @@ pub const KEYS: [&str; 14] = [
     "stop_timeout",
 ];
 
-/// Where the engine is to which an attempt was handed first: written by the dispatcher, and by nobody else, since it is
-/// none of the keys.
+/// The address of the engine to which an attempt was handed first. Only the dispatcher writes it: it is not among the
+/// keys that a user may set.
 const ENGINE: &str = "engine";
 
 /// What Docker takes as the least memory, in MiB.

@@ -32,7 +32,7 @@ const ENDING_IF_DIED_OF: [i32; 3] = [1, 2, 3];
 /// The first real-time signal, as images count them in `SIGRTMIN+3`.
 const FIRST_REAL_TIME: i32 = 34;
 
-/// A signal that somebody has sent to a container, by its number.
+/// A signal that was sent to a container, by its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sent {
     signal: i32,

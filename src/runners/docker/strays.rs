@@ -1,12 +1,12 @@
-//! Containers of ours that are perhaps nobody's: what was made by a call whose answer nobody waited for, what outlived
-//! its attempt because a daemon died before it could remove it.
+//! Stray containers: made by a call whose answer was not waited for, or left after their attempt because a daemon died
+//! before it could remove them.
 
 use super::Core;
 use super::container::{INSTANCE, KEY, instance_of_prefix};
 use super::observe::list;
 use crate::runners::Stray;
 
-/// Containers of this installation that nobody here follows.
+/// Containers of this installation that this dispatcher does not follow.
 pub async fn strays(core: &Core, prefix: &str) -> Vec<Stray> {
     let label = format!("{INSTANCE}={}", instance_of_prefix(prefix));
     let containers = match list(core, &label).await {

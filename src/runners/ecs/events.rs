@@ -75,7 +75,7 @@ async fn receive(runner: &EcsRunner) -> Result<(), String> {
         .await
         .map_err(|e| fault(&e).to_string())?;
     for message in received.messages() {
-        // What is no such event is of no use to anybody who reads this queue.
+        // No reader of this queue needs a message that is not such an event.
         if let Ok(event) = serde_json::from_str::<Event>(message.body().unwrap_or_default()) {
             runner.follow.hint(&event.detail.task_arn, event.detail.version);
         }

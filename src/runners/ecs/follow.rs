@@ -143,7 +143,7 @@ impl Follow {
         self.lock().tasks.get(&id).is_some_and(|known| known.leaving)
     }
 
-    /// It has stopped, and `observation` is its end; or its end is announced by somebody else (`ending`).
+    /// It has stopped, and `observation` is its end; or another call announces its end (`ending`).
     pub fn ended(&self, attempt: &Attempt, observation: Observation, ending: bool, timing: &Timing) {
         self.note(attempt, timing, |known| {
             known.ending = ending.then(Instant::now);
@@ -215,7 +215,7 @@ impl Follow {
         attempts.iter().map(last).collect()
     }
 
-    /// Whether somebody here follows this task.
+    /// Whether this dispatcher follows this task.
     pub fn follows(&self, arn: &str) -> bool {
         self.lock().by_arn.contains_key(arn)
     }

@@ -1,7 +1,7 @@
 //! Attempts as tasks on ECS and Fargate.
 //!
 //! The launch key is RunTask's `clientToken` and the task's `startedBy`. The first makes a repeated launch find
-//! the first one, the second finds what runs under a key, whoever asks. Tasks are followed by asking for a
+//! the first one, the second finds what runs under a key, for any dispatcher. Tasks are followed by asking for a
 //! hundred of them at a time; events from a queue only make that sooner.
 
 mod definitions;
@@ -105,7 +105,7 @@ impl EcsRunner {
     }
 }
 
-/// Overrides can be read by everybody who may call DescribeTasks, so no password goes there. A URL with options that
+/// Every role that may call DescribeTasks can read overrides, so no password goes there. A URL with options that
 /// only libpq knows is searched for what looks like one.
 fn has_password(url: &str) -> bool {
     match url.parse::<tokio_postgres::Config>() {

@@ -123,7 +123,7 @@ fn understand(runner: &EcsRunner, region: &Arc<Region>, attempt: &Attempt, task:
         if let Some(place) = log_place(&region, &definition, named.as_deref(), &arn).await {
             end.output = log_tail::tail(&region, &place, limit, delay).await;
         }
-        // Nobody listens any more when the daemon is on its way out.
+        // The receiver is gone when the daemon is on its way out.
         let _ = ends.send((id, end));
     });
 }

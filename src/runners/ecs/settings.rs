@@ -95,7 +95,7 @@ impl TryFrom<Value> for Units {
     }
 }
 
-/// The keys, for telling what somebody may have meant; `sql/functions/api/inspect/settings_keys.sql` has the same.
+/// The keys, to suggest the one that was probably meant; `sql/functions/api/inspect/settings_keys.sql` has the same.
 pub const KEYS: [&str; 25] = [
     "cluster",
     "region",

@@ -1,4 +1,4 @@
-//! Tasks of ours that are perhaps nobody's: what appeared after its launch was refused, what outlived its attempt.
+//! Stray tasks: they appeared after their launch was refused, or outlived their attempt.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -12,7 +12,7 @@ use super::settings::TaskSettings;
 use crate::parameters::Task;
 use crate::runners::Stray;
 
-/// Tasks known to be somebody else's, so that they are described once only. Forgotten when there are many.
+/// Tasks known not to be ours, so that they are described once only. Forgotten when there are many.
 const REMEMBERED: usize = 50_000;
 
 #[derive(Debug, Default)]
@@ -44,7 +44,7 @@ impl Foreign {
     }
 }
 
-/// Tasks whose `startedBy` is one of our launch keys and that nobody here follows, in all clusters that the
+/// Tasks whose `startedBy` is one of our launch keys and that this dispatcher does not follow, in all clusters that the
 /// parameters name.
 pub async fn strays(runner: &EcsRunner, prefix: &str, tasks: &[&Task]) -> Vec<Stray> {
     {

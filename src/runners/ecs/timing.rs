@@ -19,7 +19,7 @@ pub struct Timing {
     pub soonest: Duration,
     /// The longest time between two looks at one task.
     pub latest: Duration,
-    /// Between two looks for tasks that are nobody's.
+    /// Between two looks for stray tasks.
     pub strays_every: Duration,
     /// How long a failure waits for its log to arrive in CloudWatch.
     pub log_delay: Duration,

@@ -75,7 +75,8 @@ const NOT_WELL: [&str; 8] = [
     "SnapStartTimeoutException",
 ];
 
-/// Errors of status 502 that only somebody's hand can mend. They come from setting up, before the execution.
+/// Errors of status 502 that stay until a person mends the function or its role. They come from setting up, before the
+/// execution.
 const BROKEN: [&str; 9] = [
     "EC2AccessDeniedException",
     "InvalidRuntimeException",
@@ -97,7 +98,7 @@ const MESSAGE_LIMIT: usize = 2000;
 /// Characters of a result that is too large to keep.
 const BEGINS: usize = 1000;
 
-/// Understands an error of the call. Whatever is not known to have done nothing is in doubt.
+/// Understands an error of the call. A call that is not known to have done nothing is in doubt.
 pub fn of_error(error: &SdkError<InvokeError, HttpResponse>) -> Answer {
     let fault = fault(error);
     let (code, mut reason) = (fault.code.as_str(), fault.to_string());

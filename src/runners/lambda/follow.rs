@@ -77,7 +77,7 @@ impl Follow {
         self.lock().get(&id).map(|flight| (flight.stage.clone(), flight.since))
     }
 
-    /// Nobody is interested any more. The function, if it runs, does not notice.
+    /// Its end is not waited for any more. The function, if it runs, does not notice.
     pub fn forget(&self, id: AttemptId) {
         if let Some(Flight { call: Some(call), .. }) = self.lock().remove(&id) {
             call.abort();

@@ -26,7 +26,7 @@ pub struct Call {
 }
 
 impl Call {
-    /// Makes it, and tells the launch; or everybody, once the launch has stopped waiting.
+    /// Makes it, and tells the launch; once the launch has stopped waiting, it tells [`Follow`] or sends the end.
     pub async fn make(self, id: AttemptId, launch: oneshot::Sender<Answer>, follow: Arc<Follow>, ends: Ends) {
         if let Err(answer) = launch.send(self.answer(id).await) {
             late(id, answer, &follow, &ends);
@@ -60,6 +60,6 @@ fn late(id: AttemptId, answer: Answer, follow: &Follow, ends: &Ends) {
         Answer::Queued { .. } => return follow.reached(id, Stage::Queued),
         Answer::Doubt(reason) => return follow.doubt(id, reason),
     };
-    // Nobody listens any more when the daemon is on its way out.
+    // The receiver is gone when the daemon is on its way out.
     let _ = ends.send((id, end));
 }

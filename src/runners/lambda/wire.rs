@@ -80,7 +80,7 @@ impl HttpConnector for Wire {
     }
 }
 
-/// Connects, handshake included, within a limit: what never connected is not in doubt.
+/// Connects, handshake included, within a limit: a call that never connected is not in doubt.
 #[derive(Debug, Clone)]
 struct InTime {
     inner: HttpsConnector<Tcp>,

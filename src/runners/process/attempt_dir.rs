@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::job::End;
 
-/// A look takes microseconds; whoever holds the lock longer is a supervisor.
+/// A look takes microseconds; only a supervisor holds the lock longer.
 const LOOKERS_LEAVE: Duration = Duration::from_millis(200);
 
 /// How a program ended, as its supervisor saw it.
@@ -88,7 +88,7 @@ impl AttemptDir {
         self.path.join("work")
     }
 
-    /// Makes it, readable by nobody else. An existing one is fine.
+    /// Makes it, readable only by this user. An existing one is fine.
     pub fn create(&self) -> io::Result<()> {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(self.work())
     }
@@ -145,7 +145,7 @@ impl AttemptDir {
         serde_json::from_slice::<EndFile>(&text).ok().map(End::from)
     }
 
-    /// Whether somebody watches over it. The look shares the lock for a moment if nobody holds it.
+    /// Whether a supervisor watches over it. The look shares the lock for a moment if it is free.
     pub fn life(&self) -> io::Result<Life> {
         match self.lock_file()?.try_lock_shared() {
             Err(TryLockError::WouldBlock) => Ok(Life::Supervised),

@@ -187,10 +187,10 @@ impl Runner for ProcessRunner {
 
         let (ends, attempt) = (self.ends.clone(), attempt.clone());
         tokio::spawn(async move {
-            // How the supervisor itself ended says nothing; what it left behind does.
+            // The end of the supervisor itself says nothing; the files that it left do.
             let _ = child.wait().await;
             if let Observation::Ended(end) = look(&attempt, &dir) {
-                // Nobody listens any more when the daemon is on its way out; the directory stays.
+                // The receiver is gone when the daemon is on its way out; the directory stays.
                 let _ = ends.send((attempt.id, end));
             }
         });
@@ -241,7 +241,7 @@ impl Runner for ProcessRunner {
 
     async fn forget(&self, attempt: &Attempt) {
         let dir = self.dir(attempt);
-        // Settled without having ended: once the directory is gone, nobody could find the program any more.
+        // Settled without having ended: once the directory is gone, the program could not be found any more.
         if let (true, Ok(Life::Supervised), Some(group)) = (dir.path().exists(), dir.life(), dir.child()) {
             let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
             // Its supervisor writes down the end, which would get between us and an empty directory.

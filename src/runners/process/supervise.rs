@@ -74,7 +74,7 @@ fn follow(
 ) -> anyhow::Result<EndFile> {
     let group = Pid::from_raw(i32::try_from(child.id())?);
     if let Err(error) = dir.write_child(child.id()) {
-        // The attempt was given up meanwhile: what nobody can find must not run.
+        // The attempt was given up meanwhile: a program that cannot be found must not run.
         let _ = killpg(group, Signal::SIGKILL);
         return Err(error.into());
     }
@@ -87,7 +87,7 @@ fn follow(
     };
 
     let status = child.wait()?;
-    // What the program left running ends with it, as it would in a container.
+    // Processes that the program left running end with it, as they would in a container.
     let _ = killpg(group, Signal::SIGKILL);
     let deadline = Instant::now() + OUTPUT_GRACE;
     while !reader.is_finished() && Instant::now() < deadline {

@@ -26,14 +26,14 @@ impl Around {
         Ok(Self { files: Files::new(&options.files, local, saying)? })
     }
 
-    /// Before the program starts. Dropped half-way when somebody asks to stop.
+    /// Before the program starts. Dropped half-way at a signal to stop.
     pub async fn prepare(&mut self, started: &Started) -> Result<Extra, Failure> {
-        // What S3's client needs for a call is large, and hardly anybody's program has files.
+        // S3's client needs a lot of memory for a call, and few programs have files.
         Ok(Extra { environment: Box::pin(self.files.bring(started)).await? })
     }
 
     /// After the program and all that it started have ended, and well; returns what to report as the result. Dropped
-    /// half-way when somebody asks to stop.
+    /// half-way at a signal to stop.
     pub async fn conclude(&mut self, result: Option<Value>) -> Result<Option<Value>, Failure> {
         Box::pin(self.files.take(result)).await
     }

@@ -26,7 +26,7 @@ pub struct Beats {
 
 /// Why something was not brought to its end.
 pub enum Interruption {
-    /// Somebody asked this process to stop.
+    /// A signal asked this process to stop.
     Signal(Signal),
     /// The database said that the attempt is over.
     Over(String),
@@ -76,7 +76,7 @@ impl Beats {
         }
     }
 
-    /// Does something else meanwhile, until somebody wants it to end.
+    /// Does something else meanwhile, until a signal or the database ends it.
     pub async fn during<T>(
         &mut self,
         signals: &mut Signals,

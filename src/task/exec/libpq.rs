@@ -5,7 +5,8 @@ use tokio_postgres::config::Host;
 use crate::database::{Connector, Roots, SslMode};
 
 /// The database in libpq's own variables, so that `psql` and most drivers reach it without a connection string
-/// on their command line, where every user of the machine could read the password. What is set already stays.
+/// on their command line, where every user of the machine could read the password. A variable that is set already
+/// stays.
 pub async fn variables(connector: &Connector) -> Vec<(String, String)> {
     let config = connector.config();
     let host = config.get_hosts().first().map(|host| match host {

@@ -60,7 +60,7 @@ pub async fn run(options: Options) -> i32 {
         Err(problem) => return complain(exit::USAGE, problem),
     };
     if options.private {
-        // Our own environment, with the token in it, is then nobody's to read who runs as the same user.
+        // Other processes of the same user cannot read our environment then, with the token in it.
         let _ = set_dumpable(false);
     }
     let children = Children::adopt();
@@ -107,7 +107,7 @@ pub async fn run(options: Options) -> i32 {
             tokio::pin!(told);
             tokio::select! {
                 code = &mut told => code,
-                // Whoever sends it kills us soon, and then nothing is tidied.
+                // The sender of the signal kills us soon, and then nothing is tidied.
                 signal = signals.next_stop() => timeout(options.stop_grace(), told).await.unwrap_or_else(|_| {
                     complain(exit::UNAVAILABLE, format_args!("{signal}: the end is not reported any more"))
                 }),

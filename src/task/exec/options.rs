@@ -7,7 +7,7 @@ use humantime::parse_duration;
 
 use crate::task::{contract, files, whereabouts};
 
-/// Docker kills ten seconds after SIGTERM: what is left of them is for the report.
+/// Docker kills ten seconds after SIGTERM: the rest of them is for the report.
 const STOP_GRACE: Duration = Duration::from_secs(8);
 /// ECS kills after thirty seconds, unless the task definition's `stopTimeout` says otherwise.
 const STOP_GRACE_ON_ECS: Duration = Duration::from_secs(25);

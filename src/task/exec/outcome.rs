@@ -61,7 +61,7 @@ impl Outcome {
         let output = end.kept.tail.masked(secrets);
         let last_line = output.lines().rev().map(str::trim).find(|line| !line.is_empty());
         let message = last_line.map_or(what(end), |line| format!("{}: {line}", what(end)));
-        // Whatever it says of itself when it is told to stop, that was not its own idea.
+        // A program that was told to stop did not end of its own accord, whatever its exit code says.
         let retry = end.told.is_some() || !no_retry.contains(&exit_code);
         Self::Failed {
             message,

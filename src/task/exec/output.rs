@@ -1,4 +1,4 @@
-//! Output passes through; what the report may need of it is kept.
+//! Output passes through; the part that the report may need is kept.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -63,7 +63,7 @@ impl Output {
         Self { kept, copies, ended }
     }
 
-    /// All that came, after the program and what it left behind have ended. Somebody beyond our reach may hold a
+    /// All that came, after the program and what it left behind have ended. A process beyond our reach may hold a
     /// stream open, and where the output goes may be stuck; that is not waited for.
     pub async fn end(self) -> Kept {
         self.ended.cancel();
@@ -93,7 +93,7 @@ fn pass_on(
                 let _ = to.write_all(&buffer[..n]).await;
                 let _ = to.flush().await;
             };
-            // While the program runs, it waits for whoever reads; after its end the result, which may still be in
+            // While the program runs, it waits for a slow reader; after its end the result, which may still be in
             // the pipe, is worth more than a reader that is stuck.
             let too_slow = async {
                 ended.cancelled().await;

@@ -26,13 +26,13 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        // Nobody is left who could be told, and the container's end removes it too.
+        // An error cannot be reported any more, and the container's end removes the directory too.
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 
-/// Reads at most `limit` bytes from the end of a file, and its length. Whatever the program has put in its place,
-/// such as a pipe, must not make us wait.
+/// Reads at most `limit` bytes from the end of a file, and its length. Anything else that the program has put in
+/// its place, such as a pipe, must not make us wait.
 pub fn read_end(path: &Path, limit: u64) -> Option<(Vec<u8>, u64)> {
     use std::io::{Read as _, Seek as _, SeekFrom};
     let length = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?.len();

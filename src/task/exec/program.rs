@@ -23,7 +23,7 @@ use crate::task::signals::{Signals, is_stop};
 pub struct ProgramEnd {
     /// How it ended, if it was started.
     pub how: How,
-    /// Somebody asked it to end before it did.
+    /// The signal that asked it to end before it did.
     pub told: Option<Signal>,
     /// It did not listen, and was killed so long after.
     pub killed_after: Option<Duration>,
@@ -102,8 +102,8 @@ fn command(options: &Options, environment: Vec<(String, String)>) -> Command {
     command
 }
 
-/// Until the program has ended. It stays in our process group, so that a terminal and whoever stops the group reach
-/// it too; others reach it through us.
+/// Until the program has ended. It stays in our process group, so that a signal of a terminal or to the group reaches it
+/// too; other signals reach it through us.
 async fn follow(
     child: &mut Child,
     grace: Duration,

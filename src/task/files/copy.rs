@@ -12,7 +12,7 @@ use crate::task::failure::Failure;
 
 const PIECE: usize = 1 << 20;
 
-/// Beside the file while it grows; hidden, and named so that hardly anybody has a file of that name.
+/// Beside the file while it grows; hidden, with a name that no other file is likely to have.
 pub fn part(path: &Path) -> PathBuf {
     let mut name = std::ffi::OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
@@ -63,7 +63,7 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// What a file is that somebody named; an error if it is none that can be copied.
+/// The metadata of a file that a row names; an error if the file must not be copied or cannot be read.
 pub fn look(path: &Path) -> Result<Metadata, Failure> {
     let found = std::fs::metadata(path).map_err(|error| reading(path, &error))?;
     let real = std::fs::canonicalize(path).map_err(|error| reading(path, &error))?;

@@ -98,7 +98,7 @@ impl Inputs {
             tree::empty(self.dir.path());
         }
         for path in self.made.iter().rev() {
-            // What is gone is gone, and a directory with somebody else's file in it stays.
+            // Files that are gone already are no error, and a directory with another file in it stays.
             let _ = std::fs::remove_file(path);
             let _ = std::fs::remove_file(copy::part(path));
             let _ = std::fs::remove_dir(path);

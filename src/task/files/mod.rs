@@ -1,5 +1,5 @@
-//! Files in and out: what the row names is fetched before the program starts, and what it leaves in its output
-//! directory is stored after a success.
+//! Files in and out: the files that the row names are fetched before the program starts, and those that it leaves in its
+//! output directory are stored after a success.
 //!
 //! Nothing that was there before is replaced or removed, and nothing of ours stays behind.
 

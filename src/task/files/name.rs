@@ -3,7 +3,7 @@
 /// The longest step that Linux file systems take.
 const LONGEST: usize = 255;
 
-/// Says what is wrong with a relative path that somebody else has chosen; `a/b.nc` is well.
+/// Says what is wrong with a relative path that comes from outside; `a/b.nc` is well.
 pub fn check(name: &str) -> Result<(), String> {
     let wrong = name.split('/').find_map(|step| match step {
         "" => Some("has an empty step, as // or a / at the beginning or end make one"),

@@ -20,7 +20,7 @@ pub struct Named {
 /// Looks for names in the parts of `whole` that the paths in `from` lead to. Each is found once.
 ///
 /// A string is a name if all of it is an address: `s3://…` and `file://…`, and absolute paths too where a pattern
-/// tells them from other texts that begin with a slash. The pattern is for files; what lies below a folder is
+/// tells them from other strings that begin with a slash. The pattern is for files; files below a folder are
 /// compared with it later.
 pub fn named(whole: &Value, from: &[String], pattern: Option<&Regex>) -> Result<Vec<Named>, String> {
     let mut search = Search { pattern, found: Vec::new() };
@@ -102,8 +102,8 @@ impl Search<'_> {
     }
 }
 
-/// What Rowcall has written into a row of its own table or one like it, `row.attributes.result`, tells of an earlier
-/// task, and its files are not the next one's input unless somebody says so.
+/// The result of an earlier task, which Rowcall has written into a row of its own table or one like it
+/// (`row.attributes.result`). Its files are input of the next task only by `--input-from`.
 fn is_an_earlier_end(steps: &[String]) -> bool {
     matches!(steps, [row, _, key] if row == "row" && (key == "result" || key == "message"))
 }

@@ -8,7 +8,7 @@ use std::rc::Rc;
 pub struct Saying(Rc<RefCell<Option<String>>>);
 
 impl Saying {
-    /// Leaves it for whoever takes it.
+    /// Leaves it for the next heartbeat.
     pub fn say(&self, word: String) {
         *self.0.borrow_mut() = Some(word);
     }

@@ -17,7 +17,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// With that way of naming buckets, if anybody has chosen one.
+    /// With that way of naming buckets, if one was chosen.
     pub fn new(path_style: Option<bool>) -> Self {
         Self { path_style, s3: OnceCell::new() }
     }

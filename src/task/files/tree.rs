@@ -59,7 +59,7 @@ fn entries(dir: &Path) -> Result<Vec<(DirEntry, FileType)>, Failure> {
 /// Removes all that is in a directory, as far as it may be removed.
 pub fn empty(dir: &Path) {
     for (entry, kind) in entries(dir).unwrap_or_default() {
-        // Nobody can be told any more: the report is gone, and in most places the container goes too.
+        // An error cannot be reported any more: the report is sent, and in most places the container goes too.
         let _ = if kind.is_dir() {
             std::fs::remove_dir_all(entry.path())
         } else {

@@ -85,7 +85,7 @@ impl Arriving {
     }
 
     async fn begin_again(&mut self) -> std::io::Result<()> {
-        // What the buffer holds is written first, and then gone.
+        // The seek first writes the contents of the buffer, which are then cut off.
         self.file.seek(SeekFrom::Start(0)).await?;
         self.file.get_ref().set_len(0).await?;
         self.bytes = 0;

@@ -20,7 +20,7 @@ use crate::task::failure::Failure;
 #[derive(Debug)]
 pub struct S3 {
     client: Client,
-    /// What every part of an upload is guarded by. Few but AWS know it.
+    /// The checksum that guards every part of an upload. Few stores but AWS know it.
     checksum: Option<ChecksumAlgorithm>,
     unfinished: Mutex<Vec<Unfinished>>,
 }
@@ -67,7 +67,7 @@ impl S3 {
                 .await
                 .map_err(|error| error.failure(&format!("s3://{bucket}/{prefix} cannot be listed")))?;
             let keys = answer.contents().iter().filter_map(|object| object.key()?.strip_prefix(prefix));
-            // What ends in a slash is how some tools make a folder.
+            // Some tools make a folder as an object whose name ends in a slash.
             names.extend(keys.filter(|name| !name.is_empty() && !name.ends_with('/')).map(str::to_owned));
             if names.len() > limit {
                 return Err(Failure::lasting(format!(
