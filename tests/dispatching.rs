@@ -196,6 +196,52 @@ async fn a_task_that_falls_silent_is_stopped() {
     running.stop().await;
 }
 
+/// A session that holds an attempt, as a heartbeat does for as long as it is not committed.
+async fn holding(db: &TestDatabase, launched: &Launched) -> tokio_postgres::Client {
+    report(db, "task_start($1)", &launched.token).await;
+    let holder = db.connect().await;
+    holder.batch_execute("begin").await.unwrap();
+    holder.execute("select rowcall.task_progress($1)", &[&launched.token]).await.unwrap();
+    db.until("select heartbeat_at + interval '1 second' < clock_timestamp() from rowcall.attempts").await;
+    holder
+}
+
+#[tokio::test]
+async fn an_overdue_task_is_not_stopped_while_its_heartbeat_runs() {
+    let (db, running, launched) = launched(("heartbeat_timeout, max_attempts", "'300 ms', 1")).await;
+    let holder = holding(&db, &launched).await;
+    running.beats(&db).await;
+    assert!(running.world.stops.lock().unwrap().is_empty(), "what it would be stopped for may be over");
+    holder.batch_execute("commit").await.unwrap();
+    assert_eq!(row(&db).await, "ERROR TIMED_OUT no heartbeat for 00:00:00.3");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_task_that_hangs_in_its_transaction_has_timed_out() {
+    let (db, running, launched) = launched(("heartbeat_timeout, max_attempts", "'300 ms', 1")).await;
+    let holder = holding(&db, &launched).await;
+    running.world.stopped(launched.attempt.id).await;
+    // Its session ends with it.
+    drop(holder);
+    assert_eq!(row(&db).await, "ERROR TIMED_OUT no heartbeat for 00:00:00.3");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_cancel_outweighs_another_stop_under_way() {
+    let (db, running, launched) = launched(("max_attempts", "2")).await;
+    let holder = db.connect().await;
+    holder.batch_execute("begin; select from rowcall.files for update").await.unwrap();
+    db.run("update rowcall.attempts set stop_requested = 'ran too long', stop_cause = 'timed_out'").await;
+    let cancelled: bool = db.one("select rowcall.cancel(id, 'not needed') from rowcall.jobs").await;
+    assert!(cancelled);
+    running.end(&launched, End::exited(1));
+    holder.batch_execute("commit").await.unwrap();
+    assert_eq!(row(&db).await, "ERROR CANCELLED not needed");
+    running.stop().await;
+}
+
 #[tokio::test]
 async fn a_task_that_lingers_after_its_report_is_stopped_and_succeeds() {
     let (db, running, launched) = launched(("", "")).await;

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use deadpool_postgres::GenericClient;
 use serde_json::Value;
-use tokio_postgres::Client;
 use tokio_postgres::types::Type;
+use tokio_postgres::{Client, Row};
 
 use super::DatabaseError;
-use crate::job::{AttemptId, DispatcherId, JobId, Launched, RunnerName};
+use crate::job::{AttemptId, Cause, DispatcherId, JobId, Launched, RunnerName};
 use crate::parameters::Deadlines;
 
 /// An attempt about to be written down, before any runner hears of it.
@@ -131,6 +131,10 @@ pub struct OverdueAttempt {
     pub id: AttemptId,
     /// For a person.
     pub reason: String,
+    /// Why, where that was found just now.
+    pub cause: Option<Cause>,
+    /// Whether the database has it. Not if another session holds the attempt.
+    pub is_written: bool,
 }
 
 /// This dispatcher's attempts that must be stopped now. `starting`: those that their runner has and does not run
@@ -143,7 +147,7 @@ pub async fn overdue_attempts(
     blind_runners: &[RunnerName],
 ) -> Result<Vec<OverdueAttempt>, DatabaseError> {
     let (ids, stages): (Vec<AttemptId>, Vec<&str>) = starting.iter().map(|(id, s)| (*id, s.as_str())).unzip();
-    Ok(client
+    let rows = client
         .query_typed(
             include_str!("../../sql/queries/attempts/attempts_overdue.sql"),
             &[
@@ -154,10 +158,16 @@ pub async fn overdue_attempts(
                 (&blind_runners, Type::TEXT_ARRAY),
             ],
         )
-        .await?
-        .iter()
-        .map(|row| OverdueAttempt { id: row.get("id"), reason: row.get("reason") })
-        .collect())
+        .await?;
+    let overdue = |row: &Row| {
+        Ok(OverdueAttempt {
+            id: row.get("id"),
+            reason: row.get("reason"),
+            cause: row.get::<_, Option<&str>>("cause").map(Cause::parse).transpose()?,
+            is_written: row.get("is_written"),
+        })
+    };
+    rows.iter().map(overdue).collect()
 }
 
 /// Of these launch keys, those whose attempt is over.
@@ -209,8 +219,7 @@ pub async fn taken_over(
     let statement =
         client.prepare_cached(include_str!("../../sql/queries/attempts/attempts_taken_over.sql")).await?;
     let rows = client.query(&statement, &[&ids, &dispatcher_id]).await?;
-    let taken =
-        |row: &tokio_postgres::Row| TakenOver { id: row.get(0), elsewhere: row.get(1), over: row.get(2) };
+    let taken = |row: &Row| TakenOver { id: row.get(0), elsewhere: row.get(1), over: row.get(2) };
     Ok(rows.iter().map(taken).collect())
 }
 

@@ -64,6 +64,11 @@ impl World {
         self.until(|| !self.launches.lock().unwrap().is_empty()).await;
     }
 
+    /// Waits until this attempt's stop was asked for.
+    pub async fn stopped(&self, id: AttemptId) {
+        self.until(|| self.stops.lock().unwrap().iter().any(|(stopped, _)| *stopped == id)).await;
+    }
+
     async fn until(&self, condition: impl Fn() -> bool) {
         let waiting = async {
             loop {

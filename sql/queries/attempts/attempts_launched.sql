@@ -8,9 +8,9 @@ with taken as (
     for update of a skip locked
 ), written as (
     update rowcall_internal.attempts a
-    set launched_at = coalesce(a.launched_at, now()),
+    set launched_at = coalesce(a.launched_at, least(now(), a.ended_at)),
         external_id = case when a.ended_at is null then taken.external_id else coalesce(a.external_id, taken.external_id) end,
-        begun_at = case when taken.begun then coalesce(a.begun_at, now()) else a.begun_at end,
+        begun_at = case when taken.begun then coalesce(a.begun_at, least(now(), a.ended_at)) else a.begun_at end,
         log_group = coalesce(taken.log_group, a.log_group), log_stream = coalesce(taken.log_stream, a.log_stream)
     from taken join free using (id)
     where a.id = taken.id

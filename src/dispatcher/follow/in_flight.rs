@@ -1,14 +1,14 @@
 //! The attempts this dispatcher follows, in memory. The database has them too; this is the daemon's view of
 //! what it must ask runners about, and what counts against their capacity.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::job::{AttemptId, RunnerName};
+use crate::job::{AttemptId, Cause, RunnerName};
 use crate::runners::{Attempt, Launched};
 
 /// Characters of what held up a launch that are kept: it ends in a row.
@@ -21,14 +21,27 @@ pub struct FollowedAttempt {
     pub attempt: Attempt,
     /// How far it has come.
     pub progress: Progress,
-    /// When its stop was first asked for, and why.
-    pub stopping: Option<(Instant, String)>,
+    /// That it shall end.
+    pub stopping: Option<WantedStop>,
+    /// Since when another session has kept its stop from being written down.
+    held_since: Option<Instant>,
     /// When the runner was told to stop it, and heard.
     pub told_to_stop: Option<Instant>,
     /// A launch of it is under way; cancelled when it shall end, or is not followed any more.
     launching: Option<CancellationToken>,
     /// A stopper is busy with it.
     stop_under_way: bool,
+}
+
+/// That an attempt shall end.
+#[derive(Debug, Clone)]
+pub struct WantedStop {
+    /// When this was first noted.
+    pub since: Instant,
+    /// For a person.
+    pub reason: String,
+    /// Of a stop that could not be written down: the settler must know it all the same.
+    pub unwritten: Option<Cause>,
 }
 
 /// How far an attempt has come.
@@ -49,7 +62,15 @@ impl FollowedAttempt {
     }
 
     fn new(attempt: Attempt, progress: Progress) -> Self {
-        Self { attempt, progress, stopping: None, told_to_stop: None, launching: None, stop_under_way: false }
+        Self {
+            attempt,
+            progress,
+            stopping: None,
+            held_since: None,
+            told_to_stop: None,
+            launching: None,
+            stop_under_way: false,
+        }
     }
 }
 
@@ -146,21 +167,28 @@ impl InFlight {
         self.change(id, |followed| followed.progress = Progress::Begun);
     }
 
-    /// Its launcher begins: none if it is not followed, shall end, or has a launcher. Until [`Launching`] is dropped,
+    /// Its launcher begins: none if it is not followed, is launched, shall end, or has a launcher. Until [`Launching`] is dropped,
     /// the stopper of the attempt waits.
     pub fn begin_launch(self: &Arc<Self>, id: AttemptId) -> Option<Launching> {
         let mut map = self.lock();
-        let followed = map.get_mut(&id).filter(|f| f.stopping.is_none() && f.launching.is_none())?;
+        let followed =
+            map.get_mut(&id).filter(|f| !f.is_launched() && f.stopping.is_none() && f.launching.is_none())?;
         let unwanted = followed.launching.insert(CancellationToken::new()).clone();
         Some(Launching { in_flight: Arc::clone(self), id, unwanted })
     }
 
     /// It shall end: returns it, with the time this was first noted, unless a stopper is busy with it or a launch of it
     /// has yet to leave. Until [`Stopping`] is dropped, no other stopper gets it.
-    pub fn begin_stop(self: &Arc<Self>, id: AttemptId, reason: &str) -> Option<Stopping> {
+    pub fn begin_stop(
+        self: &Arc<Self>,
+        id: AttemptId,
+        reason: &str,
+        unwritten: Option<Cause>,
+    ) -> Option<Stopping> {
         let mut map = self.lock();
         let followed = map.get_mut(&id).filter(|f| !f.stop_under_way)?;
-        let since = followed.stopping.get_or_insert_with(|| (Instant::now(), reason.to_owned())).0;
+        let wanted = || WantedStop { since: Instant::now(), reason: reason.to_owned(), unwritten };
+        let since = followed.stopping.get_or_insert_with(wanted).since;
         if let Some(launching) = &followed.launching {
             launching.cancel();
             return None;
@@ -169,10 +197,31 @@ impl InFlight {
         Some(Stopping { in_flight: Arc::clone(self), followed: followed.clone(), since })
     }
 
+    /// Of these, whose stop cannot be written down because another session holds them, those of which that has been so
+    /// for longer than `limit`. The others are held no more.
+    pub fn held_for(&self, limit: Duration, held: &HashSet<AttemptId>) -> HashSet<AttemptId> {
+        let mut too_long = HashSet::new();
+        for (id, followed) in self.lock().iter_mut() {
+            if !held.contains(id) {
+                followed.held_since = None;
+            } else if followed.held_since.get_or_insert_with(Instant::now).elapsed() > limit {
+                too_long.insert(*id);
+            }
+        }
+        too_long
+    }
+
+    /// The stop of an attempt that could not be written down.
+    pub fn unwritten_stop(&self, id: AttemptId) -> Option<(Cause, String)> {
+        let map = self.lock();
+        let stop = map.get(&id)?.stopping.as_ref()?;
+        Some((stop.unwritten?, stop.reason.clone()))
+    }
+
     /// Those that shall end and that no runner has confirmed, with the reason. Their launcher is gone for good.
     pub fn to_give_up(&self) -> Vec<(AttemptId, String)> {
         let reason = |(id, followed): (&AttemptId, &FollowedAttempt)| match &followed.stopping {
-            Some((_, reason)) if !followed.is_launched() => Some((*id, reason.clone())),
+            Some(stop) if !followed.is_launched() => Some((*id, stop.reason.clone())),
             _ => None,
         };
         self.lock().iter().filter_map(reason).collect()

@@ -4,16 +4,20 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::database::{DatabaseError, overdue_attempts};
+use crate::database::{DatabaseError, OverdueAttempt, overdue_attempts};
 use crate::dispatcher::follow::in_flight::FollowedAttempt;
 use crate::dispatcher::pace::again_and_again;
 use crate::dispatcher::shared::{Handle, Shared};
-use crate::job::{AttemptId, End, RunnerName};
+use crate::job::{AttemptId, Cause, End, RunnerName};
 use crate::runners::{Found, Launched, Runner};
 
 /// How long a runner that does not answer is asked what runs under the key of an unconfirmed launch, or told to stop
 /// what runs. A new attempt begun without its answer might run beside the old one, so this is long.
 const DEAF_LIMIT: Duration = Duration::from_hours(1);
+
+/// How long another session may hold an attempt that is overdue. A heartbeat holds it for as long as a statement takes, and
+/// may be what makes a stop needless. A program that hangs in a transaction of its own holds it for ever.
+const HELD_LIMIT: Duration = Duration::from_secs(10);
 
 /// Looks again and again.
 pub async fn run(shared: Handle) {
@@ -32,10 +36,17 @@ async fn sweep(shared: &Handle) -> Result<(), DatabaseError> {
     let overdue =
         overdue_attempts(&client, shared.identity.id, grace, &shared.in_flight.starting(), &blind).await?;
     drop(client);
-    let mut ending: BTreeMap<AttemptId, String> = shared.in_flight.to_give_up().into_iter().collect();
-    ending.extend(overdue.into_iter().map(|overdue| (overdue.id, overdue.reason)));
-    for (id, reason) in ending {
-        let Some(stopping) = shared.in_flight.begin_stop(id, &reason) else { continue };
+    let held = overdue.iter().filter(|overdue| !overdue.is_written).map(|overdue| overdue.id).collect();
+    let hanging = shared.in_flight.held_for(HELD_LIMIT, &held);
+    let give_up = shared.in_flight.to_give_up().into_iter().map(|(id, reason)| (id, (reason, None)));
+    let mut ending: BTreeMap<AttemptId, (String, Option<Cause>)> = give_up.collect();
+    for OverdueAttempt { id, reason, cause, is_written } in overdue {
+        if is_written || hanging.contains(&id) {
+            ending.insert(id, (reason, cause.filter(|_| !is_written)));
+        }
+    }
+    for (id, (reason, unwritten)) in ending {
+        let Some(stopping) = shared.in_flight.begin_stop(id, &reason, unwritten) else { continue };
         // Apart, so that a runner which answers slowly does not hold up other deadlines.
         let shared = Arc::clone(shared);
         tokio::spawn(async move {

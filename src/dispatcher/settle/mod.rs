@@ -168,8 +168,13 @@ async fn settle_batch(
     }
 
     let mut decided = Vec::with_capacity(open.len());
-    for open in open {
+    for mut open in open {
         let Some(end) = ends.get(&open.id) else { continue };
+        if open.stop.is_none()
+            && let Some((cause, reason)) = shared.in_flight.unwritten_stop(open.id)
+        {
+            open.stop = Some((cause.outcome_of_stop()?, cause, reason));
+        }
         let (settlement, write_back) = match Frozen::read(&open.request) {
             Ok(frozen) => (decide(shared, &open, end, &frozen), frozen.write_back),
             Err(unreadable) => {
@@ -279,16 +284,17 @@ fn facts<'a>(shared: &Shared, open: &'a OpenAttempt, end: &'a End, write_back: &
 
 fn log(open: &OpenAttempt, settlement: &Settlement, written: Option<&Written>) {
     let row_key: &Value = &open.row_key;
-    let (job, attempt, outcome) = (open.job_id.get(), open.number, settlement.outcome.as_str());
+    let (job, attempt, number) = (open.job_id.get(), open.id.get(), open.number);
+    let outcome = settlement.outcome.as_str();
     let reason = settlement.message.as_deref().unwrap_or_default();
     if let Some(Written::Failed(error)) = written {
-        tracing::warn!(job, attempt, outcome, %row_key, error, "settled, but the row could not be written");
+        tracing::warn!(job, attempt, number, outcome, %row_key, error, "settled, but the row could not be written");
     } else if let Next::Retry(delay) = settlement.next {
         let again_in = format!("{:.1}s", delay.as_secs_f64());
-        tracing::info!(job, attempt, outcome, %row_key, reason, again_in, "attempt ended");
+        tracing::info!(job, attempt, number, outcome, %row_key, reason, again_in, "attempt ended");
     } else if settlement.outcome == Outcome::Succeeded {
-        tracing::info!(job, attempt, outcome, %row_key, "settled");
+        tracing::info!(job, attempt, number, outcome, %row_key, "settled");
     } else {
-        tracing::warn!(job, attempt, outcome, %row_key, reason, "settled");
+        tracing::warn!(job, attempt, number, outcome, %row_key, reason, "settled");
     }
 }

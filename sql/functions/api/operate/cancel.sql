@@ -25,9 +25,11 @@ begin
     if not found then
         return false;
     end if;
+    left_as := rowcall_internal.running_write_back(mine);
     if mine.state = 'running' then
+        -- Also if it is being stopped for another cause, after which it might be tried again.
         update rowcall_internal.attempts a set stop_requested = why, stop_cause = 'cancelled'
-        where a.id = mine.attempt_id and a.stop_requested is null;
+        where a.id = mine.attempt_id and a.stop_cause is distinct from 'cancelled';
         perform pg_notify('rowcall_control', '');
         return true;
     end if;
