@@ -193,10 +193,31 @@ async fn an_end_leaves_a_row_that_another_task_has_by_then() {
 }
 
 #[tokio::test]
+async fn a_retry_leaves_a_row_that_another_task_has_by_then() {
+    let db = TestDatabase::new().await;
+    db.task("loader", "REGISTERED", ("backoff, backoff_max", "'1 hour', '1 hour'")).await;
+    db.task("mover", "MOVED", ONCE).await;
+    let mut running = Running::start(&db).await;
+    db.run("insert into rowcall.files (id) values (1)").await;
+    let loader = running.launch().await;
+    db.run("update rowcall.files set status = 'MOVED'").await;
+    let mover = running.launch().await;
+    running.end(&loader, End::exited(1));
+    db.until("select state = 'waiting' from rowcall.jobs where task = 'loader'").await;
+    assert_eq!(row(&db).await, "PROCESSING", "the mover's");
+    db.run("update rowcall.jobs set due_at = now() where task = 'loader'; select pg_notify('rowcall_control', '')")
+        .await;
+    db.until("select outcome = 'OBSOLETE' from rowcall.history where task = 'loader'").await;
+    end(&db, &running, &mover, End::exited(0)).await;
+    assert_eq!((row(&db).await.as_str(), running.world.distinct_launches()), ("PROCESSED {}", 2));
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn a_condition_holds_whoever_writes_the_row() {
     let db = TestDatabase::new().await;
     db.run(
-        "create table due (id int primary key, at timestamptz, gap interval, raw bytea, status text);
+        "create table due (id int primary key, at timestamptz, gap interval, raw bytea, status text, of regclass default 'due');
             select rowcall.watch('due')",
     )
     .await;
@@ -204,6 +225,7 @@ async fn a_condition_holds_whoever_writes_the_row() {
         ("at", r#"$.at starts with "2026-03-01T20""#),
         ("gap", r#"$.gap == "1 day""#),
         ("raw", r#"$.raw == "\\x01""#),
+        ("of", r#"$.of == "public.due""#),
     ] {
         let values = format!("'due', null, '{condition}'");
         db.task(name, &name.to_uppercase(), ("source_table, result_column, condition", &values)).await;
@@ -213,12 +235,13 @@ async fn a_condition_holds_whoever_writes_the_row() {
         "intervalstyle = 'iso_8601'",
         "bytea_output = 'escape'",
         "datestyle = 'German'",
+        "quote_all_identifiers = on",
     ] {
         db.run(&format!("set {settings}; truncate due; delete from rowcall.jobs;
-            insert into due select i, '2026-03-01 20:00:00+00', '1 day', '\\x01', s from unnest('{{AT,GAP,RAW}}'::text[]) with ordinality u(s, i);
+            insert into due select i, '2026-03-01 20:00:00+00', '1 day', '\\x01', s from unnest('{{AT,GAP,RAW,OF}}'::text[]) with ordinality u(s, i);
             delete from rowcall.jobs where task = 'gap'; update due set status = 'X' where id = 2; update due set status = 'GAP' where id = 2; reset all")).await;
         let asked: String = db.one("select string_agg(task, ' ' order by task) from rowcall.jobs").await;
-        assert_eq!(asked, "at gap raw", "{settings}");
+        assert_eq!(asked, "at gap of raw", "{settings}");
     }
 }
 

@@ -346,10 +346,11 @@ async fn a_schema_made_without_roles_is_handed_over_by_printed_sql() {
     db.run(
         "create table mine (id int primary key, status text); select rowcall.watch('mine'); alter schema rowcall owner to postgres;
          alter table rowcall_internal.jobs owner to postgres; alter function rowcall.task_fail owner to postgres;
+         alter domain rowcall.outcome owner to postgres;
          revoke all on mine from rowcall_owner; revoke all on rowcall_internal.jobs from rowcall_dispatcher",
     )
     .await;
-    assert!(db.one::<i64>("select count(*) from rowcall.grants_wrong()").await > 2);
+    assert!(db.one::<i64>("select count(*) from rowcall.grants_wrong()").await > 3);
     for _ in 0..2 {
         db.run(&rowcall::database::roles_sql()).await;
         assert_eq!(db.one::<i64>("select count(*) from rowcall.grants_wrong()").await, 0);

@@ -163,9 +163,16 @@ async fn a_writer_may_leave_it_to_polling() {
         .await;
     let prepared = db.one::<String>("select 'prepared_' || current_database()").await;
     db.run("set rowcall.wake_ups = 'off'").await;
-    db.run(&format!("begin; insert into rowcall.files default values; prepare transaction '{prepared}'"))
+    // It makes one job, and releases another.
+    db.run("insert into rowcall.files (id) values (7); update rowcall.jobs set state = 'blocked', reason = 'x', blocked_at = now()")
         .await;
-    db.run(&format!("commit prepared '{prepared}'")).await;
+    for writes in [
+        "insert into rowcall.files default values",
+        "update rowcall.files set attributes = '{}' where id = 7",
+    ] {
+        db.run(&format!("begin; {writes}; prepare transaction '{prepared}'")).await;
+        db.run(&format!("commit prepared '{prepared}'")).await;
+    }
     let mut running = Running::with(settings, Arc::default()).await;
     running.launch().await;
     running.stop().await;

@@ -197,3 +197,17 @@ pub async fn set_concurrency_keys(
     client.execute(&statement, &[&jobs, &keys]).await?;
     Ok(())
 }
+
+/// Of these locked jobs of owners, those whose row another owner has. The rows of the others are held until the transaction
+/// ends, where another job waits for them.
+pub async fn jobs_without_row(
+    client: &impl GenericClient,
+    jobs: &[JobId],
+) -> Result<Vec<JobId>, DatabaseError> {
+    if jobs.is_empty() {
+        return Ok(Vec::new());
+    }
+    let statement =
+        client.prepare_cached(include_str!("../../sql/queries/claims/jobs_without_row.sql")).await?;
+    Ok(client.query(&statement, &[&jobs]).await?.iter().map(|row| row.get(0)).collect())
+}

@@ -53,17 +53,18 @@ async fn with_reasons(
     Ok(())
 }
 
-/// Locked jobs whose row another session holds: back after `delay`.
+/// Locked jobs that cannot have their row now, and why: back after `delay`.
 pub async fn defer(
     client: &impl GenericClient,
     jobs: &[JobId],
     delay: Duration,
+    reason: &str,
 ) -> Result<(), DatabaseError> {
     if jobs.is_empty() {
         return Ok(());
     }
     let statement = client.prepare_cached(include_str!("../../sql/queries/jobs/jobs_defer.sql")).await?;
-    client.execute(&statement, &[&jobs, &delay.as_secs_f64(), &"another session holds the row"]).await?;
+    client.execute(&statement, &[&jobs, &delay.as_secs_f64(), &reason]).await?;
     Ok(())
 }
 

@@ -35,8 +35,8 @@ pub use attempts::{
     mark_launched, overdue_attempts, rescue_attempts, start_jobs, taken_over, unmark_asked,
 };
 pub use claims::{
-    Choice, Claim, ClaimedJob, UnkeyedJob, claim, claim_counted, jobs_without_concurrency_key, lock_claims,
-    set_concurrency_keys,
+    Choice, Claim, ClaimedJob, UnkeyedJob, claim, claim_counted, jobs_without_concurrency_key,
+    jobs_without_row, lock_claims, set_concurrency_keys,
 };
 pub use connect::{Database, DatabaseError};
 pub use connector::{ConnectError, Connector};

@@ -11,6 +11,9 @@ const LONGEST: Duration = Duration::from_secs(30);
 /// How long a job whose row another session holds is left alone.
 pub const ROW_HELD: Duration = Duration::from_millis(500);
 
+/// How long a job whose row another owner has is left alone: that one may run for hours, and this one is asked for by hand.
+pub const ROW_OWNED: Duration = Duration::from_secs(5);
+
 /// Three quarters to five quarters of an interval.
 pub fn jittered(interval: Duration) -> Duration {
     interval.mul_f64(rand::rng().random_range(0.75..1.25))

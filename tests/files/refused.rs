@@ -21,7 +21,10 @@ async fn wrong_options_are_told_before_the_attempt_begins() {
         (&["--input-pattern", "x"], "--input-dir"),
         (&["--output-to", "s3://b/x"], "--output-dir"),
         (&["--output-dir", "out", "--output-to", "b/x"], "s3://bucket/prefix/"),
-        (&["--output-dir", "out", "--output-to", "s3://b/{row.id}"], "a placeholder must be {job}, {attempt} or {task}, and is {row.id}"),
+        (
+            &["--output-dir", "out", "--output-to", "s3://b/{row.id}"],
+            "a placeholder must be {job}, {attempt} or {task}, and is {row.id}",
+        ),
         (&["--input-dir", "x", "--output-dir", "x/y"], "apart from each other"),
         (&["--input-dir", "x", "--output-dir", "./x"], "apart from each other"),
         (&["--input-dir", "/"], "the root itself"),

@@ -97,7 +97,7 @@ impl Model {
             }
             Step::Retry(n) => {
                 if let Some(job) = self.nth_running(*n).and_then(|id| self.jobs.get_mut(&id)) {
-                    (job.state, job.moved) = ("waiting", false);
+                    job.state = "waiting";
                 }
             }
             Step::Cancel(n) => {
@@ -135,11 +135,13 @@ impl Model {
         such.get(n % such.len().max(1)).cloned()
     }
 
-    /// Somebody gave the row another status: what runs is no longer asked for, unless it is asked for anew.
+    /// A user gave the row another status: what runs is no longer asked for, unless it is asked for anew.
     fn moved(&mut self, key: i32) {
-        for ((_, row), job) in &mut self.jobs {
+        for ((task, row), job) in &mut self.jobs {
             if *row == key {
-                (job.again, job.moved) = (false, true);
+                // An observer runs whatever the status.
+                job.again &= self.tasks.get(task).is_none_or(|task| task.observer);
+                job.moved = true;
             }
         }
     }

@@ -98,6 +98,20 @@ async fn an_observer_runs_once_more_for_a_row_that_asks_again() {
 }
 
 #[tokio::test]
+async fn a_wish_of_an_observer_outlives_a_move_of_the_row() {
+    let (db, mut running, loader, broadcast) = both().await;
+    db.run("update rowcall.files set status = 'REGISTERED'; update rowcall.files set status = 'ARCHIVED'")
+        .await;
+    for launched in [&loader, &broadcast] {
+        end(&db, &running, launched, End::exited(0)).await;
+    }
+    assert_eq!(running.launch().await.attempt.task, "broadcast");
+    running.beats(&db).await;
+    assert!(!running.launched_more(), "the owner's wish is gone with the status");
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn a_result_replaces_an_older_failure_and_leaves_other_results() {
     let (db, mut running, loader, broadcast) = both().await;
     db.run(r#"update rowcall.files set attributes = '{"results": {"other": 1}}'"#).await;
@@ -113,6 +127,13 @@ async fn a_result_replaces_an_older_failure_and_leaves_other_results() {
 
 #[tokio::test]
 async fn a_users_own_results_are_not_overwritten() {
+    let db = TestDatabase::new().await;
+    let own = r#"{"results": {"broadcast": {"outcome": "fine"}}}"#;
+    let merged: String = db
+        .one_with("select rowcall_internal.merge_results($1::text::jsonb, 'broadcast', '{}')::text", &[&own])
+        .await;
+    assert_eq!(merged, own, "no outcome of ours");
+
     let (db, running, loader, broadcast) = both().await;
     db.run(r#"update rowcall.files set attributes = '{"results": "mine"}'"#).await;
     end(&db, &running, &broadcast, End::exited(1)).await;

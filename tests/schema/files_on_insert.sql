@@ -51,7 +51,7 @@ exception when others then
         select s.relation, pg_catalog.jsonb_build_object('id', n.id), cause from new_rows n, rowcall_internal.source_tables s where s.id = 1;
         get diagnostics made = row_count;
         if made > 0 then
-            perform pg_notify('rowcall_control', '');
+            perform rowcall_internal.wake('{rowcall_control}');
         end if;
     exception when others then
         raise warning 'rowcall: rows of % may have missed their jobs: % (and: %)', tg_relid::regclass, cause, sqlerrm

@@ -16,7 +16,7 @@ begin
         return base || jsonb_build_object('results', results || jsonb_build_object(task, ended -> 'result'));
     elsif ended ? 'outcome' then
         return base || jsonb_build_object('results', results || jsonb_build_object(task, ended));
-    elsif results -> task ? 'outcome' then
+    elsif results -> task ->> 'outcome' in (select o.outcome from rowcall_internal.outcomes() o where o.is_failure) then
         return base || jsonb_build_object('results', results - task);
     end if;
     return base;

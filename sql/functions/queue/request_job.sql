@@ -7,7 +7,7 @@ as $$
 declare
     job bigint;
     found_row record;
-    running record;
+    other record;
 begin
     -- Row before job, as triggers lock them: no other session starts or ends a job of this row in the meantime.
     perform rowcall_internal.hold_row(task.source_table, row_key);
@@ -20,17 +20,18 @@ begin
         raise exception 'the row % of % has no status: it is null', row_key, task.source_table
             using errcode = 'RC013', hint = 'Give it one first: Rowcall writes only to rows whose status it knows.';
     end if;
-    -- A row has one owner at a time.
+    -- A row has one owner at a time: the one that runs, or waits to be tried again and has left its running status there.
     if task.name in (select name from rowcall_internal.owners) then
-        select j.id, j.task into running
-        from rowcall_internal.jobs j join rowcall_internal.attempts a on a.id = j.attempt_id
-        where j.source_table = task.source_table and j.short_key = rowcall.short_key(request_job.row_key) and j.state = 'running' and j.task <> task.name
-          and a.request->'write_back'->>'observer' = 'false'
+        select j.id, j.task, j.state into other
+        from rowcall_internal.jobs j
+        where j.source_table = task.source_table and j.short_key = rowcall.short_key(request_job.row_key) and j.task <> task.name
+          and rowcall_internal.has_row(j)
         limit 1;
         if found then
-            raise exception '% runs for the row % of % now, and owns its status', running.task, row_key, task.source_table
+            raise exception '% % for the row % of % now, and owns its status', other.task,
+                    case other.state when 'running' then 'runs' else 'waits to be tried again' end, row_key, task.source_table
                 using errcode = 'RC014',
-                      hint = format('Ask again when job %s has ended, or first: SELECT rowcall.cancel(%1$s);', running.id);
+                      hint = format('Ask again when job %s has ended, or first: SELECT rowcall.cancel(%1$s);', other.id);
         end if;
     end if;
     execute format('insert into rowcall_internal.jobs as j (task, source_table, row_key, on_status) values ($1, $2, $3, $4) %s returning id',

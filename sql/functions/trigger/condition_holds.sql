@@ -15,7 +15,8 @@ $$;
 create or replace function rowcall_internal.condition_holds(row_itself anyelement, condition jsonpath) returns boolean
 language plpgsql stable parallel safe
 set search_path = pg_catalog, pg_temp
-set timezone = 'UTC' set intervalstyle = 'postgres' set bytea_output = 'hex' set extra_float_digits = 1 set datestyle = 'ISO, YMD'
+set timezone = 'UTC' set datestyle = 'ISO, YMD' set intervalstyle = 'postgres' set bytea_output = 'hex'
+set extra_float_digits = 1 set lc_monetary = 'C' set quote_all_identifiers = off
 as $$
 begin
     return rowcall_internal.condition_holds(to_jsonb(row_itself), condition);

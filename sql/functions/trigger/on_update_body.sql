@@ -16,9 +16,10 @@ declare
     cause text;
     -- Which of our own writes this is, if it is one; rowcall_internal.write_back() says what the words mean.
     writing text := coalesce(current_setting('rowcall.writing', true), '');
-begin
     -- What other triggers of the table do on that occasion is a user's.
-    if writing = 'back' and pg_trigger_depth() = 1 then
+    by_user boolean := writing = '' or pg_trigger_depth() > 1;
+begin
+    if writing = 'back' and not by_user then
         return null;
     end if;
 
@@ -32,7 +33,7 @@ begin
         where s.id = :source and j.source_table = s.relation and j.short_key = rowcall.short_key(:key) and j.state = 'blocked';
         get diagnostics made = row_count;
         if made > 0 then
-            perform pg_notify('rowcall_control', '');
+            perform rowcall_internal.wake('{rowcall_control}');
         end if;
     end if;
 
@@ -43,12 +44,13 @@ begin
         then
             return null;
         end if;
-        if writing <> 'on' then
+        if by_user then
             with changed as (
                 select n.* from new_rows n left join old_rows o on :same_key
                 where o.:status is distinct from n.:status
             )
-            update rowcall_internal.jobs j set moved_to = n.:status::text, moved_at = clock_timestamp(), run_again = false
+            update rowcall_internal.jobs j set moved_to = n.:status::text, moved_at = clock_timestamp(),
+                run_again = j.run_again and j.task not in (select name from rowcall_internal.owners)
             from changed n, rowcall_internal.source_tables s
             where s.id = :source and j.source_table = s.relation and j.short_key = rowcall.short_key(:key);
         end if;
@@ -68,13 +70,14 @@ begin
     else
         -- The same for many rows. The join of new and old rows must be planned for the rows at hand: a plan kept from a
         -- statement of one row compares every row of a large one with every other. Hence the dynamic statements.
-        if writing <> 'on' then
+        if by_user then
             execute $many$
                 with changed as (
                     select n.* from new_rows n left join old_rows o on :same_key
                     where o.:status is distinct from n.:status
                 )
-                update rowcall_internal.jobs j set moved_to = n.:status::text, moved_at = clock_timestamp(), run_again = false
+                update rowcall_internal.jobs j set moved_to = n.:status::text, moved_at = clock_timestamp(),
+                run_again = j.run_again and j.task not in (select name from rowcall_internal.owners)
                 from changed n, rowcall_internal.source_tables s
                 where s.id = :source and j.source_table = s.relation and j.short_key = rowcall.short_key(:key)
             $many$;
@@ -105,7 +108,7 @@ exception when others then
         $many$ using cause;
         get diagnostics made = row_count;
         if made > 0 then
-            perform pg_notify('rowcall_control', '');
+            perform rowcall_internal.wake('{rowcall_control}');
         end if;
     exception when others then
         raise warning 'rowcall: rows of % may have missed their jobs: % (and: %)', tg_relid::regclass, cause, sqlerrm

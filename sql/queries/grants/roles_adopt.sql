@@ -22,6 +22,11 @@ begin
         where p.pronamespace in ('rowcall'::regnamespace, 'rowcall_internal'::regnamespace)
           and p.proowner <> 'rowcall_owner'::regrole
         union all
+        select format('alter domain %s owner to rowcall_owner', t.oid::regtype)
+        from pg_type t
+        where t.typnamespace in ('rowcall'::regnamespace, 'rowcall_internal'::regnamespace) and t.typtype = 'd'
+          and t.typowner <> 'rowcall_owner'::regrole
+        union all
         select format('grant select, update, trigger on table %s to rowcall_owner', s.relation)
         from rowcall_internal.source_tables s join pg_class c on c.oid = s.relation
         where c.relnamespace not in ('rowcall'::regnamespace, 'rowcall_internal'::regnamespace)

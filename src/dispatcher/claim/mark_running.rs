@@ -1,7 +1,5 @@
 //! Gives the rows of claimed jobs their running status, and says in which statuses each job may write its row later.
 
-use std::collections::HashSet;
-
 use deadpool_postgres::GenericClient;
 
 use crate::database::{DatabaseError, RowWriting, Writing, Written, write_back};
@@ -10,16 +8,7 @@ use crate::dispatcher::claim::prepare::{ReadyJob, SortedJobs, grouped};
 /// Marks the rows of all ready jobs. A job whose row cannot be written does not start.
 pub async fn mark_running(client: &impl GenericClient, sorted: &mut SortedJobs) -> Result<(), DatabaseError> {
     let mut marking = Vec::new();
-    let mut owned = HashSet::new();
     for mut ready in std::mem::take(&mut sorted.ready) {
-        // Two tasks may have been asked for by hand, or by routes that were edited: the first owns the row, and the other
-        // looks again when that shows in the row.
-        if !ready.task.write_back.is_observer()
-            && !owned.insert((ready.job.source_table, ready.job.row_key.to_string()))
-        {
-            sorted.held.push(ready.job.job_id);
-            continue;
-        }
         match status_for(&ready) {
             Some(status) => marking.push((ready, status)),
             None => {

@@ -7,6 +7,7 @@
 mod concurrency_keys;
 pub mod listener;
 mod mark_running;
+mod one_owner;
 pub mod prepare;
 mod wake_lock;
 

@@ -9,11 +9,12 @@ use deadpool_postgres::GenericClient;
 use serde_json::Value;
 
 use super::mark_running::mark_running;
+use super::one_owner::one_owner;
 use crate::database::{
     ClaimedJob, DatabaseError, NewAttempt, SourceRow, block, defer, mark_obsolete, set_concurrency_keys,
     source_rows, start_jobs,
 };
-use crate::dispatcher::pace::{ROW_HELD, jittered};
+use crate::dispatcher::pace::{ROW_HELD, ROW_OWNED, jittered};
 use crate::dispatcher::shared::Shared;
 use crate::dispatcher::token;
 use crate::job::JobId;
@@ -41,6 +42,8 @@ pub struct SortedJobs {
     pub obsolete: Vec<(JobId, String)>,
     /// Another session holds the row.
     pub held: Vec<JobId>,
+    /// Another owner has the row.
+    pub owned: Vec<JobId>,
     /// The row says another concurrency key by now.
     rekeyed: Vec<(JobId, String)>,
 }
@@ -72,12 +75,20 @@ pub async fn prepare(
             }
         }
     }
+    one_owner(client, tasks, &mut sorted).await?;
     mark_running(client, &mut sorted).await?;
 
     let attempts = start(shared, client, sorted.ready).await?;
     block(client, &sorted.blocked).await?;
     mark_obsolete(client, &sorted.obsolete).await?;
-    defer(client, &sorted.held, jittered(ROW_HELD)).await?;
+    defer(client, &sorted.held, jittered(ROW_HELD), "another session holds the row").await?;
+    defer(
+        client,
+        &sorted.owned,
+        jittered(ROW_OWNED),
+        "another task owns the status of the row until it ends",
+    )
+    .await?;
     set_concurrency_keys(client, &sorted.rekeyed).await?;
     for (reason, jobs) in grouped(sorted.blocked, |(_, reason)| reason.clone()) {
         tracing::warn!(jobs = jobs.len(), first_job = jobs[0].0.get(), reason, "blocked");

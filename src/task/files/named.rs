@@ -103,9 +103,10 @@ impl Search<'_> {
 }
 
 /// The result of an earlier task, which Rowcall has written into a row of its own table or one like it
-/// (`row.attributes.result`). Its files are input of the next task only by `--input-from`.
+/// (`row.attributes.result`, or `row.attributes.results` of observers). Its files are input of the next task only by
+/// `--input-from`.
 fn is_an_earlier_end(steps: &[String]) -> bool {
-    matches!(steps, [row, _, key] if row == "row" && (key == "result" || key == "message"))
+    matches!(steps, [row, _, key] if row == "row" && ["result", "results", "message"].contains(&key.as_str()))
 }
 
 #[cfg(test)]

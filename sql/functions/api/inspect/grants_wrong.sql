@@ -72,7 +72,13 @@ as $$
     union all
     select false, format('%s belongs to %s, the schema to %s', o.target, o.owner::regrole, o.schema_owner::regrole),
         format('alter %s owner to %s', o.target, o.schema_owner::regrole)
-    from object o where o.owner <> o.schema_owner and o.kind <> 'sequence'
+    from (
+        select target, owner, schema_owner from object where kind <> 'sequence'
+        union all
+        select format('domain %I.%I', home.name, t.typname), t.typowner, home.owner
+        from pg_type t join home on home.oid = t.typnamespace where t.typtype = 'd'
+    ) o
+    where o.owner <> o.schema_owner
     union all
     select false, format('the schema %s belongs to %s, which may do more than rowcall_owner', home.name, home.owner::regrole),
         'rowcall migrate --print-roles'

@@ -1,0 +1,34 @@
+-- Of these jobs of owners, those whose row another owner has (has_row.sql), or whose row the claim of another dispatcher
+-- holds, which may be about to start one. Holds the rows of the others until the caller's
+-- transaction ends, where another job waits for them.
+create or replace function rowcall_internal.jobs_without_row(jobs bigint[]) returns setof bigint
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    mine rowcall_internal.jobs;
+    entry rowcall_internal.source_tables;
+    held bigint;
+begin
+    for mine in
+        select j.* from rowcall_internal.jobs j
+        where j.id = any (jobs)
+          and exists (select from rowcall_internal.jobs o
+                      where o.source_table = j.source_table and o.short_key = j.short_key and o.id <> j.id)
+        order by j.source_table, j.short_key
+    loop
+        select * into entry from rowcall_internal.source_tables where relation = mine.source_table;
+        execute format('select from %s t where %s for no key update skip locked',
+            mine.source_table, rowcall_internal.key_match_sql(entry, 't', '$1')) using mine.row_key;
+        get diagnostics held = row_count;
+        -- Looked at only now: a claim that had the row until a moment ago may have started its job.
+        if held = 0 or exists (
+            select from rowcall_internal.jobs o
+            where o.source_table = mine.source_table and o.short_key = mine.short_key and o.id <> mine.id
+              and rowcall_internal.has_row(o))
+        then
+            return next mine.id;
+        end if;
+    end loop;
+end
+$$;
