@@ -1,6 +1,7 @@
 //! What is allowed, as errors name it: the same form as `rowcall_internal.either()` has for what is written in SQL.
 
 /// Words as a sentence names them: `a, b or c`.
+#[must_use]
 pub fn either(words: &[&str]) -> String {
     match words {
         [] => String::new(),
