@@ -53,7 +53,7 @@ pub struct Claim {
     pub taken: Vec<ClaimedJob>,
     /// Whether there was anything to be had, taken or not.
     pub seen: bool,
-    /// Tasks whose jobs are taken in turn, and how many of each.
+    /// Tasks whose jobs are counted, and how many of each may be locked.
     pub counted: Vec<(String, i64)>,
     /// Tasks with jobs whose concurrency key is not rendered yet.
     pub unkeyed: Vec<String>,
@@ -93,7 +93,7 @@ fn per_key(task: &Task) -> Option<i32> {
     task.concurrency_key.is_some().then_some(task.max_running_per_key)
 }
 
-/// Locks up to `limit` jobs of those tasks that need not be taken in turn, and counts the others'.
+/// Locks up to `limit` jobs of those tasks whose jobs need not be counted, and counts the others'.
 pub async fn claim(
     client: &impl GenericClient,
     tasks: &[&Task],

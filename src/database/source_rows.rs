@@ -5,6 +5,7 @@ use serde_json::Value;
 use tokio_postgres::types::ToSql;
 
 use super::DatabaseError;
+use crate::job::UnknownWord;
 
 /// A row that a job stands for.
 #[derive(Debug, Clone)]
@@ -64,7 +65,7 @@ pub enum Writing {
     /// The status that asked for the job is put back for it, and asks for nothing anew.
     Back,
     /// What an observer ends with, whatever the row's status.
-    Beside,
+    Results,
 }
 
 /// What became of a write.
@@ -110,7 +111,7 @@ pub async fn write_back(
     let merges: Vec<Option<&Value>> = rows.iter().map(|r| r.merge.as_ref()).collect();
     let tasks: Vec<&str> = rows.iter().map(|r| r.task.as_str()).collect();
     let channels: Vec<Option<&str>> = rows.iter().map(|r| r.notify_channel.as_deref()).collect();
-    let (back, beside) = (writing == Writing::Back, writing == Writing::Beside);
+    let (back, observers) = (writing == Writing::Back, writing == Writing::Results);
     let statement =
         client.prepare_cached(include_str!("../../sql/queries/source_rows/write_back.sql")).await?;
     let values: [&(dyn ToSql + Sync); 10] = [
@@ -123,7 +124,7 @@ pub async fn write_back(
         &tasks,
         &channels,
         &back,
-        &beside,
+        &observers,
     ];
     let answer = client.query(&statement, &values).await?;
     let mut written = vec![Written::Locked; rows.len()];
@@ -134,7 +135,11 @@ pub async fn write_back(
             "moved" => Written::Moved,
             "deleted" => Written::Deleted,
             "failed" => Written::Failed(row.get::<_, Option<String>>("error").unwrap_or_default()),
-            _ => Written::Locked,
+            "locked" => Written::Locked,
+            word => {
+                let known = "written, moved, deleted, failed, locked".to_owned();
+                return Err(UnknownWord { what: "state of a write", word: word.to_owned(), known }.into());
+            }
         };
     }
     Ok(written)

@@ -23,13 +23,17 @@ const WAITING: Option<JobState> = Some(JobState::Waiting);
 const BLOCKED: Option<JobState> = Some(JobState::Blocked);
 const RUNNING: Option<JobState> = Some(JobState::Running);
 
+const UNWATCHED: &str = "CANCELLED, its table is not watched any more";
+const REKEYED: &str = "one with the job of its row's new key";
+const COPIED: &str = "the database is a copy";
+
 /// All of them, in the order in which a job meets them.
 pub const TRANSITIONS: &[Transition] = &[
-    way(None, PENDING, "its row enters on_status", "trigger", "functions/trigger/on_insert_body.sql"),
+    way(None, PENDING, "its row enters on_status", "trigger", "functions/trigger/enqueue_sql.sql"),
     way(None, PENDING, "run or retry", "a person", "functions/queue/request_job.sql"),
     way(None, PENDING, "rescan", "a person", "functions/api/operate/rescan.sql"),
     way(PENDING, RUNNING, "claimed", "claim", "queries/attempts/attempts_start.sql"),
-    way(PENDING, WAITING, "another session holds its row", "claim", "queries/jobs/jobs_defer.sql"),
+    way(PENDING, WAITING, "another session or owner has its row", "claim", "queries/jobs/jobs_defer.sql"),
     way(PENDING, BLOCKED, "it cannot start as things are", "claim", "queries/jobs/jobs_block.sql"),
     way(PENDING, BLOCKED, "no dispatcher offers its runner", "keep", "queries/jobs/block_unowned.sql"),
     way(PENDING, None, "OBSOLETE, its row moved on", "claim", "queries/jobs/jobs_obsolete.sql"),
@@ -46,6 +50,13 @@ pub const TRANSITIONS: &[Transition] = &[
         "a person",
         "functions/api/operate/release_blocked.sql",
     ),
+    way(
+        BLOCKED,
+        PENDING,
+        "its table is watched again",
+        "a person",
+        "functions/api/sources/register_source.sql",
+    ),
     way(BLOCKED, PENDING, "a dispatcher starts", "start", "queries/dispatchers/dispatcher_register.sql"),
     way(BLOCKED, PENDING, "an edit had missed it", "keep", "queries/jobs/release_owned.sql"),
     way(RUNNING, WAITING, "tried again, or snoozed", "settle", "queries/settling/settle_retry.sql"),
@@ -54,6 +65,16 @@ pub const TRANSITIONS: &[Transition] = &[
     way(PENDING, None, "CANCELLED", "a person", "functions/api/operate/cancel.sql"),
     way(WAITING, None, "CANCELLED", "a person", "functions/api/operate/cancel.sql"),
     way(BLOCKED, None, "CANCELLED", "a person", "functions/api/operate/cancel.sql"),
+    way(PENDING, None, UNWATCHED, "a person", "functions/api/sources/forget_source.sql"),
+    way(WAITING, None, UNWATCHED, "a person", "functions/api/sources/forget_source.sql"),
+    way(BLOCKED, None, UNWATCHED, "a person", "functions/api/sources/forget_source.sql"),
+    way(PENDING, None, REKEYED, "a person", "functions/keys/change_row_keys.sql"),
+    way(WAITING, None, REKEYED, "a person", "functions/keys/change_row_keys.sql"),
+    way(BLOCKED, None, REKEYED, "a person", "functions/keys/change_row_keys.sql"),
+    way(PENDING, None, COPIED, "a person", "functions/api/operate/new_identity.sql"),
+    way(WAITING, None, COPIED, "a person", "functions/api/operate/new_identity.sql"),
+    way(BLOCKED, None, COPIED, "a person", "functions/api/operate/new_identity.sql"),
+    way(RUNNING, None, COPIED, "a person", "functions/api/operate/new_identity.sql"),
 ];
 
 const fn way(

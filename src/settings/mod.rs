@@ -150,7 +150,7 @@ pub struct DockerSettings {
     pub output_limit: usize,
     pub pull: String,
     #[serde(with = "humantime_serde")]
-    pub pull_patience: Duration,
+    pub pull_idle_timeout: Duration,
     #[serde(with = "humantime_serde")]
     pub call_timeout: Duration,
 }

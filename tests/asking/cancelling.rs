@@ -77,7 +77,7 @@ async fn many_are_cancelled_at_once_and_counted() {
     let db = TestDatabase::new().await;
     db.task("loader", "REGISTERED", ("", "")).await;
     db.run("insert into rowcall.files (id) values (1), (2), (3)").await;
-    let cancelled: i64 = db.one("select rowcall.cancel(array(select id from rowcall.jobs where row_key->>'id' <> '2') || 999, 'enough')").await;
+    let cancelled: i64 = db.one("select rowcall.cancel(array(select id from rowcall.jobs where row_key->>'id' <> '2') || 999::bigint, 'enough')").await;
     assert_eq!(cancelled, 2);
     assert_eq!(
         db.one::<String>("select string_agg(message, ' ') from rowcall.history").await,

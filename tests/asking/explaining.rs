@@ -189,7 +189,7 @@ async fn a_long_history_is_cut_with_a_word_on_how_long_it_is() {
     )
     .await;
     let lines = explain(&db, "42").await;
-    assert!(lines.contains("loader had its turn (see below)"), "{lines}");
+    assert!(lines.contains("loader has run for this row (see below)"), "{lines}");
     let lines: Vec<_> = lines.lines().skip(2).collect();
     assert_eq!(lines.len(), 12, "{lines:?}");
     assert!(

@@ -42,7 +42,7 @@ begin
                 p.name, status, rowcall_internal.owner_before(p, row_data));
         elsif exists (select from rowcall_internal.history h
                       where h.source_table = entry.relation and h.row_key = wanted and h.task = p.name) then
-            return next format('%s had its turn (see below). A row starts a task by entering %s, not by staying there; '
+            return next format('%s has run for this row (see below). A row starts a task by entering %s, not by staying there; '
                 'rowcall.run(%L, %L, key) runs it all the same', p.name, status, p.name, entry.relation);
         elsif faulty is not null then
             return next format('%s starts on %s, but the trigger %s on %s. When that is mended: SELECT rowcall.rescan(%L)',

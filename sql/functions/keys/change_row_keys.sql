@@ -14,7 +14,7 @@ declare
     gained text[];
     found text;
     job record;
-    sibling rowcall_internal.jobs;
+    newer rowcall_internal.jobs;
 begin
     lost := array(select k from unnest(before.key_columns) with ordinality u(k, n)
         where not exists (select from pg_attribute a where a.attrelid = after.relation and a.attname = k and not a.attisdropped)
@@ -53,10 +53,10 @@ begin
         if job.state = 'running' then
             delete from rowcall_internal.jobs j
             where j.source_table = after.relation and j.short_key = rowcall.short_key(job.new_key) and j.task = job.task and j.state <> 'running'
-            returning * into sibling;
+            returning * into newer;
             update rowcall_internal.jobs j
-            set row_key = job.new_key, run_again = j.run_again or sibling.id is not null,
-                on_status = coalesce(sibling.on_status, j.on_status)
+            set row_key = job.new_key, run_again = j.run_again or newer.id is not null,
+                on_status = coalesce(newer.on_status, j.on_status)
             where j.id = job.id;
         else
             delete from rowcall_internal.jobs j

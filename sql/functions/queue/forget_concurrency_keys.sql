@@ -11,14 +11,14 @@ as $$
         select j.id from rowcall_internal.jobs j
         where tasks is not null and j.task = any (tasks) and j.state <> 'running' and j.concurrency_key is not null
         for update skip locked
-    ), left_over as (
+    ), missed as (
         select j.id from rowcall_internal.jobs j
         where tasks is null and j.state = 'pending' and j.concurrency_key is not null
           and j.task = any (array(select p.name from rowcall.parameters p where p.concurrency_key is null))
         for update skip locked
     ), forgotten as (
         update rowcall_internal.jobs j set concurrency_key = null
-        where j.id in (select id from of_tasks union all select id from left_over)
+        where j.id in (select id from of_tasks union all select id from missed)
         returning 1
     )
     select count(*) from forgotten

@@ -36,7 +36,7 @@ pub async fn write_rows(
         .collect();
     let target = |i: &usize| {
         let DecidedAttempt { open, write_back, .. } = &decided[*i];
-        let writing = if write_back.observer { Writing::Beside } else { Writing::Onward };
+        let writing = if write_back.observer { Writing::Results } else { Writing::Onward };
         (open.source_table, write_back.result_column.clone(), writing)
     };
     for ((source_table, result_column, writing), places) in grouped(writing, target) {

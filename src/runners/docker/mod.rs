@@ -100,7 +100,7 @@ impl DockerRunner {
         let logins = Logins::of(environment);
         let core = Core {
             engine: Engine::new(endpoint, settings.call_timeout),
-            images: Images::new(logins.clone(), settings.pull_patience),
+            images: Images::new(logins.clone(), settings.pull_idle_timeout),
             follow: Follow::default(),
             settings: settings.clone(),
             ends,
