@@ -1,6 +1,9 @@
 //! `./dev bench`: what Rowcall costs and how fast it is, each figure beside a yardstick of the same run, because
 //! absolute times say more about the machine than about us.
 
+// Here a value of the wrong type may well panic.
+#![allow(clippy::disallowed_methods)]
+
 #[path = "../tests/support/server.rs"]
 mod server;
 

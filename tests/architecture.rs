@@ -85,7 +85,7 @@ fn every_statement_that_changes_a_state_is_a_way() {
     for (file, text) in texts {
         let sets_state = text.split("update rowcall_internal.jobs").skip(1).any(|rest| {
             let columns = rest.split([';']).next().unwrap_or_default();
-            let columns = columns.split("\n").map(|line| line.split("--").next().unwrap_or_default());
+            let columns = columns.split('\n').map(|line| line.split("--").next().unwrap_or_default());
             let columns = columns.collect::<Vec<_>>().join(" ");
             let end = [" from ", " where "].iter().filter_map(|word| columns.find(word)).min();
             columns[..end.unwrap_or(columns.len())].contains("state =")

@@ -1,5 +1,8 @@
 //! All integration tests in one program: one module per promise, a fresh database per test, all in parallel.
 
+// Here a value of the wrong type may well panic.
+#![allow(clippy::disallowed_methods)]
+
 mod support;
 
 mod again;
@@ -52,3 +55,4 @@ mod tls;
 mod triggers;
 mod watching;
 mod words;
+mod worst;

@@ -1,6 +1,9 @@
 //! `./dev demo`: a private Postgres, the dispatcher, and four rows. Apart from starting those two it does only what
 //! a user would do: SQL on tables.
 
+// Here a value of the wrong type may well panic.
+#![allow(clippy::disallowed_methods)]
+
 #[path = "../../tests/support/server.rs"]
 mod server;
 

@@ -110,6 +110,9 @@ async fn could_run(
     if let Some(reason) = unready.get(&task.runner) {
         return Err(reason.clone());
     }
+    if let Some(unreadable) = &task.unreadable {
+        return Err(format!("parameters: {unreadable}"));
+    }
     if let Some(status_loop) = &task.status_loop {
         return Err(format!("it would run for ever: {status_loop}"));
     }

@@ -9,6 +9,7 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
 
 use super::DatabaseError;
+use super::columns::{Columns as _, Unreadable};
 use crate::job::{AttemptId, Cause, DispatcherId, JobId, Launched, RunnerName};
 use crate::parameters::Deadlines;
 
@@ -87,7 +88,7 @@ pub async fn mark_launched(
     let statement =
         client.prepare_cached(include_str!("../../sql/queries/attempts/attempts_launched.sql")).await?;
     let held = client.query(&statement, &[&ids, &external, &begun, &groups, &streams]).await?;
-    Ok(held.iter().map(|row| row.get(0)).collect())
+    Ok(held.iter().map(|row| row.column(0)).collect::<Result<_, _>>()?)
 }
 
 /// Attempts whose program was seen to run; returns those written down.
@@ -97,7 +98,8 @@ pub async fn mark_begun(
 ) -> Result<Vec<AttemptId>, DatabaseError> {
     let statement =
         client.prepare_cached(include_str!("../../sql/queries/attempts/attempts_begun.sql")).await?;
-    Ok(client.query(&statement, &[&ids]).await?.iter().map(|row| row.get(0)).collect())
+    let rows = client.query(&statement, &[&ids]).await?;
+    Ok(rows.iter().map(|row| row.column(0)).collect::<Result<_, _>>()?)
 }
 
 /// Writes down that a runner is about to be called. Whether it may be: not if the attempt is over, another
@@ -109,7 +111,8 @@ pub async fn mark_asked(
 ) -> Result<bool, DatabaseError> {
     let statement =
         client.prepare_cached(include_str!("../../sql/queries/attempts/attempts_asked.sql")).await?;
-    Ok(client.query_opt(&statement, &[&id, &dispatcher_id]).await?.is_some_and(|row| row.get(0)))
+    let row = client.query_opt(&statement, &[&id, &dispatcher_id]).await?;
+    Ok(row.map(|row| row.column(0)).transpose()?.unwrap_or_default())
 }
 
 /// Takes that note back: the runner was called and did nothing.
@@ -161,10 +164,10 @@ pub async fn overdue_attempts(
         .await?;
     let overdue = |row: &Row| {
         Ok(OverdueAttempt {
-            id: row.get("id"),
-            reason: row.get("reason"),
-            cause: row.get::<_, Option<&str>>("cause").map(Cause::parse).transpose()?,
-            is_written: row.get("is_written"),
+            id: row.column("id")?,
+            reason: row.column("reason")?,
+            cause: row.column::<Option<&str>>("cause")?.map(Cause::parse).transpose()?,
+            is_written: row.column("is_written")?,
         })
     };
     rows.iter().map(overdue).collect()
@@ -177,7 +180,7 @@ pub async fn attempts_over(
 ) -> Result<HashSet<String>, DatabaseError> {
     let rows =
         client.query(include_str!("../../sql/queries/attempts/attempts_over.sql"), &[&launch_keys]).await?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
+    Ok(rows.iter().map(|row| row.column(0)).collect::<Result<_, _>>()?)
 }
 
 /// An attempt taken over from a dispatcher that is gone.
@@ -190,7 +193,7 @@ pub struct RescuedAttempt {
     pub number: i32,
     pub runner: RunnerName,
     pub launch_key: String,
-    pub request: Value,
+    pub request: Result<Value, Unreadable>,
     pub external_id: Option<String>,
     /// Whether a runner is known to have taken it.
     pub launched: bool,
@@ -219,8 +222,9 @@ pub async fn taken_over(
     let statement =
         client.prepare_cached(include_str!("../../sql/queries/attempts/attempts_taken_over.sql")).await?;
     let rows = client.query(&statement, &[&ids, &dispatcher_id]).await?;
-    let taken = |row: &Row| TakenOver { id: row.get(0), elsewhere: row.get(1), over: row.get(2) };
-    Ok(rows.iter().map(taken).collect())
+    let taken =
+        |row: &Row| Ok(TakenOver { id: row.column(0)?, elsewhere: row.column(1)?, over: row.column(2)? });
+    rows.iter().map(taken).collect()
 }
 
 /// Takes over the open attempts of dispatchers that are gone, and this one's own that it does not follow.
@@ -254,18 +258,18 @@ pub async fn rescue_attempts(
     rows.iter()
         .map(|row| {
             Ok(RescuedAttempt {
-                id: row.get("id"),
-                job_id: row.get("job_id"),
-                task: row.get("task"),
-                number: row.get("number"),
-                runner: RunnerName::parse(row.get("runner"))?,
-                launch_key: row.get("launch_key"),
-                request: row.get("request"),
-                external_id: row.get("external_id"),
-                launched: row.get("launched"),
-                begun: row.get("begun"),
+                id: row.column("id")?,
+                job_id: row.column("job_id")?,
+                task: row.column("task")?,
+                number: row.column("number")?,
+                runner: RunnerName::parse(row.column("runner")?)?,
+                launch_key: row.column("launch_key")?,
+                request: row.column("request"),
+                external_id: row.column("external_id")?,
+                launched: row.column("launched")?,
+                begun: row.column("begun")?,
                 // Negative only if the database's clock was set back.
-                age: Duration::try_from_secs_f64(row.get("age")).unwrap_or_default(),
+                age: Duration::try_from_secs_f64(row.column("age")?).unwrap_or_default(),
             })
         })
         .collect()

@@ -8,6 +8,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use super::DatabaseError;
+use super::columns::{Columns as _, Noted, Unreadable};
 use crate::job::{AttemptId, JobId};
 use crate::parameters::Task;
 
@@ -44,6 +45,8 @@ pub struct ClaimedJob {
     pub expected_before: Vec<String>,
     /// What it was counted by.
     pub concurrency_key: Option<String>,
+    /// What of it this program cannot read.
+    pub unreadable: Option<Unreadable>,
 }
 
 /// What one look at the queue came to.
@@ -68,20 +71,24 @@ pub enum Choice {
     Any,
 }
 
-fn claimed(row: &Row) -> ClaimedJob {
-    let before: Option<Value> = row.get("expected_before");
-    ClaimedJob {
-        job_id: row.get("id"),
-        task: row.get("task"),
-        source_table: row.get("source_table"),
-        row_key: row.get("row_key"),
-        on_status: row.get("on_status"),
-        moved_to: row.get("moved_to"),
-        number: row.get("number"),
-        attempt_id: row.get("attempt_id"),
+/// A locked job. What cannot be read of it is noted with it, and blocks it alone.
+fn claimed(row: &Row) -> Result<ClaimedJob, Unreadable> {
+    let mut unreadable = Noted::default();
+    let before: Option<Value> = unreadable.note(row.column("expected_before"));
+    let job = ClaimedJob {
+        job_id: row.column("id")?,
+        task: unreadable.note(row.column("task")),
+        source_table: row.column("source_table")?,
+        row_key: unreadable.note(row.column("row_key")),
+        on_status: unreadable.note(row.column("on_status")),
+        moved_to: unreadable.note(row.column("moved_to")),
+        number: row.column("number")?,
+        attempt_id: row.column("attempt_id")?,
         expected_before: before.as_ref().map(words).unwrap_or_default(),
-        concurrency_key: row.get("concurrency_key"),
-    }
+        concurrency_key: unreadable.note(row.column("concurrency_key")),
+        unreadable: None,
+    };
+    Ok(ClaimedJob { unreadable: unreadable.first, ..job })
 }
 
 /// The strings of a JSON array.
@@ -113,15 +120,16 @@ pub async fn claim(
     let mut claim = Claim::default();
     for row in client.query(&statement, &values).await? {
         claim.seen = true;
-        if row.get::<_, Option<JobId>>("id").is_some() {
-            claim.taken.push(claimed(&row));
+        if row.column::<Option<JobId>>("id")?.is_some() {
+            claim.taken.push(claimed(&row)?);
             continue;
         }
-        let task: String = row.get("task");
-        if row.get("unkeyed") {
+        let task: String = row.column("task")?;
+        if row.column("unkeyed")? {
             claim.unkeyed.push(task.clone());
         }
-        if let Some(quota) = row.get::<_, Option<i64>>("quota").filter(|_| row.get("counted")) {
+        let is_counted: bool = row.column("counted")?;
+        if let Some(quota) = row.column::<Option<i64>>("quota")?.filter(|_| is_counted) {
             claim.counted.push((task, quota));
         }
     }
@@ -147,7 +155,7 @@ pub async fn claim_counted(
     let quotas: Vec<i64> = tasks.iter().map(|(_, quota)| *quota).collect();
     let statement = client.prepare_cached(CLAIM_COUNTED).await?;
     let rows = client.query(&statement, &[&names, &caps, &caps_per_key, &quotas, &limit]).await?;
-    Ok(rows.iter().map(claimed).collect())
+    Ok(rows.iter().map(claimed).collect::<Result<_, _>>()?)
 }
 
 /// A pending job without its concurrency key.
@@ -160,6 +168,7 @@ pub struct UnkeyedJob {
     pub row_key: Value,
     pub on_status: String,
     pub attempts: i32,
+    pub unreadable: Option<Unreadable>,
 }
 
 /// Locks up to `limit` pending jobs of these tasks that have no key yet.
@@ -172,15 +181,20 @@ pub async fn jobs_without_concurrency_key(
         .prepare_cached(include_str!("../../sql/queries/claims/jobs_without_concurrency_key.sql"))
         .await?;
     let rows = client.query(&statement, &[&tasks, &limit]).await?;
-    let unkeyed = |row: &Row| UnkeyedJob {
-        job_id: row.get("id"),
-        task: row.get("task"),
-        source_table: row.get("source_table"),
-        row_key: row.get("row_key"),
-        on_status: row.get("on_status"),
-        attempts: row.get("attempt_count"),
+    let unkeyed = |row: &Row| {
+        let mut unreadable = Noted::default();
+        let job = UnkeyedJob {
+            job_id: row.column("id")?,
+            task: unreadable.note(row.column("task")),
+            source_table: row.column("source_table")?,
+            row_key: unreadable.note(row.column("row_key")),
+            on_status: unreadable.note(row.column("on_status")),
+            attempts: row.column("attempt_count")?,
+            unreadable: None,
+        };
+        Ok(UnkeyedJob { unreadable: unreadable.first, ..job })
     };
-    Ok(rows.iter().map(unkeyed).collect())
+    rows.iter().map(unkeyed).collect()
 }
 
 /// Gives pending jobs their keys.
@@ -209,5 +223,6 @@ pub async fn jobs_without_row(
     }
     let statement =
         client.prepare_cached(include_str!("../../sql/queries/claims/jobs_without_row.sql")).await?;
-    Ok(client.query(&statement, &[&jobs]).await?.iter().map(|row| row.get(0)).collect())
+    let rows = client.query(&statement, &[&jobs]).await?;
+    Ok(rows.iter().map(|row| row.column(0)).collect::<Result<_, _>>()?)
 }

@@ -7,6 +7,7 @@ use thiserror::Error;
 use tokio_postgres::{Client, Connection, Socket};
 
 use super::address::Address;
+use super::columns::Unreadable;
 use super::connector::{Connector, Pooled, Stream};
 use crate::job::UnknownWord;
 use crate::settings::DatabaseSettings;
@@ -26,9 +27,15 @@ pub enum DatabaseError {
     /// A statement failed.
     #[error("{}", explain(.0))]
     Statement(#[from] tokio_postgres::Error),
-    /// The database holds a word that this program does not know.
+    /// The database holds a value that this program cannot read.
     #[error(transparent)]
-    UnknownWord(#[from] UnknownWord),
+    Unreadable(#[from] Unreadable),
+}
+
+impl From<UnknownWord> for DatabaseError {
+    fn from(word: UnknownWord) -> Self {
+        Self::Unreadable(word.into())
+    }
 }
 
 impl DatabaseError {
@@ -37,7 +44,7 @@ impl DatabaseError {
     pub fn is_an_answer(&self) -> bool {
         match self {
             Self::Statement(error) => error.as_db_error().is_some(),
-            Self::UnknownWord(_) => true,
+            Self::Unreadable(_) => true,
             Self::Url(_) | Self::Tls(_) | Self::Connect(_) => false,
         }
     }

@@ -3,6 +3,7 @@
 use deadpool_postgres::GenericClient;
 
 use super::DatabaseError;
+use super::columns::Columns as _;
 use crate::job::{DispatcherId, RunnerName};
 
 /// A dispatcher that has just begun.
@@ -26,7 +27,7 @@ pub async fn register_dispatcher(
             &[&host, &(std::process::id() as i32), &env!("CARGO_PKG_VERSION"), &runners],
         )
         .await?;
-    Ok(Registration { id: row.get("id"), released: row.get("released") })
+    Ok(Registration { id: row.column("id")?, released: row.column("released")? })
 }
 
 /// Touches the row; false if others have been told that this dispatcher is gone.

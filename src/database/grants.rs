@@ -5,6 +5,7 @@
 use deadpool_postgres::GenericClient;
 
 use super::DatabaseError;
+use super::columns::Columns as _;
 
 /// A difference between the rights as documented and as they are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +27,9 @@ pub async fn grant_problems(
             client.query(include_str!("../../sql/queries/grants/task_role_wrong.sql"), &[&role]).await?,
         );
     }
-    Ok(rows.iter().map(|row| GrantProblem { problem: row.get("problem"), fix: row.get("fix") }).collect())
+    rows.iter()
+        .map(|row| Ok(GrantProblem { problem: row.column("problem")?, fix: row.column("fix")? }))
+        .collect()
 }
 
 /// SQL with which a superuser makes the roles, and hands them a schema that is there already.

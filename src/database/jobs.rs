@@ -6,6 +6,7 @@ use deadpool_postgres::GenericClient;
 use tokio_postgres::Client;
 
 use super::DatabaseError;
+use super::columns::Columns as _;
 use crate::job::JobId;
 
 /// Keeps this transaction's statements from waiting long for another's lock, and from reading whole tables by a
@@ -21,8 +22,8 @@ pub async fn bound_transaction(client: &impl GenericClient) -> Result<(), Databa
 /// [`bound_transaction`], which a statement without a transaction of its own cannot use.
 pub async fn promote_waiting(client: &Client) -> Result<(i64, Option<Duration>), DatabaseError> {
     let row = client.query_typed_one(include_str!("../../sql/queries/jobs/promote_waiting.sql"), &[]).await?;
-    let next: Option<f64> = row.get("next_in");
-    Ok((row.get("promoted"), next.and_then(|s| Duration::try_from_secs_f64(s.max(0.0)).ok())))
+    let next: Option<f64> = row.column("next_in")?;
+    Ok((row.column("promoted")?, next.and_then(|s| Duration::try_from_secs_f64(s.max(0.0)).ok())))
 }
 
 /// Locked jobs that cannot be started as things stand, each with the reason.
@@ -75,16 +76,16 @@ pub async fn janitor(
     keep: Duration,
 ) -> Result<(i64, u64, i64), DatabaseError> {
     let missed: i64 =
-        client.query_one(include_str!("../../sql/queries/jobs/enqueue_missed.sql"), &[]).await?.get(0);
+        client.query_one(include_str!("../../sql/queries/jobs/enqueue_missed.sql"), &[]).await?.column(0)?;
     let blocked = client
         .execute(include_str!("../../sql/queries/jobs/block_unowned.sql"), &[&dead_after.as_secs_f64()])
         .await?;
     let released: i64 =
-        client.query_one(include_str!("../../sql/queries/jobs/release_owned.sql"), &[]).await?.get(0);
+        client.query_one(include_str!("../../sql/queries/jobs/release_owned.sql"), &[]).await?.column(0)?;
     let unkeyed: i64 = client
         .query_one(include_str!("../../sql/queries/jobs/forget_concurrency_keys.sql"), &[])
         .await?
-        .get(0);
+        .column(0)?;
     client.execute(include_str!("../../sql/queries/jobs/keep_history.sql"), &[&keep.as_secs_f64()]).await?;
     client.execute(include_str!("../../sql/queries/jobs/dispatchers_forget.sql"), &[]).await?;
     Ok((missed, blocked, released + unkeyed))

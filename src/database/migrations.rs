@@ -10,6 +10,7 @@ use include_dir::{Dir, include_dir};
 use tokio_postgres::{Client, Transaction};
 
 use super::DatabaseError;
+use super::columns::{Columns as _, Unreadable};
 use super::function_files::{FunctionFile, function_files};
 
 static MIGRATIONS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/sql/tables");
@@ -169,7 +170,7 @@ pub async fn plan(client: &mut Client) -> anyhow::Result<Plan> {
     if !client
         .query_one(include_str!("../../sql/queries/migrations/schema_exists.sql"), &[])
         .await?
-        .get::<_, bool>(0)
+        .column::<bool>(0)?
     {
         return make_plan(&[], HashMap::new());
     }
@@ -182,17 +183,17 @@ async fn read_plan(transaction: &Transaction<'_>) -> anyhow::Result<Plan> {
         .query(include_str!("../../sql/queries/migrations/migrations_applied.sql"), &[])
         .await?
         .iter()
-        .map(|row| row.get("version"))
-        .collect();
+        .map(|row| row.column("version"))
+        .collect::<Result<_, _>>()?;
     let functions = transaction
         .query(include_str!("../../sql/queries/migrations/functions_applied.sql"), &[])
         .await?
         .iter()
         .map(|row| {
-            let applied = Applied { checksum: row.get("checksum"), interface: row.get("interface") };
-            (row.get("name"), applied)
+            let applied = Applied { checksum: row.column("checksum")?, interface: row.column("interface")? };
+            Ok((row.column("name")?, applied))
         })
-        .collect();
+        .collect::<Result<_, Unreadable>>()?;
     make_plan(&applied, functions)
 }
 
@@ -272,7 +273,7 @@ pub async fn migrate_down(client: &mut Client, to: i32) -> anyhow::Result<Vec<Mi
     if !transaction
         .query_one(include_str!("../../sql/queries/migrations/schema_exists.sql"), &[])
         .await?
-        .get::<_, bool>(0)
+        .column::<bool>(0)?
     {
         return Ok(Vec::new());
     }
@@ -281,8 +282,8 @@ pub async fn migrate_down(client: &mut Client, to: i32) -> anyhow::Result<Vec<Mi
         .query(include_str!("../../sql/queries/migrations/migrations_applied.sql"), &[])
         .await?
         .iter()
-        .map(|row| row.get("version"))
-        .collect();
+        .map(|row| row.column("version"))
+        .collect::<Result<_, _>>()?;
     let known = migrations()?;
     let mut undone = Vec::new();
     for version in applied.into_iter().rev().filter(|v| *v > to) {
@@ -316,15 +317,15 @@ pub async fn migration_status(client: &Client) -> anyhow::Result<Vec<MigrationSt
     if client
         .query_one(include_str!("../../sql/queries/migrations/schema_exists.sql"), &[])
         .await?
-        .get::<_, bool>(0)
+        .column::<bool>(0)?
     {
         for row in
             client.query(include_str!("../../sql/queries/migrations/migrations_applied.sql"), &[]).await?
         {
             applied.push(MigrationStatus {
-                version: row.get("version"),
-                name: row.get("name"),
-                applied: Some(row.get("applied")),
+                version: row.column("version")?,
+                name: row.column("name")?,
+                applied: Some(row.column("applied")?),
             });
         }
     }

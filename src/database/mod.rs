@@ -5,6 +5,7 @@
 mod address;
 mod attempts;
 mod claims;
+mod columns;
 mod connect;
 mod connector;
 mod conninfo;
@@ -38,6 +39,7 @@ pub use claims::{
     Choice, Claim, ClaimedJob, UnkeyedJob, claim, claim_counted, jobs_without_concurrency_key,
     jobs_without_row, lock_claims, set_concurrency_keys,
 };
+pub use columns::Unreadable;
 pub use connect::{Database, DatabaseError};
 pub use connector::{ConnectError, Connector};
 pub use dispatchers::{Registration, dispatcher_seen, dispatcher_stopped, register_dispatcher};

@@ -4,6 +4,7 @@ use deadpool_postgres::GenericClient;
 use serde_json::Value;
 
 use super::DatabaseError;
+use super::columns::Columns as _;
 
 /// The watched table of this name, as an OID, or the names of all that are watched.
 pub async fn watched_table(
@@ -12,7 +13,8 @@ pub async fn watched_table(
 ) -> Result<Result<u32, Vec<String>>, DatabaseError> {
     let row =
         client.query_one(include_str!("../../sql/queries/previewing/watched_table.sql"), &[&name]).await?;
-    Ok(row.get::<_, Option<u32>>("relation").ok_or_else(|| row.get("names")))
+    let names = row.column("names")?;
+    Ok(row.column::<Option<u32>>("relation")?.ok_or(names))
 }
 
 /// The tasks of a table and what `rowcall.preview` says of each, as an object, for the row that this key names.

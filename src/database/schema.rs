@@ -2,8 +2,10 @@
 
 use deadpool_postgres::GenericClient;
 use thiserror::Error;
+use tokio_postgres::Row;
 
 use super::DatabaseError;
+use super::columns::Columns as _;
 
 /// The newest migration this program knows; what it was built to work with.
 pub const SCHEMA_VERSION: i32 = 1;
@@ -51,7 +53,7 @@ pub async fn check_schema(client: &impl GenericClient) -> Result<(), SchemaError
         .query_one(include_str!("../../sql/queries/migrations/schema_exists.sql"), &[])
         .await
         .map_err(DatabaseError::from)?;
-    if !exists.get::<_, bool>(0) {
+    if !exists.column::<bool>(0).map_err(DatabaseError::from)? {
         return Err(SchemaError::Missing);
     }
     read_stamp(client).await.map(drop)
@@ -68,8 +70,7 @@ pub async fn read_stamp(client: &impl GenericClient) -> Result<Stamp, SchemaErro
     }
     .await
     .map_err(DatabaseError::from)?;
-    let (Some(found), Some(oldest_daemon)) = (row.get::<_, Option<i32>>(0), row.get::<_, Option<i32>>(1))
-    else {
+    let (Some(found), Some(oldest_daemon)) = versions(&row)? else {
         return Err(SchemaError::Missing);
     };
     if found < SCHEMA_VERSION {
@@ -78,5 +79,10 @@ pub async fn read_stamp(client: &impl GenericClient) -> Result<Stamp, SchemaErro
     if oldest_daemon > SCHEMA_VERSION {
         return Err(SchemaError::TooNew { found, oldest_daemon });
     }
-    Ok(Stamp { parameters: row.get("parameters_stamp") })
+    Ok(Stamp { parameters: row.column("parameters_stamp").map_err(DatabaseError::from)? })
+}
+
+/// The schema's version, and the oldest that a daemon may be made for; none in a schema of which nothing is applied.
+fn versions(row: &Row) -> Result<(Option<i32>, Option<i32>), DatabaseError> {
+    Ok((row.column(0)?, row.column(1)?))
 }

@@ -7,7 +7,8 @@ use serde_json::Value;
 use tokio_postgres::Row;
 
 use super::DatabaseError;
-use crate::job::{AttemptId, Cause, JobId, Outcome, Report, ReportKind, UnknownWord};
+use super::columns::{Columns as _, Noted, Unreadable};
+use crate::job::{AttemptId, Cause, JobId, Outcome, Report, ReportKind};
 
 /// What the database knows of an attempt about to be settled; its job is locked.
 #[derive(Debug, Clone)]
@@ -28,6 +29,8 @@ pub struct OpenAttempt {
     pub moved_to: Option<String>,
     pub failures: i32,
     pub runner_failures: i32,
+    /// What of it this program cannot read.
+    pub unreadable: Option<Unreadable>,
 }
 
 /// Locks what can be locked without waiting; the rest must come back later.
@@ -39,47 +42,51 @@ pub async fn lock_for_settling(
     client.query(&statement, &[&ids]).await?.iter().map(|row| Ok(open(row)?)).collect()
 }
 
-fn open(row: &Row) -> Result<OpenAttempt, UnknownWord> {
-    Ok(OpenAttempt {
-        id: row.get("id"),
-        job_id: row.get("job_id"),
-        number: row.get("number"),
-        report: report(row)?,
-        result: row.get("result"),
-        row_written: row.get("row_written"),
-        stop: stop(row)?,
-        task: row.get("task"),
-        request: row.get("request"),
-        row_key: row.get("row_key"),
-        source_table: row.get("source_table"),
-        again: row.get("run_again"),
-        moved_to: row.get("moved_to"),
-        failures: row.get("failures"),
-        runner_failures: row.get("runner_failures"),
-    })
+/// An attempt. What cannot be read of it is noted with it, and ends it alone.
+fn open(row: &Row) -> Result<OpenAttempt, Unreadable> {
+    let mut unreadable = Noted::default();
+    let open = OpenAttempt {
+        id: row.column("id")?,
+        job_id: row.column("job_id")?,
+        number: row.column("number")?,
+        report: unreadable.note(report(row)),
+        result: unreadable.note(row.column("result")),
+        row_written: row.column("row_written")?,
+        stop: unreadable.note(stop(row)),
+        task: unreadable.note(row.column("task")),
+        request: unreadable.note(row.column("request")),
+        row_key: unreadable.note(row.column("row_key")),
+        source_table: row.column("source_table")?,
+        again: row.column("run_again")?,
+        moved_to: unreadable.note(row.column("moved_to")),
+        failures: row.column("failures")?,
+        runner_failures: row.column("runner_failures")?,
+        unreadable: None,
+    };
+    Ok(OpenAttempt { unreadable: unreadable.first, ..open })
 }
 
-fn report(row: &Row) -> Result<Option<Report>, UnknownWord> {
-    let Some(word) = row.get::<_, Option<&str>>("report") else { return Ok(None) };
-    let message: Option<String> = row.get("message");
+fn report(row: &Row) -> Result<Option<Report>, Unreadable> {
+    let Some(word) = row.column::<Option<&str>>("report")? else { return Ok(None) };
+    let message: Option<String> = row.column("message")?;
     Ok(Some(match ReportKind::parse(word)? {
         ReportKind::Succeeded => Report::Succeeded,
         ReportKind::Snoozed => {
-            let snooze: Option<f64> = row.get("snooze");
+            let snooze: Option<f64> = row.column("snooze")?;
             let delay =
                 snooze.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).unwrap_or_default();
             Report::Snoozed { delay, reason: message }
         }
         ReportKind::Failed => Report::Failed {
             message: message.unwrap_or_default(),
-            retry: row.get::<_, Option<bool>>("retry").unwrap_or(true),
+            retry: row.column::<Option<bool>>("retry")?.unwrap_or(true),
         },
     }))
 }
 
-fn stop(row: &Row) -> Result<Option<(Outcome, Cause, String)>, UnknownWord> {
-    let Some(reason) = row.get::<_, Option<String>>("stop_requested") else { return Ok(None) };
-    let cause = Cause::parse(row.get::<_, Option<&str>>("stop_cause").unwrap_or_default())?;
+fn stop(row: &Row) -> Result<Option<(Outcome, Cause, String)>, Unreadable> {
+    let Some(reason) = row.column::<Option<String>>("stop_requested")? else { return Ok(None) };
+    let cause = Cause::parse(row.column::<Option<&str>>("stop_cause")?.unwrap_or_default())?;
     Ok(Some((cause.outcome_of_stop()?, cause, reason)))
 }
 
@@ -90,7 +97,8 @@ pub async fn settled_elsewhere(
 ) -> Result<Vec<AttemptId>, DatabaseError> {
     let statement =
         client.prepare_cached(include_str!("../../sql/queries/settling/settled_elsewhere.sql")).await?;
-    Ok(client.query(&statement, &[&ids]).await?.iter().map(|row| row.get(0)).collect())
+    let rows = client.query(&statement, &[&ids]).await?;
+    Ok(rows.iter().map(|row| row.column(0)).collect::<Result<_, _>>()?)
 }
 
 /// The end of one attempt.

@@ -5,6 +5,7 @@ use serde_json::Value;
 use tokio_postgres::types::ToSql;
 
 use super::DatabaseError;
+use super::columns::Columns as _;
 use crate::job::UnknownWord;
 
 /// A row that a job stands for.
@@ -28,13 +29,13 @@ pub async fn source_rows(
         client.prepare_cached(include_str!("../../sql/queries/source_rows/source_rows.sql")).await?;
     let mut found = Vec::with_capacity(keys.len());
     for row in client.query(&statement, &[&source_table, &keys]).await? {
-        if let Some(error) = row.get::<_, Option<String>>("error") {
+        if let Some(error) = row.column::<Option<String>>("error")? {
             return Ok(Err(error));
         }
         found.push(SourceRow {
-            key: row.get("row_key"),
-            status: row.get("status"),
-            data: row.get("row_data"),
+            key: row.column("row_key")?,
+            status: row.column("status")?,
+            data: row.column("row_data")?,
         });
     }
     Ok(Ok(found))
@@ -129,12 +130,12 @@ pub async fn write_back(
     let answer = client.query(&statement, &values).await?;
     let mut written = vec![Written::Locked; rows.len()];
     for row in answer {
-        let place = row.get::<_, i32>("place") as usize - 1;
-        written[place] = match row.get::<_, &str>("state") {
+        let place = row.column::<i32>("place")? as usize - 1;
+        written[place] = match row.column::<&str>("state")? {
             "written" => Written::Written,
             "moved" => Written::Moved,
             "deleted" => Written::Deleted,
-            "failed" => Written::Failed(row.get::<_, Option<String>>("error").unwrap_or_default()),
+            "failed" => Written::Failed(row.column::<Option<String>>("error")?.unwrap_or_default()),
             "locked" => Written::Locked,
             word => {
                 let known = "written, moved, deleted, failed, locked".to_owned();

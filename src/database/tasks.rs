@@ -4,59 +4,70 @@ use deadpool_postgres::GenericClient;
 use tokio_postgres::Row;
 
 use super::DatabaseError;
-use crate::job::{Completion, Policy, RetryOn, RunnerName, StatusRunningBy, UnknownWord};
+use super::columns::{Columns as _, Noted, Unreadable};
+use crate::job::{Completion, Policy, RetryOn, RunnerName, StatusRunningBy};
 use crate::parameters::{Deadlines, Task, WriteBackColumns};
 
 /// The installation's id, and the secret that tokens are derived from; the latter is never shown.
 pub async fn instance(client: &impl GenericClient) -> Result<(String, Vec<u8>), DatabaseError> {
     let row = client.query_one(include_str!("../../sql/queries/tasks/instance.sql"), &[]).await?;
-    Ok((row.get(0), row.get(1)))
+    Ok((row.column(0)?, row.column(1)?))
 }
 
-/// Every task, highest priority first.
+/// Every task, highest priority first; without those whose runner this program does not know, which it cannot offer either.
 pub async fn load_parameters(client: &impl GenericClient) -> Result<Vec<Task>, DatabaseError> {
     let statement = client.prepare_cached(include_str!("../../sql/queries/tasks/parameters.sql")).await?;
     let rows = client.query(&statement, &[]).await?;
-    rows.iter().map(|row| Ok(task(row)?)).collect()
+    let tasks = rows.iter().filter_map(|row| task(row).transpose());
+    Ok(tasks.collect::<Result<_, _>>()?)
 }
 
-fn task(row: &Row) -> Result<Task, UnknownWord> {
-    Ok(Task {
-        name: row.get("name"),
-        enabled: row.get("enabled"),
-        source_table: row.get("source_table"),
-        on_status: row.get("on_status"),
-        channel: row.get("channel"),
-        runner: RunnerName::parse(row.get("runner"))?,
-        target: row.get("target"),
-        settings: row.get("settings"),
-        command: row.get("command"),
-        environment: row.get("environment"),
-        values: row.get("values"),
+/// A task. What cannot be read of it is noted with it, and stops its own jobs only.
+fn task(row: &Row) -> Result<Option<Task>, Unreadable> {
+    let Ok(runner) = RunnerName::parse(row.column("runner")?) else { return Ok(None) };
+    let mut unreadable = Noted::default();
+    let task = Task {
+        name: row.column("name")?,
+        enabled: row.column("enabled")?,
+        source_table: row.column("source_table")?,
+        on_status: unreadable.note(row.column("on_status")),
+        channel: unreadable.note(row.column("channel")),
+        runner,
+        target: unreadable.note(row.column("target")),
+        settings: unreadable.note(row.column("settings")),
+        command: unreadable.note(row.column("command")),
+        environment: unreadable.note(row.column("environment")),
+        values: unreadable.note(row.column("values")),
         policy: Policy {
-            max_attempts: row.get("max_attempts"),
-            backoff: row.get("backoff"),
-            backoff_max: row.get("backoff_max"),
-            retry_on: RetryOn(row.get("retry_on")),
+            max_attempts: row.column("max_attempts")?,
+            backoff: row.column("backoff")?,
+            backoff_max: row.column("backoff_max")?,
+            retry_on: RetryOn(unreadable.note(row.column("retry_on"))),
         },
-        completion: Completion::parse(row.get("completion"))?,
+        completion: unreadable
+            .note(row.column("completion").and_then(|word| Ok(Some(Completion::parse(word)?))))
+            .unwrap_or(Completion::Report),
         deadlines: Deadlines {
-            timeout: row.get("timeout"),
-            launch: row.get("launch_timeout"),
-            heartbeat: row.get("heartbeat_timeout"),
+            timeout: row.column("timeout")?,
+            launch: row.column("launch_timeout")?,
+            heartbeat: row.column("heartbeat_timeout")?,
         },
-        max_running: row.get("max_running"),
-        priority: row.get("priority"),
-        concurrency_key: row.get("concurrency_key"),
-        max_running_per_key: row.get("max_running_per_key"),
-        status_loop: row.get("status_loop"),
+        max_running: row.column("max_running")?,
+        priority: row.column("priority")?,
+        concurrency_key: unreadable.note(row.column("concurrency_key")),
+        max_running_per_key: row.column("max_running_per_key")?,
+        status_loop: unreadable.note(row.column("status_loop")),
         write_back: WriteBackColumns {
-            running: row.get("status_running"),
-            running_by_task: StatusRunningBy::parse(row.get("status_running_by"))? == StatusRunningBy::Task,
-            succeeded: row.get("status_succeeded"),
-            failed: row.get("status_failed"),
-            result_column: row.get("result_column"),
-            notify_channel: row.get("notify_channel"),
+            running: unreadable.note(row.column("status_running")),
+            running_by_task: unreadable.note(
+                row.column("status_running_by").and_then(|word| Ok(Some(StatusRunningBy::parse(word)?))),
+            ) == Some(StatusRunningBy::Task),
+            succeeded: unreadable.note(row.column("status_succeeded")),
+            failed: unreadable.note(row.column("status_failed")),
+            result_column: unreadable.note(row.column("result_column")),
+            notify_channel: unreadable.note(row.column("notify_channel")),
         },
-    })
+        unreadable: None,
+    };
+    Ok(Some(Task { unreadable: unreadable.first.map(|reason| reason.to_string()), ..task }))
 }

@@ -4,10 +4,11 @@ use deadpool_postgres::GenericClient;
 use tokio_postgres::Client;
 
 use super::DatabaseError;
+use super::columns::Columns as _;
 
 /// The server's number of this session.
 pub async fn session_pid(client: &Client) -> Result<i32, DatabaseError> {
-    Ok(client.query_one(include_str!("../../sql/queries/wake_lock/backend_pid.sql"), &[]).await?.get(0))
+    Ok(client.query_one(include_str!("../../sql/queries/wake_lock/backend_pid.sql"), &[]).await?.column(0)?)
 }
 
 /// Takes the lock, in a transaction that stays open.
@@ -19,7 +20,7 @@ pub async fn acquire(client: &Client) -> Result<(), DatabaseError> {
 pub async fn is_queued(client: &impl GenericClient, pid: i32) -> Result<bool, DatabaseError> {
     let sql = include_str!("../../sql/queries/wake_lock/wake_lock_is_queued.sql");
     let statement = client.prepare_cached(sql).await?;
-    Ok(client.query_one(&statement, &[&pid]).await?.get(0))
+    Ok(client.query_one(&statement, &[&pid]).await?.column(0)?)
 }
 
 /// Ends that transaction.

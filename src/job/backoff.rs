@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
+/// The longest that a job waits: more is no time that Postgres could add to now, whatever a table holds.
+pub const LONGEST: Duration = Duration::from_hours(24 * 366);
+
 /// Doubles from `base` seconds per failure up to `cap`, then takes a random half off at most, so that jobs
 /// that failed together do not come back together. `failures` counts from 1; `random` is from 0 to 1.
 #[must_use]
 pub fn delay(base: f64, cap: f64, failures: i32, random: f64) -> Duration {
     let doubled = base * 2_f64.powi(failures.clamp(1, 60) - 1);
-    Duration::from_secs_f64(doubled.min(cap) * (1.0 - random.clamp(0.0, 1.0) / 2.0))
+    let seconds = doubled.min(cap) * (1.0 - random.clamp(0.0, 1.0) / 2.0);
+    Duration::try_from_secs_f64(seconds).unwrap_or(LONGEST).min(LONGEST)
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use backoff::delay;
+pub use backoff::{LONGEST, delay};
 pub use ids::{AttemptId, DispatcherId, JobId};
 pub use launched::{Launched, LogPlace};
 pub use retry_on::RetryOn;

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use super::{Cause, Completion, End, How, Outcome, Policy, Report, delay};
+use super::{Cause, Completion, End, How, LONGEST, Outcome, Policy, Report, delay};
 
 /// Everything known when an attempt is settled.
 #[derive(Debug, Clone)]
@@ -88,11 +88,11 @@ pub fn settle(facts: &Facts<'_>, random: f64) -> Settlement {
     let next = match verdict.outcome {
         Outcome::Succeeded | Outcome::Cancelled | Outcome::Obsolete => Next::Finish,
         Outcome::Snoozed => match facts.report {
-            Some(Report::Snoozed { delay, .. }) => Next::Retry(*delay),
+            Some(Report::Snoozed { delay, .. }) => Next::Retry((*delay).min(LONGEST)),
             _ => Next::Finish,
         },
         Outcome::TaskFailed | Outcome::TimedOut => {
-            failures += 1;
+            failures = failures.saturating_add(1);
             if worth_it && failures < policy.max_attempts {
                 Next::Retry(delay(policy.backoff, policy.backoff_max, failures, random))
             } else {
@@ -103,7 +103,7 @@ pub fn settle(facts: &Facts<'_>, random: f64) -> Settlement {
             }
         }
         Outcome::RunnerFailed | Outcome::Lost => {
-            runner_failures += 1;
+            runner_failures = runner_failures.saturating_add(1);
             if worth_it && runner_failures < facts.max_runner_failures {
                 Next::Retry(delay(policy.backoff, policy.backoff_max, runner_failures, random))
             } else {

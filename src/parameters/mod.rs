@@ -55,6 +55,8 @@ pub struct Task {
     pub status_loop: Option<String>,
     /// Where status and result go.
     pub write_back: WriteBackColumns,
+    /// What of it this program cannot read, which its jobs are blocked for.
+    pub unreadable: Option<String>,
 }
 
 impl Task {

@@ -165,6 +165,7 @@ mod tests {
             concurrency_key: None,
             max_running_per_key: 1,
             status_loop: None,
+            unreadable: None,
             write_back: WriteBackColumns {
                 running: Some("PROCESSING".into()),
                 running_by_task: false,

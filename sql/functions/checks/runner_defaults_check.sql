@@ -17,6 +17,10 @@ begin
                 using errcode = '23514', column = 'settings', hint = wrong.hint;
         end if;
     end if;
+    if jsonb_typeof(new.settings) = 'object' and not rowcall_internal.setting_fits('object', null, 100, null, new.settings) then
+        raise exception 'runner_defaults.settings must be an object of at most 100 levels'
+            using errcode = '23514', column = 'settings', hint = 'The daemon reads no deeper settings.';
+    end if;
     select * into wrong from rowcall_internal.settings_error(new.runner, new.settings);
     if wrong.error is not null then
         raise exception 'runner_defaults.%', wrong.error

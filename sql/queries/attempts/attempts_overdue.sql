@@ -4,19 +4,19 @@
 -- $3 and $4: attempts that their runner was seen to have and not to run, and at what stage, where not knowing is no
 -- reason to stop; and those not launched, with what held that up. $5: runners that see no ends, where a report is the end.
 with mine as (
-    select a.id, a.stop_requested, a.launched_at,
+    select a.id, a.stop_requested, a.launched_at, l.heartbeat,
         -- The cause, and the words for a person.
         case
-            when a.launched_at is null and a.started_at is null and a.created_at + a.launch_timeout < now()
+            when a.launched_at is null and a.started_at is null and a.created_at < now() - l.launch
                 then array['launch_timeout', 'not launched within ' || a.launch_timeout || coalesce(' (' || stage.name || ')', '')]
-            when a.begun_at is null and a.started_at is null and a.created_at + a.launch_timeout < now() and stage.id is not null
+            when a.begun_at is null and a.started_at is null and a.created_at < now() - l.launch and stage.id is not null
                 then array['launch_timeout', format('not started within %s (%s)', a.launch_timeout, stage.name)]
             -- It was never seen at all, so that nothing else would ever end it.
-            when a.begun_at is null and a.started_at is null and a.created_at + a.launch_timeout + interval '1 hour' < now()
+            when a.begun_at is null and a.started_at is null and a.created_at < now() - l.launch - interval '1 hour'
                 then array['launch_timeout', format('not known to have started within %s and an hour', a.launch_timeout)]
-            when coalesce(a.begun_at, a.started_at) + a.timeout < now()
+            when coalesce(a.begun_at, a.started_at) < now() - l.run
                 then array['timed_out', 'ran longer than its timeout of ' || a.timeout]
-            when a.heartbeat_at + a.heartbeat_timeout < now()
+            when a.heartbeat_at < now() - l.heartbeat
                 then array['no_heartbeat', 'no heartbeat for ' || a.heartbeat_timeout]
         end as overdue,
         -- A task that finds rows by their status may be at work on others when this one is done.
@@ -27,6 +27,9 @@ with mine as (
         make_interval(secs => case when a.runner = any ($5) then 0 else $2 end) as grace
     from rowcall_internal.attempts a
     join rowcall_internal.jobs j on j.id = a.job_id and j.attempt_id = a.id
+    -- Within what a time can be added to, whatever a table holds.
+    cross join lateral (select least(greatest(a.launch_timeout, '0'), '1 year') as launch, least(greatest(a.timeout, '0'), '1 year') as run,
+        case when a.heartbeat_timeout is not null then least(greatest(a.heartbeat_timeout, '0'), '1 year') end as heartbeat) l
     left join unnest($3::bigint[], $4::text[]) as stage(id, name) on stage.id = a.id
     where a.dispatcher_id = $1 and a.ended_at is null
 ), markable as (
@@ -36,7 +39,7 @@ with mine as (
       -- Once more, of the attempt as it is when it is locked: it may have begun or sent a heartbeat since the look above.
       and case m.overdue[1]
           when 'launch_timeout' then coalesce(a.begun_at, a.started_at) is null and a.launched_at is not distinct from m.launched_at
-          when 'no_heartbeat' then a.heartbeat_at + a.heartbeat_timeout < now()
+          when 'no_heartbeat' then a.heartbeat_at < now() - m.heartbeat
           else true end
     for update of a skip locked
 ), marked as (
@@ -50,4 +53,4 @@ select id, coalesce(stop_requested, case when done is null then overdue[2] end, 
     stop_requested is not null or done is not null or id in (select id from marked) as is_written
 from mine
 where stop_requested is not null or (overdue is not null and done is null)
-   or done + grace < now()
+   or done < now() - grace

@@ -28,4 +28,4 @@ with gone as (
 update rowcall_internal.attempts a set dispatcher_id = $1, launched_at = coalesce(a.launched_at, a.asked_at) from all_taken taken where a.id = taken.id
 returning a.id, a.job_id, a.task, a.number, a.runner, a.launch_key, a.request, a.external_id,
     a.launched_at is not null or taken.elsewhere as launched, a.begun_at is not null or a.started_at is not null as begun,
-    extract(epoch from clock_timestamp() - a.created_at)::float8 as age
+    extract(epoch from clock_timestamp())::float8 - extract(epoch from a.created_at)::float8 as age

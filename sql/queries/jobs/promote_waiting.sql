@@ -6,5 +6,5 @@ with due as (
     update rowcall_internal.jobs j set state = 'pending' from due where j.id = due.id returning 1
 )
 select (select count(*) from promoted) as promoted,
-    (select extract(epoch from min(due_at) - now())::float8 from rowcall_internal.jobs
+    (select extract(epoch from min(due_at))::float8 - extract(epoch from now())::float8 from rowcall_internal.jobs
      where state = 'waiting' and due_at > now()) as next_in

@@ -24,6 +24,9 @@ pub async fn key_some(shared: &Shared, tasks: &[String]) -> Result<usize, Databa
     let jobs = jobs_without_concurrency_key(&transaction, tasks, limit).await?;
     let known = shared.parameters.tasks();
     let mut keys = Vec::with_capacity(jobs.len());
+    let (unreadable, jobs): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| job.unreadable.is_some());
+    // With a key of its own, the claim of it says what is wrong.
+    keys.extend(unreadable.into_iter().map(|job| (job.job_id, format!("job {}", job.job_id))));
     for (source_table, jobs) in grouped(jobs, |job| job.source_table) {
         let row_keys: Vec<Value> = jobs.iter().map(|job| job.row_key.clone()).collect();
         let rows = source_rows(&transaction, source_table, &row_keys).await?.unwrap_or_default();
@@ -43,7 +46,7 @@ pub async fn key_some(shared: &Shared, tasks: &[String]) -> Result<usize, Databa
 fn key_of(task: Option<&Task>, job: &UnkeyedJob, row: Option<&SourceRow>) -> Option<String> {
     let context = JobContext {
         id: job.job_id,
-        attempt: job.attempts + 1,
+        attempt: job.attempts.saturating_add(1),
         row_key: &job.row_key,
         on_status: &job.on_status,
     };

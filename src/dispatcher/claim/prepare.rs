@@ -58,6 +58,12 @@ pub async fn prepare(
     let by_name: HashMap<&str, Arc<Task>> =
         tasks.iter().map(|task| (task.name.as_str(), Arc::new(task.clone()))).collect();
     let mut sorted = SortedJobs::default();
+    let (unreadable, claimed): (Vec<_>, Vec<_>) =
+        claimed.into_iter().partition(|job| job.unreadable.is_some());
+    for job in unreadable {
+        let reason = job.unreadable.map(|unreadable| format!("the job cannot be read: {unreadable}"));
+        sorted.blocked.push((job.job_id, reason.unwrap_or_default()));
+    }
     for (source_table, jobs) in grouped(claimed, |job| job.source_table) {
         let keys: Vec<Value> = jobs.iter().map(|job| job.row_key.clone()).collect();
         match source_rows(client, source_table, &keys).await? {
@@ -165,6 +171,9 @@ fn request_for(
     job: &ClaimedJob,
     row: &SourceRow,
 ) -> Result<(Frozen, Option<String>), String> {
+    if let Some(unreadable) = &task.unreadable {
+        return Err(format!("parameters: {unreadable}"));
+    }
     if let Some(status_loop) = &task.status_loop {
         return Err(format!("parameters: this would run for ever: {status_loop}"));
     }

@@ -93,7 +93,11 @@ async fn adopt(
     .await?;
     let mut relaunch = Vec::new();
     for rescued in rescued {
-        let (request, unreadable) = match Frozen::read(&rescued.request) {
+        let read = match &rescued.request {
+            Ok(request) => Frozen::read(request).map_err(|unreadable| unreadable.to_string()),
+            Err(unreadable) => Err(unreadable.to_string()),
+        };
+        let (request, unreadable) = match read {
             Ok(frozen) => (frozen.launch, None),
             Err(unreadable) => (LaunchSpec::unread(rescued.runner), Some(unreadable)),
         };
@@ -121,7 +125,7 @@ async fn adopt(
         let launched = rescued.launched || unreadable.is_some();
         shared.in_flight.adopt(attempt.clone(), launched, rescued.begun);
         if let Some(unreadable) = unreadable {
-            let _ = shared.signals.ends.send((rescued.id, End::unseen(unreadable.to_string())));
+            let _ = shared.signals.ends.send((rescued.id, End::unseen(unreadable)));
         }
         if !launched {
             relaunch.push(attempt);

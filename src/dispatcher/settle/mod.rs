@@ -23,7 +23,7 @@ use crate::dispatcher::shared::{Handle, Shared};
 use crate::job::{
     AttemptId, Completion, End, Facts, How, Next, Outcome, Policy, RowWrite, Settlement, settle,
 };
-use crate::parameters::{Frozen, Unreadable, WriteBack};
+use crate::parameters::{Frozen, WriteBack};
 
 static NEVER_AGAIN: LazyLock<Policy> = LazyLock::new(Policy::never_again);
 
@@ -175,11 +175,16 @@ async fn settle_batch(
         {
             open.stop = Some((cause.outcome_of_stop()?, cause, reason));
         }
-        let (settlement, write_back) = match Frozen::read(&open.request) {
+        let frozen = match (&open.unreadable, Frozen::read(&open.request)) {
+            (None, Ok(frozen)) => Ok(frozen),
+            (Some(unreadable), _) => Err(format!("its attempt cannot be read: {unreadable}")),
+            (None, Err(unreadable)) => Err(format!("its frozen request cannot be read: {unreadable}")),
+        };
+        let (settlement, write_back) = match frozen {
             Ok(frozen) => (decide(shared, &open, end, &frozen), frozen.write_back),
-            Err(unreadable) => {
+            Err(words) => {
                 let write_back = WriteBack::read(&open.request).unwrap_or_else(WriteBack::nowhere);
-                (decide_unread(shared, &open, end, &unreadable, &write_back), write_back)
+                (decide_unread(shared, &open, end, words, &write_back), write_back)
             }
         };
         let result = match &open.report {
@@ -245,23 +250,23 @@ fn decide(shared: &Shared, open: &OpenAttempt, end: &End, frozen: &Frozen) -> Se
     settle(&facts, rand::random())
 }
 
-/// Nothing may rest for ever: an attempt whose frozen request cannot be read ends, and is not tried again, since what it
-/// would have been tried by is not known. Its own report counts as ever.
+/// Nothing may rest for ever: an attempt that cannot be read ends, and is not tried again, since what it would have been
+/// tried by is not known. Its own report counts as ever.
 fn decide_unread(
     shared: &Shared,
     open: &OpenAttempt,
     end: &End,
-    unreadable: &Unreadable,
+    words: String,
     write_back: &WriteBack,
 ) -> Settlement {
-    tracing::error!(attempt = open.id.get(), %unreadable, "its frozen request cannot be read");
-    let words = format!("its frozen request cannot be read: {unreadable}");
-    let end = End { how: How::Unseen, reason: Some(words), ..end.clone() };
+    tracing::error!(attempt = open.id.get(), "{words}");
+    let end = End { how: How::Unseen, reason: Some(words.clone()), ..end.clone() };
     let settlement = settle(&facts(shared, open, &end, write_back), rand::random());
+    let message = settlement.message.or(Some(words));
     // A write-back that expects no status would write nothing.
     let row =
         if write_back.expected.is_empty() && !write_back.observer { RowWrite::None } else { settlement.row };
-    Settlement { row, ..settlement }
+    Settlement { message, row, ..settlement }
 }
 
 /// What is known whatever the frozen request says.

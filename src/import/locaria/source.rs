@@ -58,7 +58,8 @@ pub async fn read(client: &impl GenericClient, schema: &str, usage: &str) -> any
         .with_context(|| format!("reading {parameters}"))?;
     let mut found: BTreeMap<String, BTreeMap<String, Value>> = BTreeMap::new();
     for row in rows {
-        let value: Option<Value> = row.get("parameter");
+        let value: Option<Value> =
+            row.try_get("parameter").with_context(|| format!("{parameters}.parameter cannot be read"))?;
         found.entry(row.get(0)).or_default().insert(row.get("usage"), value.unwrap_or_default());
     }
     if found.is_empty() {

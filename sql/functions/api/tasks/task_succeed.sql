@@ -8,6 +8,8 @@ as $$
 declare
     -- Results live in the user's row: a pointer to large output belongs there, the output does not.
     max_result constant int := 1048576;
+    -- The daemon, as most programs, reads JSON of 127 levels at most.
+    max_levels constant int := 100;
     mine rowcall_internal.attempts := rowcall_internal.open_attempt(token);
     write_back constant jsonb := mine.request->'write_back';
     asked_again boolean;
@@ -24,6 +26,9 @@ begin
         raise exception 'rowcall.task_succeed: the result has % bytes; % are allowed',
                 octet_length(result::text), max_result
             using errcode = '54000', hint = 'Store large output elsewhere, and report where it is.';
+    elsif jsonb_path_exists(result, format('strict $.**{%s}', max_levels)::jsonpath, silent => true) then
+        raise exception 'rowcall.task_succeed: the result has more than % levels of arrays and objects', max_levels
+            using errcode = '54000', hint = 'Report it as a string, or store it elsewhere and report where it is.';
     end if;
 
     -- The job's row first, as the settler does: a session that holds it is asking for the row again just now.
