@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use rowcall::database::{Database, bound_transaction};
 use rowcall::job::End;
 
 use crate::support::{Running, TestDatabase, settings};
@@ -121,4 +122,20 @@ async fn a_long_reader_of_the_history_keeps_settling_going() {
     };
     tokio::time::timeout(std::time::Duration::from_secs(30), dropped).await.expect("dropped in the end");
     running.stop().await;
+}
+
+#[tokio::test]
+async fn a_dispatcher_frozen_in_a_transaction_lets_go() {
+    let db = TestDatabase::new().await;
+    db.task("loader", "REGISTERED", ("", "")).await;
+    db.run("insert into rowcall.files default values").await;
+    let database = Database::new(&settings(&db.url).database).unwrap();
+    let mut client = database.get().await.unwrap();
+    let transaction = client.transaction().await.unwrap();
+    bound_transaction(&transaction).await.unwrap();
+    transaction.execute("select from rowcall_internal.jobs for update", &[]).await.unwrap();
+    // It does nothing from here on, and the writer wants the job. The server ends the session.
+    let write = db.run("update rowcall.files set status = 'OTHER'");
+    tokio::time::timeout(std::time::Duration::from_secs(25), write).await.expect("it was let go");
+    assert!(transaction.commit().await.is_err());
 }
