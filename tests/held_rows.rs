@@ -144,3 +144,80 @@ async fn a_row_refusing_its_end_ends_its_job_and_the_history_says_so() {
     assert_eq!(others, 2);
     running.stop().await;
 }
+
+/// A table whose rows some reader cannot read.
+async fn documents() -> TestDatabase {
+    let db = TestDatabase::new().await;
+    db.run("create table documents (id int primary key, status text, doc json, attributes jsonb); select rowcall.watch('documents')")
+        .await;
+    db.task("task", "NEW", ("source_table, command", "'documents', array['{{ row.id }}']")).await;
+    db
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_is_blocked_alone() {
+    let db = documents().await;
+    db.run(
+        "insert into documents (id, status, doc) select i, 'NEW',
+             case i when 7 then json '{\"a\": \"\\u0000\"}' when 8 then to_json(repeat('x', 17000000)) else json '{}' end
+         from generate_series(1, 20) i",
+    )
+    .await;
+    let mut running = Running::start(&db).await;
+    for launched in launches(&mut running, 18).await {
+        running.end(&launched, End::exited(0));
+    }
+    db.until("select count(*) = 18 from documents where status = 'PROCESSED'").await;
+    let reasons: String =
+        db.one("select string_agg(row_key->>'id' || ': ' || reason, '; ' order by row_key->>'id') from rowcall.jobs where state = 'blocked'")
+            .await;
+    assert!(
+        reasons.starts_with("7: the row cannot be read: unsupported Unicode escape sequence; 8: "),
+        "{reasons}"
+    );
+    assert!(
+        reasons.contains("bytes as JSON; 16777216 are read. Keep large values in another table"),
+        "{reasons}"
+    );
+    // A mended row runs.
+    db.run("update documents set doc = '{}' where id = 7").await;
+    let launched = running.launch().await;
+    running.end(&launched, End::exited(0));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn rows_too_large_to_be_read_at_once_all_run() {
+    let db = documents().await;
+    db.run("insert into documents (id, status, doc) select i, 'NEW', to_json(repeat('x', 4000000)) from generate_series(1, 40) i")
+        .await;
+    let mut running = Running::start(&db).await;
+    for launched in launches(&mut running, 40).await {
+        running.end(&launched, End::exited(0));
+    }
+    db.until("select count(*) = 40 from documents where status = 'PROCESSED'").await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_missed_row_that_cannot_be_read_is_missed_alone() {
+    let db = documents().await;
+    db.run("update rowcall.parameters set condition = '$.id > 0'").await;
+    db.run("insert into documents (id, status, doc) select i, 'NEW', case i when 2 then json '{\"a\": \"\\u0000\"}' else json '{}' end
+            from generate_series(1, 3) i")
+        .await;
+    assert_eq!(
+        db.one::<i64>("select count(*) from rowcall.missed_rows").await,
+        3,
+        "one statement, one error"
+    );
+    let mut running = Running::start(&db).await;
+    for launched in launches(&mut running, 2).await {
+        running.end(&launched, End::exited(0));
+    }
+    db.until("select string_agg(row_key->>'id', ' ') = '2' from rowcall.missed_rows").await;
+    db.run("update documents set doc = '{}' where id = 2").await;
+    launches(&mut running, 1).await;
+    db.until("not exists (select from rowcall.missed_rows)").await;
+    running.stop().await;
+}

@@ -53,5 +53,5 @@ pub use settling::{
     EndedAttempt, FinishedJob, OpenAttempt, RetriedJob, finish_jobs, lock_for_settling, retry_jobs,
     settle_attempts, settled_elsewhere,
 };
-pub use source_rows::{RowWriting, SourceRow, Writing, Written, source_rows, write_back};
+pub use source_rows::{RowProblem, RowWriting, SourceRow, Writing, Written, source_rows, write_back};
 pub use tasks::{instance, load_parameters};

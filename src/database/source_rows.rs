@@ -5,8 +5,11 @@ use serde_json::Value;
 use tokio_postgres::types::ToSql;
 
 use super::DatabaseError;
-use super::columns::Columns as _;
+use super::columns::{Columns as _, Noted};
 use crate::job::UnknownWord;
+
+/// The word of `rowcall_internal.source_rows` for a row that is left to the next reading.
+const LATER: &str = "later";
 
 /// A row that a job stands for.
 #[derive(Debug, Clone)]
@@ -17,6 +20,17 @@ pub struct SourceRow {
     pub status: Option<String>,
     /// All of it, for templates, as the text of a jsonb: what it holds need not be read to be passed on.
     pub data: String,
+    /// Why it cannot be read.
+    pub problem: Option<RowProblem>,
+}
+
+/// Why one row cannot be read, while others can.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RowProblem {
+    /// The rows before it are as many bytes as are read at once.
+    Later,
+    /// What is wrong with it.
+    Wrong(String),
 }
 
 /// The rows with these keys; missing ones are gone. The error is the table's own (dropped, no right to read).
@@ -29,14 +43,15 @@ pub async fn source_rows(
         client.prepare_cached(include_str!("../../sql/queries/source_rows/source_rows.sql")).await?;
     let mut found = Vec::with_capacity(keys.len());
     for row in client.query(&statement, &[&source_table, &keys]).await? {
-        if let Some(error) = row.column::<Option<String>>("error")? {
-            return Ok(Err(error));
-        }
-        found.push(SourceRow {
-            key: row.column("row_key")?,
-            status: row.column("status")?,
-            data: row.column("row_data")?,
-        });
+        let said: Option<String> = row.column("error")?;
+        let Some(key) = row.column("row_key")? else { return Ok(Err(said.unwrap_or_default())) };
+        let mut unreadable = Noted::default();
+        let status = unreadable.note(row.column("status"));
+        let data: Option<String> = unreadable.note(row.column("row_data"));
+        let said = said.or_else(|| unreadable.first.map(|column| column.to_string()));
+        let problem =
+            said.map(|word| if word == LATER { RowProblem::Later } else { RowProblem::Wrong(word) });
+        found.push(SourceRow { key, status, data: data.unwrap_or_default(), problem });
     }
     Ok(Ok(found))
 }

@@ -31,7 +31,7 @@ begin
         task := p.name;
         job_id := j.id;
         attempt := coalesce(j.attempt_count, 0) + (j.state is distinct from 'running')::int;
-        row_data := found_row.row_data;
+        row_data := found_row.row_data::jsonb;
         if found_row.status is distinct from p.on_status then
             -- As the column would hold it: a number, a switch, padded.
             begin

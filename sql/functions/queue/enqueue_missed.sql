@@ -7,6 +7,8 @@ as $$
 declare
     missed record;
     dealt bigint := 0;
+    one jsonb;
+    still_missed bigint := 0;
 begin
     for missed in
         with taken as (
@@ -21,12 +23,19 @@ begin
     loop
         begin
             perform rowcall.rescan(missed.source_table, missed.keys);
-            dealt := dealt + missed.notes;
         exception when others then
-            insert into rowcall_internal.missed_rows (source_table, row_key, error)
-            select missed.source_table, k, sqlerrm from unnest(missed.keys) as k;
+            -- Each by itself: what is wrong with one is not the others'.
+            foreach one in array missed.keys loop
+                begin
+                    perform rowcall.rescan(missed.source_table, array[one]);
+                exception when others then
+                    insert into rowcall_internal.missed_rows (source_table, row_key, error) values (missed.source_table, one, sqlerrm);
+                    still_missed := still_missed + 1;
+                end;
+            end loop;
         end;
+        dealt := dealt + missed.notes;
     end loop;
-    return dealt;
+    return greatest(dealt - still_missed, 0);
 end
 $$;

@@ -1,27 +1,77 @@
--- The rows of a source table with these keys, as jobs and templates see them; no line for a row that is gone. A table
--- that cannot be read returns one line with only an error: "locked" if a lock timed out, and what to do if the table
--- has changed since rowcall.watch(). Every session reads a row the same: the settings that decide how a value is
--- printed are fixed here.
+-- The rows of a source table with these keys, as jobs and templates see them; no line for a row that is gone. A row that
+-- cannot be read has a line with its key and an error: what is wrong with it, or "later" if the rows before it are as
+-- many bytes as are read at once. A table that cannot be read returns one line with only an error: "locked" if a lock
+-- timed out, and what to do if the table has changed since rowcall.watch(). Every session reads a row the same: the
+-- settings that decide how a value is printed are fixed here.
 create or replace function rowcall_internal.source_rows(source regclass, keys jsonb[])
-returns table (row_key jsonb, status text, row_data jsonb, error text)
+returns table (row_key jsonb, status text, row_data text, error text)
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
 set timezone = 'UTC' set datestyle = 'ISO, YMD' set intervalstyle = 'postgres' set bytea_output = 'hex'
 set extra_float_digits = 1 set lc_monetary = 'C' set quote_all_identifiers = off
 as $$
 declare
+    -- A row is held in memory several times on its way to a template. A large value belongs into a table of its own.
+    most_of_a_row constant int := 16777216;
+    most_at_once constant int := 67108864;
     entry rowcall_internal.source_tables;
+    statement text;
+    found_keys jsonb[];
+    statuses text[];
+    texts text[];
+    bytes bigint := 0;
+    drift text;
 begin
-    -- Not among the declarations: an error there would escape the handler below, and stop the whole claim.
+    -- Not among the declarations: an error there would escape the handlers below, and stop the whole claim.
     entry := rowcall_internal.source_of(source);
-    return query execute format(
-        'select w.key, t.%I::text, to_jsonb(t.*), null::text from unnest($1) as w(key) join %s t on %s',
-        entry.status_column, source, rowcall_internal.key_match_sql(entry, 't', 'w.key')) using keys;
+    statement := format(
+        'select array_agg(w.key), array_agg(t.%I::text), array_agg(to_jsonb(t.*)::text) from unnest($1) as w(key) join %s t on %s',
+        entry.status_column, source, rowcall_internal.key_match_sql(entry, 't', 'w.key'));
+    begin
+        execute statement into found_keys, statuses, texts using keys;
+        if coalesce((select sum(octet_length(one)) from unnest(texts) one), 0) <= most_of_a_row then
+            return query select f.*, null::text from unnest(found_keys, statuses, texts) f;
+            return;
+        end if;
+    exception when lock_not_available then
+        raise;
+    when others then
+        drift := rowcall_internal.source_drift(entry);
+        if drift is not null then
+            return query select null::jsonb, null::text, null::text, drift;
+            return;
+        end if;
+    end;
+
+    -- Each by itself: what is wrong with one is not the others'.
+    foreach row_key in array keys loop
+        begin
+            if bytes > most_at_once then
+                status := null; row_data := null; error := 'later';
+                return next;
+                continue;
+            end if;
+            execute statement into found_keys, statuses, texts using array[row_key];
+            bytes := bytes + coalesce(octet_length(texts[1]), 0);
+            if octet_length(texts[1]) > most_of_a_row then
+                status := null; row_data := null;
+                error := format('it has %s bytes as JSON; %s are read. Keep large values in another table', octet_length(texts[1]), most_of_a_row);
+                return next;
+            elsif texts is not null then
+                status := statuses[1]; row_data := texts[1]; error := null;
+                return next;
+            end if;
+        exception when lock_not_available then
+            raise;
+        when others then
+            status := null; row_data := null; error := sqlerrm;
+            return next;
+        end;
+    end loop;
 exception
     when lock_not_available then
-        return query select null::jsonb, null::text, null::jsonb, 'locked';
+        return query select null::jsonb, null::text, null::text, 'locked';
     when others then
-        return query select null::jsonb, null::text, null::jsonb, 
-        case when entry.id is null then sqlerrm else coalesce(rowcall_internal.source_drift(entry), sqlerrm) end;
+        return query select null::jsonb, null::text, null::text, sqlerrm;
 end
 $$;

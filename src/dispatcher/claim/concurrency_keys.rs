@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use crate::database::{
-    DatabaseError, SourceRow, UnkeyedJob, bound_transaction, jobs_without_concurrency_key,
+    DatabaseError, RowProblem, SourceRow, UnkeyedJob, bound_transaction, jobs_without_concurrency_key,
     set_concurrency_keys, source_rows,
 };
 use crate::dispatcher::claim::prepare::grouped;
@@ -34,7 +34,11 @@ pub async fn key_some(shared: &Shared, tasks: &[String]) -> Result<usize, Databa
             rows.into_iter().map(|row| (row.key.to_string(), row)).collect();
         for job in jobs {
             let task = known.iter().find(|task| task.name == job.task);
-            let key = key_of(task, &job, rows.get(&job.row_key.to_string()));
+            let row = rows.get(&job.row_key.to_string());
+            if row.is_some_and(|row| row.problem == Some(RowProblem::Later)) {
+                continue;
+            }
+            let key = key_of(task, &job, row);
             keys.push((job.job_id, key.unwrap_or_else(|| format!("job {}", job.job_id))));
         }
     }
@@ -50,5 +54,7 @@ fn key_of(task: Option<&Task>, job: &UnkeyedJob, row: Option<&SourceRow>) -> Opt
         row_key: &job.row_key,
         on_status: &job.on_status,
     };
-    render_key(task?, context, &row?.data).ok().flatten()
+    // Of a row that cannot be read, its claim says what is wrong.
+    let row = row.filter(|row| row.problem.is_none())?;
+    render_key(task?, context, &row.data).ok().flatten()
 }

@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use deadpool_postgres::GenericClient;
 use serde_json::Value;
@@ -11,8 +12,8 @@ use serde_json::Value;
 use super::mark_running::mark_running;
 use super::one_owner::one_owner;
 use crate::database::{
-    ClaimedJob, DatabaseError, NewAttempt, SourceRow, block, defer, mark_obsolete, set_concurrency_keys,
-    source_rows, start_jobs,
+    ClaimedJob, DatabaseError, NewAttempt, RowProblem, SourceRow, block, defer, mark_obsolete,
+    set_concurrency_keys, source_rows, start_jobs,
 };
 use crate::dispatcher::pace::{ROW_HELD, ROW_OWNED, jittered};
 use crate::dispatcher::shared::Shared;
@@ -44,6 +45,8 @@ pub struct SortedJobs {
     pub held: Vec<JobId>,
     /// Another owner has the row.
     pub owned: Vec<JobId>,
+    /// The rows before its own are as many bytes as are read at once.
+    later: Vec<JobId>,
     /// The row says another concurrency key by now.
     rekeyed: Vec<(JobId, String)>,
 }
@@ -95,6 +98,8 @@ pub async fn prepare(
         "another task owns the status of the row until it ends",
     )
     .await?;
+    defer(client, &sorted.later, Duration::ZERO, "the rows of a claim are too large to be read at once")
+        .await?;
     set_concurrency_keys(client, &sorted.rekeyed).await?;
     for (reason, jobs) in grouped(sorted.blocked, |(_, reason)| reason.clone()) {
         tracing::warn!(jobs = jobs.len(), first_job = jobs[0].0.get(), reason, "blocked");
@@ -118,6 +123,13 @@ fn sort(
         sorted.obsolete.push((job.job_id, "the row was deleted".to_owned()));
         return;
     };
+    match &row.problem {
+        None => {}
+        Some(RowProblem::Later) => return sorted.later.push(job.job_id),
+        Some(RowProblem::Wrong(problem)) => {
+            return sorted.blocked.push((job.job_id, format!("the row cannot be read: {problem}")));
+        }
+    }
     let status = row.status.as_deref().unwrap_or("null");
     if !still_wanted(&job, task, status) {
         sorted.obsolete.push((job.job_id, format!("the row moved on to {status}")));

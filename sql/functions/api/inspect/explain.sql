@@ -51,11 +51,11 @@ begin
             p.name, p.on_status, job.task)
         from rowcall.parameters p
         where p.source_table = source and p.on_status = job.on_status and there
-          and rowcall_internal.owner_before(p, found_row.row_data) = job.task
+          and rowcall_internal.owner_before(p, found_row.row_data::jsonb) = job.task
         order by p.route_order, p.name;
     end loop;
     if there and not queued and found_row.error is null then
-        return query select * from rowcall_internal.explain_absence(entry, wanted, found_row.status, found_row.row_data);
+        return query select * from rowcall_internal.explain_absence(entry, wanted, found_row.status, found_row.row_data::jsonb);
     end if;
 
     for settled in

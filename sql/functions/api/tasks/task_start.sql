@@ -28,7 +28,7 @@ begin
            (select format('%I.%I', n.nspname, c.relname) from pg_class c join pg_namespace n on n.oid = c.relnamespace
             where c.oid = mine.source_table),
            mine.row_key,
-           (select r.row_data from rowcall_internal.source_rows(mine.source_table, array[mine.row_key]) r),
+           (select r.row_data::jsonb from rowcall_internal.source_rows(mine.source_table, array[mine.row_key]) r),
            coalesce(mine.request->'launch'->'values', '{}');
 end
 $$;
