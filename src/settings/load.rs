@@ -12,9 +12,9 @@ use super::{DockerSettings, Settings};
 const DEFAULTS: &str = include_str!("../../config/rowcall.toml");
 const PREFIX: &str = "ROWCALL_";
 
-/// Variables with our prefix that are not settings: where the file is, and what tasks are given (a daemon
+/// Variables with our prefix that are not settings: where the file is, and what tasks are given (a daemon or a command
 /// may well be started from within a task).
-const NOT_SETTINGS: [&str; 7] = [
+const NOT_SETTINGS: [&str; 18] = [
     "ROWCALL_CONFIG",
     "ROWCALL_JOB",
     "ROWCALL_ATTEMPT",
@@ -22,6 +22,17 @@ const NOT_SETTINGS: [&str; 7] = [
     "ROWCALL_LAUNCH",
     "ROWCALL_DATABASE_URL",
     "ROWCALL_TEST_DATABASE_URL",
+    "ROWCALL_EXECUTOR",
+    "ROWCALL_STOP_GRACE",
+    "ROWCALL_PROGRESS_FILE",
+    "ROWCALL_RESULT_FILE",
+    "ROWCALL_LOCAL_INPUT",
+    "ROWCALL_LOCAL_OUTPUT",
+    "ROWCALL_INPUT_DIR",
+    "ROWCALL_INPUT_FROM",
+    "ROWCALL_INPUT_PATTERN",
+    "ROWCALL_OUTPUT_DIR",
+    "ROWCALL_OUTPUT_TO",
 ];
 
 /// Where settings come from besides the defaults.
@@ -295,6 +306,18 @@ mod tests {
         let settings = load(&Sources::default()).unwrap();
         assert_eq!(settings.dispatcher.batch, 500);
         assert!(!settings.runners.process.enabled);
+    }
+
+    #[test]
+    fn what_tasks_are_given_is_no_setting() {
+        let given: Vec<_> = NOT_SETTINGS
+            .iter()
+            .map(|name| (*name, "x"))
+            .filter(|(name, _)| *name != "ROWCALL_CONFIG")
+            .collect();
+        let (_path, sources) = sources("", &given);
+        assert!(load(&sources).is_ok());
+        assert!(error("", &[("ROWCALL_RESULT_FILES", "x")]).contains("ROWCALL_RESULT_FILES"));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What the runners on AWS share: how to reach it, what its errors mean, how fast it may be asked.
 
 mod pace;
+mod password;
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -12,6 +13,7 @@ use tokio::sync::Mutex;
 
 pub use crate::aws::fault::{Fault, Kind, fault};
 pub use pace::Pace;
+pub use password::has_password;
 
 use crate::aws::http;
 use crate::settings::AwsSettings;

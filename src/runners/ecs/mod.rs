@@ -27,7 +27,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
-use super::aws::{Aws, Fault};
+use super::aws::{Aws, Fault, has_password};
 use super::{Attempt, Capabilities, Ends, Found, LaunchError, Launched, Observation, Runner, Stray};
 use crate::job::RunnerName;
 use crate::parameters::{LaunchSpec, Task};
@@ -101,19 +101,6 @@ impl EcsRunner {
             // It is gone, which is what was wanted.
             Err(fault) if fault.message.contains("task was not found") => Ok(()),
             other => other.map(drop),
-        }
-    }
-}
-
-/// Every role that may call DescribeTasks can read overrides, so no password goes there. A URL with options that
-/// only libpq knows is searched for what looks like one.
-fn has_password(url: &str) -> bool {
-    match url.parse::<tokio_postgres::Config>() {
-        Ok(config) => config.get_password().is_some(),
-        Err(_) => {
-            let user =
-                url.split_once("://").and_then(|(_, rest)| rest.split(['/', '?']).next()?.rsplit_once('@'));
-            url.contains("password") || user.is_some_and(|(user, _)| user.contains(':'))
         }
     }
 }
@@ -236,21 +223,5 @@ impl Runner for EcsRunner {
         if !self.settings.event_queue.is_empty() {
             events::listen(self, &stopping).await;
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_url_without_a_password_goes_into_overrides() {
-        assert!(!has_password(""));
-        assert!(!has_password("postgresql://rowcall_task@db.example:5432/app"));
-        assert!(has_password("postgresql://rowcall_task:secret@db.example:5432/app"));
-        assert!(has_password("host=db user=u password=secret"));
-        assert!(has_password("postgresql://u@db/app?sslrootcert=x&password=secret"));
-        assert!(has_password("postgresql://u:secret@db/app?sslmode=verify-full"));
-        assert!(!has_password("postgresql://u@db:5432/app?sslmode=verify-full"));
     }
 }

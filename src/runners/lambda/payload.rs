@@ -6,6 +6,7 @@ use super::settings::{OWN_MEMBER, Plan};
 use crate::job::JobId;
 use crate::parameters::LaunchSpec;
 use crate::runners::Attempt;
+use crate::runners::aws::has_password;
 
 /// What Lambda takes, in bytes: where it waits for the answer, and where it queues the event.
 const LIMITS: (usize, usize) = (6_291_556, 1_048_576);
@@ -30,7 +31,7 @@ pub fn event(attempt: &Attempt, contract: &[(String, String)], plan: &Plan) -> R
         task: &attempt.task,
         token: find("ROWCALL_TOKEN").unwrap_or_default(),
         // An event can be read by many: queues, traces, logs. Passwords come from the function's configuration.
-        database_url: find("ROWCALL_DATABASE_URL").filter(|url| is_without_password(url)),
+        database_url: find("ROWCALL_DATABASE_URL").filter(|url| !has_password(url)),
     };
     limited(&build(&attempt.request, &plan.settings.payload, &identity), plan)
 }
@@ -82,10 +83,6 @@ fn build(request: &LaunchSpec, payload: &Map<String, Value>, identity: &Identity
     Value::Object(event)
 }
 
-fn is_without_password(url: &str) -> bool {
-    url.parse::<tokio_postgres::Config>().is_ok_and(|config| config.get_password().is_none())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,9 +125,18 @@ mod tests {
 
     #[test]
     fn a_password_is_not_sent() {
-        for url in ["postgresql://tasks:secret@db/files", "host=db password=secret", "no url", ""] {
+        for url in ["postgresql://tasks:secret@db/files", "host=db password=secret", ""] {
             let own = built(json!({}), url)["rowcall"].clone();
             assert!(url.is_empty() || own.get("database_url").is_none(), "{own}");
+        }
+    }
+
+    #[test]
+    fn a_url_that_only_libpq_knows_is_sent() {
+        for url in
+            ["postgresql://tasks@db/files?sslmode=verify-full", "postgresql://tasks@db/files?auth=rds-iam"]
+        {
+            assert_eq!(built(json!({}), url)["rowcall"]["database_url"], url);
         }
     }
 
