@@ -77,10 +77,6 @@ async fn launch(shared: &Handle, runner: &dyn Runner, mut attempt: Attempt, slot
         let Ok(slot) = slots.calls.acquire().await else { return };
         // Once more: that may have taken long.
         shared.lifecycle.known_to_live().await;
-        // Whatever the attempt says: another dispatcher has claimed it by its own rails, or another program has written it.
-        if let Err(reason) = runner.check(&attempt.request) {
-            return refuse(shared, &attempt, reason);
-        }
         let may_call =
             if runner.capabilities().repeatable { Ok(true) } else { may_ask(shared, &attempt).await };
         let answer = match may_call {
@@ -135,22 +131,6 @@ async fn launch(shared: &Handle, runner: &dyn Runner, mut attempt: Attempt, slot
             _ => trouble.wait(&error),
         };
         tokio::time::sleep(wait).await;
-    }
-}
-
-/// Its rails forbid it here. What an earlier call may have started under its key is looked for, and stopped.
-fn refuse(shared: &Handle, attempt: &Attempt, reason: String) {
-    tracing::warn!(
-        job = attempt.job_id.get(),
-        attempt = attempt.id.get(),
-        task = attempt.task,
-        reason,
-        "may not be launched"
-    );
-    if attempt.in_doubt {
-        shared.in_flight.shall_end(attempt.id, &reason);
-    } else {
-        let _ = shared.signals.ends.send((attempt.id, End::not_started(reason, true)));
     }
 }
 
