@@ -143,6 +143,12 @@ async fn a_conflict_of_row_and_defaults_is_refused_in_the_row_only() {
 #[tokio::test]
 async fn defaults_are_held_to_the_same_keys() {
     let db = TestDatabase::new().await;
+    let deep = "insert into rowcall.runner_defaults values ('lambda', (repeat('{\"payload\":', 102) || '1' || repeat('}', 102))::jsonb)";
+    let refused = db.refused(deep).await;
+    assert!(
+        refused.starts_with("23514 runner_defaults.settings must be an object of at most 100 levels"),
+        "{refused}"
+    );
     let refused = db.refused(r#"insert into rowcall.runner_defaults values ('ecs', '{"subnet": []}')"#).await;
     let expected =
         "23514 runner_defaults.settings.subnet: the ecs runner has no such setting; did you mean subnets?";

@@ -169,6 +169,12 @@ async fn success_after_a_failure_is_refused() {
 #[tokio::test]
 async fn results_are_bounded() {
     let (db, running, launched) = launched(("", "")).await;
+    let deep = "task_succeed($1, (repeat('[', 102) || repeat(']', 102))::jsonb)";
+    let error = call(&db, &launched, deep).await.unwrap_err();
+    assert_eq!(
+        error,
+        "54000 rowcall.task_succeed: the result has more than 100 levels of arrays and objects"
+    );
     let error = call(&db, &launched, "task_succeed($1, to_jsonb(repeat('x', 1048576)))").await.unwrap_err();
     assert_eq!(error, "54000 rowcall.task_succeed: the result has 1048578 bytes; 1048576 are allowed");
     assert_eq!(

@@ -143,3 +143,22 @@ async fn a_users_own_results_are_not_overwritten() {
     assert_eq!(row(&db).await, r#"PROCESSED {"results": "mine"}"#);
     running.stop().await;
 }
+
+#[tokio::test]
+async fn what_a_trigger_writes_within_our_write_is_a_users_move() {
+    let db = TestDatabase::new().await;
+    db.task("loader", "REGISTERED", ONCE).await;
+    db.run(
+        "create function take() returns trigger language plpgsql as
+             $$ begin update rowcall.files set status = 'TAKEN' where id = new.id; return null; end $$;
+         create trigger take after update on rowcall.files for each row when (new.status = 'PROCESSING') execute function take()",
+    )
+    .await;
+    let mut running = Running::start(&db).await;
+    db.run("insert into rowcall.files (id) values (1)").await;
+    let launched = running.launch().await;
+    assert_eq!(db.one::<String>("select moved_to from rowcall.jobs").await, "TAKEN");
+    end(&db, &running, &launched, End::exited(0)).await;
+    assert_eq!(row(&db).await, "TAKEN");
+    running.stop().await;
+}

@@ -1,6 +1,6 @@
--- Of these jobs of owners, those whose row another owner has (has_row.sql), or whose row the claim of another dispatcher
--- holds, which may be about to start one. Holds the rows of the others until the caller's
--- transaction ends, where another job waits for them.
+-- Of these jobs of owners, those whose row another owner has (has_row.sql), or whose row another session holds: that may be
+-- a claim which is about to start another owner's job. If a row has further jobs and is free, it is held until the
+-- caller's transaction ends.
 create or replace function rowcall_internal.jobs_without_row(jobs bigint[]) returns setof bigint
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp

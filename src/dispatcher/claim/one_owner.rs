@@ -27,10 +27,8 @@ pub async fn one_owner(
         }
     }
     second.extend(jobs_without_row(client, &asked).await?);
-    let (owned, ready) =
-        std::mem::take(&mut sorted.ready).into_iter().partition(|ready| second.contains(&ready.job.job_id));
-    sorted.ready = ready;
-    sorted.owned.extend(Vec::into_iter(owned).map(|ready| ready.job.job_id));
+    sorted.ready.retain(|ready| !second.contains(&ready.job.job_id));
+    sorted.owned.extend(second);
     Ok(())
 }
 

@@ -21,7 +21,7 @@ pub struct FollowedAttempt {
     pub attempt: Attempt,
     /// How far it has come.
     pub progress: Progress,
-    /// That it shall end.
+    /// That it must end.
     pub stopping: Option<WantedStop>,
     /// Since when another session has kept its stop from being written down.
     held_since: Option<Instant>,
@@ -33,7 +33,7 @@ pub struct FollowedAttempt {
     stop_under_way: bool,
 }
 
-/// That an attempt shall end.
+/// That an attempt must end.
 #[derive(Debug, Clone)]
 pub struct WantedStop {
     /// When this was first noted.
@@ -167,7 +167,7 @@ impl InFlight {
         self.change(id, |followed| followed.progress = Progress::Begun);
     }
 
-    /// Its launcher begins: none if it is not followed, is launched, shall end, or has a launcher. Until [`Launching`] is dropped,
+    /// Its launcher begins: none if it is not followed, is launched, must end, or has a launcher. Until [`Launching`] is dropped,
     /// the stopper of the attempt waits.
     pub fn begin_launch(self: &Arc<Self>, id: AttemptId) -> Option<Launching> {
         let mut map = self.lock();
@@ -177,7 +177,7 @@ impl InFlight {
         Some(Launching { in_flight: Arc::clone(self), id, unwanted })
     }
 
-    /// It shall end: returns it, with the time this was first noted, unless a stopper is busy with it or a launch of it
+    /// It must end: returns it, with the time this was first noted, unless a stopper is busy with it or a launch of it
     /// has yet to leave. Until [`Stopping`] is dropped, no other stopper gets it.
     pub fn begin_stop(
         self: &Arc<Self>,

@@ -35,7 +35,7 @@ as $$
 declare
     wanted_task rowcall.parameters := rowcall_internal.task_named(task);
     wanted jsonb[];
-    found_row record;
+    one jsonb;
     asked bigint := 0;
 begin
     if wanted_task.source_table <> source then
@@ -44,11 +44,10 @@ begin
     end if;
     -- In one order, so that two sessions that do this at the same time do not wait for each other in a circle.
     wanted := array(select distinct rowcall.row_key(source, k #>> '{}') as row_key from unnest(keys) k order by row_key);
-    for found_row in select * from rowcall_internal.source_rows(source, wanted) r order by r.row_key loop
-        if found_row.error is not null then
-            raise exception '% cannot be read: %', source, found_row.error using errcode = 'RC011';
-        end if;
-        perform rowcall_internal.request_job(wanted_task, found_row.row_key);
+    foreach one in array wanted loop
+        -- One by one: as many bytes are read at once as one row may have.
+        continue when not exists (select from rowcall_internal.source_rows(source, array[one]));
+        perform rowcall_internal.request_job(wanted_task, one);
         asked := asked + 1;
     end loop;
     if asked < cardinality(wanted) then
