@@ -123,6 +123,7 @@ impl Daemon {
                 ("ROWCALL_AWS__ENDPOINT", aws.url()),
                 ("ROWCALL_RUNNERS__ECS__ENABLED", "true"),
                 ("ROWCALL_RUNNERS__ECS__CLUSTERS", "jobs"),
+                ("ROWCALL_RUNNERS__ECS__SUBNETS", "*"),
                 ("ROWCALL_RUNNERS__ECS__TASK_DEFINITIONS", "loader"),
                 // Nobody needs to wait 500 s for this benchmark.
                 ("ROWCALL_RUNNERS__ECS__RUN_TASK_RATE", "1000"),

@@ -33,7 +33,7 @@ impl Bench {
         connect(&server.url("postgres")).await?.batch_execute(&format!("create database {name}")).await?;
         let url = server.url(name);
         let mut client = connect(&url).await?;
-        migrate(&mut client).await?;
+        migrate(&mut client, |_| {}).await?;
         Ok(Self { url, client })
     }
 

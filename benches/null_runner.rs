@@ -43,6 +43,10 @@ impl Runner for NullRunner {
         Ok(())
     }
 
+    fn may_launch(&self, _: &LaunchSpec) -> Result<(), String> {
+        Ok(())
+    }
+
     async fn probe(&self, _request: &LaunchSpec) -> Result<String, String> {
         Ok("it would end at once".to_owned())
     }

@@ -78,6 +78,7 @@ fn every_statement_that_changes_a_state_is_a_way() {
     let indirect = [
         "functions/checks/parameters_changed.sql",
         "queries/dispatchers/dispatcher_register.sql",
+        "queries/jobs/release_all.sql",
         "queries/jobs/release_owned.sql",
         "functions/trigger/ask_again_sql.sql",
     ];

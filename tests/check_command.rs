@@ -40,6 +40,7 @@ impl Check {
             ("ROWCALL_AWS__ENDPOINT", self.aws.url()),
             ("ROWCALL_RUNNERS__ECS__ENABLED", "true"),
             ("ROWCALL_RUNNERS__ECS__CLUSTERS", "jobs, old"),
+            ("ROWCALL_RUNNERS__ECS__SUBNETS", "subnet-*"),
             ("ROWCALL_RUNNERS__ECS__TASK_DEFINITIONS", "loader*"),
             ("ROWCALL_RUNNERS__LAMBDA__ENABLED", "true"),
             ("ROWCALL_RUNNERS__LAMBDA__FUNCTIONS", "thumbnail*"),
@@ -86,7 +87,7 @@ async fn every_task_gets_a_line_and_one_problem_makes_exit_code_1() {
         "bridge    ecs      loader-bridge  problem: settings.subnets must be absent: the task definition's network mode is \
          not awsvpc",
         "far       ecs      loader         problem: settings.region us-east-1 is not among runners.ecs.regions of this \
-         daemon's settings",
+         dispatcher's settings (to allow it, add \"us-east-1\" there)",
         "function  lambda   thumbnail      ok: thumbnail may be invoked",
         "gone      ecs      loader:9       problem: DescribeTaskDefinition loader:9: ClientException: Unable to describe \
          task definition.",
@@ -95,7 +96,7 @@ async fn every_task_gets_a_line_and_one_problem_makes_exit_code_1() {
         "nowhere   ecs      loader         problem: ListTasks of cluster old: ClusterNotFoundException: Cluster not found.",
         "old       ecs      loader-old:1   problem: target loader-old:1: the task definition is no longer active",
         "outside   ecs      admin          problem: target admin is not among runners.ecs.task_definitions of this \
-         daemon's settings",
+         dispatcher's settings (to allow it, add \"admin\" there)",
         "pair      ecs      loader-two     problem: settings.container is missing: the task definition has several \
          containers that could be the task: a, b",
     ];
@@ -155,6 +156,7 @@ async fn an_arn_in_the_daemons_own_region_needs_no_region_permission() {
     let mut command = check.command();
     command.envs([
         ("ROWCALL_RUNNERS__ECS__CLUSTERS", cluster.as_str()),
+        ("ROWCALL_RUNNERS__ECS__SUBNETS", "*"),
         ("ROWCALL_RUNNERS__LAMBDA__FUNCTIONS", function.as_str()),
     ]);
     let (code, lines, _) = run(&mut command).await;

@@ -72,6 +72,43 @@ async fn after_the_claim_before_the_launch() {
 }
 
 #[tokio::test]
+async fn an_adopted_launch_is_held_against_the_rails() {
+    let crash = Crash::new(("backoff, backoff_max", "'1 ms', '1 ms'")).await;
+    *crash.world.gate.lock().unwrap() = Some(Arc::new(Semaphore::new(0)));
+    let doomed = crash.next().await;
+    crash.db.until("exists (select from rowcall.attempts)").await;
+    doomed.dispatcher.abandon();
+    crash
+        .db
+        .run("update rowcall.attempts set request = jsonb_set(request, '{launch,target}', '\"forbidden\"')")
+        .await;
+    *crash.world.gate.lock().unwrap() = None;
+    let mut next = crash.next().await;
+    let launched = next.launch().await;
+    assert_eq!((launched.attempt.number, launched.attempt.request.target.as_str()), (2, "fake"));
+    next.end(&launched, End::exited(0));
+    assert_eq!(crash.ended(next).await, "SUCCEEDED 2 PROCESSED");
+    let told: String =
+        crash.db.one("select concat_ws(' ', outcome, reason) from rowcall.attempts where number = 1").await;
+    assert_eq!(told, "RUNNER_FAILED target forbidden is not among the images this dispatcher may run");
+}
+
+#[tokio::test]
+async fn a_launch_key_of_another_making_reaches_no_runner() {
+    let crash = Crash::new(("backoff, backoff_max", "'1 ms', '1 ms'")).await;
+    let first = crash.next().await;
+    crash.db.until("exists (select from rowcall.attempts where launched_at is not null)").await;
+    first.dispatcher.abandon();
+    crash.db.run("update rowcall.attempts set launch_key = '../../etc'").await;
+    let next = crash.next().await;
+    crash.db.until("exists (select from rowcall.attempts where outcome = 'LOST')").await;
+    next.stop().await;
+    let reason: String = crash.db.one("select reason from rowcall.attempts where number = 1").await;
+    assert_eq!(reason, "../../etc is no launch key of this attempt");
+    assert!(crash.world.launches.lock().unwrap().iter().all(|key| key.starts_with("rowcall-")));
+}
+
+#[tokio::test]
 async fn after_the_launch_before_it_is_written_down() {
     let crash = Crash::new(("", "")).await;
     let (doomed, launched) = crash.doomed().await;

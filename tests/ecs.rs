@@ -58,6 +58,9 @@ impl Ecs {
         settings.tasks.database_url = String::from("postgresql://rowcall_task@db.example/app");
         settings.aws.region = String::from("eu-west-1");
         settings.aws.endpoint = String::from(aws.url());
+        settings.runners.ecs.subnets = vec!["subnet-*".to_owned()];
+        settings.runners.ecs.security_groups = vec!["sg-*".to_owned()];
+        settings.runners.ecs.allow_public_ip = true;
         settings.runners.ecs.clusters = vec!["jobs".to_owned(), "nowhere".to_owned()];
         settings.runners.ecs.task_definitions = vec!["file-loader*".to_owned()];
         settings.runners.ecs.run_task_rate = 1000.0;

@@ -196,8 +196,7 @@ async fn rows_too_large_to_be_read_at_once_all_run() {
         running.end(&launched, End::exited(0));
     }
     db.until("select count(*) = 40 from documents where status = 'PROCESSED'").await;
-    let again =
-        "select rowcall.run('task', 'documents', array(select jsonb_build_object('id', id) from documents))";
+    let again = "select count(job) from rowcall.run('task', 'documents', array(select jsonb_build_object('id', id) from documents))";
     assert_eq!(db.one::<i64>(again).await, 40);
     running.stop().await;
 }

@@ -134,8 +134,8 @@ async fn a_dispatcher_frozen_in_a_transaction_lets_go() {
     let transaction = client.transaction().await.unwrap();
     bound_transaction(&transaction).await.unwrap();
     transaction.execute("select from rowcall_internal.jobs for update", &[]).await.unwrap();
-    // It does nothing from here on, and the writer wants the job. The server ends the session.
-    let write = db.run("update rowcall.files set status = 'OTHER'");
-    tokio::time::timeout(std::time::Duration::from_secs(25), write).await.expect("it was let go");
+    // It does nothing from here on, and another session wants the job. The server ends the frozen one.
+    let other = db.run("select from rowcall_internal.jobs for update");
+    tokio::time::timeout(std::time::Duration::from_secs(25), other).await.expect("it was let go");
     assert!(transaction.commit().await.is_err());
 }

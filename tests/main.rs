@@ -53,6 +53,7 @@ mod task_functions;
 mod templates;
 mod tls;
 mod triggers;
+mod waits;
 mod watching;
 mod words;
 mod worst;

@@ -32,9 +32,9 @@ async fn objects(db: &TestDatabase) -> String {
 async fn migrating_twice_does_nothing() {
     let db = TestDatabase::empty().await;
     let mut client = db.connect().await;
-    assert!(!migrate(&mut client).await.unwrap().is_empty());
+    assert!(!migrate(&mut client, |_| {}).await.unwrap().is_empty());
     let before = objects(&db).await;
-    assert!(migrate(&mut client).await.unwrap().is_empty());
+    assert!(migrate(&mut client, |_| {}).await.unwrap().is_empty());
     assert!(plan(&mut client).await.unwrap().is_empty());
     assert_eq!(objects(&db).await, before);
     let status = migration_status(&client).await.unwrap();
@@ -45,7 +45,7 @@ async fn migrating_twice_does_nothing() {
 async fn two_migrations_at_once_on_an_empty_database_both_succeed() {
     let db = TestDatabase::empty().await;
     let (mut a, mut b, mut c) = (db.connect().await, db.connect().await, db.connect().await);
-    let (a, b, c) = tokio::join!(migrate(&mut a), migrate(&mut b), migrate(&mut c));
+    let (a, b, c) = tokio::join!(migrate(&mut a, |_| {}), migrate(&mut b, |_| {}), migrate(&mut c, |_| {}));
     let did = [a, b, c].into_iter().filter(|plan| !plan.as_ref().unwrap().is_empty()).count();
     assert_eq!(did, 1, "one does the work, the others find it done");
 }
@@ -68,7 +68,7 @@ async fn the_way_down_spares_other_tables_and_the_way_up_works_again() {
     db.run("insert into shop.orders values (2, 'REGISTERED'); update parts set status = 'X'").await;
     assert_eq!(db.one::<i64>("select count(*) from shop.orders").await, 2);
     assert!(migrate_down(&mut client, 0).await.unwrap().is_empty());
-    assert!(!migrate(&mut client).await.unwrap().is_empty());
+    assert!(!migrate(&mut client, |_| {}).await.unwrap().is_empty());
     db.task("loader", "REGISTERED", ("", "")).await;
     db.run("insert into rowcall.files default values; select rowcall.watch('shop.orders')").await;
     assert_eq!(db.jobs("loader").await, 1);
@@ -81,7 +81,7 @@ async fn a_changed_function_is_reapplied_and_triggers_are_rewritten() {
     db.run("create or replace function rowcall_internal.channel(status text) returns text language sql as $$ select 'old' $$;
             create or replace function rowcall_internal.on_insert_1() returns trigger language plpgsql as $$ begin return null; end $$;
             update rowcall_internal.functions set checksum = 'old' where name in ('channel', 'install_triggers')").await;
-    let plan = migrate(&mut db.connect().await).await.unwrap();
+    let plan = migrate(&mut db.connect().await, |_| {}).await.unwrap();
     assert_eq!(plan.summary(), ["functions channel, install_triggers"]);
     assert_eq!(objects(&db).await, before);
 }
@@ -107,12 +107,12 @@ async fn functions_without_a_file_or_with_other_arguments_are_dropped() {
     let before = objects(&TestDatabase::new().await).await;
     let db = outdated().await;
     db.run("create function rowcall.somebody_elses() returns int language sql as 'select 1'").await;
-    let plan = migrate(&mut db.connect().await).await.unwrap();
+    let plan = migrate(&mut db.connect().await, |_| {}).await.unwrap();
     let did = ["functions cancel, parameters_check, pause", "functions dropped old_name"];
     assert_eq!(plan.summary(), did);
     db.run("drop function rowcall.somebody_elses()").await;
     assert_eq!(objects(&db).await, before);
-    assert!(migrate(&mut db.connect().await).await.unwrap().is_empty());
+    assert!(migrate(&mut db.connect().await, |_| {}).await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -120,7 +120,7 @@ async fn printed_sql_drops_what_migrate_drops() {
     let (printed, migrated) = (outdated().await, outdated().await);
     let sql = plan(&mut printed.connect().await).await.unwrap().sql();
     printed.run(&sql).await;
-    migrate(&mut migrated.connect().await).await.unwrap();
+    migrate(&mut migrated.connect().await, |_| {}).await.unwrap();
     assert_eq!(objects(&printed).await, objects(&migrated).await);
 }
 
@@ -128,7 +128,7 @@ async fn printed_sql_drops_what_migrate_drops() {
 async fn a_dropped_function_that_a_users_view_needs_stays() {
     let db = outdated().await;
     db.run("create view mine as select rowcall.old_name(1) as n").await;
-    migrate(&mut db.connect().await).await.unwrap();
+    migrate(&mut db.connect().await, |_| {}).await.unwrap();
     assert_eq!(db.one::<i32>("select n from mine").await, 1);
     assert!(db.one::<bool>("select to_regprocedure('rowcall_internal.old_name(text)') is null").await);
 }
@@ -145,7 +145,7 @@ async fn every_function_is_commented_with_its_files_header() {
         .await;
     assert_eq!(silent, None);
     for (signature, begins) in
-        [("bigint, text", "Cancels a job: "), ("bigint[], text", "The same for many jobs.")]
+        [("bigint, text", "Cancels a job: "), ("bigint[], text", "The same for many jobs: ")]
     {
         let query = format!("select obj_description('rowcall.cancel({signature})'::regprocedure, 'pg_proc')");
         let comment: String = db.one(&query).await;
@@ -158,7 +158,7 @@ async fn one_of_the_two_schemas_without_the_other_is_refused() {
     for schema in ["rowcall", "rowcall_internal"] {
         let db = TestDatabase::new().await;
         db.run(&format!("drop schema {schema} cascade")).await;
-        let error = format!("{:?}", migrate(&mut db.connect().await).await.unwrap_err());
+        let error = format!("{:?}", migrate(&mut db.connect().await, |_| {}).await.unwrap_err());
         assert!(error.contains("one of the schemas rowcall and rowcall_internal"), "{error}");
     }
 }
@@ -168,9 +168,9 @@ async fn the_printed_sql_does_what_migrate_does() {
     let (printed, migrated) = (TestDatabase::empty().await, TestDatabase::empty().await);
     let sql = plan(&mut printed.connect().await).await.unwrap().sql();
     printed.run(&sql).await;
-    migrate(&mut migrated.connect().await).await.unwrap();
+    migrate(&mut migrated.connect().await, |_| {}).await.unwrap();
     assert_eq!(objects(&printed).await, objects(&migrated).await);
-    assert!(migrate(&mut printed.connect().await).await.unwrap().is_empty());
+    assert!(migrate(&mut printed.connect().await, |_| {}).await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -187,7 +187,7 @@ async fn a_daemon_refuses_a_schema_too_old_or_too_new_for_it() {
         error.contains("at version 2") && error.contains("this one knows 1") && error.contains("upgrade"),
         "{error}"
     );
-    let error = migrate(&mut db.connect().await).await.unwrap_err().to_string();
+    let error = migrate(&mut db.connect().await, |_| {}).await.unwrap_err().to_string();
     assert!(error.contains("at version 2, which this rowcall does not know"), "{error}");
     db.run("delete from rowcall.migrations where version > 1; update rowcall.migrations set version = 0")
         .await;
@@ -229,7 +229,7 @@ async fn a_role_with_only_create_on_the_database_migrates_and_serves() {
     let url = format!("postgresql://{role}:secret@{place}");
     let (mut client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
     tokio::spawn(connection);
-    migrate(&mut client).await.unwrap();
+    migrate(&mut client, |_| {}).await.unwrap();
     db.run(include_str!("support/changed.sql")).await;
     let mut running = Running::with(settings_as_owner(&url), std::sync::Arc::default()).await;
     client

@@ -369,7 +369,7 @@ async fn an_edit_acts_on_the_next_claim_and_defaults_fill_settings() {
 }
 
 #[tokio::test]
-async fn a_process_has_a_full_path_and_no_variable_leading_elsewhere() {
+async fn a_process_has_a_full_path_and_known_words_to_retry_on() {
     let db = TestDatabase::new().await;
     let insert = |more: &str| {
         format!(
@@ -379,11 +379,6 @@ async fn a_process_has_a_full_path_and_no_variable_leading_elsewhere() {
     for (more, part) in [
         ("'load', '{}', '{}', '{}'", "must be the full path of a program"),
         ("'/bin/{{ row.id }}', '{}', '{}', '{}'", "must be the full path of a program"),
-        (
-            r#"'/bin/true', '{"PATH": "/x"}', '{}', '{}'"#,
-            "environment.PATH could make an allowed program run another",
-        ),
-        (r#"'/bin/true', '{"LD_AUDIT": "/x"}', '{}', '{}'"#, "environment.LD_AUDIT could make"),
         ("'/bin/true', '{}', '{}', '{exit}'", "and is \"exit\" "),
     ] {
         let refused = db.refused(&insert(more)).await;

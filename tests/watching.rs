@@ -220,7 +220,7 @@ async fn files_once_unwatched_stays_so_after_a_migration() {
     db.task("loader", "REGISTERED", ("", "")).await;
     db.run("select rowcall.unwatch('rowcall.files'); update rowcall_internal.functions set checksum = 'old'")
         .await;
-    assert!(!migrate(&mut db.connect().await).await.unwrap().is_empty());
+    assert!(!migrate(&mut db.connect().await, |_| {}).await.unwrap().is_empty());
     db.run("insert into rowcall.files default values").await;
     assert_eq!(db.jobs("loader").await, 0);
     db.run("select rowcall.watch('rowcall.files'); insert into rowcall.files default values").await;

@@ -70,7 +70,8 @@ impl Migrate {
             }
             return Ok(());
         }
-        let plan = database::migrate(&mut client).await?;
+        let waits = |what: &str| eprintln!("waiting for locks: {what}");
+        let plan = database::migrate(&mut client, waits).await?;
         if plan.is_empty() {
             println!("nothing to do: the schema is at version {}", database::SCHEMA_VERSION);
         }

@@ -1,9 +1,11 @@
 //! Connections: the pool, and single ones for LISTEN and for migrations.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
 use thiserror::Error;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Connection, Socket};
 
 use super::address::Address;
@@ -27,6 +29,9 @@ pub enum DatabaseError {
     /// A statement failed.
     #[error("{}", explain(.0))]
     Statement(#[from] tokio_postgres::Error),
+    /// A connection that was good gives no answer any more.
+    #[error("no answer from the database within {0:?}")]
+    Silent(Duration),
     /// The database holds a value that this program cannot read.
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
@@ -45,8 +50,25 @@ impl DatabaseError {
         match self {
             Self::Statement(error) => error.as_db_error().is_some(),
             Self::Unreadable(_) => true,
-            Self::Url(_) | Self::Tls(_) | Self::Connect(_) => false,
+            Self::Url(_) | Self::Tls(_) | Self::Connect(_) | Self::Silent(_) => false,
         }
+    }
+
+    /// Whether another session holds what the statement needs.
+    #[must_use]
+    pub fn is_a_lock(&self) -> bool {
+        matches!(self, Self::Statement(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE))
+    }
+
+    /// Whether other sessions that worked at the same time are the cause, so that this one is as good as before.
+    fn is_of_concurrency(&self) -> bool {
+        let code = match self {
+            Self::Statement(error) => error.code(),
+            _ => None,
+        };
+        self.is_a_lock()
+            || code == Some(&SqlState::T_R_DEADLOCK_DETECTED)
+            || code == Some(&SqlState::T_R_SERIALIZATION_FAILURE)
     }
 }
 
@@ -67,6 +89,21 @@ pub fn explain(error: &tokio_postgres::Error) -> String {
         }
     }
 }
+
+/// An error that may be the database's.
+pub trait Failure: From<DatabaseError> {
+    /// The database's part in it.
+    fn of_database(&self) -> Option<&DatabaseError>;
+}
+
+impl Failure for DatabaseError {
+    fn of_database(&self) -> Option<&DatabaseError> {
+        Some(self)
+    }
+}
+
+/// How long a connection may take to forget its settings before it is closed instead.
+const RESET_LIMIT: Duration = Duration::from_secs(5);
 
 /// The database, as the daemon uses it. Cheap to clone.
 #[derive(Clone)]
@@ -107,6 +144,34 @@ impl Database {
             }
             other => DatabaseError::Connect(other.to_string()),
         })
+    }
+
+    /// Some work with pooled connections, which may take so long. After an error, or without an answer, the pool begins
+    /// anew: a connection may hang, or a user's trigger may have changed its session.
+    pub async fn within<T, E: Failure>(
+        &self,
+        limit: Duration,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        let done = tokio::time::timeout(limit, work)
+            .await
+            .unwrap_or_else(|_| Err(DatabaseError::Silent(limit).into()));
+        if let Err(error) = &done
+            && error.of_database().is_some_and(|error| !error.is_of_concurrency())
+        {
+            self.pool.retain(|_, _| false);
+        }
+        done
+    }
+
+    /// Gives a connection back on which triggers of users have run. What they have set for the session ends here.
+    pub fn give_back(&self, client: Object) {
+        tokio::spawn(async move {
+            let reset = tokio::time::timeout(RESET_LIMIT, client.batch_execute("reset all")).await;
+            if !matches!(reset, Ok(Ok(()))) {
+                drop(Object::take(client));
+            }
+        });
     }
 
     /// A connection of its own, driven by the caller.

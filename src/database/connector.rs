@@ -17,6 +17,15 @@ use super::connect::explain;
 use super::rds_iam::RdsIam;
 use super::tls::{Encryption, SYSTEM, encryption};
 
+/// After so much silence the server's machine is asked whether it is there.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+
+/// What the driver has if the address names no time: long enough for nobody to wait for.
+const DEFAULT_IDLE: Duration = Duration::from_hours(2);
+
+/// How long what was sent may remain without its receipt.
+const UNANSWERED: Duration = Duration::from_mins(1);
+
 /// An encrypted stream, where it is encrypted.
 pub type Stream = <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream;
 
@@ -36,6 +45,14 @@ impl Connector {
     pub fn new(address: Address, connect_timeout: Duration) -> Result<Self, DatabaseError> {
         let Address { mut config, tls, rds_iam } = address;
         config.connect_timeout(connect_timeout);
+        // A server, proxy or network that is gone without a word is noticed within about this time, where the address does
+        // not say otherwise.
+        if config.get_keepalives_idle() == DEFAULT_IDLE {
+            config.keepalives_idle(KEEPALIVE).keepalives_interval(KEEPALIVE / 3).keepalives_retries(3);
+        }
+        if config.get_tcp_user_timeout().is_none() {
+            config.tcp_user_timeout(UNANSWERED);
+        }
         let encryption = encryption(&tls)?;
         let rds_iam = rds_iam.map(|region| Arc::new(RdsIam::new(region.named)));
         Ok(Self { config, tls, encryption, rds_iam, connect_timeout })

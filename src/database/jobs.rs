@@ -7,7 +7,7 @@ use tokio_postgres::Client;
 
 use super::DatabaseError;
 use super::columns::Columns as _;
-use crate::job::JobId;
+use crate::job::{DispatcherId, JobId};
 
 /// Keeps this transaction's statements from waiting long for another's lock, and from reading whole tables by a
 /// plan made when they were empty.
@@ -69,24 +69,46 @@ pub async fn defer(
     Ok(())
 }
 
-/// One round of tidying. Returns (rows the trigger missed, jobs blocked for want of an owner, jobs released).
-pub async fn janitor(
+/// Makes the jobs for rows that a trigger noted as missed: how many notes were dealt with, or none if there are none.
+pub async fn enqueue_missed(client: &impl GenericClient) -> Result<Option<i64>, DatabaseError> {
+    let row = client.query_one(include_str!("../../sql/queries/jobs/enqueue_missed.sql"), &[]).await?;
+    Ok(row.column(0)?)
+}
+
+/// Blocks jobs that no dispatcher would ever claim; returns how many.
+pub async fn block_unowned(
     client: &impl GenericClient,
+    dispatcher_id: DispatcherId,
     dead_after: Duration,
-    keep: Duration,
-) -> Result<(i64, u64, i64), DatabaseError> {
-    let missed: i64 =
-        client.query_one(include_str!("../../sql/queries/jobs/enqueue_missed.sql"), &[]).await?.column(0)?;
-    let blocked = client
-        .execute(include_str!("../../sql/queries/jobs/block_unowned.sql"), &[&dead_after.as_secs_f64()])
-        .await?;
+) -> Result<u64, DatabaseError> {
+    let sql = include_str!("../../sql/queries/jobs/block_unowned.sql");
+    Ok(client.execute(sql, &[&dead_after.as_secs_f64(), &dispatcher_id]).await?)
+}
+
+/// Releases every blocked job: this dispatcher was taken for dead, and is back. Returns how many.
+pub async fn release_all(client: &impl GenericClient) -> Result<i64, DatabaseError> {
+    Ok(client.query_one(include_str!("../../sql/queries/jobs/release_all.sql"), &[]).await?.column(0)?)
+}
+
+/// Releases what an edit of parameters has missed; returns how many jobs.
+pub async fn release_owned(client: &impl GenericClient) -> Result<i64, DatabaseError> {
     let released: i64 =
         client.query_one(include_str!("../../sql/queries/jobs/release_owned.sql"), &[]).await?.column(0)?;
     let unkeyed: i64 = client
         .query_one(include_str!("../../sql/queries/jobs/forget_concurrency_keys.sql"), &[])
         .await?
         .column(0)?;
+    Ok(released + unkeyed)
+}
+
+/// Makes and drops partitions of the history, and forgets old attempts.
+pub async fn keep_history(client: &impl GenericClient, keep: Duration) -> Result<(), DatabaseError> {
     client.execute(include_str!("../../sql/queries/jobs/keep_history.sql"), &[&keep.as_secs_f64()]).await?;
+    Ok(())
+}
+
+/// Forgets dispatchers that are long gone.
+pub async fn forget_dispatchers(client: &impl GenericClient) -> Result<(), DatabaseError> {
     client.execute(include_str!("../../sql/queries/jobs/dispatchers_forget.sql"), &[]).await?;
-    Ok((missed, blocked, released + unkeyed))
+    Ok(())
 }

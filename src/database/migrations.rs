@@ -4,9 +4,11 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use include_dir::{Dir, include_dir};
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Transaction};
 
 use super::DatabaseError;
@@ -226,8 +228,56 @@ fn make_plan(applied: &[i32], mut functions: HashMap<String, Applied>) -> anyhow
 }
 
 /// Brings the schema up to date and says what was done.
-pub async fn migrate(client: &mut Client) -> anyhow::Result<Plan> {
+///
+/// A lock that it waits for holds up all who come after it, writers among them. So it gives up soon, lets go of all, and
+/// begins anew; `waits` is told once what it waits for.
+pub async fn migrate(client: &mut Client, waits: impl Fn(&str)) -> anyhow::Result<Plan> {
+    let deadline = Instant::now() + LOCKS_LIMIT;
+    let mut told = false;
+    loop {
+        let error = match migrate_at_once(client).await {
+            Err(error) if is_a_lock(&error) => error,
+            done => return done,
+        };
+        if Instant::now() > deadline {
+            return Err(error.context(format!("{} for {LOCKS_LIMIT:?}", holders(client).await?)));
+        }
+        if !told {
+            waits(&holders(client).await?);
+            told = true;
+        }
+        tokio::time::sleep(BETWEEN_TRIES.mul_f64(rand::random_range(0.5..1.5))).await;
+    }
+}
+
+/// How long locks are waited for in all.
+const LOCKS_LIMIT: Duration = Duration::from_mins(2);
+
+/// In which writers and dispatchers go on.
+const BETWEEN_TRIES: Duration = Duration::from_millis(500);
+
+fn is_a_lock(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.downcast_ref::<DatabaseError>().is_some_and(DatabaseError::is_a_lock)
+            || cause
+                .downcast_ref::<tokio_postgres::Error>()
+                .is_some_and(|error| error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE))
+    })
+}
+
+/// Who holds locks on what is Rowcall's, for a person.
+async fn holders(client: &Client) -> Result<String, DatabaseError> {
+    let row = client.query_one(include_str!("../../sql/queries/migrations/lock_holders.sql"), &[]).await?;
+    let holders: Option<String> = row.column(0)?;
+    Ok(format!("other sessions hold locks: {}", holders.as_deref().unwrap_or("they are gone by now")))
+}
+
+async fn migrate_at_once(client: &mut Client) -> anyhow::Result<Plan> {
     let transaction = client.transaction().await?;
+    transaction
+        .batch_execute(include_str!("../../sql/queries/migrations/migrations_patience.sql"))
+        .await
+        .map_err(DatabaseError::from)?;
     transaction.execute(include_str!("../../sql/queries/migrations/migrations_lock.sql"), &[]).await?;
     for prepare in [
         include_str!("../../sql/queries/migrations/roles_create.sql"),

@@ -40,11 +40,14 @@ pub use claims::{
     jobs_without_row, lock_claims, set_concurrency_keys,
 };
 pub use columns::Unreadable;
-pub use connect::{Database, DatabaseError};
+pub use connect::{Database, DatabaseError, Failure};
 pub use connector::{ConnectError, Connector};
 pub use dispatchers::{Registration, dispatcher_seen, dispatcher_stopped, register_dispatcher};
 pub use grants::{GrantProblem, grant_problems, roles_sql};
-pub use jobs::{block, bound_transaction, defer, janitor, mark_obsolete, promote_waiting};
+pub use jobs::{
+    block, block_unowned, bound_transaction, defer, enqueue_missed, forget_dispatchers, keep_history,
+    mark_obsolete, promote_waiting, release_all, release_owned,
+};
 pub use migrations::{Migration, MigrationStatus, Plan, migrate, migrate_down, migration_status, plan};
 pub use notifications::{Notifications, Subscription, notify};
 pub use previewing::{preview, watched_table};

@@ -6,6 +6,7 @@ use tokio_postgres::Row;
 
 use super::DatabaseError;
 use super::columns::Columns as _;
+use super::connect::Failure;
 
 /// The newest migration this program knows; what it was built to work with.
 pub const SCHEMA_VERSION: i32 = 1;
@@ -38,6 +39,15 @@ pub enum SchemaError {
     /// It could not be found out.
     #[error(transparent)]
     Database(#[from] DatabaseError),
+}
+
+impl Failure for SchemaError {
+    fn of_database(&self) -> Option<&DatabaseError> {
+        match self {
+            Self::Database(error) => Some(error),
+            Self::Missing | Self::TooOld { .. } | Self::TooNew { .. } => None,
+        }
+    }
 }
 
 /// What is looked at before each claim.

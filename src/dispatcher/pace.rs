@@ -8,6 +8,18 @@ use tokio_util::sync::CancellationToken;
 /// The longest wait between two tries while something is broken.
 const LONGEST: Duration = Duration::from_secs(30);
 
+/// The longest that one piece of work with the database may take: long enough for the server to end a statement of a
+/// batch first (bound_transaction.sql: 60 s), so that what takes longer is a connection that hangs. Less where others are
+/// quick to take this dispatcher for dead.
+pub fn work_limit(dead_after: Duration) -> Duration {
+    (2 * dead_after).clamp(Duration::from_secs(20), Duration::from_secs(75))
+}
+
+/// The longest that saying "I live" may take: three tries fit into the time in which others must hear it.
+pub fn beat_limit(dead_after: Duration) -> Duration {
+    (dead_after / 3).clamp(Duration::from_secs(3), Duration::from_secs(15))
+}
+
 /// How long a job whose row another session holds is left alone.
 pub const ROW_HELD: Duration = Duration::from_millis(500);
 

@@ -9,10 +9,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::DispatcherError;
 use super::follow::in_flight::InFlight;
+use super::pace::work_limit;
 use super::task_cache::TaskCache;
 use super::token;
 use crate::contract;
-use crate::database::Database;
+use crate::database::{Database, Failure};
 use crate::job::{AttemptId, DispatcherId};
 use crate::runners::{Attempt, Ends, Launched, Runners};
 use crate::settings::Settings;
@@ -34,6 +35,13 @@ impl Identity {
     /// restore, when the database counts the same ids once more: ECS remembers a key for a day.
     pub fn launch_key(&self, attempt_id: AttemptId) -> String {
         format!("{}{attempt_id}-{:08x}", self.launch_key_prefix(), rand::random::<u32>())
+    }
+
+    /// Whether this can be the launch key of an attempt: runners name files, containers and tasks by it, and any program
+    /// with rights on the table may have written it.
+    pub fn is_launch_key(&self, launch_key: &str, attempt_id: AttemptId) -> bool {
+        let rest = launch_key.strip_prefix(&format!("{}{attempt_id}-", self.launch_key_prefix()));
+        rest.is_some_and(|rest| rest.len() == 8 && rest.bytes().all(|b| b.is_ascii_hexdigit()))
     }
 
     /// What all launch keys of this installation begin with.
@@ -124,6 +132,11 @@ pub struct Shared {
 }
 
 impl Shared {
+    /// Some work with the database that must not take for ever.
+    pub async fn within<T, E: Failure>(&self, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+        self.database.within(work_limit(self.lifecycle.dead_after), work).await
+    }
+
     /// The variables of the task contract (docs/tasks.md); they hold the token.
     pub fn contract(&self, attempt: &Attempt) -> Vec<(String, String)> {
         let mut variables = vec![

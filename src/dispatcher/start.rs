@@ -3,6 +3,8 @@
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError};
 
+use std::time::Duration;
+
 use thiserror::Error;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -11,7 +13,7 @@ use tokio_util::task::TaskTracker;
 use super::claim::{self, listener};
 use super::follow::in_flight::InFlight;
 use super::follow::{stopper, watcher};
-use super::keep::{janitor, rescuer};
+use super::keep::{janitor, missed_rows, rescuer};
 use super::shared::{Handle, Identity, Lifecycle, Shared, Signals};
 use super::task_cache::TaskCache;
 use super::{launch, settle};
@@ -22,6 +24,9 @@ use crate::database::{
 use crate::job::{AttemptId, DispatcherId, End};
 use crate::runners::{Ends, Runners};
 use crate::settings::Settings;
+
+/// How long a dispatcher that ends tries to say so. Others notice without its word, only later.
+const LAST_WORD: Duration = Duration::from_secs(5);
 
 /// Until when a dispatcher runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +52,9 @@ pub enum DispatcherError {
     /// Others took it for dead and have adopted what it ran.
     #[error("other dispatchers were told that this one is gone; it must start anew")]
     Superseded,
+    /// It cannot say that it lives.
+    #[error("the database was out of reach for {}: start it anew", humantime::format_duration(Duration::from_secs(.0.as_secs())))]
+    CutOff(Duration),
 }
 
 /// A running dispatcher.
@@ -121,6 +129,7 @@ impl Dispatcher {
         loops.spawn(rescuer::run(Arc::clone(&shared), to_launcher.clone()));
         loops.spawn(claim::run(Arc::clone(&shared), mode, to_launcher));
         loops.spawn(janitor::run(Arc::clone(&shared)));
+        loops.spawn(missed_rows::run(Arc::clone(&shared)));
         if mode == Mode::Serve && shared.settings.dispatcher.listen {
             loops.spawn(listener::run(Arc::clone(&shared)));
         }
@@ -167,8 +176,8 @@ impl Dispatcher {
         self.loops.wait().await;
         let fatal = shared.lifecycle.fatal.lock().unwrap_or_else(PoisonError::into_inner).take();
         // Also after a failure: the sooner others adopt what runs, the better.
-        let said =
-            async { dispatcher_stopped(&shared.database.get().await?, shared.identity.id).await }.await;
+        let saying = async { dispatcher_stopped(&shared.database.get().await?, shared.identity.id).await };
+        let said = shared.database.within(LAST_WORD, saying).await;
         if let Some(error) = fatal {
             return Err(error);
         }

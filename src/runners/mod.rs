@@ -11,6 +11,7 @@ pub mod ecs;
 mod exit_code;
 pub mod lambda;
 pub mod process;
+mod rails;
 mod read_settings;
 
 use std::collections::BTreeMap;
@@ -137,6 +138,11 @@ pub trait Runner: Send + Sync {
 
     /// Refuses a request that its guard rails or its form forbid, naming the rule; the job becomes blocked.
     fn check(&self, request: &LaunchSpec) -> Result<(), String>;
+
+    /// Asks the guard rails of a frozen request, without waiting. The dispatcher asks before every launch, because another
+    /// dispatcher may have claimed the job by its own rails, and any program with rights on the table may have written the
+    /// request.
+    fn may_launch(&self, request: &LaunchSpec) -> Result<(), String>;
 
     /// Asks, without starting anything, whether a request could run: what was found, or what is wrong.
     async fn probe(&self, request: &LaunchSpec) -> Result<String, String>;

@@ -126,6 +126,7 @@ pub struct RunnerSettings {
 pub struct ProcessSettings {
     pub enabled: bool,
     pub programs: Vec<String>,
+    pub environment: Vec<String>,
     pub state_dir: PathBuf,
     pub working_directory: PathBuf,
     pub max_running: usize,
@@ -144,6 +145,7 @@ pub struct DockerSettings {
     pub images: Vec<String>,
     pub mounts: Vec<String>,
     pub networks: Vec<String>,
+    pub environment: Vec<String>,
     pub max_running: usize,
     #[serde(with = "humantime_serde")]
     pub stop_grace: Duration,
@@ -169,13 +171,19 @@ pub struct AwsSettings {
 
 /// The ECS runner; each field is explained in `config/rowcall.toml`.
 #[derive(Debug, Clone, Deserialize)]
-#[allow(missing_docs)]
+// Each bool is a switch of the operator's.
+#[allow(missing_docs, clippy::struct_excessive_bools)]
 pub struct EcsSettings {
     pub enabled: bool,
     pub clusters: Vec<String>,
     pub task_definitions: Vec<String>,
     pub regions: Vec<String>,
     pub role_overrides: Vec<String>,
+    pub subnets: Vec<String>,
+    pub security_groups: Vec<String>,
+    pub allow_public_ip: bool,
+    pub environment: Vec<String>,
+    pub environment_files: Vec<String>,
     pub allow_execute_command: bool,
     pub max_running: usize,
     pub run_task_rate: f64,
@@ -192,6 +200,7 @@ pub struct LambdaSettings {
     pub enabled: bool,
     pub functions: Vec<String>,
     pub regions: Vec<String>,
+    pub environment: Vec<String>,
     pub max_running: usize,
     pub result_limit: usize,
 }

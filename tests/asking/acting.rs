@@ -51,12 +51,13 @@ async fn run_takes_a_row_in_any_status_and_begins_anew_what_waits() {
     db.run("update rowcall.jobs set state = 'blocked', reason = 'x'; update rowcall.files set status = 'REGISTERED' where id = 1;
             select rowcall.run('loader', 'rowcall.files', 1)").await;
     assert_eq!(jobs(&db).await, "1 pending", "and it is in its own status now");
-    let asked: i64 = db
+    let asked: String = db
         .one(
-            r#"select rowcall.run('loader', 'rowcall.files', array['2', '{"id": 3}', '"3"', '99']::jsonb[])"#,
+            r#"select string_agg(concat_ws(' ', row_key->>'id', (job is not null)::text, problem), ', ')
+               from rowcall.run('loader', 'rowcall.files', array['2', '{"id": 3}', '"3"', '99']::jsonb[])"#,
         )
         .await;
-    assert_eq!(asked, 2);
+    assert_eq!(asked, r#"2 true, 3 true, 99 false no row of rowcall.files has the key {"id": 99}"#);
     assert_eq!(jobs(&db).await, "1 pending, 2 pending, 3 pending");
 }
 

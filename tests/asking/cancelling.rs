@@ -73,12 +73,20 @@ async fn a_row_that_was_never_started_stays_as_it_is() {
 }
 
 #[tokio::test]
-async fn many_are_cancelled_at_once_and_counted() {
+async fn many_are_cancelled_at_once_with_a_line_for_each() {
     let db = TestDatabase::new().await;
     db.task("loader", "REGISTERED", ("", "")).await;
     db.run("insert into rowcall.files (id) values (1), (2), (3)").await;
-    let cancelled: i64 = db.one("select rowcall.cancel(array(select id from rowcall.jobs where row_key->>'id' <> '2') || 999::bigint, 'enough')").await;
-    assert_eq!(cancelled, 2);
+    let holder = db.connect().await;
+    holder.batch_execute("begin; update rowcall.files set status = 'X' where id = 3").await.unwrap();
+    let cancelled: String = db
+        .one("select string_agg(concat_ws(' ', cancelled::text, problem), ', ' order by cancelled, problem) from rowcall.cancel(
+              array(select id from rowcall.jobs where row_key->>'id' <> '2') || 999::bigint, 'enough')")
+        .await;
+    assert_eq!(cancelled, "false another session holds the job or its row; try again, false, true");
+    holder.batch_execute("rollback").await.unwrap();
+    let rest = "select count(*) from rowcall.cancel(array(select id from rowcall.jobs where row_key->>'id' <> '2'), 'enough') where cancelled";
+    assert_eq!(db.one::<i64>(rest).await, 1);
     assert_eq!(
         db.one::<String>("select string_agg(message, ' ') from rowcall.history").await,
         "enough enough"

@@ -28,6 +28,7 @@ impl Asked {
             .envs([
                 ("ROWCALL_RUNNERS__PROCESS__ENABLED", "true"),
                 ("ROWCALL_RUNNERS__PROCESS__PROGRAMS", "/bin/echo"),
+                ("ROWCALL_RUNNERS__PROCESS__ENVIRONMENT", "PATHS"),
             ])
             .output()
             .await

@@ -2,7 +2,7 @@
 
 use super::{Case, Subject, asked, end, heard, observed};
 use rowcall::job::How;
-use rowcall::parameters::Task;
+use rowcall::parameters::{LaunchSpec, Task};
 use rowcall::runners::{Found, Observation, Stray};
 
 const ONCE: (&str, &str) = ("", "");
@@ -17,6 +17,7 @@ macro_rules! conformance {
             lines_of_output_and_errors_keep_their_order
             a_program_killed_by_a_signal_has_failed
             what_may_not_run_blocks_the_job_and_names_the_rule
+            a_frozen_request_is_held_against_the_rails
             long_output_is_bounded_and_keeps_its_end
             output_that_is_no_text_is_kept_as_text
             the_environment_is_contract_and_parameters_never_the_daemons
@@ -113,6 +114,17 @@ pub async fn what_may_not_run_blocks_the_job_and_names_the_rule<S: Subject>(case
     case.db.until("exists (select from rowcall.files where status = 'PROCESSED')").await;
     dispatcher.drain();
     dispatcher.finish().await.unwrap();
+}
+
+pub async fn a_frozen_request_is_held_against_the_rails<S: Subject>(case: Case<S>) {
+    let (runner, _ends) = case.subject.runner();
+    let mut request = (*case.attempt("exit 0").request).clone();
+    runner.freeze(&mut request);
+    assert_eq!(runner.may_launch(&request), Ok(()));
+    for (target, rule) in case.subject.forbidden() {
+        let refused = runner.may_launch(&LaunchSpec { target, ..request.clone() }).unwrap_err();
+        assert!(refused.contains(rule), "{refused}");
+    }
 }
 
 pub async fn long_output_is_bounded_and_keeps_its_end<S: Subject>(case: Case<S>) {

@@ -80,7 +80,7 @@ impl Subject for Docker {
         let docker = &mut settings.runners.docker;
         docker.enabled = true;
         docker.images = vec!["rowcall-test-*".to_owned()];
-        docker.mounts = vec!["/tmp/".to_owned()];
+        docker.mounts = vec!["/tmp".to_owned()];
         docker.networks = ["host", "no-such-network"].map(str::to_owned).to_vec();
         docker.stop_grace = Duration::from_millis(300);
         docker.output_limit = 10_000;

@@ -69,6 +69,7 @@ impl Subject for Ecs {
         REGION.clone_into(&mut settings.aws.region);
         let ecs = &mut settings.runners.ecs;
         ecs.enabled = true;
+        ecs.subnets = vec!["subnet-*".to_owned()];
         ecs.clusters = vec!["jobs".to_owned()];
         ecs.task_definitions = vec!["suite-*".to_owned()];
         ecs.output_limit = 10_000;

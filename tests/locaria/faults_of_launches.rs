@@ -74,6 +74,9 @@ async fn a_run_task_that_answers_with_failures_is_no_start() {
     settings.runners.ecs.clusters = said("clusters");
     settings.runners.ecs.task_definitions = said("task_definitions");
     settings.runners.ecs.regions = said("regions");
+    settings.runners.ecs.subnets = said("subnets");
+    settings.runners.ecs.security_groups = said("security_groups");
+    settings.runners.ecs.allow_public_ip = plan.contains("allow_public_ip = true");
     let ecs = Ecs { db: locaria.db, aws, timing: quick(), settings };
     let dispatcher = ecs.dispatcher().await;
     ecs.aws.script("RunTask", [Fault::failures("RESOURCE:CPU")]);

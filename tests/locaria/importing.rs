@@ -83,6 +83,9 @@ async fn a_fargate_config_becomes_two_tasks_on_the_same_table() {
         "clusters = [\"jobs\"]",
         "task_definitions = [\"arn:aws:ecs:eu-west-1:123456789012:task-definition/file-download:1\", \
          \"arn:aws:ecs:eu-west-1:123456789012:task-definition/file-loader:1\"]",
+        "subnets = [\"subnet-0a\", \"subnet-0b\"]",
+        "security_groups = [\"sg-01\"]",
+        "allow_public_ip = true",
         "regions = [\"eu-west-1\"]",
         "NOTIFY locaria_file_status",
         "Done: ",

@@ -63,6 +63,7 @@ impl<'a> Ecs<'a> {
         let mut settings = settings_for(&self.db, self.ministack.url());
         let ecs = &mut settings.runners.ecs;
         ecs.enabled = true;
+        ecs.subnets = vec!["subnet-*".to_owned()];
         ecs.clusters = vec![Ministack::CLUSTER.to_owned()];
         ecs.task_definitions = vec!["matrix-*".to_owned()];
         let make =

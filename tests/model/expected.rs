@@ -102,9 +102,9 @@ impl Model {
             }
             Step::Cancel(n) => {
                 if let Some(id) = self.nth(*n, |job| job.state != "running")
-                    && let Some(job) = self.jobs.remove(&id)
-                    && job.attempts > 0
+                    && self.jobs.remove(&id).is_some()
                 {
+                    // What was cancelled stays cancelled.
                     self.ran.insert(id);
                 }
             }
@@ -201,7 +201,7 @@ impl Model {
             if job.state == "running" {
                 job.again = true;
             } else {
-                (job.state, job.moved) = ("pending", false);
+                (job.state, job.again, job.moved) = ("pending", false, false);
             }
         }
     }

@@ -4,18 +4,21 @@ declare
     channels text[];
     made bigint;
     cause text;
+    own_lock_timeout constant text := current_setting('lock_timeout');
 begin
-    -- Whether any of these rows has a task at all: much cheaper to ask than to start an INSERT for nothing.
-    if not exists (
-        select from new_rows n
-        join rowcall_internal.source_tables s on s.id = 1
-        join rowcall.parameters p on p.source_table = s.relation and p.on_status = n.status::text)
-    then
-        return null;
+    -- The writer waits so long for a lock of ours: what holds it longer is no business of the writer's.
+    if own_lock_timeout = '0' or own_lock_timeout::interval > interval '80 ms' then
+        perform set_config('lock_timeout', '80ms', true);
     end if;
-
-    with enqueued as (
-        insert into rowcall_internal.jobs as j (task, source_table, row_key, on_status)
+    begin
+        -- Whether any of these rows has a task at all: much cheaper to ask than to start an INSERT for nothing.
+        if exists (
+            select from new_rows n
+            join rowcall_internal.source_tables s on s.id = 1
+            join rowcall.parameters p on p.source_table = s.relation and p.on_status = n.status::text)
+        then
+            with enqueued as (
+                insert into rowcall_internal.jobs as j (task, source_table, row_key, on_status)
         select p.name, s.relation, pg_catalog.jsonb_build_object('id', n.id), p.on_status
         from new_rows n
         join rowcall_internal.source_tables s on s.id = 1
@@ -37,25 +40,28 @@ begin
             moved_at = case when j.state = 'running' then j.moved_at end,
             reason = null
             returning j.on_status
-    )
-    select array_agg(distinct rowcall_internal.channel(on_status)) into strict channels from enqueued;
+            )
+            select array_agg(distinct rowcall_internal.channel(on_status)) into strict channels from enqueued;
 
-    if channels is not null then
-        perform rowcall_internal.wake(channels);
-    end if;
-    return null;
-exception when others then
-    begin
-        cause := sqlerrm;
-        insert into rowcall_internal.missed_rows (source_table, row_key, error)
-        select s.relation, pg_catalog.jsonb_build_object('id', n.id), cause from new_rows n, rowcall_internal.source_tables s where s.id = 1;
-        get diagnostics made = row_count;
-        if made > 0 then
-            perform rowcall_internal.wake('{rowcall_control}');
+            if channels is not null then
+                perform rowcall_internal.wake(channels);
+            end if;
         end if;
     exception when others then
-        raise warning 'rowcall: rows of % may have missed their jobs: % (and: %)', tg_relid::regclass, cause, sqlerrm
-            using hint = 'After the cause is gone: SELECT rowcall.rescan(table);';
+        begin
+            cause := sqlerrm;
+            perform set_config('lock_timeout', '20ms', true);
+            insert into rowcall_internal.missed_rows (source_table, row_key, error)
+            select s.relation, pg_catalog.jsonb_build_object('id', n.id), cause from new_rows n, rowcall_internal.source_tables s where s.id = 1;
+            get diagnostics made = row_count;
+            if made > 0 then
+                perform rowcall_internal.wake('{rowcall_control}');
+            end if;
+        exception when others then
+            raise warning 'rowcall: rows of % may have missed their jobs: % (and: %)', tg_relid::regclass, cause, sqlerrm
+                using hint = 'After the cause is gone: SELECT rowcall.rescan(table);';
+        end;
     end;
+    perform set_config('lock_timeout', own_lock_timeout, true);
     return null;
 end

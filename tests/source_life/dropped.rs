@@ -45,7 +45,7 @@ async fn a_dropped_table_holds_up_nobody_else() {
         "update rowcall_internal.functions set checksum = ''; select count(*) from rowcall.grants_wrong()",
     )
     .await;
-    migrate(&mut db.connect().await).await.unwrap();
+    migrate(&mut db.connect().await, |_| {}).await.unwrap();
     assert_eq!(db.one::<i64>("select count(*) from rowcall.grants_wrong()").await, 0);
     db.run("update rowcall.parameters set timeout = '2 hours', enabled = false where name = 'book'").await;
 

@@ -68,7 +68,7 @@ impl Cluster {
         admin.batch_execute("drop database if exists rowcall_template").await.unwrap();
         admin.batch_execute("create database rowcall_template").await.unwrap();
         let mut template = connect(&cluster.url("rowcall_template")).await;
-        migrate(&mut template).await.unwrap();
+        migrate(&mut template, |_| {}).await.unwrap();
         template.batch_execute(include_str!("changed.sql")).await.unwrap();
         for (login, role) in [(DAEMON, "dispatcher"), (TASKS, "task"), (ADMIN, "admin"), (VIEWER, "viewer")] {
             // Another test program may be at work on the same server.

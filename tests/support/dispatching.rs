@@ -48,6 +48,7 @@ pub fn process_settings(url: &str, state_dir: &Path) -> Settings {
     let process = &mut settings.runners.process;
     process.enabled = true;
     process.programs = vec!["/bin/".into(), "/usr/bin/".into(), binaries()];
+    process.environment = vec!["*".into()];
     state_dir.clone_into(&mut process.state_dir);
     process.max_running = 8;
     process.stop_grace = Duration::from_millis(300);

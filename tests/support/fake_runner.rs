@@ -120,6 +120,10 @@ impl Runner for FakeRunner {
         Ok(())
     }
 
+    fn may_launch(&self, request: &LaunchSpec) -> Result<(), String> {
+        self.check(request)
+    }
+
     async fn probe(&self, request: &LaunchSpec) -> Result<String, String> {
         self.check(request).map(|()| "the fake world runs anything".to_owned())
     }

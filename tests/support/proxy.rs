@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinHandle};
 
 /// Listens on a port of its own.
@@ -16,6 +17,8 @@ pub struct Proxy {
 #[derive(Default)]
 struct Cable {
     cut: bool,
+    /// Told when what is connected shall hang.
+    hang: Arc<Notify>,
     connections: Vec<AbortHandle>,
 }
 
@@ -34,10 +37,14 @@ impl Proxy {
                 if cable.cut {
                     continue;
                 }
-                let to = to.clone();
+                let (to, hang) = (to.clone(), Arc::clone(&cable.hang));
                 let copying = tokio::spawn(async move {
                     let mut server = TcpStream::connect(to).await.unwrap();
-                    let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+                    tokio::select! {
+                        _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
+                        // Both ends stay open.
+                        () = hang.notified() => std::future::pending().await,
+                    }
                 });
                 cable.connections.push(copying.abort_handle());
             }
@@ -55,6 +62,11 @@ impl Proxy {
         let mut cable = self.cable.lock().unwrap();
         cable.cut = true;
         cable.connections.drain(..).for_each(|connection| connection.abort());
+    }
+
+    /// What is connected stays so, and carries nothing any more. New connections work.
+    pub fn hang(&self) {
+        self.cable.lock().unwrap().hang.notify_waiters();
     }
 
     /// Connects again.

@@ -16,7 +16,7 @@ begin
     then
         perform rowcall_internal.forget_concurrency_keys(array[new.name]);
     end if;
-    perform pg_notify('rowcall_parameters', '');
+    perform rowcall_internal.notify('rowcall_parameters');
     return null;
 end
 $$;

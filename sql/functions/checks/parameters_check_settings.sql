@@ -1,5 +1,5 @@
--- Before an edit of rowcall.parameters: checks what the row tells its runner (target, environment, settings, the length
--- of ECS overrides). Only a change of these is checked, so that a row that runner_defaults made wrong can still be
+-- Before an edit of rowcall.parameters: checks what the row tells its runner (target, settings, the length of ECS
+-- overrides). Only a change of these is checked, so that a row that runner_defaults made wrong can still be
 -- disabled.
 create or replace function rowcall_internal.parameters_check_settings() returns trigger
 language plpgsql security definer
@@ -17,12 +17,6 @@ begin
             raise exception 'parameters.target: %', wrong.error
                 using errcode = '23514', column = 'target',
                       hint = 'A target is not a template. Each runner has its own form of it (docs/parameters.md).';
-        end if;
-    end if;
-    if tg_op = 'INSERT' or (new.runner, new.environment) is distinct from (old.runner, old.environment) then
-        select rowcall_internal.environment_error(new.runner, new.environment) as error into wrong;
-        if wrong.error is not null then
-            raise exception 'parameters.%', wrong.error using errcode = '23514', column = 'environment';
         end if;
     end if;
     if jsonb_typeof(new.settings) = 'object'

@@ -11,7 +11,7 @@ begin
     values (its_name, 1 + coalesce((select max(h.version) from rowcall_internal.parameters_history h where h.name = its_name), 0),
             tg_op, to_jsonb(old), to_jsonb(new));
     perform rowcall.release_blocked(array(select name from rowcall.parameters where runner in (old.runner, new.runner)));
-    perform pg_notify('rowcall_parameters', '');
+    perform rowcall_internal.notify('rowcall_parameters');
     return null;
 end
 $$;

@@ -68,8 +68,8 @@ begin
         if a.report is not null then
             return next format('    it has reported: %s; it is settled when its program has ended', a.report);
         end if;
-        if a.stop_requested is not null then
-            return next format('    being stopped: %s', a.stop_requested);
+        if coalesce(job.cancel_requested, a.stop_requested) is not null then
+            return next format('    being stopped: %s', coalesce(job.cancel_requested, a.stop_requested));
         end if;
         if job.run_again then
             return next '    the row has asked again: one more run follows this one';

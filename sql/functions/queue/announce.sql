@@ -10,6 +10,6 @@ begin
     if octet_length(payload::text) >= 8000 then
         payload := payload - 'key';
     end if;
-    perform pg_notify(channel, payload::text);
+    perform rowcall_internal.notify(channel, payload::text);
 end
 $$;

@@ -5,6 +5,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     attempt rowcall_internal.attempts;
+    stopped_for text;
 begin
     select * into attempt from rowcall_internal.attempts a
     where a.token_hash = sha256(convert_to(token, 'UTF8')) and a.ended_at is null
@@ -14,8 +15,11 @@ begin
             using errcode = 'RC001',
                   hint = 'The attempt has ended or was superseded. Stop, and change nothing.';
     end if;
-    if attempt.stop_requested is not null then
-        raise exception 'rowcall: this attempt is being stopped: %', attempt.stop_requested
+    select j.cancel_requested into stopped_for
+    from rowcall_internal.jobs j where j.id = attempt.job_id and j.attempt_id = attempt.id;
+    stopped_for := coalesce(stopped_for, attempt.stop_requested);
+    if stopped_for is not null then
+        raise exception 'rowcall: this attempt is being stopped: %', stopped_for
             using errcode = 'RC002', hint = 'Stop, and change nothing.';
     end if;
     return attempt;

@@ -22,6 +22,6 @@ begin
     exception when lock_not_available then
         -- Somebody sleeps.
     end;
-    perform pg_notify(channel, '') from unnest(channels) as channel;
+    perform rowcall_internal.notify(channel) from unnest(channels) as channel;
 end
 $$;

@@ -4,7 +4,7 @@
 -- $3 and $4: attempts that their runner was seen to have and not to run, and at what stage, where not knowing is no
 -- reason to stop; and those not launched, with what held that up. $5: runners that see no ends, where a report is the end.
 with mine as (
-    select a.id, a.stop_requested, a.launched_at, l.heartbeat,
+    select a.id, coalesce(j.cancel_requested, a.stop_requested) as stop_requested, a.launched_at, l.heartbeat,
         -- The cause, and the words for a person.
         case
             when a.launched_at is null and a.started_at is null and a.created_at < now() - l.launch

@@ -1,4 +1,5 @@
--- Blocks jobs that no dispatcher would ever claim: their task is gone, or no running dispatcher offers its runner.
+-- Blocks jobs that no dispatcher would ever claim: their task is gone, or no running dispatcher offers its runner. $2 runs,
+-- since it asks, whatever was heard of it last.
 with unowned as (
     select j.id, case when p.name is null then format('no parameters row named %s', j.task)
         else format('no running dispatcher offers the runner %s', p.runner) end as reason
@@ -6,7 +7,8 @@ with unowned as (
     where j.state in ('pending', 'waiting')
       and (p.name is null or not exists (
           select from rowcall_internal.dispatchers d
-          where p.runner = any (d.runners) and d.stopped_at is null and d.seen_at > now() - make_interval(secs => $1)))
+          where p.runner = any (d.runners) and d.stopped_at is null
+            and (d.id = $2 or d.seen_at > now() - make_interval(secs => $1))))
     limit 10000
     for update of j skip locked
 )

@@ -1,7 +1,10 @@
 -- Locks attempts that are to be settled, and returns what is known of them. It does not wait: a job that a user's long
 -- transaction holds is left out, and comes back later.
 select a.id, a.job_id, a.task, a.number, a.report, a.message, a.detail, a.result, a.retry,
-    extract(epoch from a.snooze)::float8 as snooze, a.row_written, a.stop_requested, a.stop_cause,
+    extract(epoch from a.snooze)::float8 as snooze, a.row_written,
+    -- A cancel outweighs any other stop, after which the job might be tried again.
+    coalesce(j.cancel_requested, a.stop_requested) as stop_requested,
+    case when j.cancel_requested is not null then 'cancelled' else a.stop_cause end as stop_cause,
     a.request, a.row_key, a.source_table::oid as source_table,
     j.run_again, j.moved_to, j.failures, j.runner_failures
 from rowcall_internal.attempts a

@@ -45,7 +45,7 @@ async fn listen(shared: &Shared, trouble: &mut Trouble) -> Result<&'static str, 
     let (mut subscription, notifications) = Subscription::open(&shared.database).await?;
     let probe = format!("rowcall_probe_{}", shared.identity.id);
     let mut known = channels(shared, &probe);
-    subscription.listen(&known).await?;
+    shared.database.within(PROBE_LIMIT, subscription.listen(&known)).await?;
     loop {
         if !probe_arrives(shared, &notifications, &probe).await? {
             return Ok("a notification to ourselves did not arrive (a transaction pooler?)");
@@ -66,7 +66,7 @@ async fn listen(shared: &Shared, trouble: &mut Trouble) -> Result<&'static str, 
             let Some(heard) = heard else { return Ok("the connection ended") };
             let wanted = channels(shared, &probe);
             if wanted != known {
-                subscription.listen(&wanted).await?;
+                shared.database.within(PROBE_LIMIT, subscription.listen(&wanted)).await?;
                 known = wanted;
             }
             if heard.iter().any(|channel| *channel != probe) || heard.is_empty() {
@@ -89,7 +89,8 @@ async fn probe_arrives(
     notifications: &Notifications,
     probe: &str,
 ) -> Result<bool, DatabaseError> {
-    notify(&shared.database.get().await?, probe).await?;
+    let sending = async { notify(&shared.database.get().await?, probe).await };
+    shared.database.within(PROBE_LIMIT, sending).await?;
     let arrives = async {
         while let Some(heard) = notifications.next().await {
             if heard.iter().any(|channel| channel != probe) {

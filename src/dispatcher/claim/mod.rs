@@ -126,9 +126,12 @@ fn room(shared: &Shared, runner: &dyn Runner) -> usize {
 async fn look(shared: &Shared, launch: &mpsc::Sender<Vec<Attempt>>) -> Result<Look, SchemaError> {
     if !shared.runners.iter().any(|r| any_task(shared, r.name()) && room(shared, r.as_ref()) > 0) {
         // Nothing to claim would be found, and so no new task be noticed.
-        let client = shared.database.get().await?;
-        let stamp = read_stamp(&client).await?;
-        shared.parameters.refresh(&client, &stamp.parameters).await?;
+        let reading = async {
+            let client = shared.database.get().await?;
+            let stamp = read_stamp(&client).await?;
+            Ok::<_, SchemaError>(shared.parameters.refresh(&client, &stamp.parameters).await?)
+        };
+        shared.within(reading).await?;
     }
     let mut found = 0;
     loop {
@@ -136,9 +139,8 @@ async fn look(shared: &Shared, launch: &mpsc::Sender<Vec<Attempt>>) -> Result<Lo
             found += claimed;
         }
         // Only now, so that a job that has just come in need not wait for it.
-        let client = shared.database.get().await?;
-        let (promoted, next_due) = promote_waiting(&client).await?;
-        drop(client);
+        let promoting = async { promote_waiting(&*shared.database.get().await?).await };
+        let (promoted, next_due) = shared.within(promoting).await?;
         if promoted == 0 {
             return Ok(Look { found, next_due });
         }
@@ -175,7 +177,7 @@ async fn claim_for(
     limit: usize,
     choice: Choice,
 ) -> Result<Option<usize>, SchemaError> {
-    let taken = claim_batch(shared, runner, limit, Which::Uncounted(choice)).await?;
+    let taken = claim_within(shared, runner, limit, Which::Uncounted(choice)).await?;
     let seen = taken.seen;
     let mut dealt = taken.jobs;
     hand_over(shared, launch, runner, taken.attempts).await;
@@ -184,7 +186,7 @@ async fn claim_for(
     }
     // Jobs that are counted are claimed apart, so that the others need not wait for the lock that makes caps exact.
     if !taken.counted.is_empty() && limit > taken.jobs {
-        let counted = claim_batch(shared, runner, limit - taken.jobs, Which::Counted(taken.counted)).await?;
+        let counted = claim_within(shared, runner, limit - taken.jobs, Which::Counted(taken.counted)).await?;
         dealt += counted.jobs;
         hand_over(shared, launch, runner, counted.attempts).await;
     }
@@ -223,6 +225,15 @@ struct Batch {
     attempts: Vec<Attempt>,
     counted: Vec<(String, i64)>,
     unkeyed: Vec<String>,
+}
+
+async fn claim_within(
+    shared: &Shared,
+    runner: RunnerName,
+    limit: usize,
+    which: Which,
+) -> Result<Batch, SchemaError> {
+    shared.within(claim_batch(shared, runner, limit, which)).await
 }
 
 /// One claim in one transaction.
@@ -271,6 +282,7 @@ async fn claim_batch(
         if !edited || jobs > 0 && unchanged(&names, &known, &shared.parameters.tasks()) {
             if jobs > 0 {
                 transaction.commit().await.map_err(DatabaseError::from)?;
+                shared.database.give_back(client);
             }
             return Ok(Batch { seen, jobs, attempts, counted, unkeyed });
         }

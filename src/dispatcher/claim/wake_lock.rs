@@ -65,7 +65,8 @@ impl WakeLock {
                 tokio::select! {
                     acquired = &mut acquiring => break acquired?,
                     () = wait(shared, limit) => {
-                        queued = queued || wake_lock::is_queued(&shared.database.get().await?, pid).await?;
+                        let looking = async { wake_lock::is_queued(&shared.database.get().await?, pid).await };
+                        queued = queued || shared.within(looking).await?;
                         latest = look(shared, launch).await?;
                     }
                 }
@@ -98,7 +99,7 @@ impl WakeLock {
             // Its end is seen by the client.
             let _ = connection.await;
         }));
-        let pid = wake_lock::session_pid(&client).await?;
+        let pid = database.within(RELEASE_LIMIT, wake_lock::session_pid(&client)).await?;
         self.session = Some(Session { client, driver, pid });
         Ok(pid)
     }

@@ -197,6 +197,14 @@ impl InFlight {
         Some(Stopping { in_flight: Arc::clone(self), followed: followed.clone(), since })
     }
 
+    /// It shall end before a runner has taken it; the stopper finds out what runs of it.
+    pub fn shall_end(&self, id: AttemptId, reason: &str) {
+        let stop = || WantedStop { since: Instant::now(), reason: reason.to_owned(), unwritten: None };
+        self.change(id, |followed| {
+            followed.stopping.get_or_insert_with(stop);
+        });
+    }
+
     /// Of these, whose stop cannot be written down because another session holds them, those of which that has been so
     /// for longer than `limit`. The others are held no more.
     pub fn held_for(&self, limit: Duration, held: &HashSet<AttemptId>) -> HashSet<AttemptId> {

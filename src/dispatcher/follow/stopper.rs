@@ -31,11 +31,13 @@ async fn sweep(shared: &Handle) -> Result<(), DatabaseError> {
     }
     let blind: Vec<RunnerName> =
         shared.runners.iter().filter(|r| !r.capabilities().sees_ends).map(|r| r.name()).collect();
-    let client = shared.database.get().await?;
     let grace = shared.settings.dispatcher.report_grace;
-    let overdue =
-        overdue_attempts(&client, shared.identity.id, grace, &shared.in_flight.starting(), &blind).await?;
-    drop(client);
+    let starting = shared.in_flight.starting();
+    let looking = async {
+        let client = shared.database.get().await?;
+        overdue_attempts(&client, shared.identity.id, grace, &starting, &blind).await
+    };
+    let overdue = shared.within(looking).await?;
     let held = overdue.iter().filter(|overdue| !overdue.is_written).map(|overdue| overdue.id).collect();
     let hanging = shared.in_flight.held_for(HELD_LIMIT, &held);
     let give_up = shared.in_flight.to_give_up().into_iter().map(|(id, reason)| (id, (reason, None)));

@@ -37,8 +37,8 @@ async fn sweep(shared: &Shared, runner: &dyn Runner) -> Result<(), DatabaseError
         }
     }
     if !beginning.is_empty() {
-        let client = shared.database.get().await?;
-        for id in mark_begun(&client, &beginning).await? {
+        let marking = async { mark_begun(&shared.database.get().await?, &beginning).await };
+        for id in shared.within(marking).await? {
             shared.in_flight.begun(id);
         }
     }

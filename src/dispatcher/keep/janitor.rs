@@ -1,31 +1,53 @@
-//! Tidies: partitions of the history, jobs that no dispatcher would ever claim, rows that a trigger missed.
+//! Tidies: partitions of the history, jobs that no dispatcher would ever claim, what dead dispatchers left at runners.
 
-use crate::database::{DatabaseError, attempts_over, janitor};
+use crate::database::{
+    DatabaseError, attempts_over, block_unowned, forget_dispatchers, keep_history, release_owned,
+};
 use crate::dispatcher::pace::again_and_again;
 use crate::dispatcher::shared::{Handle, Shared};
 use crate::parameters::Task;
 
-/// Tidies at once, then now and then.
+/// Tidies at once, then now and then. A step that fails keeps none of the others from being done.
 pub async fn run(shared: Handle) {
     let interval = shared.settings.dispatcher.janitor_interval;
-    again_and_again(&shared.lifecycle.stopping, "tidying", interval, || tidy(&shared)).await;
+    let stopping = &shared.lifecycle.stopping;
+    tokio::join!(
+        again_and_again(stopping, "blocking jobs without a dispatcher", interval, || block(&shared)),
+        again_and_again(stopping, "releasing jobs that an edit missed", interval, || release(&shared)),
+        again_and_again(stopping, "keeping the history", interval, || history(&shared)),
+        again_and_again(stopping, "forgetting dispatchers", interval, || dispatchers(&shared)),
+        again_and_again(stopping, "looking for what was left behind", interval, || discard_strays(&shared)),
+    );
 }
 
-async fn tidy(shared: &Shared) -> Result<(), DatabaseError> {
-    let client = shared.database.get().await?;
-    let (missed, blocked, released) =
-        janitor(&client, shared.settings.dispatcher.dead_after, shared.settings.history.keep).await?;
-    drop(client);
-    if missed > 0 {
-        tracing::warn!(rows = missed, "a trigger had missed rows; their jobs are made now");
-    }
+async fn block(shared: &Shared) -> Result<(), DatabaseError> {
+    let dead_after = shared.settings.dispatcher.dead_after;
+    let blocking =
+        async { block_unowned(&shared.database.get().await?, shared.identity.id, dead_after).await };
+    let blocked = shared.within(blocking).await?;
     if blocked > 0 {
         tracing::warn!(jobs = blocked, "jobs blocked: no dispatcher would ever claim them");
     }
-    if missed > 0 || released > 0 {
+    Ok(())
+}
+
+async fn release(shared: &Shared) -> Result<(), DatabaseError> {
+    let releasing = async { release_owned(&shared.database.get().await?).await };
+    if shared.within(releasing).await? > 0 {
         shared.signals.wake.notify_one();
     }
-    discard_strays(shared).await
+    Ok(())
+}
+
+async fn history(shared: &Shared) -> Result<(), DatabaseError> {
+    let keep = shared.settings.history.keep;
+    let keeping = async { keep_history(&shared.database.get().await?, keep).await };
+    shared.within(keeping).await
+}
+
+async fn dispatchers(shared: &Shared) -> Result<(), DatabaseError> {
+    let forgetting = async { forget_dispatchers(&shared.database.get().await?).await };
+    shared.within(forgetting).await
 }
 
 /// The runners are asked first and the database after: an attempt launched meanwhile is in the database already.
@@ -38,7 +60,8 @@ async fn discard_strays(shared: &Shared) -> Result<(), DatabaseError> {
             continue;
         }
         let keys: Vec<&str> = strays.iter().map(|stray| stray.launch_key.as_str()).collect();
-        let over = attempts_over(&shared.database.get().await?, &keys).await?;
+        let looking = async { attempts_over(&shared.database.get().await?, &keys).await };
+        let over = shared.within(looking).await?;
         for stray in strays.iter().filter(|stray| over.contains(&stray.launch_key)) {
             runner.discard(stray).await;
         }

@@ -1,4 +1,6 @@
-//! What keeps the rest in order: the rescuer adopts what dead dispatchers left, the janitor tidies.
+//! What keeps the rest in order: the rescuer adopts what dead dispatchers left, the janitor tidies,
+//! and rows that a trigger missed get their jobs.
 
 pub mod janitor;
+pub mod missed_rows;
 pub mod rescuer;

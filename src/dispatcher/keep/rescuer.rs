@@ -2,15 +2,15 @@
 //! launches the others again with the same key, which finds the first launch if there was one.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use deadpool_postgres::GenericClient;
 use tokio::sync::mpsc;
 
-use crate::database::{DatabaseError, dispatcher_seen, rescue_attempts, taken_over};
+use crate::database::{DatabaseError, dispatcher_seen, release_all, rescue_attempts, taken_over};
 use crate::dispatcher::DispatcherError;
 use crate::dispatcher::follow::in_flight::FollowedAttempt;
-use crate::dispatcher::pace::{Trouble, jittered};
+use crate::dispatcher::pace::{Trouble, beat_limit, jittered};
 use crate::dispatcher::shared::{Handle, Shared};
 use crate::job::End;
 use crate::parameters::{Frozen, LaunchSpec};
@@ -21,7 +21,9 @@ pub async fn run(shared: Handle, launch: mpsc::Sender<Vec<Attempt>>) {
     let mut trouble = Trouble::new("rescuing");
     let mut rescuer = Rescuer::default();
     loop {
-        let wait = match rescuer.beat(&shared, &launch).await {
+        let beat =
+            shared.database.within(beat_limit(shared.lifecycle.dead_after), rescuer.beat(&shared, &launch));
+        let wait = match beat.await {
             Ok(true) => {
                 trouble.over();
                 shared.lifecycle.rescued.cancel();
@@ -30,12 +32,20 @@ pub async fn run(shared: Handle, launch: mpsc::Sender<Vec<Attempt>>) {
             Ok(false) => return shared.lifecycle.give_up(DispatcherError::Superseded),
             Err(error) => trouble.wait(&error),
         };
+        let silent = shared.lifecycle.seen.borrow().elapsed();
+        if silent > CUT_OFF.max(shared.settings.dispatcher.lost_after) {
+            return shared.lifecycle.give_up(DispatcherError::CutOff(silent));
+        }
         tokio::select! {
             () = shared.lifecycle.stopping.cancelled() => return,
             () = tokio::time::sleep(wait) => {}
         }
     }
 }
+
+/// A dispatcher that has not reached its database for so long ends, and is started anew by what watches over it: it may
+/// be this process and not the database that is at fault.
+const CUT_OFF: Duration = Duration::from_mins(10);
 
 /// What one beat remembers for the next.
 #[derive(Default)]
@@ -61,6 +71,10 @@ impl Rescuer {
         // forgotten what waits here to be launched. And they may only now come back, as we do.
         if shared.lifecycle.seen.borrow().elapsed() > dead_after {
             self.patient_until = Some(now + dead_after);
+            // Others, or a janitor's look over a connection that still worked, may have blocked what nobody else offers.
+            if release_all(&client).await? > 0 {
+                shared.signals.wake.notify_one();
+            }
         }
         let_go_of_what_others_have(shared, &client).await?;
         shared.lifecycle.seen.send_replace(now);
@@ -97,9 +111,24 @@ async fn adopt(
             Ok(request) => Frozen::read(request).map_err(|unreadable| unreadable.to_string()),
             Err(unreadable) => Err(unreadable.to_string()),
         };
-        let (request, unreadable) = match read {
+        let identity = &shared.identity;
+        let (request, unfit) = match read {
+            _ if !identity.is_launch_key(&rescued.launch_key, rescued.id) => {
+                let unfit = format!("{} is no launch key of this attempt", rescued.launch_key);
+                (LaunchSpec::unread(rescued.runner), Some(unfit))
+            }
+            Ok(frozen) if frozen.launch.runner != rescued.runner => {
+                let unfit = format!("its request is for the runner {}", frozen.launch.runner);
+                (LaunchSpec::unread(rescued.runner), Some(unfit))
+            }
             Ok(frozen) => (frozen.launch, None),
             Err(unreadable) => (LaunchSpec::unread(rescued.runner), Some(unreadable)),
+        };
+        // Nothing is asked of a runner by a key that another program made up.
+        let launch_key = if identity.is_launch_key(&rescued.launch_key, rescued.id) {
+            rescued.launch_key
+        } else {
+            identity.launch_key(rescued.id)
         };
         tracing::info!(
             job = rescued.job_id.get(),
@@ -114,7 +143,7 @@ async fn adopt(
             job_id: rescued.job_id,
             number: rescued.number,
             task: rescued.task,
-            launch_key: rescued.launch_key,
+            launch_key,
             request: Arc::new(request),
             external_id: rescued.external_id,
             age: Age::of(rescued.age),
@@ -122,10 +151,10 @@ async fn adopt(
         };
         // What cannot be read cannot be launched. It is ended by the settler, which finds the same words, and what runs
         // under its key is removed with it, by runners that can.
-        let launched = rescued.launched || unreadable.is_some();
+        let launched = rescued.launched || unfit.is_some();
         shared.in_flight.adopt(attempt.clone(), launched, rescued.begun);
-        if let Some(unreadable) = unreadable {
-            let _ = shared.signals.ends.send((rescued.id, End::unseen(unreadable)));
+        if let Some(unfit) = unfit {
+            let _ = shared.signals.ends.send((rescued.id, End::unseen(unfit)));
         }
         if !launched {
             relaunch.push(attempt);

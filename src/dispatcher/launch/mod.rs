@@ -77,6 +77,10 @@ async fn launch(shared: &Handle, runner: &dyn Runner, mut attempt: Attempt, slot
         let Ok(slot) = slots.calls.acquire().await else { return };
         // Once more: that may have taken long.
         shared.lifecycle.known_to_live().await;
+        // Whatever the attempt says: another dispatcher may have claimed it by its own rails, or another program written it.
+        if let Err(reason) = runner.may_launch(&attempt.request) {
+            return refuse(shared, &attempt, reason);
+        }
         let may_call =
             if runner.capabilities().repeatable { Ok(true) } else { may_ask(shared, &attempt).await };
         let answer = match may_call {
@@ -134,14 +138,33 @@ async fn launch(shared: &Handle, runner: &dyn Runner, mut attempt: Attempt, slot
     }
 }
 
+/// Its rails forbid it here. What an earlier call may have started under its key is looked for, and stopped.
+fn refuse(shared: &Handle, attempt: &Attempt, reason: String) {
+    tracing::warn!(
+        job = attempt.job_id.get(),
+        attempt = attempt.id.get(),
+        number = attempt.number,
+        task = attempt.task,
+        reason,
+        "may not be launched"
+    );
+    if attempt.in_doubt {
+        shared.in_flight.shall_end(attempt.id, &reason);
+    } else {
+        let _ = shared.signals.ends.send((attempt.id, End::not_started(reason, true)));
+    }
+}
+
 /// Writes down that its runner is about to be called, once.
 async fn may_ask(shared: &Handle, attempt: &Attempt) -> Result<bool, DatabaseError> {
-    mark_asked(&shared.database.get().await?, shared.identity.id, attempt.id).await
+    let marking = async { mark_asked(&shared.database.get().await?, shared.identity.id, attempt.id).await };
+    shared.within(marking).await
 }
 
 /// Takes back the note that its runner was called.
 async fn not_asked(shared: &Handle, attempt: &Attempt) -> Result<(), DatabaseError> {
-    unmark_asked(&shared.database.get().await?, shared.identity.id, attempt.id).await
+    let marking = async { unmark_asked(&shared.database.get().await?, shared.identity.id, attempt.id).await };
+    shared.within(marking).await
 }
 
 async fn taken(shared: &Handle, runner: &dyn Runner, attempt: &Attempt, launched: Launched) {
@@ -212,10 +235,8 @@ pub async fn record(shared: Handle, mut launched: mpsc::UnboundedReceiver<(Attem
                 return;
             }
         }
-        let done = match shared.database.get().await {
-            Ok(client) => mark_launched(&client, &batch).await,
-            Err(error) => Err(error),
-        };
+        let marking = async { mark_launched(&shared.database.get().await?, &batch).await };
+        let done = shared.within(marking).await;
         pause = match done {
             Ok(held) => {
                 trouble.over();

@@ -97,14 +97,15 @@ async fn settle_apart(
     ids: &[AttemptId],
     ends: &HashMap<AttemptId, End>,
 ) -> Result<Vec<AttemptId>, DatabaseError> {
-    let failed = match settle_batch(shared, ids, ends).await {
+    let settling = |ids| shared.within(settle_batch(shared, ids, ends));
+    let failed = match settling(ids).await {
         Err(error) if ids.len() > 1 && error.is_an_answer() => error,
         other => return other,
     };
     tracing::debug!(error = %failed, batch = ids.len(), "settling one by one");
     let (mut settled, mut last) = (Vec::new(), failed);
     for id in ids {
-        match settle_batch(shared, &[*id], ends).await {
+        match settling(std::slice::from_ref(id)).await {
             Ok(done) => settled.extend(done),
             Err(error) => {
                 last = error;
@@ -238,6 +239,7 @@ async fn settle_batch(
         retry_jobs(&transaction, &retried).await?;
     }
     transaction.commit().await?;
+    shared.database.give_back(client);
     Ok(done)
 }
 

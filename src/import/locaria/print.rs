@@ -260,7 +260,15 @@ fn describe(page: &mut Page, wanted: &Wanted) {
 fn rails(tasks: &[Compared]) -> String {
     let mut lines = String::new();
     for (runner, places) in [
-        (RunnerName::Ecs, &[("clusters", "/settings/cluster"), ("task_definitions", "/target")][..]),
+        (
+            RunnerName::Ecs,
+            &[
+                ("clusters", "/settings/cluster"),
+                ("task_definitions", "/target"),
+                ("subnets", "/settings/subnets"),
+                ("security_groups", "/settings/security_groups"),
+            ][..],
+        ),
         (RunnerName::Lambda, &[("functions", "/target")][..]),
     ] {
         let rows: Vec<Value> = tasks
@@ -272,14 +280,23 @@ fn rails(tasks: &[Compared]) -> String {
             continue;
         }
         let list = |place: &str| {
-            let mut found: Vec<&str> = rows.iter().filter_map(|row| row.pointer(place)?.as_str()).collect();
+            let there = rows.iter().filter_map(|row| row.pointer(place));
+            let each =
+                there.flat_map(|value| value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice));
+            let mut found: Vec<&str> = each.filter_map(Value::as_str).collect();
             found.sort_unstable();
             found.dedup();
             Value::from(found).to_string().replace("\",\"", "\", \"")
         };
         let _ = writeln!(lines, "[runners.{runner}]\nenabled = true");
         for (setting, place) in places {
-            let _ = writeln!(lines, "{setting} = {}", list(place));
+            let values = list(place);
+            if values != "[]" {
+                let _ = writeln!(lines, "{setting} = {values}");
+            }
+        }
+        if rows.iter().any(|row| row.pointer("/settings/assign_public_ip") == Some(&Value::Bool(true))) {
+            let _ = writeln!(lines, "allow_public_ip = true");
         }
         let regions = list("/settings/region");
         if regions != "[]" {

@@ -8,10 +8,10 @@ use std::time::Duration;
 use bollard::models::{ContainerInspectResponse, ContainerStateStatusEnum as Status};
 use bollard::query_parameters::CreateContainerOptionsBuilder;
 
+use super::Core;
 use super::container::{body, is_of};
 use super::fault::{Fault, Kind};
 use super::settings::{Pull, TaskSettings, handed_to};
-use super::{Core, rails};
 use crate::runners::{Attempt, Found, LaunchError, Launched};
 
 /// How often a container is looked for whose name is taken…
@@ -31,15 +31,10 @@ pub async fn prepare(core: &Core, attempt: &Attempt, settings: &TaskSettings) {
         return;
     }
     // The launch refuses it.
-    if allowed(core, attempt, settings).is_err() {
+    if core.allowed(&attempt.request, settings).is_err() {
         return;
     }
     core.images.prepare(&core.engine, attempt.id, &attempt.request.target, core.pull(settings)).await;
-}
-
-/// An attempt may have waited for its launch while the operator narrowed the rules.
-fn allowed(core: &Core, attempt: &Attempt, settings: &TaskSettings) -> Result<(), String> {
-    rails::check(&attempt.request.target, settings, &core.settings, core.engine.endpoint.is_local())
 }
 
 /// Launches an attempt, or finds what an earlier call with its key has started.
@@ -58,15 +53,12 @@ pub async fn launch(
                     return Err(LaunchError::Lost(other));
                 }
                 // It was there when its image was to be prepared, or this was not known.
-                if !core.images.is_prepared(attempt.id) && allowed(core, attempt, settings).is_ok() {
+                if !core.images.is_prepared(attempt.id) {
                     return Err(LaunchError::Busy("its image has still to be looked for".to_owned()));
                 }
             }
         }
     }
-    // Before the create only: a container that runs already was within the rules when it was launched. The job is then
-    // claimed anew, and held up by the rule's name.
-    allowed(core, attempt, settings).map_err(|reason| LaunchError::refused(reason, true))?;
     core.images.of(&core.engine, attempt.id, &attempt.request.target, core.pull(settings)).await?;
     let options = CreateContainerOptionsBuilder::new().name(&attempt.launch_key).build();
     let body = body(attempt, settings, contract);

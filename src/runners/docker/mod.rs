@@ -34,6 +34,7 @@ use bollard::query_parameters::StopContainerOptionsBuilder;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::rails::check_environment;
 use super::{Attempt, Capabilities, Ends, Found, LaunchError, Launched, Observation, Runner, Stray};
 use crate::job::RunnerName;
 use crate::parameters::{LaunchSpec, Task};
@@ -77,6 +78,11 @@ struct Core {
 }
 
 impl Core {
+    fn allowed(&self, request: &LaunchSpec, settings: &TaskSettings) -> Result<(), String> {
+        check_environment(RunnerName::Docker, request.environment.keys(), &self.settings.environment)?;
+        rails::check(&request.target, settings, &self.settings, self.engine.endpoint.is_local())
+    }
+
     fn pull(&self, settings: &TaskSettings) -> Pull {
         settings.pull.unwrap_or_else(|| Pull::of_word(&self.settings.pull))
     }
@@ -148,8 +154,11 @@ impl Runner for DockerRunner {
     }
 
     fn check(&self, request: &LaunchSpec) -> Result<(), String> {
-        let settings = TaskSettings::read(&request.settings)?;
-        rails::check(&request.target, &settings, &self.core.settings, self.core.engine.endpoint.is_local())
+        self.core.allowed(request, &TaskSettings::read(&request.settings)?)
+    }
+
+    fn may_launch(&self, request: &LaunchSpec) -> Result<(), String> {
+        self.core.allowed(request, &TaskSettings::frozen(&request.settings)?)
     }
 
     async fn probe(&self, request: &LaunchSpec) -> Result<String, String> {

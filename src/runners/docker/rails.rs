@@ -7,6 +7,8 @@ use wildmatch::WildMatch;
 
 use super::image_name::{check_target, host_and_rest};
 use super::settings::{MountSetting, TaskSettings};
+use crate::job::RunnerName;
+use crate::runners::rails::outside;
 use crate::settings::DockerSettings;
 
 /// The whole machine's network: not within what a * allows.
@@ -23,9 +25,7 @@ pub fn check(
     local: bool,
 ) -> Result<(), String> {
     check_target(target)?;
-    let outside = |what: &str, value: &str, rule: &str| {
-        Err(format!("{what} {value} is not among runners.docker.{rule} of this daemon's settings"))
-    };
+    let outside = |what: &str, value: &str, list: &str| Err(outside(what, value, RunnerName::Docker, list));
     if !settings.images.iter().any(|rule| allows_image(rule, target)) {
         return outside("target", target, "images");
     }
@@ -36,13 +36,12 @@ pub fn check(
         return outside("settings.network", network, "networks");
     }
     for mount in &task.mounts {
-        let mut allowed = false;
-        for rule in &settings.mounts {
-            allowed = allowed || allows_mount(rule, mount, local)?;
+        if !allows(&settings.mounts, mount, local)? {
+            let what = if mount.read_only { "settings.mounts:" } else { "settings.mounts: for writing," };
+            return outside(what, &mount.source, "mounts");
         }
-        if !allowed {
-            let as_what = if mount.read_only { "" } else { " (for writing)" };
-            return outside("settings.mounts:", &format!("{}{as_what}", mount.source), "mounts");
+        if mount.is_path() {
+            check_fixed(&settings.mounts, mount, local)?;
         }
     }
     Ok(())
@@ -67,6 +66,15 @@ fn allows_network(rule: &str, network: &str) -> bool {
     rule == network || network != HOST_NETWORK && WildMatch::new(rule).matches(network)
 }
 
+fn allows(rules: &[String], mount: &MountSetting, local: bool) -> Result<bool, String> {
+    for rule in rules {
+        if allows_mount(rule, mount, local)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 fn allows_mount(rule: &str, mount: &MountSetting, local: bool) -> Result<bool, String> {
     let (place, read_only) = rule.strip_suffix(":ro").map_or((rule, false), |place| (place, true));
     if read_only && !mount.read_only {
@@ -76,16 +84,45 @@ fn allows_mount(rule: &str, mount: &MountSetting, local: bool) -> Result<bool, S
         (true, true) => {
             let source = Path::new(&mount.source);
             // A link must not lead out of an allowed directory; where it leads on another machine is not known here.
-            within(place, source, Path::new(place))
-                && (!local || within(place, &resolved(source)?, &resolved(Path::new(place))?))
+            within(place, source, Path::new(place), read_only)
+                && (!local || within(place, &resolved(source)?, &resolved(Path::new(place))?, read_only))
         }
         (false, false) => WildMatch::new(place).matches(&mount.source),
         _ => false,
     })
 }
 
-fn within(rule: &str, source: &Path, place: &Path) -> bool {
-    if rule.ends_with('/') { source.starts_with(place) } else { source == place }
+/// Refuses a source that lies in a directory which another task may have for writing: it could exchange the source for
+/// a link to anywhere, after this look and before the engine's.
+fn check_fixed(rules: &[String], mount: &MountSetting, local: bool) -> Result<(), String> {
+    let source = Path::new(&mount.source);
+    let mut above: Vec<PathBuf> = source.ancestors().skip(1).map(Path::to_owned).collect();
+    if local {
+        above.extend(resolved(source)?.ancestors().skip(1).map(Path::to_owned));
+    }
+    for place in above {
+        let writable =
+            MountSetting { source: place.to_string_lossy().into_owned(), read_only: false, ..mount.clone() };
+        if allows(rules, &writable, local)? {
+            return Err(format!(
+                "settings.mounts: {} lies in {}, which runners.docker.mounts gives tasks for writing, so that a task could \
+                 exchange it; mount {1} itself, or a directory beside it",
+                mount.source,
+                place.display()
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a rule covers a source: the place itself, or for a rule that ends in / what is in it; what is deeper, and the
+/// directory itself, only for reading.
+fn within(rule: &str, source: &Path, place: &Path, read_only: bool) -> bool {
+    match (rule.ends_with('/'), read_only) {
+        (false, _) => source == place,
+        (true, true) => source.starts_with(place),
+        (true, false) => source.parent() == Some(place),
+    }
 }
 
 /// Where links lead. The part of a path that this machine does not have (the daemon may run in a container of its own)
@@ -122,7 +159,7 @@ mod tests {
     fn settings() -> DockerSettings {
         DockerSettings {
             images: vec!["loader-*".into(), "acme/tool:7".into(), "*.acme.example/tasks/*".into()],
-            mounts: vec!["/data/".into(), "/etc/app.toml:ro".into(), "cache-*".into()],
+            mounts: vec!["/data/".into(), "/ref/:ro".into(), "/etc/app.toml:ro".into(), "cache-*".into()],
             networks: vec!["backend".into(), "job*".into()],
             ..load(&Sources::default()).unwrap().runners.docker
         }
@@ -143,8 +180,9 @@ mod tests {
             json!({"network": "bridge"}),
             json!({"network": "backend"}),
             json!({"network": "jobs"}),
-            mount("/data", false),
-            mount("/data/a/b", false),
+            mount("/data/a", false),
+            mount("/ref", true),
+            mount("/ref/a/b", true),
             mount("/etc/app.toml", true),
             mount("cache-7", false),
         ] {
@@ -171,6 +209,11 @@ mod tests {
             (json!({"network": "host"}), "runners.docker.networks"),
             (json!({"network": "other"}), "runners.docker.networks"),
             (mount("/dat", true), "runners.docker.mounts"),
+            // From within it a task could exchange what another mounts.
+            (mount("/data", false), "runners.docker.mounts"),
+            (mount("/data/a/b", false), "runners.docker.mounts"),
+            (mount("/data/a/b", true), "runners.docker.mounts"),
+            (mount("/ref/a", false), "runners.docker.mounts"),
             (mount("/database", true), "runners.docker.mounts"),
             (mount("/", true), "runners.docker.mounts"),
             (mount("/etc/app.toml", false), "runners.docker.mounts"),
@@ -181,6 +224,22 @@ mod tests {
             let refused = refusal("loader-csv", &more).unwrap();
             assert!(refused.contains(rule), "{more}: {refused}");
         }
+    }
+
+    #[test]
+    fn what_a_task_could_exchange_is_not_mounted() {
+        let rules = |rules: &[&str]| DockerSettings {
+            mounts: rules.iter().map(|rule| (*rule).to_owned()).collect(),
+            ..settings()
+        };
+        let mount = |source: &str| {
+            TaskSettings::read(&json!({"mounts": [{"source": source, "target": "/x", "read_only": true}]}))
+                .unwrap()
+        };
+        let both = rules(&["/share", "/share/d:ro"]);
+        let refused = check("loader-csv", &mount("/share/d"), &both, false).unwrap_err();
+        assert!(refused.contains("/share/d lies in /share, which runners.docker.mounts gives"), "{refused}");
+        assert_eq!(check("loader-csv", &mount("/share/d"), &rules(&["/share/:ro"]), false), Ok(()));
     }
 
     #[test]
@@ -198,14 +257,16 @@ mod tests {
         std::fs::create_dir(&inside).unwrap();
         std::fs::create_dir(&outside).unwrap();
         std::os::unix::fs::symlink(&outside, inside.join("link")).unwrap();
-        let rules = DockerSettings { mounts: vec![format!("{}/", inside.display())], ..settings() };
+        let rules = DockerSettings { mounts: vec![format!("{}/:ro", inside.display())], ..settings() };
         let mount = |path: PathBuf| {
-            let more = json!({"mounts": [{"source": path.to_str().unwrap(), "target": "/x"}]});
+            let more =
+                json!({"mounts": [{"source": path.to_str().unwrap(), "target": "/x", "read_only": true}]});
             check("loader-csv", &TaskSettings::read(&more).unwrap(), &rules, true)
         };
-        assert_eq!(mount(inside.clone()), Ok(()));
+        std::fs::create_dir(inside.join("own")).unwrap();
+        assert_eq!(mount(inside.join("own")), Ok(()));
         assert!(mount(inside.join("link")).is_err());
-        assert_eq!(mount(inside.join("not/yet")), Ok(()));
+        assert_eq!(mount(inside.join("not-yet")), Ok(()));
         assert!(mount(inside.join("link/not/yet")).is_err(), "also below what is not there");
         std::os::unix::fs::symlink(dir.path().join("none"), inside.join("later")).unwrap();
         assert!(mount(inside.join("later")).is_err(), "a link to what may come");

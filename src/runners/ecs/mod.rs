@@ -28,6 +28,7 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 use super::aws::{Aws, Fault, has_password};
+use super::rails::check_environment;
 use super::{Attempt, Capabilities, Ends, Found, LaunchError, Launched, Observation, Runner, Stray};
 use crate::job::RunnerName;
 use crate::parameters::{LaunchSpec, Task};
@@ -140,10 +141,15 @@ impl Runner for EcsRunner {
     }
 
     fn check(&self, request: &LaunchSpec) -> Result<(), String> {
+        self.may_launch(request)?;
+        request::check_length(request, &TaskSettings::read(&request.settings)?, &self.database_url)
+    }
+
+    fn may_launch(&self, request: &LaunchSpec) -> Result<(), String> {
         check_target(&request.target)?;
         let settings = TaskSettings::read(&request.settings)?;
-        rails::check(&request.target, &settings, &self.settings, self.aws.own())?;
-        request::check_length(request, &settings, &self.database_url)
+        check_environment(self.name(), request.environment.keys(), &self.settings.environment)?;
+        rails::check(&request.target, &settings, &self.settings, self.aws.own())
     }
 
     async fn probe(&self, request: &LaunchSpec) -> Result<String, String> {
@@ -194,8 +200,9 @@ impl Runner for EcsRunner {
         }
         let (settings, region) = self.place(attempt).await?;
         let arn = match &attempt.external_id {
-            Some(arn) => Some(arn.clone()),
-            None => launch::find(&region, &settings.cluster, &attempt.launch_key, &self.timing)
+            Some(arn) if !attempt.in_doubt => Some(arn.clone()),
+            // What this runner has not launched itself is found by its key: any task could stand in the table.
+            _ => launch::find(&region, &settings.cluster, &attempt.launch_key, &self.timing)
                 .await
                 .map_err(|fault| format!("ListTasks: {fault}"))?,
         };

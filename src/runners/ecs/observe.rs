@@ -12,7 +12,7 @@ use super::log_tail;
 use super::outcome::{Evidence, end};
 use super::region::{Region, learn};
 use super::settings::TaskSettings;
-use crate::job::How;
+use crate::job::{End, How};
 use crate::runners::{Attempt, Observation};
 
 /// Calls under way at the same time: one slow answer is not waited for by the others, and many would only wait
@@ -93,6 +93,10 @@ async fn describe(runner: &EcsRunner, (region, cluster): &Place, batch: Vec<&Att
 /// What one task's description means for its attempt.
 fn understand(runner: &EcsRunner, region: &Arc<Region>, attempt: &Attempt, task: &Task) {
     let (follow, timing) = (&runner.follow, &runner.timing);
+    if task.started_by().is_some_and(|started_by| started_by != attempt.launch_key) {
+        let end = End::lost(format!("{} is another's task", task.task_arn().unwrap_or_default()));
+        return follow.ended(attempt, Observation::Ended(end), false, timing);
+    }
     match task.last_status().unwrap_or_default() {
         "STOPPED" | "DELETED" => {}
         // Also on its way out: a task whose image cannot be pulled never ran.

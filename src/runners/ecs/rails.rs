@@ -1,8 +1,8 @@
 //! The operator's guard rails: what a table may not make this daemon do.
 
-use wildmatch::WildMatch;
-
 use super::settings::TaskSettings;
+use crate::job::RunnerName;
+use crate::runners::rails::{matches, outside};
 use crate::settings::EcsSettings;
 
 /// Refuses what the daemon's own settings do not allow, naming the rule. `own_region`: where this daemon is at home.
@@ -12,9 +12,7 @@ pub fn check(
     settings: &EcsSettings,
     own_region: &str,
 ) -> Result<(), String> {
-    let outside = |what: &str, value: &str, rule: &str| {
-        Err(format!("{what} {value} is not among runners.ecs.{rule} of this daemon's settings"))
-    };
+    let outside = |what: &str, value: &str, list: &str| Err(outside(what, value, RunnerName::Ecs, list));
     if !matches(&settings.clusters, &task.cluster) {
         return outside("settings.cluster", &task.cluster, "clusters");
     }
@@ -27,24 +25,40 @@ pub fn check(
     {
         return outside("settings.region", region, "regions");
     }
-    for (key, role) in [("task_role", &task.task_role), ("execution_role", &task.execution_role)] {
-        if let Some(role) = role
-            && !matches(&settings.role_overrides, role)
-        {
-            return outside(&format!("settings.{key}"), role, "role_overrides");
+    let chosen = [
+        ("task_role", "role_overrides", task.task_role.as_slice(), &settings.role_overrides),
+        ("execution_role", "role_overrides", task.execution_role.as_slice(), &settings.role_overrides),
+        ("subnets", "subnets", &task.subnets, &settings.subnets),
+        ("security_groups", "security_groups", &task.security_groups, &settings.security_groups),
+        ("environment_files", "environment_files", &task.environment_files, &settings.environment_files),
+    ];
+    for (key, list, values, allowed) in chosen {
+        if let Some(value) = values.iter().find(|value| !matches(allowed, value)) {
+            return outside(&format!("settings.{key}:"), value, list);
         }
     }
-    if task.enable_execute_command && !settings.allow_execute_command {
-        return Err("settings.enable_execute_command needs runners.ecs.allow_execute_command in this \
-                    daemon's settings"
-            .to_owned());
+    let switches = [
+        (
+            "enable_execute_command",
+            task.enable_execute_command,
+            settings.allow_execute_command,
+            "allow_execute_command",
+        ),
+        (
+            "assign_public_ip",
+            task.assign_public_ip == Some(true),
+            settings.allow_public_ip,
+            "allow_public_ip",
+        ),
+    ];
+    for (key, wanted, allowed, switch) in switches {
+        if wanted && !allowed {
+            return Err(format!(
+                "settings.{key} needs runners.ecs.{switch} = true in this dispatcher's settings"
+            ));
+        }
     }
     Ok(())
-}
-
-/// Whether a text is one of these, in which * stands for any characters.
-fn matches(patterns: &[String], text: &str) -> bool {
-    patterns.iter().any(|pattern| WildMatch::new(pattern).matches(text))
 }
 
 #[cfg(test)]
@@ -61,6 +75,7 @@ mod tests {
             task_definitions: vec!["loader:*".into()],
             role_overrides: vec!["arn:aws:iam::1:role/rowcall-*".into()],
             regions: vec!["eu-west-1".into()],
+            subnets: vec!["subnet-1".into()],
             ..all.runners.ecs
         };
         let check = |target: &str, mut more: serde_json::Value| {
@@ -87,6 +102,26 @@ mod tests {
                 "runners.ecs.role_overrides",
             ),
             ("loader:7", json!({"enable_execute_command": true}), "runners.ecs.allow_execute_command"),
+            (
+                "loader:7",
+                json!({"subnets": ["subnet-1", "subnet-open"]}),
+                "subnet-open is not among runners.ecs.subnets",
+            ),
+            (
+                "loader:7",
+                json!({"subnets": ["subnet-1"], "security_groups": ["sg-open"]}),
+                "runners.ecs.security_groups",
+            ),
+            (
+                "loader:7",
+                json!({"subnets": ["subnet-1"], "assign_public_ip": true}),
+                "runners.ecs.allow_public_ip",
+            ),
+            (
+                "loader:7",
+                json!({"environment_files": ["arn:aws:s3:::other/x.env"]}),
+                "runners.ecs.environment_files",
+            ),
         ];
         for (target, more, rule) in cases {
             let error = check(target, more).unwrap_err();

@@ -23,6 +23,7 @@ use aws_sdk_lambda::types::InvocationType;
 use tokio::sync::oneshot;
 
 use super::aws::{Aws, fault};
+use super::rails::check_environment;
 use super::{
     Attempt, Capabilities, Ends, Found, LaunchError, Launched, LogPlace, Observation, Runner, Stray,
 };
@@ -175,9 +176,13 @@ impl Runner for LambdaRunner {
     }
 
     fn check(&self, request: &LaunchSpec) -> Result<(), String> {
-        let plan = Plan::read(request)?;
-        rails::check(&plan, &self.settings, self.aws.own())?;
-        payload::check(request, &plan)
+        self.may_launch(request)?;
+        payload::check(request, &Plan::read(request)?)
+    }
+
+    fn may_launch(&self, request: &LaunchSpec) -> Result<(), String> {
+        check_environment(self.name(), request.environment.keys(), &self.settings.environment)?;
+        rails::check(&Plan::read(request)?, &self.settings, self.aws.own())
     }
 
     async fn probe(&self, request: &LaunchSpec) -> Result<String, String> {

@@ -1,21 +1,19 @@
 //! The operator's guard rails: which functions a table may make this daemon invoke.
 
-use wildmatch::WildMatch;
-
 use super::settings::Plan;
+use crate::job::RunnerName;
+use crate::runners::rails::{matches, outside};
 use crate::settings::LambdaSettings;
 
 /// Refuses what the daemon's own settings do not allow, naming the rule.
 pub fn check(plan: &Plan, settings: &LambdaSettings, own_region: &str) -> Result<(), String> {
-    if !settings.functions.iter().any(|pattern| WildMatch::new(pattern).matches(&plan.as_written)) {
-        return Err(format!(
-            "target {} is not among runners.lambda.functions of this daemon's settings",
-            plan.as_written
-        ));
+    let outside = |what: &str, value: &str, list: &str| Err(outside(what, value, RunnerName::Lambda, list));
+    if !matches(&settings.functions, &plan.as_written) {
+        return outside("target", &plan.as_written, "functions");
     }
     match &plan.region {
         Some(region) if region != own_region && !settings.regions.contains(region) => {
-            Err(format!("region {region} is not among runners.lambda.regions of this daemon's settings"))
+            outside("region", region, "regions")
         }
         _ => Ok(()),
     }

@@ -19,6 +19,7 @@ use async_trait::async_trait;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
+use super::rails::check_environment;
 use super::{Attempt, Capabilities, Ends, Found, LaunchError, Launched, Observation, Runner, Stray};
 use crate::job::{End, RunnerName};
 use crate::parameters::{LaunchSpec, Task};
@@ -144,7 +145,11 @@ impl Runner for ProcessRunner {
         if let Some(key) = request.settings.as_object().and_then(|s| s.keys().next()) {
             return Err(format!("settings.{key}: the process runner takes no settings"));
         }
-        rails::check_environment(request.environment.keys())?;
+        self.may_launch(request)
+    }
+
+    fn may_launch(&self, request: &LaunchSpec) -> Result<(), String> {
+        check_environment(self.name(), request.environment.keys(), &self.settings.environment)?;
         rails::check_command(&request.target, &request.command, &self.settings.programs)
     }
 

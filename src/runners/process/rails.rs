@@ -1,70 +1,41 @@
 //! Which programs may run. The list is the daemon's own; a parameters row can only choose from it.
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// The program that runs another: allowing it must not allow whatever comes after its `--`.
+use crate::job::RunnerName;
+use crate::runners::rails::outside;
+
+/// Programs whose names begin so run another: allowing one must not allow whatever comes after its `--`. There is one
+/// that speaks to S3, `rowcall-task-aws`, too.
 const EXEC: &str = "rowcall-task";
 
-/// Its supervisor runs what it is told to.
+/// Names that begin so are the dispatcher's own, whose supervisor runs what it is told to.
 const DAEMON: &str = "rowcall";
 
 /// Refuses a request for a program outside the list, naming the rule. What `rowcall-task exec` is to run must be
-/// on the list like any other.
+/// on the list like any other; so must what any other program is told to run in that form, for it may be a copy of it.
 pub fn check_command(target: &str, command: &[String], allowed: &[String]) -> Result<(), String> {
-    check_program(target, allowed)?;
-    let resolved = std::fs::canonicalize(target).unwrap_or_default();
-    match resolved.file_name().and_then(std::ffi::OsStr::to_str) {
-        Some(EXEC) => {
-            let mut rest = command.iter().skip_while(|argument| *argument != "--").skip(1);
-            let program =
-                rest.next().ok_or("command: rowcall-task needs exec, --, and the full path of a program")?;
+    let resolved = check_program(target, allowed)?;
+    let name = resolved.file_name().and_then(std::ffi::OsStr::to_str).unwrap_or_default();
+    let has_form_of_exec = command.first().is_some_and(|word| word == "exec");
+    let mut rest = command.iter().skip_while(|argument| *argument != "--").skip(1);
+    match rest.next() {
+        Some(program) if has_form_of_exec || name.starts_with(EXEC) => {
             check_command(program, &rest.cloned().collect::<Vec<_>>(), allowed)
         }
-        Some(DAEMON) => Err(format!("{target} is the dispatcher itself, which could run anything")),
+        None if name.starts_with(EXEC) => {
+            Err(format!("command: {name} needs exec, --, and the full path of a program"))
+        }
+        _ if name.starts_with(DAEMON) && !name.starts_with(EXEC) => {
+            Err(format!("{target} is the dispatcher itself, which could run anything"))
+        }
         _ => Ok(()),
     }
 }
 
-/// Variables with which a program can be made to run something else than itself.
-const HIJACKING: [&str; 22] = [
-    "DOTNET_STARTUP_HOOKS",
-    "HOME",
-    "JDK_JAVA_OPTIONS",
-    "OPENSSL_CONF",
-    "PERL5DB",
-    "PS4",
-    "PYTHONHOME",
-    "SHELLOPTS",
-    "_JAVA_OPTIONS",
-    "BASH_ENV",
-    "ENV",
-    "GCONV_PATH",
-    "IFS",
-    "JAVA_TOOL_OPTIONS",
-    "NODE_OPTIONS",
-    "PATH",
-    "PERL5LIB",
-    "PERL5OPT",
-    "PYTHONPATH",
-    "PYTHONSTARTUP",
-    "RUBYLIB",
-    "RUBYOPT",
-];
-
-/// Refuses variables that would lead around the list of programs.
-pub fn check_environment<'a>(mut names: impl Iterator<Item = &'a String>) -> Result<(), String> {
-    match names.find(|name| name.starts_with("LD_") || HIJACKING.contains(&name.as_str())) {
-        Some(name) => Err(format!(
-            "environment.{name} could make an allowed program run another; set it for the daemon, and name it in \
-             runners.process.pass_environment"
-        )),
-        None => Ok(()),
-    }
-}
-
-/// Refuses a program outside the list, or one that is not there, naming the rule.
-fn check_program(target: &str, allowed: &[String]) -> Result<(), String> {
+/// Refuses a program outside the list, or one that is not there, naming the rule. Returns what links lead to.
+fn check_program(target: &str, allowed: &[String]) -> Result<PathBuf, String> {
     if !target.starts_with('/') {
         return Err(format!("{target:?} must be the full path of a program"));
     }
@@ -75,15 +46,15 @@ fn check_program(target: &str, allowed: &[String]) -> Result<(), String> {
         if rule.ends_with('/') { resolved.starts_with(path) } else { resolved == path }
     });
     if !permitted {
-        return Err(format!(
-            "{target} is not among the programs this dispatcher may run (setting runners.process.programs)"
-        ));
+        let place = resolved.display().to_string();
+        let what = if place == target { "the program".to_owned() } else { format!("{target} leads to") };
+        return Err(outside(&what, &place, RunnerName::Process, "programs"));
     }
     let metadata = std::fs::metadata(&resolved).map_err(|e| format!("{target}: {e}"))?;
     if !metadata.is_file() || metadata.permissions().mode() & 0o111 == 0 {
         return Err(format!("{target} is not an executable file"));
     }
-    Ok(())
+    Ok(resolved)
 }
 
 #[cfg(test)]
@@ -93,7 +64,7 @@ mod tests {
     #[test]
     fn only_listed_programs_pass() {
         let allowed = ["/bin/sh".to_owned()];
-        assert_eq!(check_program("/bin/sh", &allowed), Ok(()));
+        assert!(check_program("/bin/sh", &allowed).is_ok());
         let error = check_program("/bin/cat", &allowed).unwrap_err();
         assert!(error.contains("runners.process.programs"), "{error}");
         assert!(check_program("sh", &allowed).unwrap_err().contains("full path"));
@@ -108,25 +79,10 @@ mod tests {
         std::fs::copy("/bin/true", &inside).unwrap();
         let link = dir.path().join("link");
         std::os::unix::fs::symlink("/bin/sh", &link).unwrap();
-        assert_eq!(check_program(inside.to_str().unwrap(), &rule), Ok(()));
+        assert!(check_program(inside.to_str().unwrap(), &rule).is_ok());
         assert!(check_program(link.to_str().unwrap(), &rule).is_err());
         let dotted = format!("{}/../../bin/sh", dir.path().display());
         assert!(check_program(&dotted, &rule).is_err());
-    }
-
-    #[test]
-    fn variables_that_lead_around_the_list_are_refused() {
-        let check = |name: &str| check_environment([name.to_owned()].iter());
-        assert_eq!(check("BUCKET"), Ok(()));
-        assert!(check("LD_PRELOAD").unwrap_err().contains("environment.LD_PRELOAD"));
-        assert!(check("BASH_ENV").unwrap_err().contains("pass_environment"));
-    }
-
-    #[test]
-    fn the_database_refuses_the_same_variables() {
-        let sql = include_str!("../../../sql/functions/checks/environment_error.sql");
-        let missing: Vec<_> = HIJACKING.iter().filter(|name| !sql.contains(&format!("'{name}'"))).collect();
-        assert!(missing.is_empty(), "{missing:?}");
     }
 
     #[test]
@@ -149,6 +105,17 @@ mod tests {
         let rule = [format!("{}/", dir.path().display())];
         let error = check_command(daemon.to_str().unwrap(), &[], &rule).unwrap_err();
         assert!(error.contains("could run anything"), "{error}");
+        // Under another name it is the same program.
+        let same = dir.path().join("rowcall-task-aws");
+        std::fs::copy("/bin/true", &same).unwrap();
+        let copy = dir.path().join("runs");
+        std::fs::copy("/bin/true", &copy).unwrap();
+        for other in [same, copy] {
+            let other = other.to_str().unwrap();
+            let command = ["exec", "--", "/bin/cat"].map(str::to_owned);
+            let refused = check_command(other, &command, &[other.to_owned()]).unwrap_err();
+            assert!(refused.contains("runners.process.programs"), "{refused}");
+        }
         // The second "--" is the program's own.
         assert!(check(&["exec", "--", "/bin/cat", "--", "/bin/sh"]).is_err());
     }

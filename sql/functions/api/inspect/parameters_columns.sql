@@ -33,7 +33,7 @@ from (select row_number() over () as position, v.* from (values
 ('what with', 'command', 'texts', null, null, null, 'a flat array of strings',
     'the arguments, without the program itself; each a template'),
 ('what with', 'environment', 'object', null, null, null, 'an object such as {"NAME": "string or {{ template }}"}',
-    'names that Rowcall sets itself (ROWCALL_TOKEN, ROWCALL_JOB, …) are refused; the process runner also refuses names that would make a program run another (PATH, LD_…)'),
+    'names that Rowcall sets itself (ROWCALL_TOKEN, ROWCALL_JOB, …) are refused; a process gets only names that `runners.process.environment` lists, a container or function names that begin with AWS_ (on ECS also ECS_) only where `runners.<runner>.environment` lists them'),
 ('what with', 'values', 'object', null, 100, null, 'an object of at most 100 levels',
     'free values for templates, and for the task (task_start returns them)'),
 ('how hard', 'max_attempts', 'integer', 1, 100, null, 'an integer from 1 to 100', 'how many attempts may fail by the task''s fault'),

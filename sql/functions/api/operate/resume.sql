@@ -9,7 +9,7 @@ begin
     update rowcall_internal.control c set paused_at = null, paused_by = null, pause_reason = null where c.paused_at is not null;
     was_paused := found;
     if was_paused then
-        perform pg_notify('rowcall_control', '');
+        perform rowcall_internal.notify('rowcall_control');
     end if;
     return was_paused;
 end

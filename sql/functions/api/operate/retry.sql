@@ -1,71 +1,21 @@
--- Runs a settled job once more, if it did not succeed and its row is still where it left it. A job that waits for its
+-- Runs a settled job once more, if it did not succeed, is the latest of its task and row, and left that row where it
+-- still is. A job that waits for its
 -- retry is due now, and a blocked one is tried again. Returns the job: a new one, or the same.
 create or replace function rowcall.retry(job bigint) returns bigint
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    open rowcall_internal.jobs;
-    past rowcall_internal.history;
-    task rowcall.parameters;
-    found_row record;
-    frozen jsonb;
-    left_there text[];
+    own_lock_timeout constant text := current_setting('lock_timeout');
     new_job bigint;
 begin
-    select * into open from rowcall_internal.jobs j where j.id = job for update;
-    if found then
-        if open.state = 'running' then
-            raise exception 'job % runs now', job
-                using errcode = 'RC014', hint = format('To start it again: SELECT rowcall.cancel(%s, ''reason''); and then retry.', job);
-        end if;
-        update rowcall_internal.jobs j set state = 'pending', due_at = least(due_at, now()), reason = null, blocked_at = null where j.id = job;
-        perform rowcall_internal.warn_of_start_blockers(open.task);
-        perform pg_notify('rowcall_control', '');
-        return job;
-    end if;
-
-    select * into past from rowcall_internal.history h where h.job_id = job order by h.settled_at desc limit 1;
-    if not found then
-        raise exception 'no job % is known', job
-            using errcode = 'P0002', hint = 'Jobs are in rowcall.jobs, and settled ones in rowcall.history while that is kept.';
-    elsif past.outcome = 'SUCCEEDED' then
-        raise exception 'job % has succeeded', job
-            using errcode = 'RC014', hint = format('rowcall.run(%L, %L, key) runs it again.', past.task, past.source_table);
-    end if;
-    task := rowcall_internal.task_named(past.task);
-    if task.source_table <> past.source_table then
-        raise exception 'job % was for %, and % is a task of % now', job, past.source_table, task.name, task.source_table
-            using errcode = 'RC014';
-    end if;
-    select * into open from rowcall_internal.jobs j
-    where j.source_table = past.source_table and j.short_key = rowcall.short_key(past.row_key) and j.task = past.task;
-    if found then
-        raise exception 'job % of the same task and row is % already', open.id, open.state
-            using errcode = 'RC014', hint = format('SELECT rowcall.explain(%L, key) shows it.', past.source_table);
-    end if;
-    select * into found_row from rowcall_internal.source_rows(past.source_table, array[past.row_key]);
-    if not found then
-        raise exception 'the row % of % is gone', past.row_key, past.source_table using errcode = 'P0002';
-    elsif found_row.error is not null then
-        raise exception '% cannot be read: %', past.source_table, found_row.error using errcode = 'RC011';
-    end if;
-
-    select a.request->'write_back' into frozen from rowcall_internal.attempts a where a.job_id = job order by a.number desc limit 1;
-    left_there := array[past.on_status, task.on_status, frozen->>'status_failed', frozen->>'status_succeeded']
-        || array(select jsonb_array_elements_text(frozen->'expected'));
-    -- An observer does not look at the status.
-    if task.name in (select name from rowcall_internal.owners)
-        and (found_row.status is null or found_row.status <> all (array_remove(left_there, null)))
-    then
-        raise exception 'the row % of % has moved on to %', past.row_key, past.source_table, coalesce(found_row.status, 'null')
-            using errcode = 'RC014',
-                  hint = format('rowcall.run(%L, %L, key) runs it all the same.', past.task, past.source_table);
-    end if;
-    new_job := rowcall_internal.request_job(task, past.row_key);
-    perform rowcall_internal.warn_of_start_blockers(task.name);
-    perform pg_notify('rowcall_control', '');
+    perform set_config('lock_timeout', rowcall_internal.shorter_timeout(own_lock_timeout, '5s'), true);
+    new_job := rowcall_internal.retry_job(job);
+    perform set_config('lock_timeout', own_lock_timeout, true);
     return new_job;
+exception when lock_not_available then
+    raise exception 'rowcall.retry: another session holds job % or its row', job
+        using errcode = '55P03', hint = 'Try again when that session''s transaction has ended.';
 end
 $$;
 
@@ -73,6 +23,8 @@ $$;
 create or replace function rowcall.retry(jobs bigint[]) returns table (job bigint, new_job bigint, problem text)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
+-- Whoever waits for one of these jobs and has another is not made to wait long.
+set lock_timeout = '20ms'
 -- Not a notice for each.
 set client_min_messages = 'warning'
 as $$
@@ -81,9 +33,12 @@ begin
         new_job := null;
         problem := null;
         begin
-            new_job := rowcall.retry(job);
-        exception when others then
-            problem := sqlerrm;
+            new_job := rowcall_internal.retry_job(job);
+        exception
+            when lock_not_available then
+                problem := 'another session holds the job or its row; try again';
+            when others then
+                problem := sqlerrm;
         end;
         return next;
     end loop;

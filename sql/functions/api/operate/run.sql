@@ -5,17 +5,19 @@ language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    wanted_task rowcall.parameters := rowcall_internal.task_named(task);
+    wanted_task constant rowcall.parameters := rowcall_internal.task_for(task, source);
+    own_lock_timeout constant text := current_setting('lock_timeout');
     job bigint;
 begin
-    if wanted_task.source_table <> source then
-        raise exception '% is a task of %, not of %', task, wanted_task.source_table, source
-            using errcode = 'RC013', hint = 'A task runs for rows of its source_table.';
-    end if;
+    perform set_config('lock_timeout', rowcall_internal.shorter_timeout(own_lock_timeout, '5s'), true);
     job := rowcall_internal.request_job(wanted_task, rowcall.row_key(source, key));
+    perform set_config('lock_timeout', own_lock_timeout, true);
     perform rowcall_internal.warn_of_start_blockers(task);
-    perform pg_notify('rowcall_control', '');
+    perform rowcall_internal.notify('rowcall_control');
     return job;
+exception when lock_not_available then
+    raise exception 'rowcall.run: another session holds the row % of % or its job', key, source
+        using errcode = '55P03', hint = 'Try again when that session''s transaction has ended.';
 end
 $$;
 
@@ -27,34 +29,32 @@ as $$
     select rowcall.run(task, source, rowcall.key_text(key))
 $$;
 
--- The same for many rows. Keys without a row are passed over. Returns how many rows it found.
-create or replace function rowcall.run(task text, source regclass, keys jsonb[]) returns bigint
+-- The same for many rows: the job of each, or what the problem with it is. A problem with one does not stop the others.
+create or replace function rowcall.run(task text, source regclass, keys jsonb[])
+returns table (row_key jsonb, job bigint, problem text)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
+-- Whoever waits for one of these rows and has another is not made to wait long.
+set lock_timeout = '20ms'
 as $$
 declare
-    wanted_task rowcall.parameters := rowcall_internal.task_named(task);
-    wanted jsonb[];
-    one jsonb;
-    asked bigint := 0;
+    wanted_task constant rowcall.parameters := rowcall_internal.task_for(task, source);
 begin
-    if wanted_task.source_table <> source then
-        raise exception '% is a task of %, not of %', task, wanted_task.source_table, source
-            using errcode = 'RC013', hint = 'A task runs for rows of its source_table.';
-    end if;
-    -- In one order, so that two sessions that do this at the same time do not wait for each other in a circle.
-    wanted := array(select distinct rowcall.row_key(source, k #>> '{}') as row_key from unnest(keys) k order by row_key);
-    foreach one in array wanted loop
-        -- One by one: as many bytes are read at once as one row may have.
-        continue when not exists (select from rowcall_internal.source_rows(source, array[one]));
-        perform rowcall_internal.request_job(wanted_task, one);
-        asked := asked + 1;
+    for row_key in select distinct rowcall.row_key(source, k #>> '{}') as wanted from unnest(keys) k order by wanted loop
+        job := null;
+        problem := null;
+        begin
+            -- One by one: as many bytes are read at once as one row may have.
+            job := rowcall_internal.request_job(wanted_task, row_key);
+        exception
+            when lock_not_available then
+                problem := 'another session holds the row or its job; try again';
+            when others then
+                problem := sqlerrm;
+        end;
+        return next;
     end loop;
-    if asked < cardinality(wanted) then
-        raise notice '% of % rows are not there', cardinality(wanted) - asked, cardinality(wanted);
-    end if;
     perform rowcall_internal.warn_of_start_blockers(task);
-    perform pg_notify('rowcall_control', '');
-    return asked;
+    perform rowcall_internal.notify('rowcall_control');
 end
 $$;

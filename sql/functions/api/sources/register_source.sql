@@ -96,6 +96,6 @@ begin
     end if;
     perform rowcall_internal.install_triggers(source);
     update rowcall_internal.jobs set state = 'pending', reason = null where source_table = source and state = 'blocked';
-    perform pg_notify('rowcall_control', '');
+    perform rowcall_internal.notify('rowcall_control');
 end
 $$;

@@ -1,0 +1,190 @@
+//! Waits have bounds: a writer's for locks of ours, an operator's for a task, a dispatcher's for its database.
+
+use std::time::{Duration, Instant};
+
+use rowcall::database::migrate;
+use rowcall::job::End;
+use tokio_postgres::Client;
+
+use crate::support::{Proxy, Running, TestDatabase, settings, settings_as_owner};
+
+/// What a writer may wait for our locks is a tenth of a second; the rest is for a busy machine.
+const WRITER: Duration = Duration::from_secs(2);
+
+/// A table with a row whose job waits, and a session that will hold something.
+async fn with_a_job() -> (TestDatabase, Client) {
+    let db = TestDatabase::new().await;
+    db.task("loader", "REGISTERED", ("", "")).await;
+    db.run("insert into rowcall.files (id) values (1)").await;
+    let holder = db.connect().await;
+    holder.batch_execute("begin").await.unwrap();
+    (db, holder)
+}
+
+#[tokio::test]
+async fn a_writer_waits_for_no_lock_of_ours() {
+    for lock in [
+        "select from rowcall_internal.jobs for update",
+        "lock table rowcall_internal.jobs in share mode",
+        "lock table rowcall_internal.jobs in access exclusive mode",
+        "lock table rowcall_internal.missed_rows in access exclusive mode",
+        "lock table rowcall.parameters in access exclusive mode",
+        "lock table rowcall_internal.source_tables in access exclusive mode",
+        "lock table rowcall_internal.wake_lock in access exclusive mode",
+        "lock table rowcall_internal.jobs, rowcall_internal.missed_rows, rowcall.parameters, rowcall_internal.source_tables
+            in access exclusive mode",
+    ] {
+        let (db, holder) = with_a_job().await;
+        holder.batch_execute(lock).await.unwrap();
+        let began = Instant::now();
+        db.run("insert into rowcall.files (id) values (2)").await;
+        db.run("update rowcall.files set status = 'OTHER' where id = 1").await;
+        db.run("update rowcall.files set status = 'REGISTERED'").await;
+        assert!(began.elapsed() < 3 * WRITER, "{lock}: {:?}", began.elapsed());
+        assert_eq!(db.one::<String>("show lock_timeout").await, "0", "{lock}");
+        holder.batch_execute("commit").await.unwrap();
+        db.run("select rowcall_internal.enqueue_missed(); select rowcall.rescan('rowcall.files')").await;
+        assert_eq!(db.jobs("loader").await, 2, "{lock}");
+    }
+}
+
+#[tokio::test]
+async fn a_writers_own_shorter_patience_is_kept_and_its_cancel_is_its_own() {
+    let (db, holder) = with_a_job().await;
+    holder.batch_execute("select from rowcall_internal.jobs for update").await.unwrap();
+    db.run("set lock_timeout = '5ms'; update rowcall.files set status = 'OTHER'").await;
+    assert_eq!(db.one::<String>("show lock_timeout").await, "5ms");
+    db.run(
+        "set lock_timeout = 0; set statement_timeout = '1s'; update rowcall.files set status = 'REGISTERED'",
+    )
+    .await;
+    holder.batch_execute("commit; begin; select from rowcall.files for update").await.unwrap();
+    let refused =
+        db.refused("set statement_timeout = '100ms'; update rowcall.files set status = 'OTHER'").await;
+    assert!(refused.starts_with("57014"), "it waits for the row itself as ever: {refused}");
+}
+
+#[tokio::test]
+async fn a_full_queue_of_notifications_fails_no_writer() {
+    let (db, _holder) = with_a_job().await;
+    db.run(
+        "create or replace function rowcall_internal.notify_queue_is_full() returns boolean language sql as 'select true'",
+    )
+    .await;
+    let (listener, ear) = crate::ear::Ear::open(&db).await;
+    listener
+        .batch_execute(
+            "listen rowcall_registered; listen rowcall_control; listen done; listen rowcall_parameters",
+        )
+        .await
+        .unwrap();
+    // Without a dispatcher's sleep there would be nothing to notify.
+    let _asleep = db.asleep().await;
+    db.run(
+        "insert into rowcall.files (id) values (2); update rowcall.parameters set notify_channel = 'done';
+         select rowcall.pause('x'); select rowcall.resume(); select rowcall.watch('rowcall.files')",
+    )
+    .await;
+    listener.batch_execute("notify done, 'the end'").await.unwrap();
+    ear.until("done").await;
+    assert_eq!(ear.payloads(), ["the end"]);
+    assert_eq!(db.jobs("loader").await, 2);
+}
+
+#[tokio::test]
+async fn a_cancel_waits_for_no_task() {
+    let db = TestDatabase::new().await;
+    db.task("loader", "REGISTERED", ("", "")).await;
+    let mut running = Running::start(&db).await;
+    db.run("insert into rowcall.files (id) values (1)").await;
+    let launched = running.launch().await;
+    let task = db.connect().await;
+    task.batch_execute("begin").await.unwrap();
+    task.query("select rowcall.task_start($1)", &[&launched.token]).await.unwrap();
+    let began = Instant::now();
+    db.run("select rowcall.cancel(id, 'not today') from rowcall.jobs").await;
+    db.run("update rowcall.files set status = 'DELETED'").await;
+    assert!(began.elapsed() < 2 * WRITER, "{:?}", began.elapsed());
+    running.world.stopped(launched.attempt.id).await;
+    let refused = task.query("select rowcall.task_progress($1)", &[&launched.token]).await.unwrap_err();
+    assert!(format!("{refused:?}").contains("is being stopped: not today"), "{refused:?}");
+    task.batch_execute("rollback").await.unwrap();
+    db.until("select outcome = 'CANCELLED' and message = 'not today' from rowcall.history").await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_cancelled_job_was_asked_again_is_cancelled_too() {
+    let db = TestDatabase::new().await;
+    db.task("loader", "REGISTERED", ("", "")).await;
+    let mut running = Running::start(&db).await;
+    db.run("insert into rowcall.files (id) values (1)").await;
+    let launched = running.launch().await;
+    db.run("update rowcall.files set status = 'REGISTERED'").await;
+    assert!(db.one::<bool>("select run_again from rowcall.jobs").await);
+    db.run("select rowcall.cancel(id) from rowcall.jobs").await;
+    running.world.stopped(launched.attempt.id).await;
+    db.until("exists (select from rowcall.history)").await;
+    assert_eq!(db.jobs("loader").await, 0);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_hung_connection_is_replaced() {
+    let db = TestDatabase::new().await;
+    db.task("loader", "REGISTERED", ("", "")).await;
+    let proxy = Proxy::new(&db.url).await;
+    let mut settings = settings_as_owner(&db.url);
+    settings.database.url = proxy.url(&settings.database.url);
+    settings.dispatcher.dead_after = Duration::from_secs(5);
+    let mut running = Running::with(settings, std::sync::Arc::default()).await;
+    db.run("insert into rowcall.files (id) values (1)").await;
+    running.launch().await;
+    proxy.hang();
+    db.run("insert into rowcall.files (id) values (2)").await;
+    let launched = tokio::time::timeout(Duration::from_secs(90), async {
+        loop {
+            // The wait of one launch is shorter than this may take.
+            if running.launched_more() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    });
+    launched.await.expect("the second row was never launched");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_users_trigger_sets_for_its_session_ends_with_it() {
+    let db = TestDatabase::new().await;
+    db.task("loader", "REGISTERED", ("", "")).await;
+    db.run(
+        "create function public.spoil() returns trigger language plpgsql as
+         $$ begin perform set_config('default_transaction_read_only', 'on', false); return null; end $$;
+         create trigger spoil after update on rowcall.files for each statement execute function public.spoil()",
+    )
+    .await;
+    let mut running = Running::with(settings(&db.url), std::sync::Arc::default()).await;
+    for id in 1..=6 {
+        db.run(&format!("insert into rowcall.files (id) values ({id})")).await;
+        let launched = running.launch().await;
+        running.end(&launched, End::exited(0));
+        db.until(&format!("select count(*) = {id} from rowcall.history")).await;
+    }
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_migration_lets_others_go_first() {
+    let (db, holder) = with_a_job().await;
+    holder.batch_execute("lock table rowcall_internal.functions in access exclusive mode").await.unwrap();
+    let (told, mut tell) = tokio::sync::mpsc::unbounded_channel();
+    let mut client = db.connect().await;
+    let waits = move |what: &str| drop(told.send(what.to_owned()));
+    let migrating = tokio::spawn(async move { migrate(&mut client, waits).await });
+    let what = tell.recv().await.unwrap();
+    assert!(what.starts_with("other sessions hold locks: "), "{what}");
+    holder.batch_execute("commit").await.unwrap();
+    assert!(migrating.await.unwrap().unwrap().is_empty());
+}
