@@ -33,6 +33,7 @@ mod model;
 mod modules;
 mod neighbours;
 mod onward;
+mod owners_of_states;
 mod ownership;
 mod parameters;
 mod parameters_page;

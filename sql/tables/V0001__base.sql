@@ -193,6 +193,8 @@ create table rowcall_internal.jobs (
     failures int not null default 0,
     runner_failures int not null default 0,
     reason text,
+    held_since timestamptz,
+    refused_by text[],
     blocked_at timestamptz,
     created_at timestamptz not null default now(),
     concurrency_key text,
@@ -212,6 +214,10 @@ comment on column rowcall_internal.jobs.on_status is
     'The status that asked for it; where a person asked for it, the status in which its row was then.';
 comment on column rowcall_internal.jobs.moved_to is
     'The status that a user gave the row since the job was asked for, or since its attempt began.';
+comment on column rowcall_internal.jobs.held_since is
+    'Since when it has not been started although its time has come, because another session has its row, or dispatchers refuse it.';
+comment on column rowcall_internal.jobs.refused_by is
+    'The dispatchers whose settings forbid it, each with the version of the parameters that it went by: 7/3.';
 comment on column rowcall_internal.jobs.failures is 'Attempts that count against max_attempts.';
 comment on column rowcall_internal.jobs.runner_failures is 'Attempts that ended by no fault of the task.';
 comment on column rowcall_internal.jobs.concurrency_key is

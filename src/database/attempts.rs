@@ -141,13 +141,15 @@ pub struct OverdueAttempt {
 }
 
 /// This dispatcher's attempts that must be stopped now. `starting`: those that their runner has and does not run
-/// yet, with the stage. `blind_runners`: those that see no ends.
+/// yet, with the stage. `blind_runners`: those that see no ends. `borrowed`: attempts of others that are gone, which it
+/// follows.
 pub async fn overdue_attempts(
     client: &Client,
     dispatcher_id: DispatcherId,
     report_grace: Duration,
     starting: &[(AttemptId, String)],
     blind_runners: &[RunnerName],
+    borrowed: &[AttemptId],
 ) -> Result<Vec<OverdueAttempt>, DatabaseError> {
     let (ids, stages): (Vec<AttemptId>, Vec<&str>) = starting.iter().map(|(id, s)| (*id, s.as_str())).unzip();
     let rows = client
@@ -159,6 +161,7 @@ pub async fn overdue_attempts(
                 (&ids, Type::INT8_ARRAY),
                 (&stages, Type::TEXT_ARRAY),
                 (&blind_runners, Type::TEXT_ARRAY),
+                (&borrowed, Type::INT8_ARRAY),
             ],
         )
         .await?;
@@ -185,7 +188,8 @@ pub async fn attempts_over(
 
 /// An attempt taken over from a dispatcher that is gone.
 #[derive(Debug, Clone)]
-#[allow(missing_docs)]
+// Each bool is a fact of its own.
+#[allow(missing_docs, clippy::struct_excessive_bools)]
 pub struct RescuedAttempt {
     pub id: AttemptId,
     pub job_id: JobId,
@@ -199,6 +203,10 @@ pub struct RescuedAttempt {
     pub launched: bool,
     /// Whether its program is known to have begun.
     pub begun: bool,
+    /// No running dispatcher offers its runner.
+    pub is_unoffered: bool,
+    /// A session holds it, so that it is not this dispatcher's yet.
+    pub is_held: bool,
     /// Since it was written down.
     pub age: Duration,
 }
@@ -208,9 +216,11 @@ pub struct RescuedAttempt {
 #[allow(missing_docs)]
 pub struct TakenOver {
     pub id: AttemptId,
-    /// Another dispatcher follows it, or has ended it.
+    /// Another dispatcher has it, or has ended it.
     pub elsewhere: bool,
     pub over: bool,
+    /// That dispatcher is gone.
+    pub is_orphan: bool,
 }
 
 /// Which of these attempts another dispatcher has taken over, or are over.
@@ -218,12 +228,19 @@ pub async fn taken_over(
     client: &impl GenericClient,
     dispatcher_id: DispatcherId,
     ids: &[AttemptId],
+    dead_after: Duration,
 ) -> Result<Vec<TakenOver>, DatabaseError> {
     let statement =
         client.prepare_cached(include_str!("../../sql/queries/attempts/attempts_taken_over.sql")).await?;
-    let rows = client.query(&statement, &[&ids, &dispatcher_id]).await?;
-    let taken =
-        |row: &Row| Ok(TakenOver { id: row.column(0)?, elsewhere: row.column(1)?, over: row.column(2)? });
+    let rows = client.query(&statement, &[&ids, &dispatcher_id, &dead_after.as_secs_f64()]).await?;
+    let taken = |row: &Row| {
+        Ok(TakenOver {
+            id: row.column("id")?,
+            elsewhere: row.column("elsewhere")?,
+            over: row.column("over")?,
+            is_orphan: row.column("is_orphan")?,
+        })
+    };
     rows.iter().map(taken).collect()
 }
 
@@ -268,9 +285,16 @@ pub async fn rescue_attempts(
                 external_id: row.column("external_id")?,
                 launched: row.column("launched")?,
                 begun: row.column("begun")?,
+                is_unoffered: row.column("is_unoffered")?,
+                is_held: row.column("is_held")?,
                 // Negative only if the database's clock was set back.
                 age: Duration::try_from_secs_f64(row.column("age")?).unwrap_or_default(),
             })
         })
         .collect()
+}
+
+/// Ends open attempts that are no job's any more.
+pub async fn end_attempts_without_job(client: &impl GenericClient) -> Result<u64, DatabaseError> {
+    Ok(client.execute(include_str!("../../sql/queries/attempts/attempts_without_job.sql"), &[]).await?)
 }

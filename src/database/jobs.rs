@@ -54,7 +54,27 @@ async fn with_reasons(
     Ok(())
 }
 
-/// Locked jobs that cannot have their row now, and why: back after `delay`.
+/// Locked jobs that the settings of this dispatcher forbid, each with the reason. Returns how many of them no other may start
+/// either, so that they are blocked.
+pub async fn refuse(
+    client: &impl GenericClient,
+    dispatcher_id: DispatcherId,
+    dead_after: Duration,
+    jobs: &[(JobId, String)],
+) -> Result<usize, DatabaseError> {
+    if jobs.is_empty() {
+        return Ok(0);
+    }
+    let (ids, reasons): (Vec<JobId>, Vec<&str>) =
+        jobs.iter().map(|(id, reason)| (*id, reason.as_str())).unzip();
+    let statement = client.prepare_cached(include_str!("../../sql/queries/jobs/jobs_refuse.sql")).await?;
+    let rows = client.query(&statement, &[&ids, &reasons, &dispatcher_id, &dead_after.as_secs_f64()]).await?;
+    let blocked: Vec<bool> = rows.iter().map(|row| row.column(0)).collect::<Result<_, _>>()?;
+    Ok(blocked.into_iter().filter(|blocked| *blocked).count())
+}
+
+/// Locked jobs that cannot have their row now, and why: back after `delay`, or later if that has
+/// been so for long.
 pub async fn defer(
     client: &impl GenericClient,
     jobs: &[JobId],

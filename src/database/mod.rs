@@ -32,8 +32,9 @@ pub mod wake_lock;
 
 pub use address::{Address, RdsRegion, Roots, SslMode, Tls};
 pub use attempts::{
-    NewAttempt, OverdueAttempt, RescuedAttempt, TakenOver, attempts_over, mark_asked, mark_begun,
-    mark_launched, overdue_attempts, rescue_attempts, start_jobs, taken_over, unmark_asked,
+    NewAttempt, OverdueAttempt, RescuedAttempt, TakenOver, attempts_over, end_attempts_without_job,
+    mark_asked, mark_begun, mark_launched, overdue_attempts, rescue_attempts, start_jobs, taken_over,
+    unmark_asked,
 };
 pub use claims::{
     Choice, Claim, ClaimedJob, UnkeyedJob, claim, claim_counted, jobs_without_concurrency_key,
@@ -46,7 +47,7 @@ pub use dispatchers::{Registration, dispatcher_seen, dispatcher_stopped, registe
 pub use grants::{GrantProblem, grant_problems, roles_sql};
 pub use jobs::{
     block, block_unowned, bound_transaction, defer, enqueue_missed, forget_dispatchers, keep_history,
-    mark_obsolete, promote_waiting, release_all, release_owned,
+    mark_obsolete, promote_waiting, refuse, release_all, release_owned,
 };
 pub use migrations::{Migration, MigrationStatus, Plan, migrate, migrate_down, migration_status, plan};
 pub use notifications::{Notifications, Subscription, notify};

@@ -95,6 +95,8 @@ pub enum Written {
     Deleted,
     /// Another session holds the row; try again later.
     Locked,
+    /// It was not tried: the rows before it waited for locks all the time there is.
+    Later,
     /// The table refused the write, or is not watched any more.
     Failed(String),
 }
@@ -107,7 +109,7 @@ impl Written {
             Self::Written => None,
             Self::Moved => Some("moved".to_owned()),
             Self::Deleted => Some("deleted".to_owned()),
-            Self::Locked => Some("locked".to_owned()),
+            Self::Locked | Self::Later => Some("locked".to_owned()),
             Self::Failed(error) => Some(format!("failed: {error}")),
         }
     }
@@ -152,8 +154,9 @@ pub async fn write_back(
             "deleted" => Written::Deleted,
             "failed" => Written::Failed(row.column::<Option<String>>("error")?.unwrap_or_default()),
             "locked" => Written::Locked,
+            "later" => Written::Later,
             word => {
-                let known = "written, moved, deleted, failed, locked".to_owned();
+                let known = "written, moved, deleted, failed, locked, later".to_owned();
                 return Err(UnknownWord { what: "state of a write", word: word.to_owned(), known }.into());
             }
         };

@@ -118,6 +118,7 @@ pub async fn what_may_not_run_blocks_the_job_and_names_the_rule<S: Subject>(case
 
 pub async fn a_frozen_request_is_held_against_the_rails<S: Subject>(case: Case<S>) {
     let (runner, _ends) = case.subject.runner();
+    runner.ready().await.unwrap();
     let mut request = (*case.attempt("exit 0").request).clone();
     runner.freeze(&mut request);
     assert_eq!(runner.may_launch(&request), Ok(()));

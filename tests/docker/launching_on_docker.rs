@@ -173,23 +173,17 @@ async fn what_another_engine_was_given_is_not_launched_here() {
 
 #[tokio::test]
 #[ignore = "needs Docker: ./dev test"]
-async fn narrowed_rules_hold_for_waiting_attempts_not_launched_ones() {
-    for in_doubt in [false, true] {
-        let case = Containers::new().await;
-        let (runner, mut ends) = case.subject.runner();
-        let mut attempt = with(case.attempt("exit 0"), |request| request.target = "other:1".to_owned());
-        attempt.in_doubt = in_doubt;
-        runner.keep_pace(&attempt).await;
-        let refused = runner.launch(&attempt, &[]).await.unwrap_err();
-        let LaunchError::Refused { reason, retryable: true, .. } = &refused else { panic!("{refused:?}") };
-        assert!(reason.contains("other:1") && reason.contains("runners.docker.images"), "{reason}");
-        assert_eq!(containers(&attempt), "");
-
-        create(&attempt, &format!(": {}; exit 5", case.subject.place().display()), true);
-        attempt.in_doubt = true;
-        runner.launch(&attempt, &[]).await.unwrap();
-        assert_eq!(asked(&runner, &mut ends, &attempt).await.exit_code, Some(5));
-    }
+async fn no_image_outside_the_rules_is_asked_for() {
+    let case = Containers::new().await;
+    let (runner, _ends) = case.subject.runner();
+    let mut attempt = with(case.attempt("exit 0"), |request| request.target = "other:1".to_owned());
+    attempt.in_doubt = true;
+    runner.keep_pace(&attempt).await;
+    let refused = runner.may_launch(&attempt.request).unwrap_err();
+    assert!(refused.contains("other:1") && refused.contains("runners.docker.images"), "{refused}");
+    let waits = runner.launch(&attempt, &[]).await.unwrap_err();
+    assert_eq!(waits, LaunchError::Busy("its image has still to be looked for".to_owned()));
+    assert_eq!(containers(&attempt), "");
 }
 
 #[tokio::test]
@@ -315,7 +309,7 @@ async fn the_token_is_in_the_container_and_in_no_log() {
         ("ROWCALL_RUNNERS__PROCESS__ENABLED", "false"),
         ("ROWCALL_RUNNERS__DOCKER__ENABLED", "true"),
         ("ROWCALL_RUNNERS__DOCKER__IMAGES", "rowcall-test-*"),
-        ("ROWCALL_RUNNERS__DOCKER__MOUNTS", "/tmp/"),
+        ("ROWCALL_RUNNERS__DOCKER__MOUNTS", "/tmp"),
     ]);
     let log = crate::support::log_to(&mut command, place);
     let mut daemon = command.spawn().unwrap();

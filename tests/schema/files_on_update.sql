@@ -80,7 +80,7 @@ begin
             concurrency_key = case when j.state = 'running' then j.concurrency_key end,
             moved_to = case when j.state = 'running' then j.moved_to end,
             moved_at = case when j.state = 'running' then j.moved_at end,
-            reason = null
+            held_since = null, refused_by = null, reason = null
             returning j.on_status
                 )
                 select array_agg(distinct rowcall_internal.channel(on_status)) into strict channels from enqueued;
@@ -125,7 +125,7 @@ begin
             concurrency_key = case when j.state = 'running' then j.concurrency_key end,
             moved_to = case when j.state = 'running' then j.moved_to end,
             moved_at = case when j.state = 'running' then j.moved_at end,
-            reason = null
+            held_since = null, refused_by = null, reason = null
             returning j.on_status
                 )
                 select array_agg(distinct rowcall_internal.channel(on_status)) from enqueued

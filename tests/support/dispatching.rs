@@ -60,6 +60,19 @@ fn binaries() -> String {
     format!("{}/", dir.display())
 }
 
+/// What is special about a fake runner.
+pub struct FakeKind {
+    pub name: RunnerName,
+    pub capacity: usize,
+    pub forbids: &'static str,
+}
+
+impl Default for FakeKind {
+    fn default() -> Self {
+        Self { name: RunnerName::Docker, capacity: 20_000, forbids: "forbidden" }
+    }
+}
+
 /// A dispatcher with the fake runner, and what the test does with it.
 pub struct Running {
     pub dispatcher: Dispatcher,
@@ -81,13 +94,19 @@ impl Running {
 
     /// The same in place of another runner.
     pub async fn in_place_of(name: RunnerName, settings: Settings, world: Arc<World>) -> Self {
+        Self::made(settings, world, FakeKind { name, ..FakeKind::default() }).await
+    }
+
+    /// The same with a runner of another kind.
+    pub async fn made(settings: Settings, world: Arc<World>, kind: FakeKind) -> Self {
+        let FakeKind { name, capacity, forbids } = kind;
         let (sender, launched) = mpsc::unbounded_channel();
         let theirs = Arc::clone(&world);
         let mut given = None;
         let make = |_: &Settings, ends: &Ends| {
             given = Some(ends.clone());
-            let runner =
-                FakeRunner { name, world: theirs, capacity: 20_000, ends: ends.clone(), launched: sender };
+            let ends = ends.clone();
+            let runner = FakeRunner { name, world: theirs, capacity, forbids, ends, launched: sender };
             Ok(Runners::default().with(Arc::new(runner)))
         };
         let dispatcher = Dispatcher::start(settings, Mode::Serve, make).await.unwrap();

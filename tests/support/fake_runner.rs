@@ -44,6 +44,8 @@ pub struct FakeRunner {
     pub name: RunnerName,
     pub world: Arc<World>,
     pub capacity: usize,
+    /// The target that its rails forbid.
+    pub forbids: &'static str,
     pub ends: Ends,
     pub launched: mpsc::UnboundedSender<Launched>,
 }
@@ -114,8 +116,8 @@ impl Runner for FakeRunner {
     fn freeze(&self, _request: &mut LaunchSpec) {}
 
     fn check(&self, request: &LaunchSpec) -> Result<(), String> {
-        if request.target == "forbidden" {
-            return Err("target forbidden is not among the images this dispatcher may run".to_owned());
+        if request.target == self.forbids {
+            return Err(format!("target {} is not among the images this dispatcher may run", self.forbids));
         }
         Ok(())
     }

@@ -15,7 +15,7 @@ mod tls_front;
 
 pub use authority::Authority;
 pub use database::{ADMIN, DAEMON, TASKS, TestDatabase, VIEWER, login};
-pub use dispatching::{Running, process_settings, settings, settings_as_owner, start_process};
+pub use dispatching::{FakeKind, Running, process_settings, settings, settings_as_owner, start_process};
 pub use fake_runner::{Launched, World};
 pub use fifo::Fifo;
 pub use programs::{log_to, rowcall, rowcall_task};

@@ -41,7 +41,7 @@ begin
             array[case when left_as->>'result_column' is not null
                 then jsonb_build_object('message', why, 'outcome', 'CANCELLED') end],
             immediate => false, tasks => array[mine.task], channels => array[left_as->>'notify_channel']) w;
-        if became = 'locked' then
+        if became in ('locked', 'later') then
             raise exception 'rowcall.cancel: another session holds the row % of %', mine.row_key, mine.source_table
                 using errcode = '55P03', hint = 'Try again when that session''s transaction has ended.';
         elsif became = 'failed' then

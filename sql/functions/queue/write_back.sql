@@ -2,8 +2,8 @@
 -- (compare-and-set). The end of an observer is written whatever the status, under results.<task>. It does not wait for
 -- a row that another session holds: that one is left, and reported as locked.
 --
--- Per row: written | moved (another status by now) | deleted | locked | failed (with the error). One row's error does
--- not touch the others.
+-- Per row: written | moved (another status by now) | deleted | locked | later (the rows before it took all the time there is)
+-- | failed (with the error). One row's error does not touch the others.
 create or replace function rowcall_internal.write_back(
     source regclass,
     result_column text,      -- null: status only
@@ -26,8 +26,11 @@ declare
     statement text;
     i int;
     arrived boolean;
-    -- If another session has locked the table, or what its triggers need, each row would wait for the lock timeout.
-    waits_left int := 3;
+    -- If another session has locked the table, or what its triggers need, each row would wait for the lock timeout. A tenth
+    -- of deadlock_timeout, so that no other session is the victim of a deadlock with us.
+    patience constant text := rowcall_internal.shorter_timeout(current_setting('lock_timeout'), '100ms');
+    own_lock_timeout constant text := current_setting('lock_timeout');
+    tries_end timestamptz;
 begin
     select * into entry from rowcall_internal.source_tables where relation = source;
     if not found then
@@ -84,6 +87,7 @@ begin
     perform set_config('rowcall.writing', case when back then 'back' else 'on' end, true);
     -- Loops, not "return query": what that has returned stays returned when the statement's triggers fail.
     begin
+        perform set_config('lock_timeout', patience, true);
         -- For the triggers of the table, which know nothing of our path. Not the caller's own: a task may be calling.
         -- Its temporary tables come last: a name that a trigger leaves unqualified must not find one of them.
         perform set_config('search_path', 'pg_catalog, public, pg_temp', true);
@@ -94,14 +98,16 @@ begin
             return next;
         end loop;
     exception when others then
+        tries_end := clock_timestamp() + interval '2 seconds';
         for i in 1 .. cardinality(keys) loop
-            if waits_left = 0 then
-                place := i; state := 'locked'; error := null;
+            if clock_timestamp() > tries_end then
+                place := i; state := 'later'; error := null;
                 return next;
                 continue;
             end if;
             begin
                 perform set_config('search_path', 'pg_catalog, public, pg_temp', true);
+                perform set_config('lock_timeout', patience, true);
                 for place, state, error, arrived in
                     execute statement using keys[i:i], expected[i:i], statuses[i:i], merges[i:i], tasks[i:i]
                 loop
@@ -113,7 +119,6 @@ begin
                 end loop;
             exception
                 when lock_not_available or deadlock_detected or serialization_failure then
-                    waits_left := waits_left - 1;
                     place := i; state := 'locked'; error := sqlerrm;
                     return next;
                 when others then
@@ -125,6 +130,7 @@ begin
         end loop;
     end;
     perform set_config('search_path', 'pg_catalog, pg_temp', true);
+    perform set_config('lock_timeout', own_lock_timeout, true);
     perform set_config('rowcall.writing', '', true);
 end
 $$;

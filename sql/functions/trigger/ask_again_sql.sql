@@ -17,6 +17,6 @@ as $$
             concurrency_key = case when j.state = 'running' then j.concurrency_key end,
             moved_to = case when j.state = 'running' then j.moved_to end,
             moved_at = case when j.state = 'running' then j.moved_at end,
-            reason = null
+            held_since = null, refused_by = null, reason = null
     $sql$
 $$;

@@ -3,6 +3,7 @@
 -- is false where another session holds the attempt: it may be a heartbeat, after which there is no reason to stop any more.
 -- $3 and $4: attempts that their runner was seen to have and not to run, and at what stage, where not knowing is no
 -- reason to stop; and those not launched, with what held that up. $5: runners that see no ends, where a report is the end.
+-- $6: attempts that are followed here although another dispatcher, which is gone, has them still.
 with mine as (
     select a.id, coalesce(j.cancel_requested, a.stop_requested) as stop_requested, a.launched_at, l.heartbeat,
         -- The cause, and the words for a person.
@@ -31,7 +32,7 @@ with mine as (
     cross join lateral (select least(greatest(a.launch_timeout, '0'), '1 year') as launch, least(greatest(a.timeout, '0'), '1 year') as run,
         case when a.heartbeat_timeout is not null then least(greatest(a.heartbeat_timeout, '0'), '1 year') end as heartbeat) l
     left join unnest($3::bigint[], $4::text[]) as stage(id, name) on stage.id = a.id
-    where a.dispatcher_id = $1 and a.ended_at is null
+    where (a.dispatcher_id = $1 or a.id = any ($6)) and a.ended_at is null
 ), markable as (
     select a.id, m.overdue from rowcall_internal.attempts a join mine m on m.id = a.id
     where m.overdue is not null and m.done is null

@@ -74,6 +74,7 @@ fn place(sorted: &mut SortedJobs, mut ready: ReadyJob, status: &str, written: Wr
             sorted.ready.push(ready);
         }
         Written::Locked => sorted.held.push(id),
+        Written::Later => sorted.later.push(id),
         Written::Moved => sorted.obsolete.push((id, "the row moved on".to_owned())),
         Written::Deleted => sorted.obsolete.push((id, "the row was deleted".to_owned())),
         Written::Failed(error) => {

@@ -186,9 +186,17 @@ async fn claim_for(
     }
     // Jobs that are counted are claimed apart, so that the others need not wait for the lock that makes caps exact.
     if !taken.counted.is_empty() && limit > taken.jobs {
-        let counted = claim_within(shared, runner, limit - taken.jobs, Which::Counted(taken.counted)).await?;
-        dealt += counted.jobs;
-        hand_over(shared, launch, runner, counted.attempts).await;
+        match claim_within(shared, runner, limit - taken.jobs, Which::Counted(taken.counted)).await {
+            Ok(counted) => {
+                dealt += counted.jobs;
+                hand_over(shared, launch, runner, counted.attempts).await;
+            }
+            // Another dispatcher counts, and takes its time. What is not counted goes on.
+            Err(SchemaError::Database(error)) if error.is_a_lock() => {
+                tracing::debug!(%error, %runner, "another dispatcher has the turn to count");
+            }
+            Err(error) => return Err(error),
+        }
     }
     Ok(seen.then_some(dealt))
 }

@@ -4,7 +4,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use deadpool_postgres::GenericClient;
 use serde_json::Value;
@@ -12,7 +11,7 @@ use serde_json::Value;
 use super::mark_running::mark_running;
 use super::one_owner::one_owner;
 use crate::database::{
-    ClaimedJob, DatabaseError, NewAttempt, RowProblem, SourceRow, block, defer, mark_obsolete,
+    ClaimedJob, DatabaseError, NewAttempt, RowProblem, SourceRow, block, defer, mark_obsolete, refuse,
     set_concurrency_keys, source_rows, start_jobs,
 };
 use crate::dispatcher::pace::{ROW_HELD, ROW_OWNED, jittered};
@@ -45,8 +44,10 @@ pub struct SortedJobs {
     pub held: Vec<JobId>,
     /// Another owner has the row.
     pub owned: Vec<JobId>,
-    /// The rows before its own are as many bytes as are read at once.
-    later: Vec<JobId>,
+    /// The rows before its own took all the bytes or all the time that one claim has. It stays as it is, for the next.
+    pub later: Vec<JobId>,
+    /// The settings of this dispatcher forbid it, and say why.
+    pub refused: Vec<(JobId, String)>,
     /// The row says another concurrency key by now.
     rekeyed: Vec<(JobId, String)>,
 }
@@ -98,8 +99,11 @@ pub async fn prepare(
         "another task owns the status of the row until it ends",
     )
     .await?;
-    defer(client, &sorted.later, Duration::ZERO, "the rows of a claim are too large to be read at once")
-        .await?;
+    let blocked = refuse(client, shared.identity.id, shared.lifecycle.dead_after, &sorted.refused).await?;
+    if blocked > 0 {
+        let (first, reason) = &sorted.refused[0];
+        tracing::warn!(jobs = blocked, first_job = first.get(), reason, "blocked: no dispatcher allows them");
+    }
     set_concurrency_keys(client, &sorted.rekeyed).await?;
     for (reason, jobs) in grouped(sorted.blocked, |(_, reason)| reason.clone()) {
         tracing::warn!(jobs = jobs.len(), first_job = jobs[0].0.get(), reason, "blocked");
@@ -143,7 +147,22 @@ fn sort(
             let found_in = status.to_owned();
             sorted.ready.push(ReadyJob { job, task: Arc::clone(task), request, found_in });
         }
-        Err(reason) => sorted.blocked.push((job.job_id, reason)),
+        Err(NotNow::Blocked(reason)) => sorted.blocked.push((job.job_id, reason)),
+        Err(NotNow::Refused(reason)) => sorted.refused.push((job.job_id, reason)),
+    }
+}
+
+/// Why a job is not started.
+enum NotNow {
+    /// No dispatcher could start it as things are.
+    Blocked(String),
+    /// This one may not.
+    Refused(String),
+}
+
+impl From<String> for NotNow {
+    fn from(reason: String) -> Self {
+        Self::Blocked(reason)
     }
 }
 
@@ -182,17 +201,18 @@ fn request_for(
     task: &Task,
     job: &ClaimedJob,
     row: &SourceRow,
-) -> Result<(Frozen, Option<String>), String> {
+) -> Result<(Frozen, Option<String>), NotNow> {
     if let Some(unreadable) = &task.unreadable {
-        return Err(format!("parameters: {unreadable}"));
+        return Err(format!("parameters: {unreadable}").into());
     }
     if let Some(status_loop) = &task.status_loop {
-        return Err(format!("parameters: this would run for ever: {status_loop}"));
+        return Err(format!("parameters: this would run for ever: {status_loop}").into());
     }
     if task.write_back.running_by_task && shares_with_owner(shared, task) {
         return Err("parameters.status_running_by: a task that finds its rows by their status cannot share that status \
                     with another owner"
-            .to_owned());
+            .to_owned()
+            .into());
     }
     let context =
         JobContext { id: job.job_id, attempt: job.number, row_key: &job.row_key, on_status: &job.on_status };
@@ -202,7 +222,7 @@ fn request_for(
         .runners
         .get(task.runner)
         .ok_or_else(|| format!("this dispatcher does not offer the runner {}", task.runner))?;
-    runner.check(&request.launch)?;
+    runner.check(&request.launch).map_err(NotNow::Refused)?;
     runner.freeze(&mut request.launch);
     Ok((request, key))
 }

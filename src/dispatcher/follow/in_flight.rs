@@ -31,6 +31,10 @@ pub struct FollowedAttempt {
     launching: Option<CancellationToken>,
     /// A stopper is busy with it.
     stop_under_way: bool,
+    /// It has ended, and is not settled yet: it takes no room of its runner any more.
+    ended: bool,
+    /// A program holds it in the database, so that it could not be adopted there: it is followed all the same.
+    pub is_borrowed: bool,
 }
 
 /// That an attempt must end.
@@ -70,6 +74,8 @@ impl FollowedAttempt {
             told_to_stop: None,
             launching: None,
             stop_under_way: false,
+            ended: false,
+            is_borrowed: false,
         }
     }
 }
@@ -277,10 +283,27 @@ impl InFlight {
         removed
     }
 
+    /// It has ended, and will be settled.
+    pub fn ended(&self, id: AttemptId) {
+        self.change(id, |followed| followed.ended = true);
+    }
+
+    /// Follows one of another dispatcher that is gone, which a program holds in the database: it runs.
+    pub fn borrow(&self, attempt: Attempt) {
+        let borrowed =
+            FollowedAttempt { is_borrowed: true, ..FollowedAttempt::new(attempt, Progress::Begun) };
+        self.lock().entry(borrowed.attempt.id).or_insert(borrowed);
+    }
+
+    /// Those that are borrowed.
+    pub fn borrowed(&self) -> Vec<AttemptId> {
+        self.lock().values().filter(|f| f.is_borrowed).map(|f| f.attempt.id).collect()
+    }
+
     /// How many there are with this runner, and how many of them it has not taken yet.
     pub fn counts(&self, runner: RunnerName) -> (usize, usize) {
         let map = self.lock();
-        let of_runner = || map.values().filter(|f| f.attempt.request.runner == runner);
+        let of_runner = || map.values().filter(|f| !f.ended && f.attempt.request.runner == runner);
         (of_runner().count(), of_runner().filter(|f| !f.is_launched()).count())
     }
 

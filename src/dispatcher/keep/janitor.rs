@@ -1,7 +1,8 @@
 //! Tidies: partitions of the history, jobs that no dispatcher would ever claim, what dead dispatchers left at runners.
 
 use crate::database::{
-    DatabaseError, attempts_over, block_unowned, forget_dispatchers, keep_history, release_owned,
+    DatabaseError, attempts_over, block_unowned, end_attempts_without_job, forget_dispatchers, keep_history,
+    release_owned,
 };
 use crate::dispatcher::pace::again_and_again;
 use crate::dispatcher::shared::{Handle, Shared};
@@ -16,6 +17,7 @@ pub async fn run(shared: Handle) {
         again_and_again(stopping, "releasing jobs that an edit missed", interval, || release(&shared)),
         again_and_again(stopping, "keeping the history", interval, || history(&shared)),
         again_and_again(stopping, "forgetting dispatchers", interval, || dispatchers(&shared)),
+        again_and_again(stopping, "ending attempts without a job", interval, || without_job(&shared)),
         again_and_again(stopping, "looking for what was left behind", interval, || discard_strays(&shared)),
     );
 }
@@ -48,6 +50,15 @@ async fn history(shared: &Shared) -> Result<(), DatabaseError> {
 async fn dispatchers(shared: &Shared) -> Result<(), DatabaseError> {
     let forgetting = async { forget_dispatchers(&shared.database.get().await?).await };
     shared.within(forgetting).await
+}
+
+async fn without_job(shared: &Shared) -> Result<(), DatabaseError> {
+    let ending = async { end_attempts_without_job(&shared.database.get().await?).await };
+    let ended = shared.within(ending).await?;
+    if ended > 0 {
+        tracing::warn!(attempts = ended, "attempts ended: their jobs are gone");
+    }
+    Ok(())
 }
 
 /// The runners are asked first and the database after: an attempt launched meanwhile is in the database already.

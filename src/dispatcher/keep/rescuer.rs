@@ -1,6 +1,7 @@
 //! Proves that this dispatcher lives, and adopts the attempts of dead ones: it follows those that a runner took, and
 //! launches the others again with the same key, which finds the first launch if there was one.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ use crate::dispatcher::DispatcherError;
 use crate::dispatcher::follow::in_flight::FollowedAttempt;
 use crate::dispatcher::pace::{Trouble, beat_limit, jittered};
 use crate::dispatcher::shared::{Handle, Shared};
-use crate::job::End;
+use crate::job::{AttemptId, End};
 use crate::parameters::{Frozen, LaunchSpec};
 use crate::runners::{Age, Attempt, Runner};
 
@@ -52,6 +53,8 @@ const CUT_OFF: Duration = Duration::from_mins(10);
 struct Rescuer {
     /// Until when others are not taken for dead: this one was cut off itself, and so perhaps were they.
     patient_until: Option<Instant>,
+    /// Attempts of this dispatcher that were over already, and still followed: the settler removes what it has ended.
+    over: HashSet<AttemptId>,
 }
 
 impl Rescuer {
@@ -76,13 +79,37 @@ impl Rescuer {
                 shared.signals.wake.notify_one();
             }
         }
-        let_go_of_what_others_have(shared, &client).await?;
+        self.let_go(shared, &client).await?;
         shared.lifecycle.seen.send_replace(now);
         if shared.lifecycle.draining.is_cancelled() || self.patient_until.is_some_and(|until| now < until) {
             return Ok(true);
         }
         adopt(shared, &client, launch).await?;
         Ok(true)
+    }
+
+    /// Attempts that another dispatcher follows are its own; those that are over must not run on unwatched.
+    async fn let_go(&mut self, shared: &Shared, client: &impl GenericClient) -> Result<(), DatabaseError> {
+        let borrowed = shared.in_flight.borrowed();
+        let (id, dead_after) = (shared.identity.id, shared.lifecycle.dead_after);
+        let before = std::mem::take(&mut self.over);
+        for taken in taken_over(client, id, &shared.in_flight.ids(), dead_after).await? {
+            if !taken.elsewhere && !before.contains(&taken.id) {
+                self.over.insert(taken.id);
+                continue;
+            }
+            if !taken.over && taken.is_orphan && borrowed.contains(&taken.id) {
+                continue;
+            }
+            if let Some(FollowedAttempt { attempt, .. }) = shared.in_flight.remove(taken.id)
+                && let Some(runner) = shared.runners.get(attempt.request.runner)
+            {
+                let runner = Arc::clone(runner);
+                // Not awaited: others would take us for dead meanwhile.
+                tokio::spawn(async move { end(runner.as_ref(), &attempt, taken.over).await });
+            }
+        }
+        Ok(())
     }
 }
 
@@ -94,6 +121,9 @@ async fn adopt(
 ) -> Result<(), DatabaseError> {
     let (free, bound) = shared.runners.names();
     let d = &shared.settings.dispatcher;
+    let borrowed = shared.in_flight.borrowed();
+    let mut followed = shared.in_flight.ids();
+    followed.retain(|id| !borrowed.contains(id));
     let rescued = rescue_attempts(
         client,
         shared.identity.id,
@@ -102,7 +132,7 @@ async fn adopt(
         d.lost_after,
         &free,
         &bound,
-        &shared.in_flight.ids(),
+        &followed,
     )
     .await?;
     let mut relaunch = Vec::new();
@@ -115,6 +145,13 @@ async fn adopt(
         let (request, unfit) = match read {
             _ if !identity.is_launch_key(&rescued.launch_key, rescued.id) => {
                 let unfit = format!("{} is no launch key of this attempt", rescued.launch_key);
+                (LaunchSpec::unread(rescued.runner), Some(unfit))
+            }
+            _ if rescued.is_unoffered => {
+                let unfit = format!(
+                    "no running dispatcher offers the runner {}; whether it runs is not known",
+                    rescued.runner
+                );
                 (LaunchSpec::unread(rescued.runner), Some(unfit))
             }
             Ok(frozen) if frozen.launch.runner != rescued.runner => {
@@ -130,12 +167,17 @@ async fn adopt(
         } else {
             identity.launch_key(rescued.id)
         };
+        // It is looked at again with every beat.
+        if rescued.is_held && (unfit.is_some() || borrowed.contains(&rescued.id)) {
+            continue;
+        }
         tracing::info!(
             job = rescued.job_id.get(),
             attempt = rescued.id.get(),
             number = rescued.number,
             task = rescued.task,
             launched = rescued.launched,
+            held = rescued.is_held,
             "adopted from a dispatcher that is gone"
         );
         let attempt = Attempt {
@@ -149,6 +191,10 @@ async fn adopt(
             age: Age::of(rescued.age),
             in_doubt: true,
         };
+        if rescued.is_held {
+            shared.in_flight.borrow(attempt);
+            continue;
+        }
         // What cannot be read cannot be launched. It is ended by the settler, which finds the same words, and what runs
         // under its key is removed with it, by runners that can.
         let launched = rescued.launched || unfit.is_some();
@@ -168,29 +214,8 @@ async fn adopt(
     Ok(())
 }
 
-/// Attempts that another dispatcher follows are its own; those that are over must not run on unwatched.
-async fn let_go_of_what_others_have(
-    shared: &Shared,
-    client: &impl GenericClient,
-) -> Result<(), DatabaseError> {
-    for taken in taken_over(client, shared.identity.id, &shared.in_flight.ids()).await? {
-        // The settler is about to remove those that we have ended ourselves.
-        if !taken.elsewhere {
-            continue;
-        }
-        if let Some(FollowedAttempt { attempt, .. }) = shared.in_flight.remove(taken.id)
-            && let Some(runner) = shared.runners.get(attempt.request.runner)
-        {
-            let runner = Arc::clone(runner);
-            // Not awaited: others would take us for dead meanwhile.
-            tokio::spawn(async move { let_go(runner.as_ref(), &attempt, taken.over).await });
-        }
-    }
-    Ok(())
-}
-
 /// Ends attempts that are over and not followed here any more; the others are another dispatcher's to end.
-async fn let_go(runner: &dyn Runner, attempt: &Attempt, over: bool) {
+async fn end(runner: &dyn Runner, attempt: &Attempt, over: bool) {
     if !over {
         return;
     }

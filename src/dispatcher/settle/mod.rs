@@ -46,6 +46,7 @@ pub async fn run(shared: Handle, mut ends: mpsc::UnboundedReceiver<(AttemptId, E
             n = ends.recv_many(&mut incoming, limit) => if n == 0 { return },
             () = tokio::time::sleep(pause.unwrap_or(Duration::MAX)), if pause.is_some() => {}
         }
+        let was_full = !incoming.is_empty() && a_runner_is_full(&shared);
         for (id, end) in incoming.drain(..) {
             if shared.in_flight.contains(id) && !waiting.contains_key(&id) {
                 let mut end = storable(end);
@@ -53,7 +54,12 @@ pub async fn run(shared: Handle, mut ends: mpsc::UnboundedReceiver<(AttemptId, E
                 end.external_id = end.external_id.or_else(|| shared.in_flight.external_id(id));
                 waiting.insert(id, end);
                 queue.push_back((id, false));
+                shared.in_flight.ended(id);
             }
+        }
+        if was_full {
+            // There is room for others now, also if the rows of these are held for long.
+            shared.signals.wake.notify_one();
         }
         let batch: Vec<(AttemptId, bool)> = queue.drain(..limit.min(queue.len())).collect();
         let ids: Vec<AttemptId> = batch.iter().map(|(id, _)| *id).collect();
@@ -80,6 +86,11 @@ pub async fn run(shared: Handle, mut ends: mpsc::UnboundedReceiver<(AttemptId, E
             }
         }
     }
+}
+
+/// Whether some runner has no room for another attempt.
+fn a_runner_is_full(shared: &Shared) -> bool {
+    shared.runners.iter().any(|r| shared.in_flight.counts(r.name()).0 >= r.capabilities().capacity)
 }
 
 /// Nothing of a settled attempt may stay.
@@ -198,7 +209,7 @@ async fn settle_batch(
 
     let (mut attempts, mut finished, mut retried) = (Vec::new(), Vec::new(), Vec::new());
     for DecidedAttempt { open, settlement, written, .. } in decided {
-        if written == Some(Written::Locked) {
+        if matches!(written, Some(Written::Locked | Written::Later)) {
             continue;
         }
         let end = ends.get(&open.id);

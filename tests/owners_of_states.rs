@@ -1,0 +1,161 @@
+//! Every state has an owner that ends it: a dispatcher that may, one that is left, or the janitor.
+
+use std::sync::Arc;
+
+use rowcall::job::{End, RunnerName};
+
+use crate::support::{FakeKind, Running, TestDatabase, settings};
+
+async fn with_rows(rows: i32, more: (&str, &str)) -> TestDatabase {
+    let db = TestDatabase::new().await;
+    db.task("loader", "REGISTERED", more).await;
+    db.run(&format!("insert into rowcall.files (id) select generate_series(1, {rows})")).await;
+    db
+}
+
+#[tokio::test]
+async fn what_one_dispatcher_refuses_another_may_start() {
+    let db = with_rows(20, ("", "")).await;
+    let narrow = FakeKind { forbids: "fake", ..FakeKind::default() };
+    let refusing = Running::made(settings(&db.url), Arc::default(), narrow).await;
+    db.until("select count(*) = 20 from rowcall.jobs where state = 'blocked'").await;
+    let mut allowing = Running::start(&db).await;
+    for _ in 0..20 {
+        let launched = allowing.launch().await;
+        allowing.end(&launched, End::exited(0));
+    }
+    db.until("select count(*) = 20 from rowcall.history where outcome = 'SUCCEEDED'").await;
+    db.run("insert into rowcall.files (id) values (21)").await;
+    allowing.launch().await;
+    allowing.stop().await;
+    refusing.stop().await;
+}
+
+#[tokio::test]
+async fn what_all_dispatchers_refuse_is_blocked() {
+    let db = with_rows(0, ("", "")).await;
+    db.run("update rowcall.parameters set target = 'forbidden'").await;
+    let (one, other) = (Running::start(&db).await, Running::start(&db).await);
+    db.run("insert into rowcall.files (id) values (1)").await;
+    db.until("select state = 'blocked' and cardinality(refused_by) = 2 from rowcall.jobs").await;
+    one.stop().await;
+    other.stop().await;
+}
+
+#[tokio::test]
+async fn what_no_dispatcher_offers_any_more_is_lost() {
+    let db = with_rows(1, ("max_attempts, backoff, backoff_max", "1, '1 ms', '1 ms'")).await;
+    let mut docker = Running::start(&db).await;
+    docker.launch().await;
+    db.until("select launched_at is not null from rowcall.attempts").await;
+    docker.dispatcher.abandon();
+    let processes = Running::in_place_of(RunnerName::Process, settings(&db.url), Arc::default()).await;
+    db.run("select rowcall.cancel(id, 'not there any more') from rowcall.jobs").await;
+    db.until("exists (select from rowcall.history)").await;
+    let told: String = db.one("select concat_ws(' ', outcome, message) from rowcall.history").await;
+    assert_eq!(told, "CANCELLED not there any more");
+    let reason: String = db.one("select reason from rowcall.attempts").await;
+    assert_eq!(reason, "not there any more");
+    processes.stop().await;
+}
+
+#[tokio::test]
+async fn a_task_that_holds_its_attempt_is_followed_by_the_next() {
+    let db = with_rows(1, ("timeout, max_attempts", "'1 s', 1")).await;
+    let mut doomed = Running::start(&db).await;
+    let launched = doomed.launch().await;
+    db.until("select launched_at is not null from rowcall.attempts").await;
+    let world = Arc::clone(&doomed.world);
+    let task = db.connect().await;
+    task.batch_execute("begin").await.unwrap();
+    task.query("select rowcall.task_start($1)", &[&launched.token]).await.unwrap();
+    doomed.dispatcher.abandon();
+    let next = Running::with(settings(&db.url), world).await;
+    next.world.stopped(launched.attempt.id).await;
+    // Its program is gone, and with it the session.
+    task.batch_execute("rollback").await.unwrap();
+    db.until("exists (select from rowcall.history)").await;
+    let outcome: String = db.one("select outcome from rowcall.history").await;
+    assert_eq!(outcome, "TIMED_OUT");
+    next.stop().await;
+}
+
+#[tokio::test]
+async fn an_attempt_whose_job_is_gone_ends() {
+    let db = with_rows(1, ("", "")).await;
+    let mut running = Running::start(&db).await;
+    let launched = running.launch().await;
+    db.until("select launched_at is not null from rowcall.attempts").await;
+    db.run("delete from rowcall_internal.jobs").await;
+    running.world.stopped(launched.attempt.id).await;
+    let told: String = db.one("select concat_ws(' ', outcome, reason) from rowcall.attempts").await;
+    assert_eq!(told, "LOST its job is gone");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn what_has_ended_takes_no_room() {
+    let db = with_rows(2, ("", "")).await;
+    let small = FakeKind { capacity: 2, ..FakeKind::default() };
+    let mut running = Running::made(settings(&db.url), Arc::default(), small).await;
+    let (first, second) = (running.launch().await, running.launch().await);
+    db.until("select count(*) = 2 from rowcall.attempts where launched_at is not null").await;
+    let holder = db.connect().await;
+    holder.batch_execute("begin; select from rowcall.files for update").await.unwrap();
+    running.end(&first, End::exited(0));
+    running.end(&second, End::exited(0));
+    db.run("insert into rowcall.files (id) values (3), (4)").await;
+    for _ in 3..=4 {
+        let launched = running.launch().await;
+        running.end(&launched, End::exited(0));
+    }
+    holder.batch_execute("commit").await.unwrap();
+    db.until("select count(*) = 4 from rowcall.history where outcome = 'SUCCEEDED'").await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn rows_behind_one_lock_are_waited_for_alone() {
+    let db = TestDatabase::new().await;
+    db.run(
+        "create table customers (id int primary key, files int default 0); insert into customers values (1), (2);
+         create table docs (id int primary key, customer int, status text);
+         grant select, update on customers to rowcall_owner;
+         create function count_files() returns trigger language plpgsql as
+         $$ begin update customers set files = files + 1 where id = new.customer; return null; end $$;
+         create trigger count_files after update on docs for each row execute function count_files();
+         select rowcall.watch('docs')",
+    )
+    .await;
+    db.task("loader", "NEW", ("source_table, result_column", "'docs', null")).await;
+    let holder = db.connect().await;
+    holder.batch_execute("begin; update customers set files = 7 where id = 1").await.unwrap();
+    db.run("insert into docs select i, case when i <= 30 then 1 else 2 end, 'NEW' from generate_series(1, 100) i").await;
+    let mut running = Running::start(&db).await;
+    for _ in 0..70 {
+        let launched = running.launch().await;
+        running.end(&launched, End::exited(0));
+    }
+    holder.batch_execute("rollback").await.unwrap();
+    for _ in 0..30 {
+        let launched = running.launch().await;
+        running.end(&launched, End::exited(0));
+    }
+    db.until("select count(*) = 100 from docs where status = 'PROCESSED'").await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_row_held_for_long_is_asked_for_ever_less_often() {
+    let db = with_rows(1, ("", "")).await;
+    let holder = db.connect().await;
+    holder.batch_execute("begin; select from rowcall.files for update").await.unwrap();
+    let running = Running::start(&db).await;
+    db.until("select held_since is not null from rowcall.jobs").await;
+    db.run("update rowcall_internal.jobs set held_since = now() - interval '1 minute', due_at = now() where state = 'waiting'")
+        .await;
+    running.wake(&db).await;
+    db.until("select due_at > now() + interval '20 s' from rowcall.jobs").await;
+    holder.batch_execute("rollback").await.unwrap();
+    running.stop().await;
+}
