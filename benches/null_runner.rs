@@ -33,6 +33,10 @@ impl Runner for NullRunner {
         }
     }
 
+    async fn place(&self) -> String {
+        String::new()
+    }
+
     async fn ready(&self) -> Result<(), String> {
         Ok(())
     }

@@ -6,7 +6,20 @@ mod commands;
 use clap::Parser as _;
 use rowcall::runners::process::supervise;
 
+/// As other commands do whose reader has seen enough (`rowcall migrate --dry-run | head`). Printing panics then.
+fn end_quietly_when_nobody_reads() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let said = panic.payload().downcast_ref::<String>();
+        if said.is_some_and(|said| said.starts_with("failed printing to stdout: Broken pipe")) {
+            std::process::exit(0);
+        }
+        usual(panic);
+    }));
+}
+
 fn main() {
+    end_quietly_when_nobody_reads();
     // A supervisor is started for every process attempt: it must begin at once, without a runtime.
     let mut args = std::env::args_os().skip(1);
     if args.next().is_some_and(|first| first == supervise::SUBCOMMAND) {

@@ -249,3 +249,43 @@ async fn a_role_with_only_create_on_the_database_migrates_and_serves() {
     assert!(!migrate_down(&mut client, 0).await.unwrap().is_empty());
     db.run(&format!("drop owned by {role} cascade; drop role {role}")).await;
 }
+
+#[tokio::test]
+async fn a_database_of_another_encoding_is_refused() {
+    let db = TestDatabase::new().await;
+    for encoding in ["LATIN1", "SQL_ASCII"] {
+        let name = format!("rowcall_encoding_{}_{}", encoding.to_lowercase(), std::process::id());
+        db.run(&format!(
+            "create database {name} encoding '{encoding}' lc_collate 'C' lc_ctype 'C' template template0"
+        ))
+        .await;
+        let url = db.url.rsplit_once('/').map(|(server, _)| format!("{server}/{name}")).unwrap();
+        let (mut client, connection) =
+            url.parse::<tokio_postgres::Config>().unwrap().connect(tokio_postgres::NoTls).await.unwrap();
+        tokio::spawn(connection);
+        let error = format!("{:#}", migrate(&mut client, |_| {}).await.unwrap_err());
+        assert!(
+            error.contains(&format!("needs a database with the encoding UTF8, and this one has {encoding}")),
+            "{error}"
+        );
+        drop(client);
+        db.run(&format!("drop database {name} with (force)")).await;
+    }
+}
+
+#[tokio::test]
+async fn the_way_down_is_closed_while_a_dispatcher_runs() {
+    let (db, state) = (TestDatabase::new().await, tempfile::tempdir().unwrap());
+    db.run("insert into rowcall.dispatchers (host, pid, version, runners) values ('h', 1, 'v', '{docker}')")
+        .await;
+    let down = async || {
+        let mut command = crate::support::rowcall(&db.url, state.path());
+        let done = command.args(["migrate", "--down-to", "0", "--force"]).output().await.unwrap();
+        (done.status.code(), String::from_utf8_lossy(&done.stderr).into_owned())
+    };
+    let (code, said) = down().await;
+    assert_eq!(code, Some(1));
+    assert!(said.contains("dispatchers are at work on this database: 1 on h; stop them first"), "{said}");
+    db.run("update rowcall.dispatchers set stopped_at = now()").await;
+    assert_eq!(down().await.0, Some(0));
+}

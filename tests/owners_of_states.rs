@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use rowcall::job::{End, RunnerName};
 
-use crate::support::{FakeKind, Running, TestDatabase, settings};
+use rowcall::dispatcher::Mode;
+
+use crate::support::{FakeKind, Running, TestDatabase, process_settings, rowcall, settings, start_process};
 
 async fn with_rows(rows: i32, more: (&str, &str)) -> TestDatabase {
     let db = TestDatabase::new().await;
@@ -38,6 +40,8 @@ async fn what_all_dispatchers_refuse_is_blocked() {
     let (one, other) = (Running::start(&db).await, Running::start(&db).await);
     db.run("insert into rowcall.files (id) values (1)").await;
     db.until("select state = 'blocked' and cardinality(refused_by) = 2 from rowcall.jobs").await;
+    db.run("update rowcall.parameters set target = 'fake'").await;
+    db.until("exists (select from rowcall.attempts)").await;
     one.stop().await;
     other.stop().await;
 }
@@ -158,4 +162,95 @@ async fn a_row_held_for_long_is_asked_for_ever_less_often() {
     db.until("select due_at > now() + interval '20 s' from rowcall.jobs").await;
     holder.batch_execute("rollback").await.unwrap();
     running.stop().await;
+}
+
+#[tokio::test]
+async fn a_dispatcher_of_the_same_name_elsewhere_is_another() {
+    let (db, here, there) =
+        (with_rows(0, ("", "")).await, tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    db.run("update rowcall.parameters set runner = 'process', target = '/bin/sleep', command = '{600}'")
+        .await;
+    let settings = |state: &tempfile::TempDir| {
+        let mut settings = process_settings(&db.url, state.path());
+        settings.dispatcher.host = "same".to_owned();
+        settings.dispatcher.lost_after = std::time::Duration::from_secs(3600);
+        settings
+    };
+    let first = start_process(settings(&here), Mode::Serve).await;
+    db.run("insert into rowcall.files (id) values (1)").await;
+    db.until("exists (select from rowcall.attempts where launched_at is not null)").await;
+    let id = first.id();
+    first.abandon();
+    let other = start_process(settings(&there), Mode::Serve).await;
+    db.until(&format!(
+        "select seen_at > started_at + interval '3 s' from rowcall.dispatchers where id = {}",
+        other.id()
+    ))
+    .await;
+    assert_eq!(db.one::<rowcall::job::DispatcherId>("select dispatcher_id from rowcall.attempts").await, id);
+    let back = start_process(settings(&here), Mode::Serve).await;
+    db.until(&format!("select dispatcher_id = {} from rowcall.attempts", back.id())).await;
+    db.run("select rowcall.cancel(id) from rowcall.jobs").await;
+    db.until("not exists (select from rowcall.jobs)").await;
+    for dispatcher in [other, back] {
+        dispatcher.drain();
+        dispatcher.finish().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_a_killed_daemon_left_is_adopted_at_once() {
+    let (db, state) = (with_rows(0, ("", "")).await, tempfile::tempdir().unwrap());
+    db.run("update rowcall.parameters set runner = 'process', target = '/bin/sleep', command = '{600}'")
+        .await;
+    let start = || {
+        let mut command = rowcall(&db.url, state.path());
+        command.arg("serve").env("ROWCALL_DISPATCHER__DEAD_AFTER", "1h").spawn().unwrap()
+    };
+    let mut killed = start();
+    db.run("insert into rowcall.files (id) values (1)").await;
+    db.until("exists (select from rowcall.attempts where launched_at is not null)").await;
+    killed.kill().await.unwrap();
+    let mut next = start();
+    db.until("select dispatcher_id = 2 from rowcall.attempts").await;
+    assert!(db.one::<bool>("select not is_running from rowcall.dispatchers order by id limit 1").await);
+    db.run("select rowcall.cancel(id) from rowcall.jobs").await;
+    db.until("not exists (select from rowcall.jobs)").await;
+    next.kill().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_lease_is_what_its_owner_wrote() {
+    let db = with_rows(1, ("", "")).await;
+    let mut patient = settings(&db.url);
+    patient.dispatcher.heartbeat_interval = std::time::Duration::from_secs(600);
+    patient.dispatcher.dead_after = std::time::Duration::from_secs(3600);
+    let mut owner = Running::with(patient, Arc::default()).await;
+    owner.launch().await;
+    let hasty = Running::with(settings(&db.url), Arc::clone(&owner.world)).await;
+    for _ in 0..3 {
+        hasty.beats(&db).await;
+    }
+    let owned = format!("select dispatcher_id = {} from rowcall.attempts", owner.dispatcher.id());
+    assert!(db.one::<bool>(&owned).await);
+    hasty.stop().await;
+    owner.stop().await;
+}
+
+#[tokio::test]
+async fn a_clock_that_steps_ahead_declares_no_dispatcher_dead() {
+    let db = with_rows(1, ("", "")).await;
+    let mut patient = settings(&db.url);
+    patient.dispatcher.heartbeat_interval = std::time::Duration::from_secs(4);
+    patient.dispatcher.dead_after = std::time::Duration::from_secs(8);
+    let mut owner = Running::with(patient.clone(), Arc::default()).await;
+    owner.launch().await;
+    let other = Running::with(patient, Arc::clone(&owner.world)).await;
+    // As if the database's clock had gone ahead.
+    db.run("update rowcall_internal.dispatchers set seen_at = seen_at - interval '10 minutes'").await;
+    other.beats(&db).await;
+    let owned = format!("select dispatcher_id = {} from rowcall.attempts", owner.dispatcher.id());
+    assert!(db.one::<bool>(&owned).await);
+    other.stop().await;
+    owner.stop().await;
 }

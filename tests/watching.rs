@@ -255,3 +255,38 @@ async fn rescan_makes_the_jobs_that_unwatch_cancelled_before_they_ran() {
     db.run("select rowcall.watch('rowcall.files')").await;
     assert_eq!(db.one::<i64>("select rowcall.rescan('rowcall.files')").await, 1);
 }
+
+#[tokio::test]
+async fn triggers_left_by_unwatch_work_again_after_watch() {
+    let db = TestDatabase::new().await;
+    db.run("create role tom_left; create schema tom authorization tom_left; create table tom.t (id int primary key, status text);
+            alter table tom.t owner to tom_left; grant all on schema tom to tom_left; select rowcall.watch('tom.t')").await;
+    db.task("loader", "NEW", ("source_table, result_column", "'tom.t', null")).await;
+    let number = "select id from rowcall.source_tables where relation = 'tom.t'::regclass";
+    let before: i32 = db.one(number).await;
+    // As forget_source() leaves it where the caller may not drop triggers.
+    db.run("select rowcall.forget_source('tom.t'); select rowcall.watch('tom.t'); insert into tom.t values (1, 'NEW')").await;
+    assert_eq!(db.one::<i32>(number).await, before);
+    assert_eq!(db.jobs("loader").await, 1);
+    db.run("select rowcall.unwatch('tom.t'); drop table tom.t; drop schema tom; drop role tom_left").await;
+}
+
+#[tokio::test]
+async fn a_trigger_that_is_not_ours_or_does_not_fire_is_refused() {
+    let db = TestDatabase::new().await;
+    db.run(
+        "create table t (id int primary key, status text);
+            create function own() returns trigger language plpgsql as 'begin return null; end';
+            create trigger rowcall_insert after insert on t for each statement execute function own()",
+    )
+    .await;
+    let refused = db.refused("select rowcall.watch('t')").await;
+    assert!(
+        refused.contains("the trigger rowcall_insert of public.t is another one: it calls public.own"),
+        "{refused}"
+    );
+    assert!(refused.contains("DROP TRIGGER IF EXISTS rowcall_insert ON public.t"), "{refused}");
+    db.run("drop trigger rowcall_insert on t; select rowcall.watch('t'); alter table t disable trigger rowcall_update").await;
+    let refused = db.refused("select rowcall.watch('t')").await;
+    assert!(refused.contains("the trigger rowcall_update of public.t is disabled"), "{refused}");
+}

@@ -173,6 +173,8 @@ create table rowcall_internal.parameters_history (
     old jsonb,
     new jsonb
 );
+-- Where a publication has all tables, a row without a key could not be deleted otherwise.
+alter table rowcall_internal.parameters_history replica identity full;
 create index parameters_history_name on rowcall_internal.parameters_history (name, version);
 
 -- Unsettled jobs only, so that claiming stays fast however long the history.
@@ -215,7 +217,7 @@ comment on column rowcall_internal.jobs.on_status is
 comment on column rowcall_internal.jobs.moved_to is
     'The status that a user gave the row since the job was asked for, or since its attempt began.';
 comment on column rowcall_internal.jobs.held_since is
-    'Since when it has not been started although its time has come, because another session has its row, or dispatchers refuse it.';
+    'Since when it has not been started although its time has come, because another session has its row.';
 comment on column rowcall_internal.jobs.refused_by is
     'The dispatchers whose settings forbid it, each with the version of the parameters that it went by: 7/3.';
 comment on column rowcall_internal.jobs.failures is 'Attempts that count against max_attempts.';
@@ -232,6 +234,7 @@ create index jobs_pending_by_key on rowcall_internal.jobs (task, concurrency_key
     where state = 'pending' and concurrency_key is not null;
 create index jobs_waiting on rowcall_internal.jobs (due_at) where state = 'waiting';
 create index jobs_blocked on rowcall_internal.jobs (source_table, short_key) where state = 'blocked';
+create index jobs_refused on rowcall_internal.jobs (task) where refused_by is not null;
 create index jobs_running on rowcall_internal.jobs (task, concurrency_key) where state = 'running';
 
 create table rowcall_internal.dispatchers (
@@ -240,10 +243,27 @@ create table rowcall_internal.dispatchers (
     pid int not null,
     version text not null,
     runners text[] not null,
+    places text[] not null default '{}',
+    dead_after interval not null default '45 seconds',
+    lost_after interval not null default '5 minutes',
     started_at timestamptz not null default now(),
     seen_at timestamptz not null default now(),
     stopped_at timestamptz
 ) with (fillfactor = 50);
+comment on column rowcall_internal.dispatchers.places is
+    'For each of its runners the machine or engine where its attempts can be seen, by an id kept there; empty for anywhere.';
+comment on column rowcall_internal.dispatchers.dead_after is
+    'Its own setting: after so long without a sign of it, others take it for dead.';
+comment on column rowcall_internal.dispatchers.lost_after is
+    'Its own setting: after so long, others give up what only its machine can see.';
+comment on column rowcall_internal.dispatchers.stopped_at is
+    'When it stopped in order, or was found to be gone by another dispatcher on its machine.';
+-- Whether a dispatcher lives is asked here and nowhere else. It goes by what the dispatcher itself wrote: the settings of
+-- another may be other ones.
+create view rowcall_internal.running_dispatchers as
+select id, host, runners, places from rowcall_internal.dispatchers
+where stopped_at is null and seen_at > now() - least(greatest(dead_after, '0'), '1 year');
+comment on view rowcall_internal.running_dispatchers is 'The daemons that have shown lately that they live.';
 
 -- Every try. The columns that a heartbeat changes are in no index, so that those updates stay on their page.
 create table rowcall_internal.attempts (
@@ -336,9 +356,11 @@ create table rowcall_internal.history (
 -- It takes keys of any length.
 create index history_row on rowcall_internal.history using hash (row_key);
 create table rowcall_internal.history_default partition of rowcall_internal.history default;
+alter table rowcall_internal.history_default replica identity full;
 
 -- Rows for which the trigger could not make a job; the janitor makes them later. Empty on a healthy system.
 create table rowcall_internal.missed_rows (
+    id bigint generated always as identity primary key,
     source_table regclass not null,
     row_key jsonb not null,
     error text not null,
@@ -367,8 +389,10 @@ from rowcall_internal.attempts;
 comment on view rowcall.attempts is 'Every try of a job, as long as the history is kept.';
 create view rowcall.history as select * from rowcall_internal.history;
 comment on view rowcall.history is 'Settled jobs, as long as the history is kept.';
-create view rowcall.dispatchers as select * from rowcall_internal.dispatchers;
-comment on view rowcall.dispatchers is 'The daemons, and when each was last seen.';
+create view rowcall.dispatchers as select d.*, exists (
+    select from rowcall_internal.running_dispatchers r where r.id = d.id) as is_running
+from rowcall_internal.dispatchers d;
+comment on view rowcall.dispatchers is 'The daemons, when each was last seen, and whether it is taken to run.';
 create view rowcall.parameters_history as select * from rowcall_internal.parameters_history;
 comment on view rowcall.parameters_history is 'Every edit of parameters and runner_defaults: who, when, old and new.';
 create view rowcall.missed_rows as select * from rowcall_internal.missed_rows;

@@ -61,6 +61,13 @@ impl Migrate {
                     "--down-to 0 drops rowcall.files with all its rows, and the history; add --force if that is meant"
                 );
             }
+            let running = database::running_dispatchers(&client).await?;
+            if !running.is_empty() {
+                bail!(
+                    "--down-to: dispatchers are at work on this database: {}; stop them first",
+                    running.join(", ")
+                );
+            }
             let undone = database::migrate_down(&mut client, version).await?;
             if undone.is_empty() {
                 println!("nothing to do: the schema is not above version {version}");

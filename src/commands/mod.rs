@@ -111,8 +111,9 @@ fn start_log(settings: &LogSettings) -> anyhow::Result<()> {
         .level
         .parse()
         .with_context(|| format!("log.level: {:?} is not a level or filter", settings.level))?;
-    // It logs what it sends and receives, and that holds tokens.
-    let filter = filter.add_directive("bollard=warn".parse()?);
+    // These log what they send and receive, and that holds tokens, payloads and rendered environments.
+    let filter =
+        filter.add_directive("bollard=warn".parse()?).add_directive("tokio_postgres::query=info".parse()?);
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match settings.format {
         LogFormat::Human => log.with_target(false).with_ansi(std::io::stderr().is_terminal()).init(),

@@ -228,11 +228,10 @@ pub async fn taken_over(
     client: &impl GenericClient,
     dispatcher_id: DispatcherId,
     ids: &[AttemptId],
-    dead_after: Duration,
 ) -> Result<Vec<TakenOver>, DatabaseError> {
     let statement =
         client.prepare_cached(include_str!("../../sql/queries/attempts/attempts_taken_over.sql")).await?;
-    let rows = client.query(&statement, &[&ids, &dispatcher_id, &dead_after.as_secs_f64()]).await?;
+    let rows = client.query(&statement, &[&ids, &dispatcher_id]).await?;
     let taken = |row: &Row| {
         Ok(TakenOver {
             id: row.column("id")?,
@@ -244,16 +243,14 @@ pub async fn taken_over(
     rows.iter().map(taken).collect()
 }
 
-/// Takes over the open attempts of dispatchers that are gone, and this one's own that it does not follow.
-#[allow(clippy::too_many_arguments)]
+/// Takes over the open attempts of dispatchers that are gone, and this one's own that it does not follow. `bound_runners`:
+/// those whose attempts can be seen at one place only, and `places` for each of them that place.
 pub async fn rescue_attempts(
     client: &impl GenericClient,
     dispatcher_id: DispatcherId,
-    host: &str,
     dead_after: Duration,
-    lost_after: Duration,
     free_runners: &[RunnerName],
-    host_bound_runners: &[RunnerName],
+    (bound_runners, places): (&[RunnerName], &[String]),
     followed: &[AttemptId],
 ) -> Result<Vec<RescuedAttempt>, DatabaseError> {
     let statement =
@@ -261,15 +258,7 @@ pub async fn rescue_attempts(
     let rows = client
         .query(
             &statement,
-            &[
-                &dispatcher_id,
-                &host,
-                &dead_after.as_secs_f64(),
-                &lost_after.as_secs_f64(),
-                &free_runners,
-                &host_bound_runners,
-                &followed,
-            ],
+            &[&dispatcher_id, &dead_after.as_secs_f64(), &free_runners, &bound_runners, &followed, &places],
         )
         .await?;
     rows.iter()

@@ -9,7 +9,7 @@ use tokio_postgres::types::ToSql;
 
 use super::DatabaseError;
 use super::columns::{Columns as _, Noted, Unreadable};
-use crate::job::{AttemptId, JobId};
+use crate::job::{AttemptId, DispatcherId, JobId};
 use crate::parameters::Task;
 
 const CLAIM: &str = concat!(
@@ -96,6 +96,11 @@ fn words(value: &Value) -> Vec<String> {
     value.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
+/// The word by which a job says that this dispatcher has refused it, by the parameters as they are.
+fn refused(dispatcher_id: DispatcherId, task: &Task) -> String {
+    format!("{dispatcher_id}/{}", task.version)
+}
+
 fn per_key(task: &Task) -> Option<i32> {
     task.concurrency_key.is_some().then_some(task.max_running_per_key)
 }
@@ -103,6 +108,7 @@ fn per_key(task: &Task) -> Option<i32> {
 /// Locks up to `limit` jobs of those tasks whose jobs need not be counted, and counts the others'.
 pub async fn claim(
     client: &impl GenericClient,
+    dispatcher_id: DispatcherId,
     tasks: &[&Task],
     limit: i64,
     ageing: Duration,
@@ -115,8 +121,9 @@ pub async fn claim(
     let counted: Vec<bool> = tasks.iter().map(|task| task.is_counted()).collect();
     let (ageing, any) = (ageing.as_secs_f64(), choice == Choice::Any);
     let statement = client.prepare_cached(CLAIM).await?;
-    let values: [&(dyn ToSql + Sync); 8] =
-        [&names, &priorities, &caps, &caps_per_key, &counted, &limit, &ageing, &any];
+    let refused: Vec<String> = tasks.iter().map(|task| refused(dispatcher_id, task)).collect();
+    let values: [&(dyn ToSql + Sync); 9] =
+        [&names, &priorities, &caps, &caps_per_key, &counted, &limit, &ageing, &any, &refused];
     let mut claim = Claim::default();
     for row in client.query(&statement, &values).await? {
         claim.seen = true;
@@ -146,6 +153,7 @@ pub async fn lock_claims(client: &impl GenericClient) -> Result<(), DatabaseErro
 /// In our turn, locks up to `limit` jobs of these tasks, of each at most so many and no more than its caps leave room for.
 pub async fn claim_counted(
     client: &impl GenericClient,
+    dispatcher_id: DispatcherId,
     tasks: &[(&Task, i64)],
     limit: i64,
 ) -> Result<Vec<ClaimedJob>, DatabaseError> {
@@ -153,8 +161,9 @@ pub async fn claim_counted(
     let caps: Vec<Option<i32>> = tasks.iter().map(|(task, _)| task.max_running).collect();
     let caps_per_key: Vec<Option<i32>> = tasks.iter().map(|(task, _)| per_key(task)).collect();
     let quotas: Vec<i64> = tasks.iter().map(|(_, quota)| *quota).collect();
+    let refused: Vec<String> = tasks.iter().map(|(task, _)| refused(dispatcher_id, task)).collect();
     let statement = client.prepare_cached(CLAIM_COUNTED).await?;
-    let rows = client.query(&statement, &[&names, &caps, &caps_per_key, &quotas, &limit]).await?;
+    let rows = client.query(&statement, &[&names, &caps, &caps_per_key, &quotas, &limit, &refused]).await?;
     Ok(rows.iter().map(claimed).collect::<Result<_, _>>()?)
 }
 

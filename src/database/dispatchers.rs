@@ -1,6 +1,9 @@
 //! The daemon's own row in `rowcall.dispatchers`.
 
+use std::time::Duration;
+
 use deadpool_postgres::GenericClient;
+use tokio_postgres::Client;
 
 use super::DatabaseError;
 use super::columns::Columns as _;
@@ -15,30 +18,83 @@ pub struct Registration {
     pub released: i64,
 }
 
+/// What a dispatcher says of itself when it begins.
+#[derive(Debug, Clone)]
+pub struct NewDispatcher<'a> {
+    /// Its machine's name, for people.
+    pub host: &'a str,
+    /// Its runners.
+    pub runners: &'a [RunnerName],
+    /// Of each of them, where its attempts can be seen; empty for anywhere.
+    pub places: &'a [String],
+    /// How long others wait for a sign of it.
+    pub dead_after: Duration,
+    /// How long others leave alone what only its machine can see.
+    pub lost_after: Duration,
+}
+
 /// Begins.
 pub async fn register_dispatcher(
     client: &impl GenericClient,
-    host: &str,
-    runners: &[RunnerName],
+    new: &NewDispatcher<'_>,
 ) -> Result<Registration, DatabaseError> {
     let row = client
         .query_one(
             include_str!("../../sql/queries/dispatchers/dispatcher_register.sql"),
-            &[&host, &(std::process::id() as i32), &env!("CARGO_PKG_VERSION"), &runners],
+            &[
+                &new.host,
+                &(std::process::id() as i32),
+                &env!("CARGO_PKG_VERSION"),
+                &new.runners,
+                &new.places,
+                &new.dead_after.as_secs_f64(),
+                &new.lost_after.as_secs_f64(),
+            ],
         )
         .await?;
     Ok(Registration { id: row.column("id")?, released: row.column("released")? })
 }
 
-/// Touches the row; false if others have been told that this dispatcher is gone.
-pub async fn dispatcher_seen(client: &impl GenericClient, id: DispatcherId) -> Result<bool, DatabaseError> {
+/// Says that this dispatcher lives, and returns for how long it had not said so, by the database's clock; none if others have
+/// been told that it is gone.
+pub async fn dispatcher_seen(
+    client: &impl GenericClient,
+    id: DispatcherId,
+) -> Result<Option<Duration>, DatabaseError> {
     let statement =
         client.prepare_cached(include_str!("../../sql/queries/dispatchers/dispatcher_seen.sql")).await?;
-    Ok(client.execute(&statement, &[&id]).await? == 1)
+    let Some(row) = client.query_opt(&statement, &[&id]).await? else { return Ok(None) };
+    // Negative if the clock was set back.
+    Ok(Some(Duration::try_from_secs_f64(row.column(0)?).unwrap_or_default()))
+}
+
+/// Other dispatchers at one of these places that have not stopped in order.
+pub async fn dispatchers_here(
+    client: &impl GenericClient,
+    id: DispatcherId,
+    places: &[String],
+) -> Result<Vec<DispatcherId>, DatabaseError> {
+    let rows = client
+        .query(include_str!("../../sql/queries/dispatchers/dispatchers_here.sql"), &[&id, &places])
+        .await?;
+    Ok(rows.iter().map(|row| row.column(0)).collect::<Result<_, _>>()?)
 }
 
 /// Ends on purpose: others may adopt at once what still runs.
 pub async fn dispatcher_stopped(client: &impl GenericClient, id: DispatcherId) -> Result<(), DatabaseError> {
     client.execute(include_str!("../../sql/queries/dispatchers/dispatcher_stopped.sql"), &[&id]).await?;
     Ok(())
+}
+
+/// The dispatchers that live, each in words. None where there is no schema, or an older one.
+pub async fn running_dispatchers(client: &Client) -> Result<Vec<String>, DatabaseError> {
+    let there = client
+        .query_one(include_str!("../../sql/queries/dispatchers/dispatchers_are_known.sql"), &[])
+        .await?;
+    if !there.column::<bool>(0)? {
+        return Ok(Vec::new());
+    }
+    let rows =
+        client.query(include_str!("../../sql/queries/dispatchers/dispatchers_running.sql"), &[]).await?;
+    Ok(rows.iter().map(|row| row.column(0)).collect::<Result<_, _>>()?)
 }

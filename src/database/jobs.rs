@@ -59,7 +59,6 @@ async fn with_reasons(
 pub async fn refuse(
     client: &impl GenericClient,
     dispatcher_id: DispatcherId,
-    dead_after: Duration,
     jobs: &[(JobId, String)],
 ) -> Result<usize, DatabaseError> {
     if jobs.is_empty() {
@@ -68,7 +67,7 @@ pub async fn refuse(
     let (ids, reasons): (Vec<JobId>, Vec<&str>) =
         jobs.iter().map(|(id, reason)| (*id, reason.as_str())).unzip();
     let statement = client.prepare_cached(include_str!("../../sql/queries/jobs/jobs_refuse.sql")).await?;
-    let rows = client.query(&statement, &[&ids, &reasons, &dispatcher_id, &dead_after.as_secs_f64()]).await?;
+    let rows = client.query(&statement, &[&ids, &reasons, &dispatcher_id]).await?;
     let blocked: Vec<bool> = rows.iter().map(|row| row.column(0)).collect::<Result<_, _>>()?;
     Ok(blocked.into_iter().filter(|blocked| *blocked).count())
 }
@@ -99,10 +98,8 @@ pub async fn enqueue_missed(client: &impl GenericClient) -> Result<Option<i64>, 
 pub async fn block_unowned(
     client: &impl GenericClient,
     dispatcher_id: DispatcherId,
-    dead_after: Duration,
 ) -> Result<u64, DatabaseError> {
-    let sql = include_str!("../../sql/queries/jobs/block_unowned.sql");
-    Ok(client.execute(sql, &[&dead_after.as_secs_f64(), &dispatcher_id]).await?)
+    Ok(client.execute(include_str!("../../sql/queries/jobs/block_unowned.sql"), &[&dispatcher_id]).await?)
 }
 
 /// Releases every blocked job: this dispatcher was taken for dead, and is back. Returns how many.

@@ -43,14 +43,17 @@ pub use claims::{
 pub use columns::Unreadable;
 pub use connect::{Database, DatabaseError, Failure};
 pub use connector::{ConnectError, Connector};
-pub use dispatchers::{Registration, dispatcher_seen, dispatcher_stopped, register_dispatcher};
+pub use dispatchers::{
+    NewDispatcher, Registration, dispatcher_seen, dispatcher_stopped, dispatchers_here, register_dispatcher,
+    running_dispatchers,
+};
 pub use grants::{GrantProblem, grant_problems, roles_sql};
 pub use jobs::{
     block, block_unowned, bound_transaction, defer, enqueue_missed, forget_dispatchers, keep_history,
     mark_obsolete, promote_waiting, refuse, release_all, release_owned,
 };
 pub use migrations::{Migration, MigrationStatus, Plan, migrate, migrate_down, migration_status, plan};
-pub use notifications::{Notifications, Subscription, notify};
+pub use notifications::{Notifications, Subscription, announce_jobs, notify};
 pub use previewing::{preview, watched_table};
 pub use schema::{SCHEMA_VERSION, SchemaError, Stamp, check_schema, read_stamp};
 pub use settling::{

@@ -108,3 +108,8 @@ pub async fn notify(client: &impl GenericClient, channel: &str) -> Result<(), Da
     client.execute(include_str!("../../sql/queries/notifications/notify.sql"), &[&channel]).await?;
     Ok(())
 }
+
+/// Tells all dispatchers, once this transaction has committed, to look for jobs.
+pub async fn announce_jobs(client: &impl GenericClient) -> Result<(), DatabaseError> {
+    notify(client, "rowcall_control").await
+}

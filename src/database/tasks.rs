@@ -28,6 +28,7 @@ fn task(row: &Row) -> Result<Option<Task>, Unreadable> {
     let mut unreadable = Noted::default();
     let task = Task {
         name: row.column("name")?,
+        version: row.column("version")?,
         enabled: row.column("enabled")?,
         source_table: row.column("source_table")?,
         on_status: unreadable.note(row.column("on_status")),

@@ -1,20 +1,22 @@
 //! What the loops share: who this dispatcher is, until when it runs, and what the loops tell each other.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::DispatcherError;
+use super::boot_clock::BootInstant;
 use super::follow::in_flight::InFlight;
 use super::pace::work_limit;
 use super::task_cache::TaskCache;
 use super::token;
 use crate::contract;
 use crate::database::{Database, Failure};
-use crate::job::{AttemptId, DispatcherId};
+use crate::job::{AttemptId, DispatcherId, RunnerName};
 use crate::runners::{Attempt, Ends, Launched, Runners};
 use crate::settings::Settings;
 
@@ -22,8 +24,8 @@ use crate::settings::Settings;
 pub struct Identity {
     /// Its row in `rowcall.dispatchers`.
     pub id: DispatcherId,
-    /// Its machine's name.
-    pub host: String,
+    /// Of its runners that are bound to a place, where that is.
+    pub places: BTreeMap<RunnerName, String>,
     /// From which tokens and launch keys are made.
     pub secret: Vec<u8>,
     /// The first characters of the installation's id.
@@ -42,6 +44,11 @@ impl Identity {
     pub fn is_launch_key(&self, launch_key: &str, attempt_id: AttemptId) -> bool {
         let rest = launch_key.strip_prefix(&format!("{}{attempt_id}-", self.launch_key_prefix()));
         rest.is_some_and(|rest| rest.len() == 8 && rest.bytes().all(|b| b.is_ascii_hexdigit()))
+    }
+
+    /// How dispatchers of this installation are called among those of others on one machine.
+    pub fn label(&self, dispatcher: DispatcherId) -> String {
+        format!("{}-{dispatcher}", self.instance)
     }
 
     /// What all launch keys of this installation begin with.
@@ -63,7 +70,7 @@ pub struct Lifecycle {
     pub stopping: CancellationToken,
     /// When the database last heard that this dispatcher lives. Past `dead_after` others may have taken over what it
     /// has not launched yet, so it must not.
-    pub seen: watch::Sender<Instant>,
+    pub seen: watch::Sender<BootInstant>,
     /// How long others wait before they take it for dead.
     pub dead_after: Duration,
     /// Attempts of dead dispatchers have been looked for once.
@@ -78,7 +85,7 @@ impl Lifecycle {
         Self {
             draining: CancellationToken::new(),
             stopping: CancellationToken::new(),
-            seen: watch::Sender::new(Instant::now()),
+            seen: watch::Sender::new(BootInstant::now()),
             dead_after,
             rescued: CancellationToken::new(),
             fatal: Mutex::new(None),

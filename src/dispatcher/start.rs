@@ -1,5 +1,6 @@
 //! Starting, draining and ending a dispatcher.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError};
 
@@ -18,8 +19,8 @@ use super::shared::{Handle, Identity, Lifecycle, Shared, Signals};
 use super::task_cache::TaskCache;
 use super::{launch, settle};
 use crate::database::{
-    Database, DatabaseError, SchemaError, check_schema, dispatcher_stopped, instance, read_stamp,
-    register_dispatcher,
+    Database, DatabaseError, NewDispatcher, SchemaError, check_schema, dispatcher_stopped, instance,
+    read_stamp, register_dispatcher,
 };
 use crate::job::{AttemptId, DispatcherId, End};
 use crate::runners::{Ends, Runners};
@@ -88,7 +89,18 @@ impl Dispatcher {
             name => name.to_owned(),
         };
         let offered: Vec<_> = runners.iter().map(|r| r.name()).collect();
-        let registration = register_dispatcher(&client, &host, &offered).await?;
+        let mut places = BTreeMap::new();
+        for runner in runners.iter().filter(|r| r.capabilities().bound_to_host) {
+            places.insert(runner.name(), runner.place().await);
+        }
+        let new = NewDispatcher {
+            host: &host,
+            runners: &offered,
+            places: &offered.iter().map(|r| places.get(r).cloned().unwrap_or_default()).collect::<Vec<_>>(),
+            dead_after: settings.dispatcher.dead_after,
+            lost_after: settings.dispatcher.lost_after,
+        };
+        let registration = register_dispatcher(&client, &new).await?;
         let parameters = TaskCache::default();
         parameters.refresh(&client, &read_stamp(&client).await?.parameters).await?;
         drop(client);
@@ -102,7 +114,7 @@ impl Dispatcher {
         let shared = Arc::new(Shared {
             identity: Identity {
                 id: registration.id,
-                host,
+                places,
                 secret,
                 instance: instance_id.chars().filter(char::is_ascii_hexdigit).take(8).collect(),
             },
@@ -114,6 +126,8 @@ impl Dispatcher {
             runners,
             in_flight: Arc::new(InFlight::default()),
         });
+        let label = shared.identity.label(shared.identity.id);
+        shared.runners.iter().for_each(|runner| runner.show_life(&label));
         let loops = TaskTracker::new();
         // A small buffer: claimed attempts should be launched, not queued.
         let (to_launcher, to_launch) = mpsc::channel(4);

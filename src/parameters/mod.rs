@@ -17,6 +17,8 @@ pub use template::{Context, Template, literally};
 pub struct Task {
     /// The key.
     pub name: String,
+    /// Counts its edits.
+    pub version: i32,
     /// Whether new claims are allowed.
     pub enabled: bool,
     /// The source table, as an OID.

@@ -146,6 +146,7 @@ mod tests {
 
     fn task(command: &[&str], environment: Value) -> Task {
         Task {
+            version: 1,
             name: "loader".into(),
             enabled: true,
             source_table: 1,

@@ -129,6 +129,19 @@ pub trait Runner: Send + Sync {
     /// What it can do, by its settings. The answer is the same for as long as the dispatcher runs.
     fn capabilities(&self) -> Capabilities;
 
+    /// Where its attempts can be seen, if it is bound to a machine or an engine: by an id that is kept there and that no other
+    /// has. A name from the settings may be given twice. Empty otherwise. It is asked once, after [`Runner::ready`].
+    async fn place(&self) -> String;
+
+    /// Shows others at the same place that the dispatcher with this label lives, for as long as this process does. Where that
+    /// cannot be shown, they wait until it has been silent for long.
+    fn show_life(&self, _label: &str) {}
+
+    /// Whether the dispatcher with this label has shown that it lives, and is gone for certain.
+    fn is_gone(&self, _label: &str) -> bool {
+        false
+    }
+
     /// Finds out what it must know before anything runs. An error keeps the dispatcher from starting.
     async fn ready(&self) -> Result<(), String>;
 

@@ -109,6 +109,10 @@ impl Runner for FakeRunner {
         }
     }
 
+    async fn place(&self) -> String {
+        String::new()
+    }
+
     async fn ready(&self) -> Result<(), String> {
         Ok(())
     }

@@ -11,6 +11,9 @@ begin
     values (its_name, 1 + coalesce((select max(h.version) from rowcall_internal.parameters_history h where h.name = its_name), 0),
             tg_op, to_jsonb(old), to_jsonb(new));
     perform rowcall.release_blocked(array(select name from rowcall.parameters where runner in (old.runner, new.runner)));
+    -- The versions of the tasks, by which dispatchers remember what they have refused, stay the same.
+    update rowcall_internal.jobs j set refused_by = null
+    where j.id in (select id from rowcall_internal.jobs where refused_by is not null for update skip locked);
     perform rowcall_internal.notify('rowcall_parameters');
     return null;
 end

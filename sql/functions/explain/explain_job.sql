@@ -27,6 +27,10 @@ begin
                 end;
         end if;
         return next format('%spending since %s: %s', head, date_trunc('second', job.due_at), against);
+        if job.refused_by is not null then
+            return next format('    refused by %s: %s', (select string_agg('dispatcher ' || split_part(r, '/', 1), ', ') from unnest(job.refused_by) r),
+                job.reason);
+        end if;
     elsif job.state = 'waiting' then
         select o.* into last_end from rowcall_internal.attempts e join rowcall_internal.outcomes() o on o.outcome = e.outcome
         where e.job_id = job.id order by e.number desc limit 1;
@@ -78,7 +82,7 @@ begin
             return next format('    the row was set to %s at %s, not by Rowcall', job.moved_to, date_trunc('second', job.moved_at));
         end if;
         select * into d from rowcall_internal.dispatchers where id = a.dispatcher_id;
-        if d.stopped_at is not null or d.seen_at < now() - interval '1 minute' then
+        if d.id not in (select id from rowcall_internal.running_dispatchers) then
             return next format('    its dispatcher on %s %s: another takes it over', d.host,
                 coalesce('stopped ' || date_trunc('second', d.stopped_at), 'is silent since ' || date_trunc('second', d.seen_at)));
         end if;

@@ -1,5 +1,5 @@
 -- What keeps the jobs of a task from starting, whatever their row; with a concurrency key, also what keeps the jobs
--- with that key. "waits": it ends by itself. A dispatcher counts as running until it has been silent for a minute.
+-- with that key. "waits": it ends by itself.
 create or replace function rowcall_internal.start_blockers(task text, concurrency_key text default null)
 returns table (waits boolean, reason text)
 language plpgsql stable security definer
@@ -22,8 +22,7 @@ begin
         return query select false, format('%s is disabled', p.name);
     end if;
     return query select false, 'it would run for ever: ' || w from rowcall.status_loop(p.name) w where w is not null;
-    if not exists (select from rowcall_internal.dispatchers d
-                   where p.runner = any (d.runners) and d.stopped_at is null and d.seen_at > now() - interval '1 minute') then
+    if not exists (select from rowcall_internal.running_dispatchers d where p.runner = any (d.runners)) then
         return query select false, format('no running dispatcher offers the runner %s', p.runner);
     end if;
     if p.max_running is not null then

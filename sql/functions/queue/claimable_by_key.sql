@@ -1,7 +1,7 @@
 -- Up to "wanted" pending jobs of a task whose concurrency keys have room now. It looks at the oldest jobs first. If too
 -- many of these belong to keys without room, it steps from key to key on the index jobs_pending_by_key: ten thousand
--- jobs of one busy customer cost one step.
-create or replace function rowcall_internal.claimable_by_key(task text, max_running_per_key int, wanted bigint)
+-- jobs of one busy customer cost one step. It leaves out those with the word "refused" in refused_by.
+create or replace function rowcall_internal.claimable_by_key(task text, max_running_per_key int, wanted bigint, refused text)
 returns table (id bigint, due_at timestamptz, concurrency_key text)
 language sql stable
 set search_path = pg_catalog, pg_temp
@@ -14,6 +14,7 @@ as $$
     ), oldest as (
         select j.id, j.due_at, j.concurrency_key as key from rowcall_internal.jobs j
         where j.state = 'pending' and j.task = claimable_by_key.task and j.concurrency_key is not null
+          and (j.refused_by is null or refused <> all (j.refused_by))
         order by j.due_at, j.id limit 4 * wanted + 100
     ), first_of_them as (
         select o.id, o.due_at, o.key
@@ -38,6 +39,7 @@ as $$
         cross join lateral (
             select p.id, p.due_at from rowcall_internal.jobs p
             where p.state = 'pending' and p.task = claimable_by_key.task and p.concurrency_key = keys.key
+              and (p.refused_by is null or refused <> all (p.refused_by))
             order by p.due_at, p.id
             limit greatest(max_running_per_key - coalesce(r.jobs, 0), 0)
         ) j

@@ -22,7 +22,7 @@ begin
             raise exception 'job % runs now', job
                 using errcode = 'RC014', hint = format('To start it again: SELECT rowcall.cancel(%s, ''reason''); and then retry.', job);
         end if;
-        update rowcall_internal.jobs j set state = 'pending', due_at = least(due_at, now()), reason = null, blocked_at = null where j.id = job;
+        update rowcall_internal.jobs j set state = 'pending', due_at = least(due_at, now()), reason = null, refused_by = null, blocked_at = null where j.id = job;
         perform rowcall_internal.warn_of_start_blockers(open.task);
         perform rowcall_internal.notify('rowcall_control');
         return job;

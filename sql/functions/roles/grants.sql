@@ -21,6 +21,7 @@ as $$
     ('rowcall_dispatcher', 'USAGE', 'sequence', '{attempts_id_seq}', 'an attempt has its number before it is written'),
     ('rowcall_dispatcher', 'INSERT', 'table', '{history}', 'settled jobs'),
     ('rowcall_dispatcher', 'SELECT, UPDATE', 'view', '{wake_lock,claim_lock}', 'views that are only locked, which takes UPDATE'),
+    ('rowcall_dispatcher', 'SELECT', 'view', '{running_dispatchers}', 'which others live'),
     ('rowcall_dispatcher', 'EXECUTE', 'function', '{source_rows,jobs_without_row,write_back}',
         'read, hold and write rows of watched tables, with the owner''s rights on these; it needs none itself'),
     ('rowcall_dispatcher', 'EXECUTE', 'function', '{channel,claimable_by_key,forget_concurrency_keys,release_blocked,enqueue_missed,keep_history}', 'its upkeep'),

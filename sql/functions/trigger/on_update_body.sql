@@ -35,7 +35,7 @@ begin
             select from rowcall_internal.jobs j join rowcall_internal.source_tables s on s.relation = j.source_table
             where s.id = :source and j.state = 'blocked')
         then
-            update rowcall_internal.jobs j set state = 'pending', reason = null
+            update rowcall_internal.jobs j set state = 'pending', refused_by = null, reason = null
             from new_rows n, rowcall_internal.source_tables s
             where s.id = :source and j.source_table = s.relation and j.short_key = rowcall.short_key(:key) and j.state = 'blocked';
             get diagnostics made = row_count;

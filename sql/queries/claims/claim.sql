@@ -1,15 +1,16 @@
 -- Looks at the queue, and locks jobs of tasks without a cap. The best $6 jobs of all, by priority and age ($7 seconds
 -- of waiting count as one point), say how many jobs of each task are taken ($8: up to $6 of each task, for when other
 -- dispatchers hold the best). Jobs of tasks with a cap are only counted here; claim_counted.sql locks them. Nothing is
--- changed yet: attempts_start.sql and the jobs_ statements do that.
+-- changed yet: attempts_start.sql and the jobs_ statements do that. $9: the word by which a job says that this dispatcher
+-- has refused it.
 with wanted as (
     select w.*,
         case when w.max_running is null then $6 else
             greatest(least($6, w.max_running
                 - (select count(*) from rowcall_internal.jobs r where r.state = 'running' and r.task = w.task)), 0)
         end as room
-    from unnest($1::text[], $2::int[], $3::int[], $4::int[], $5::bool[])
-        as w(task, priority, max_running, max_running_per_key, counted)
+    from unnest($1::text[], $2::int[], $3::int[], $4::int[], $5::bool[], $9::text[])
+        as w(task, priority, max_running, max_running_per_key, counted, refused)
     where not exists (select from rowcall_internal.control where paused_at is not null)
 ), candidates as (
     select w.task, w.priority - date_part('epoch', c.due_at) / $7::float8 as score, c.due_at, c.id
@@ -17,13 +18,14 @@ with wanted as (
     cross join lateral (
         select id, due_at from rowcall_internal.jobs
         where state = 'pending' and concurrency_key is null and task = w.task and w.max_running_per_key is null
+          and (refused_by is null or w.refused <> all (refused_by))
         order by due_at, id limit w.room
     ) c
     union all
     select w.task, w.priority - date_part('epoch', c.due_at) / $7::float8, c.due_at, c.id
     from wanted w
     cross join lateral (
-        select id, due_at from rowcall_internal.claimable_by_key(w.task, w.max_running_per_key, w.room)
+        select id, due_at from rowcall_internal.claimable_by_key(w.task, w.max_running_per_key, w.room, w.refused)
     ) c
     where w.max_running_per_key is not null and w.room > 0
 ), planned as (
@@ -32,10 +34,11 @@ with wanted as (
     group by task
 ), picked as (
     select j.job
-    from (select p.* from planned p join wanted w using (task) where not w.counted order by p.score desc) p
+    from (select p.*, w.refused from planned p join wanted w using (task) where not w.counted order by p.score desc) p
     cross join lateral (
         select j as job from rowcall_internal.jobs j
         where state = 'pending' and concurrency_key is null and task = p.task
+          and (refused_by is null or p.refused <> all (refused_by))
         order by due_at, id limit p.quota
         for update skip locked
     ) j

@@ -5,6 +5,10 @@ declare
     owner name := (select pg_get_userbyid(nspowner) from pg_namespace where nspname = 'rowcall');
     missing name;
 begin
+    if current_setting('server_encoding') <> 'UTF8' then
+        raise exception 'Rowcall needs a database with the encoding UTF8, and this one has %', current_setting('server_encoding')
+            using errcode = '0A000', hint = 'Make one: CREATE DATABASE name ENCODING ''UTF8'' TEMPLATE template0; and move the data there.';
+    end if;
     if to_regclass('rowcall.files') is not null and to_regnamespace('rowcall_internal') is null
         or owner is null and to_regnamespace('rowcall_internal') is not null
     then

@@ -1,5 +1,5 @@
 -- Every task, with its settings merged over the defaults of its runner, in the order in which tasks are claimed.
-select p.name, p.enabled, p.source_table::oid as source_table, p.on_status, p.runner, p.target,
+select p.name, p.version, p.enabled, p.source_table::oid as source_table, p.on_status, p.runner, p.target,
     coalesce(d.settings, '{}') || p.settings as settings,
     p.command, p.environment, p."values",
     p.max_attempts,

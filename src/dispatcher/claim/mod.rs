@@ -268,7 +268,7 @@ async fn claim_batch(
         let claim = match &which {
             Which::Uncounted(choice) => {
                 let ageing = shared.settings.dispatcher.priority_ageing;
-                let claim = claim(&transaction, &tasks, limit as i64, ageing, *choice);
+                let claim = claim(&transaction, shared.identity.id, &tasks, limit as i64, ageing, *choice);
                 tokio::try_join!(bound_transaction(&transaction), claim)?.1
             }
             Which::Counted(quotas) => {
@@ -320,6 +320,6 @@ async fn take_counted(
         task.map(|task| (task, *quota))
     };
     let wanted: Vec<(&Task, i64)> = quotas.iter().filter_map(task).collect();
-    let taken = claim_counted(client, &wanted, limit as i64).await?;
+    let taken = claim_counted(client, shared.identity.id, &wanted, limit as i64).await?;
     Ok(Claim { taken, ..Claim::default() })
 }

@@ -11,8 +11,8 @@ use serde_json::Value;
 use super::mark_running::mark_running;
 use super::one_owner::one_owner;
 use crate::database::{
-    ClaimedJob, DatabaseError, NewAttempt, RowProblem, SourceRow, block, defer, mark_obsolete, refuse,
-    set_concurrency_keys, source_rows, start_jobs,
+    ClaimedJob, DatabaseError, NewAttempt, RowProblem, SourceRow, announce_jobs, block, defer, mark_obsolete,
+    refuse, set_concurrency_keys, source_rows, start_jobs,
 };
 use crate::dispatcher::pace::{ROW_HELD, ROW_OWNED, jittered};
 use crate::dispatcher::shared::Shared;
@@ -99,10 +99,15 @@ pub async fn prepare(
         "another task owns the status of the row until it ends",
     )
     .await?;
-    let blocked = refuse(client, shared.identity.id, shared.lifecycle.dead_after, &sorted.refused).await?;
+    let blocked = refuse(client, shared.identity.id, &sorted.refused).await?;
     if blocked > 0 {
         let (first, reason) = &sorted.refused[0];
         tracing::warn!(jobs = blocked, first_job = first.get(), reason, "blocked: no dispatcher allows them");
+    } else if let Some((first, reason)) = sorted.refused.first() {
+        let jobs = sorted.refused.len();
+        tracing::info!(jobs, first_job = first.get(), reason, "left to other dispatchers");
+        // They may be asleep, and were told nothing of these jobs, which an awake one took.
+        announce_jobs(client).await?;
     }
     set_concurrency_keys(client, &sorted.rekeyed).await?;
     for (reason, jobs) in grouped(sorted.blocked, |(_, reason)| reason.clone()) {

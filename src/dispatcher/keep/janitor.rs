@@ -23,9 +23,7 @@ pub async fn run(shared: Handle) {
 }
 
 async fn block(shared: &Shared) -> Result<(), DatabaseError> {
-    let dead_after = shared.settings.dispatcher.dead_after;
-    let blocking =
-        async { block_unowned(&shared.database.get().await?, shared.identity.id, dead_after).await };
+    let blocking = async { block_unowned(&shared.database.get().await?, shared.identity.id).await };
     let blocked = shared.within(blocking).await?;
     if blocked > 0 {
         tracing::warn!(jobs = blocked, "jobs blocked: no dispatcher would ever claim them");

@@ -3,13 +3,17 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use deadpool_postgres::GenericClient;
 use tokio::sync::mpsc;
 
-use crate::database::{DatabaseError, dispatcher_seen, release_all, rescue_attempts, taken_over};
+use crate::database::{
+    DatabaseError, dispatcher_seen, dispatcher_stopped, dispatchers_here, release_all, rescue_attempts,
+    taken_over,
+};
 use crate::dispatcher::DispatcherError;
+use crate::dispatcher::boot_clock::BootInstant;
 use crate::dispatcher::follow::in_flight::FollowedAttempt;
 use crate::dispatcher::pace::{Trouble, beat_limit, jittered};
 use crate::dispatcher::shared::{Handle, Shared};
@@ -52,7 +56,7 @@ const CUT_OFF: Duration = Duration::from_mins(10);
 #[derive(Default)]
 struct Rescuer {
     /// Until when others are not taken for dead: this one was cut off itself, and so perhaps were they.
-    patient_until: Option<Instant>,
+    patient_until: Option<BootInstant>,
     /// Attempts of this dispatcher that were over already, and still followed: the settler removes what it has ended.
     over: HashSet<AttemptId>,
 }
@@ -65,15 +69,17 @@ impl Rescuer {
         launch: &mpsc::Sender<Vec<Attempt>>,
     ) -> Result<bool, DatabaseError> {
         let client = shared.database.get().await?;
-        let now = Instant::now();
-        if !dispatcher_seen(&client, shared.identity.id).await? {
+        let now = BootInstant::now();
+        let silent = shared.lifecycle.seen.borrow().elapsed();
+        let Some(silent_there) = dispatcher_seen(&client, shared.identity.id).await? else {
             return Ok(false);
-        }
+        };
         let dead_after = shared.settings.dispatcher.dead_after;
         // After a long silence (a machine that slept, a database out of reach) others may have run, settled and
-        // forgotten what waits here to be launched. And they may only now come back, as we do.
-        if shared.lifecycle.seen.borrow().elapsed() > dead_after {
-            self.patient_until = Some(now + dead_after);
+        // forgotten what waits here to be launched. And they may only now come back, as we do. The same if it is only the
+        // database's clock that went ahead: by it everybody is silent since long.
+        if silent > dead_after || silent_there > silent + dead_after / 2 {
+            self.patient_until = Some(now.after(dead_after));
             // Others, or a janitor's look over a connection that still worked, may have blocked what nobody else offers.
             if release_all(&client).await? > 0 {
                 shared.signals.wake.notify_one();
@@ -84,6 +90,7 @@ impl Rescuer {
         if shared.lifecycle.draining.is_cancelled() || self.patient_until.is_some_and(|until| now < until) {
             return Ok(true);
         }
+        find_the_gone(shared, &client).await?;
         adopt(shared, &client, launch).await?;
         Ok(true)
     }
@@ -91,9 +98,8 @@ impl Rescuer {
     /// Attempts that another dispatcher follows are its own; those that are over must not run on unwatched.
     async fn let_go(&mut self, shared: &Shared, client: &impl GenericClient) -> Result<(), DatabaseError> {
         let borrowed = shared.in_flight.borrowed();
-        let (id, dead_after) = (shared.identity.id, shared.lifecycle.dead_after);
         let before = std::mem::take(&mut self.over);
-        for taken in taken_over(client, id, &shared.in_flight.ids(), dead_after).await? {
+        for taken in taken_over(client, shared.identity.id, &shared.in_flight.ids()).await? {
             if !taken.elsewhere && !before.contains(&taken.id) {
                 self.over.insert(taken.id);
                 continue;
@@ -113,6 +119,23 @@ impl Rescuer {
     }
 }
 
+/// Notes which dispatchers at the same places have ended without a word: what they left need not wait until they have been
+/// silent for long.
+async fn find_the_gone(shared: &Shared, client: &impl GenericClient) -> Result<(), DatabaseError> {
+    let places: Vec<String> = shared.identity.places.values().cloned().collect();
+    if places.is_empty() {
+        return Ok(());
+    }
+    for id in dispatchers_here(client, shared.identity.id, &places).await? {
+        let label = shared.identity.label(id);
+        if shared.runners.iter().any(|runner| runner.is_gone(&label)) {
+            tracing::info!(dispatcher = id.get(), "its process has ended without a word");
+            dispatcher_stopped(client, id).await?;
+        }
+    }
+    Ok(())
+}
+
 /// Takes over what dispatchers that are gone have left.
 async fn adopt(
     shared: &Shared,
@@ -120,18 +143,17 @@ async fn adopt(
     launch: &mpsc::Sender<Vec<Attempt>>,
 ) -> Result<(), DatabaseError> {
     let (free, bound) = shared.runners.names();
-    let d = &shared.settings.dispatcher;
+    let places: Vec<String> =
+        bound.iter().map(|r| shared.identity.places.get(r).cloned().unwrap_or_default()).collect();
     let borrowed = shared.in_flight.borrowed();
     let mut followed = shared.in_flight.ids();
     followed.retain(|id| !borrowed.contains(id));
     let rescued = rescue_attempts(
         client,
         shared.identity.id,
-        &shared.identity.host,
-        d.dead_after,
-        d.lost_after,
+        shared.settings.dispatcher.dead_after,
         &free,
-        &bound,
+        (&bound, &places),
         &followed,
     )
     .await?;

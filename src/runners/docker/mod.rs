@@ -148,6 +148,19 @@ impl Runner for DockerRunner {
         Ok(())
     }
 
+    /// The engine's own id; or, while it does not answer, its address on this machine.
+    async fn place(&self) -> String {
+        let asked =
+            self.core.engine.call("asking the engine", |docker| async move { docker.info().await }).await;
+        match asked.ok().and_then(|info| info.id).filter(|id| !id.is_empty()) {
+            Some(id) => id,
+            None => {
+                let host = nix::unistd::gethostname().unwrap_or_default();
+                format!("{} {}", host.to_string_lossy(), self.core.engine.endpoint.url)
+            }
+        }
+    }
+
     fn freeze(&self, request: &mut LaunchSpec) {
         // A daemon that is told to use another engine must not launch there again what runs on this one.
         settings::freeze(&mut request.settings, &self.core.engine.endpoint.url);

@@ -123,6 +123,10 @@ impl Runner for EcsRunner {
         }
     }
 
+    async fn place(&self) -> String {
+        String::new()
+    }
+
     async fn ready(&self) -> Result<(), String> {
         if self.url_withheld {
             tracing::info!(

@@ -163,6 +163,10 @@ impl Runner for LambdaRunner {
         }
     }
 
+    async fn place(&self) -> String {
+        String::new()
+    }
+
     async fn ready(&self) -> Result<(), String> {
         self.aws.find_own().await
     }

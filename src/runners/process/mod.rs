@@ -6,6 +6,7 @@
 //! is itself killed leaves no end; then what it left running is killed and the attempt declared lost.
 
 mod attempt_dir;
+mod place;
 mod rails;
 mod strays;
 pub mod supervise;
@@ -25,6 +26,7 @@ use crate::job::{End, RunnerName};
 use crate::parameters::{LaunchSpec, Task};
 use crate::settings::ProcessSettings;
 use attempt_dir::{AttemptDir, Life};
+use place::Place;
 
 /// A supervisor that has not begun by then never will.
 const BEGIN_GRACE: Duration = Duration::from_secs(10);
@@ -39,6 +41,7 @@ pub struct ProcessRunner {
     /// The `rowcall` binary, which is also the supervisor.
     supervisor: PathBuf,
     ends: Ends,
+    place: Place,
 }
 
 impl ProcessRunner {
@@ -64,7 +67,8 @@ impl ProcessRunner {
                     state_dir.display()
                 )
             })?;
-        Ok(Self { settings: settings.clone(), supervisor, ends })
+        let place = Place::of(state_dir)?;
+        Ok(Self { settings: settings.clone(), supervisor, ends, place })
     }
 
     fn dir(&self, attempt: &Attempt) -> AttemptDir {
@@ -131,6 +135,21 @@ impl Runner for ProcessRunner {
             sees_ends: true,
             stop_limit: self.settings.stop_grace + AFTER_GRACE,
         }
+    }
+
+    /// Its state directory: what runs is known there and nowhere else.
+    async fn place(&self) -> String {
+        self.place.id().to_owned()
+    }
+
+    fn show_life(&self, label: &str) {
+        if let Err(error) = self.place.show_life(label) {
+            tracing::warn!(%error, "cannot show others on this machine that this dispatcher lives");
+        }
+    }
+
+    fn is_gone(&self, label: &str) -> bool {
+        self.place.is_gone(label)
     }
 
     /// The state directory was checked when this runner was made.

@@ -8,8 +8,8 @@ as $$
 declare
     dropped bigint;
 begin
-    if exists (select from rowcall_internal.dispatchers where stopped_at is null and seen_at > now() - interval '1 minute') then
-        raise exception 'rowcall.new_identity: a dispatcher has been at work here within the last minute'
+    if exists (select from rowcall_internal.running_dispatchers) then
+        raise exception 'rowcall.new_identity: a dispatcher has been at work here a moment ago'
             using errcode = 'RC006',
                   hint = 'This is for copies, before a dispatcher starts. In a fresh copy of a busy database, wait a minute.';
     end if;

@@ -14,6 +14,9 @@ declare
     touch text;
     before rowcall_internal.source_tables;
     after rowcall_internal.source_tables;
+    -- The number in the trigger functions of a table that was watched before, whose triggers its owner has not dropped.
+    kept int;
+    wrong record;
 begin
     if kind not in ('r', 'p') then
         raise exception 'rowcall.watch: % is not a table', source
@@ -83,9 +86,15 @@ begin
             using errcode = '42501', hint = format('To make it %I: call this as %I.', register_source.status_column,
                 pg_get_userbyid(its_owner));
     end if;
+    select substring(p.proname from '^on_(?:insert|update)_(\d+)$')::int into kept
+    from pg_trigger t join pg_proc p on p.oid = t.tgfoid
+    where t.tgrelid = source and t.tgname in ('rowcall_insert', 'rowcall_update') and p.pronamespace = 'rowcall_internal'::regnamespace
+      and not exists (select from rowcall_internal.source_tables s where p.proname in (format('on_insert_%s', s.id), format('on_update_%s', s.id)));
     insert into rowcall_internal.source_tables as s
-        (relation, key_columns, key_types, key_named, status_column, status_type, touch_column)
-    values (source, its_key.columns, its_key.types, named is not null, register_source.status_column, status_type, touch)
+        (id, relation, key_columns, key_types, key_named, status_column, status_type, touch_column)
+    overriding system value
+    values (coalesce(before.id, kept, nextval(pg_get_serial_sequence('rowcall_internal.source_tables', 'id'))), source, its_key.columns,
+        its_key.types, named is not null, register_source.status_column, status_type, touch)
     on conflict (relation) do update
     set key_columns = excluded.key_columns, key_types = excluded.key_types, key_named = excluded.key_named,
         status_column = excluded.status_column, status_type = excluded.status_type,
@@ -95,7 +104,23 @@ begin
         perform rowcall_internal.change_row_keys(before, after);
     end if;
     perform rowcall_internal.install_triggers(source);
-    update rowcall_internal.jobs set state = 'pending', reason = null where source_table = source and state = 'blocked';
+    -- That there is a trigger of the name does not say that it is ours, nor that it fires.
+    select c.relation, e.event, t.tgname, t.tgenabled, t.tgfoid into wrong
+    from (select source as relation union select relid from pg_partition_tree(source)) c
+    cross join (values ('insert'), ('update')) e(event)
+    left join pg_trigger t on t.tgrelid = c.relation and t.tgname = 'rowcall_' || e.event
+    where t.tgfoid is distinct from to_regproc(format('rowcall_internal.on_%s_%s', e.event, after.id)) or t.tgenabled not in ('O', 'A')
+    limit 1;
+    if found then
+        raise exception 'rowcall.watch: the trigger rowcall_% of % %', wrong.event, wrong.relation, case
+                when wrong.tgname is null then 'is not there'
+                when wrong.tgenabled not in ('O', 'A') and wrong.tgfoid = to_regproc(format('rowcall_internal.on_%s_%s', wrong.event, after.id))
+                    then 'is disabled'
+                else format('is another one: it calls %s', wrong.tgfoid::regproc) end
+            using errcode = '55000', hint = format('As the owner of the table: DROP TRIGGER IF EXISTS rowcall_%s ON %s; and then '
+                'watch it again.', wrong.event, wrong.relation);
+    end if;
+    update rowcall_internal.jobs set state = 'pending', refused_by = null, reason = null where source_table = source and state = 'blocked';
     perform rowcall_internal.notify('rowcall_control');
 end
 $$;

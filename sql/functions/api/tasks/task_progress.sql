@@ -1,5 +1,5 @@
 -- Sends a heartbeat, and progress if the task knows any: a fraction from 0 to 1 and a message.
-create or replace function rowcall.task_progress(token text, fraction real default null, message text default null) returns void
+create or replace function rowcall.task_progress(token text, fraction double precision default null, message text default null) returns void
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
