@@ -173,7 +173,7 @@ async fn a_dispatcher_of_the_same_name_elsewhere_is_another() {
     let settings = |state: &tempfile::TempDir| {
         let mut settings = process_settings(&db.url, state.path());
         settings.dispatcher.host = "same".to_owned();
-        settings.dispatcher.lost_after = std::time::Duration::from_secs(3600);
+        settings.dispatcher.lost_after = std::time::Duration::from_hours(1);
         settings
     };
     let first = start_process(settings(&here), Mode::Serve).await;
@@ -223,16 +223,16 @@ async fn what_a_killed_daemon_left_is_adopted_at_once() {
 async fn a_lease_is_what_its_owner_wrote() {
     let db = with_rows(1, ("", "")).await;
     let mut patient = settings(&db.url);
-    patient.dispatcher.heartbeat_interval = std::time::Duration::from_secs(600);
-    patient.dispatcher.dead_after = std::time::Duration::from_secs(3600);
+    patient.dispatcher.heartbeat_interval = std::time::Duration::from_mins(10);
+    patient.dispatcher.dead_after = std::time::Duration::from_hours(1);
     let mut owner = Running::with(patient, Arc::default()).await;
     owner.launch().await;
     let hasty = Running::with(settings(&db.url), Arc::clone(&owner.world)).await;
     for _ in 0..3 {
         hasty.beats(&db).await;
     }
-    let owned = format!("select dispatcher_id = {} from rowcall.attempts", owner.dispatcher.id());
-    assert!(db.one::<bool>(&owned).await);
+    let still = format!("select dispatcher_id = {} from rowcall.attempts", owner.dispatcher.id());
+    assert!(db.one::<bool>(&still).await);
     hasty.stop().await;
     owner.stop().await;
 }
@@ -249,8 +249,8 @@ async fn a_clock_that_steps_ahead_declares_no_dispatcher_dead() {
     // As if the database's clock had gone ahead.
     db.run("update rowcall_internal.dispatchers set seen_at = seen_at - interval '10 minutes'").await;
     other.beats(&db).await;
-    let owned = format!("select dispatcher_id = {} from rowcall.attempts", owner.dispatcher.id());
-    assert!(db.one::<bool>(&owned).await);
+    let still = format!("select dispatcher_id = {} from rowcall.attempts", owner.dispatcher.id());
+    assert!(db.one::<bool>(&still).await);
     other.stop().await;
     owner.stop().await;
 }

@@ -28,7 +28,10 @@ impl Place {
         let path = state_dir.join(ID);
         let id = match std::fs::read_to_string(&path) {
             Ok(id) if !id.trim().is_empty() => id.trim().to_owned(),
-            Ok(_) => Self::make(state_dir, &path)?,
+            // Half a file, of a disk that was full.
+            Ok(_) => {
+                std::fs::remove_file(&path).map_err(Into::into).and_then(|()| Self::make(state_dir, &path))?
+            }
             Err(e) if e.kind() == io::ErrorKind::NotFound => Self::make(state_dir, &path)?,
             Err(e) => return Err(e).with_context(|| format!("{}: its id cannot be read", path.display())),
         };
