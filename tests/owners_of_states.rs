@@ -254,3 +254,49 @@ async fn a_clock_that_steps_ahead_declares_no_dispatcher_dead() {
     other.stop().await;
     owner.stop().await;
 }
+
+#[tokio::test]
+async fn numbers_given_twice_after_a_failover_mix_no_ends_up() {
+    let db = with_rows(2, ("", "")).await;
+    let mut running = Running::start(&db).await;
+    let (first, second) = (running.launch().await, running.launch().await);
+    db.until("select count(*) = 2 from rowcall.attempts where launched_at is not null").await;
+    // A replica takes over that has not heard of them, and counts the same numbers once more.
+    db.run(
+        "delete from rowcall_internal.attempts; delete from rowcall_internal.jobs;
+         select setval('rowcall_internal.attempts_id_seq', 1, false);
+         insert into rowcall.files (id) values (3)",
+    )
+    .await;
+    let third = running.launch().await;
+    assert!(![first.attempt.id, second.attempt.id].contains(&third.attempt.id));
+    running.world.stopped(first.attempt.id).await;
+    running.world.stopped(second.attempt.id).await;
+    running.end(&third, End::exited(0));
+    db.until("exists (select from rowcall.history where outcome = 'SUCCEEDED')").await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_copy_of_a_database_starts_nothing() {
+    let (db, state) = (with_rows(0, ("", "")).await, tempfile::tempdir().unwrap());
+    Running::start(&db).await.stop().await;
+    let home: String = db.one("select home from rowcall_internal.instance").await;
+    db.run("update rowcall_internal.instance set home = 'server 1, database 2'").await;
+    let serve = async |arguments: &[&str]| {
+        let mut command = rowcall(&db.url, state.path());
+        let done = command.arg("serve").args(arguments).output().await.unwrap();
+        (done.status.code(), String::from_utf8_lossy(&done.stderr).into_owned())
+    };
+    let (code, said) = serve(&["--drain"]).await;
+    assert_eq!(code, Some(1));
+    assert!(said.contains("this database is a copy (of server 1, database 2)"), "{said}");
+    assert!(said.contains("rowcall.new_identity()") && said.contains("--same-database"), "{said}");
+    assert_eq!(serve(&["--drain", "--same-database"]).await.0, Some(0));
+    assert_eq!(db.one::<String>("select home from rowcall_internal.instance").await, home);
+    db.run(
+        "update rowcall_internal.instance set home = 'server 1, database 2'; select rowcall.new_identity()",
+    )
+    .await;
+    assert_eq!(serve(&["--drain"]).await.0, Some(0));
+}

@@ -29,8 +29,11 @@ create table rowcall_internal.instance (
     id uuid not null default gen_random_uuid(),
     secret bytea not null default sha256(
         uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())),
+    home text,
     only_one boolean primary key default true check (only_one)
 );
+comment on column rowcall_internal.instance.home is
+    'The server and the database in which dispatchers have worked: elsewhere, this is a copy. Null until the first has.';
 insert into rowcall_internal.instance default values;
 
 create table rowcall.files (

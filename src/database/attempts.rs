@@ -213,7 +213,8 @@ pub struct RescuedAttempt {
 
 /// An attempt that is perhaps not this dispatcher's any more.
 #[derive(Debug, Clone, Copy)]
-#[allow(missing_docs)]
+// Each bool is a fact of its own.
+#[allow(missing_docs, clippy::struct_excessive_bools)]
 pub struct TakenOver {
     pub id: AttemptId,
     /// Another dispatcher has it, or has ended it.
@@ -221,23 +222,28 @@ pub struct TakenOver {
     pub over: bool,
     /// That dispatcher is gone.
     pub is_orphan: bool,
+    /// The database has no such attempt.
+    pub is_unknown: bool,
 }
 
-/// Which of these attempts another dispatcher has taken over, or are over.
+/// Which of these attempts, each with its launch key, another dispatcher has taken over, are over, or are not known.
 pub async fn taken_over(
     client: &impl GenericClient,
     dispatcher_id: DispatcherId,
-    ids: &[AttemptId],
+    followed: &[(AttemptId, String)],
 ) -> Result<Vec<TakenOver>, DatabaseError> {
     let statement =
         client.prepare_cached(include_str!("../../sql/queries/attempts/attempts_taken_over.sql")).await?;
-    let rows = client.query(&statement, &[&ids, &dispatcher_id]).await?;
+    let (ids, keys): (Vec<AttemptId>, Vec<&str>) =
+        followed.iter().map(|(id, key)| (*id, key.as_str())).unzip();
+    let rows = client.query(&statement, &[&ids, &dispatcher_id, &keys]).await?;
     let taken = |row: &Row| {
         Ok(TakenOver {
             id: row.column("id")?,
             elsewhere: row.column("elsewhere")?,
             over: row.column("over")?,
             is_orphan: row.column("is_orphan")?,
+            is_unknown: row.column("is_unknown")?,
         })
     };
     rows.iter().map(taken).collect()

@@ -61,4 +61,4 @@ pub use settling::{
     settle_attempts, settled_elsewhere,
 };
 pub use source_rows::{RowProblem, RowWriting, SourceRow, Writing, Written, source_rows, write_back};
-pub use tasks::{instance, load_parameters};
+pub use tasks::{copied_from, instance, load_parameters};

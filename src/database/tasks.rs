@@ -14,6 +14,17 @@ pub async fn instance(client: &impl GenericClient) -> Result<(String, Vec<u8>), 
     Ok((row.column(0)?, row.column(1)?))
 }
 
+/// Where the original of this database is, if it is a copy of one in which dispatchers have worked. `has_moved`: it is not,
+/// whatever it looks like; from now on this is its place.
+pub async fn copied_from(
+    client: &impl GenericClient,
+    has_moved: bool,
+) -> Result<Option<String>, DatabaseError> {
+    let row =
+        client.query_one(include_str!("../../sql/queries/tasks/copied_from.sql"), &[&has_moved]).await?;
+    Ok(row.column(0)?)
+}
+
 /// Every task, highest priority first; without those whose runner this program does not know, which it cannot offer either.
 pub async fn load_parameters(client: &impl GenericClient) -> Result<Vec<Task>, DatabaseError> {
     let statement = client.prepare_cached(include_str!("../../sql/queries/tasks/parameters.sql")).await?;

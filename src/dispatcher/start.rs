@@ -19,8 +19,8 @@ use super::shared::{Handle, Identity, Lifecycle, Shared, Signals};
 use super::task_cache::TaskCache;
 use super::{launch, settle};
 use crate::database::{
-    Database, DatabaseError, NewDispatcher, SchemaError, check_schema, dispatcher_stopped, instance,
-    read_stamp, register_dispatcher,
+    Database, DatabaseError, NewDispatcher, SchemaError, check_schema, copied_from, dispatcher_stopped,
+    instance, read_stamp, register_dispatcher,
 };
 use crate::job::{AttemptId, DispatcherId, End};
 use crate::runners::{Ends, Runners};
@@ -47,6 +47,13 @@ pub enum DispatcherError {
     /// The database could not be used at the beginning.
     #[error(transparent)]
     Database(#[from] DatabaseError),
+    /// What the database says of jobs and attempts is another's.
+    #[error(
+        "this database is a copy (of {0}), and its jobs may be at work there. If they are, SELECT rowcall.new_identity() makes \
+         it a copy of its own, without them. If the original is gone for good, start once with: rowcall serve \
+         --same-database"
+    )]
+    Copy(String),
     /// A runner could not be made ready.
     #[error("{0:#}")]
     Runner(anyhow::Error),
@@ -75,6 +82,9 @@ impl Dispatcher {
         let database = Database::new(&settings.database)?;
         let client = database.get().await?;
         check_schema(&client).await?;
+        if let Some(original) = copied_from(&client, false).await? {
+            return Err(DispatcherError::Copy(original));
+        }
         let (instance_id, secret) = instance(&client).await?;
 
         let (launches, to_record) = mpsc::unbounded_channel();

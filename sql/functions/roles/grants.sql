@@ -24,7 +24,7 @@ as $$
     ('rowcall_dispatcher', 'SELECT', 'view', '{running_dispatchers}', 'which others live'),
     ('rowcall_dispatcher', 'EXECUTE', 'function', '{source_rows,jobs_without_row,write_back}',
         'read, hold and write rows of watched tables, with the owner''s rights on these; it needs none itself'),
-    ('rowcall_dispatcher', 'EXECUTE', 'function', '{channel,claimable_by_key,forget_concurrency_keys,release_blocked,enqueue_missed,keep_history}', 'its upkeep'),
+    ('rowcall_dispatcher', 'EXECUTE', 'function', '{copied_from,channel,claimable_by_key,forget_concurrency_keys,release_blocked,enqueue_missed,keep_history}', 'its upkeep'),
     ('rowcall_dispatcher', 'EXECUTE', 'function', '{preview}', 'what "rowcall preview" asks'),
     ('rowcall_dispatcher', 'EXECUTE', 'function', '{status_loop}', 'whether a task would run for ever'),
     ('rowcall_dispatcher', 'EXECUTE', 'function', '{grants,grants_wrong}', 'what "rowcall check --grants" asks'),

@@ -62,6 +62,9 @@ pub async fn prepare(
     let by_name: HashMap<&str, Arc<Task>> =
         tasks.iter().map(|task| (task.name.as_str(), Arc::new(task.clone()))).collect();
     let mut sorted = SortedJobs::default();
+    // After a failover that lost commits, the database gives numbers again. What is left as it is gets another one soon.
+    let claimed: Vec<ClaimedJob> =
+        claimed.into_iter().filter(|job| !shared.in_flight.is_taken(job.attempt_id)).collect();
     let (unreadable, claimed): (Vec<_>, Vec<_>) =
         claimed.into_iter().partition(|job| job.unreadable.is_some());
     for job in unreadable {

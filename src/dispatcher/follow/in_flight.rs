@@ -112,6 +112,9 @@ impl Drop for Stopping {
 #[derive(Debug, Default)]
 pub struct InFlight {
     attempts: Mutex<HashMap<AttemptId, FollowedAttempt>>,
+    /// Numbers of attempts that the database does not know any more, and may give again: what such an attempt leaves behind
+    /// must not be taken for another's.
+    retired: Mutex<HashSet<AttemptId>>,
     /// Told whenever one leaves, for those who wait for room or for the last one.
     left: Notify,
 }
@@ -293,6 +296,21 @@ impl InFlight {
         let borrowed =
             FollowedAttempt { is_borrowed: true, ..FollowedAttempt::new(attempt, Progress::Begun) };
         self.lock().entry(borrowed.attempt.id).or_insert(borrowed);
+    }
+
+    /// All of them, with their launch keys.
+    pub fn launch_keys(&self) -> Vec<(AttemptId, String)> {
+        self.lock().iter().map(|(id, f)| (*id, f.attempt.launch_key.clone())).collect()
+    }
+
+    /// No other attempt shall have this number here.
+    pub fn retire(&self, id: AttemptId) {
+        self.retired.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+    }
+
+    /// Whether a new attempt must not have this number: one that is followed has it, or had it.
+    pub fn is_taken(&self, id: AttemptId) -> bool {
+        self.contains(id) || self.retired.lock().unwrap_or_else(PoisonError::into_inner).contains(&id)
     }
 
     /// Those that are borrowed.

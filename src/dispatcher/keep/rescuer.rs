@@ -99,12 +99,18 @@ impl Rescuer {
     async fn let_go(&mut self, shared: &Shared, client: &impl GenericClient) -> Result<(), DatabaseError> {
         let borrowed = shared.in_flight.borrowed();
         let before = std::mem::take(&mut self.over);
-        for taken in taken_over(client, shared.identity.id, &shared.in_flight.ids()).await? {
-            if !taken.elsewhere && !before.contains(&taken.id) {
+        for taken in taken_over(client, shared.identity.id, &shared.in_flight.launch_keys()).await? {
+            if taken.is_unknown {
+                shared.in_flight.retire(taken.id);
+                tracing::error!(
+                    attempt = taken.id.get(),
+                    "stopped: the database does not know it any more (a failover that lost commits, or a restore)"
+                );
+            } else if !taken.elsewhere && !before.contains(&taken.id) {
                 self.over.insert(taken.id);
                 continue;
             }
-            if !taken.over && taken.is_orphan && borrowed.contains(&taken.id) {
+            if !taken.is_unknown && !taken.over && taken.is_orphan && borrowed.contains(&taken.id) {
                 continue;
             }
             if let Some(FollowedAttempt { attempt, .. }) = shared.in_flight.remove(taken.id)
