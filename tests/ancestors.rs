@@ -151,7 +151,7 @@ async fn a_large_update_is_one_step_and_one_wake_up() {
     loader(&db).await;
     db.run("insert into rowcall.files (status) select 'OLD' from generate_series(1, 10000)").await;
     db.run(
-        "create table public.steps (n int); grant all on public.steps to rowcall_owner;
+        "create table public.steps (n int); grant all on public.steps to rowcall_writer;
             create function public.step() returns trigger language plpgsql as
             $$ begin insert into public.steps select count(*) from new_jobs; return null; end $$;
             create trigger step after insert on rowcall_internal.jobs referencing new table as new_jobs

@@ -310,3 +310,16 @@ async fn two_thousand_rows_are_launched_once_each_by_two_dispatchers() {
     one.stop().await;
     two.stop().await;
 }
+
+#[tokio::test]
+async fn a_task_is_stopped_when_its_row_moves_on_if_it_says_so() {
+    let (db, running, launched) = launched(("on_moved", "'stop'")).await;
+    db.run("update rowcall.files set status = 'DELETED'").await;
+    running.world.stopped(launched.attempt.id).await;
+    db.until("exists (select from rowcall.history)").await;
+    let told: String =
+        db.one("select concat_ws(' ', outcome, cause, message, write_back) from rowcall.history").await;
+    assert_eq!(told, "CANCELLED moved_on the row moved on to DELETED moved");
+    assert_eq!(db.one::<String>("select status from rowcall.files").await, "DELETED");
+    running.stop().await;
+}

@@ -53,7 +53,7 @@ async fn a_launch_is_noted_although_another_task_holds_its_attempt() {
 async fn a_lock_that_a_users_trigger_awaits_stops_no_other_table() {
     let db = TestDatabase::new().await;
     db.run(
-        "create table counters (n int); insert into counters values (0); grant all on counters to rowcall_owner;
+        "create table counters (n int); insert into counters values (0); grant all on counters to rowcall_writer;
          create table docs (id int primary key, status text);
          create function count_docs() returns trigger language plpgsql as
          $$ begin update counters set n = n + 1; return null; end $$;

@@ -158,3 +158,31 @@ async fn a_message_of_the_users_own_survives_and_ours_is_replaced() {
     assert_eq!(db.one::<String>("select attributes::text from rowcall.files").await, r#"{"a": 1}"#);
     running.stop().await;
 }
+
+#[tokio::test]
+async fn a_result_column_that_holds_no_object_keeps_its_shape() {
+    let db = TestDatabase::new().await;
+    db.task("loader", "REGISTERED", ("", "")).await;
+    db.run("insert into rowcall.files (id, attributes) values (1, '[1, 2]'), (2, '\"text\"'), (3, '{\"a\": 1}'), (4, 'null'), (5, null)")
+        .await;
+    let mut running = Running::start(&db).await;
+    for _ in 1..=5 {
+        let launched = running.launch().await;
+        running.end(&launched, End { result: Some(serde_json::json!({"n": 1})), ..End::exited(0) });
+    }
+    db.until("select count(*) = 5 from rowcall.history where outcome = 'SUCCEEDED'").await;
+    let told: String = db
+        .one("select string_agg(f.id || ' ' || f.status || ' ' || f.attributes, '; ' order by f.id) from rowcall.files f")
+        .await;
+    assert_eq!(
+        told,
+        "1 PROCESSED [1, 2]; 2 PROCESSED \"text\"; 3 PROCESSED {\"a\": 1, \"result\": {\"n\": 1}}; \
+         4 PROCESSED {\"result\": {\"n\": 1}}; 5 PROCESSED {\"result\": {\"n\": 1}}"
+    );
+    let remark: String = db.one("select write_back from rowcall.history where row_key = '{\"id\": 1}'").await;
+    assert_eq!(
+        remark,
+        "kept: the result column holds the array, which stays; the result is in rowcall.attempts"
+    );
+    running.stop().await;
+}

@@ -124,7 +124,7 @@ async fn rows_behind_one_lock_are_waited_for_alone() {
     db.run(
         "create table customers (id int primary key, files int default 0); insert into customers values (1), (2);
          create table docs (id int primary key, customer int, status text);
-         grant select, update on customers to rowcall_owner;
+         grant select, update on customers to rowcall_writer;
          create function count_files() returns trigger language plpgsql as
          $$ begin update customers set files = files + 1 where id = new.customer; return null; end $$;
          create trigger count_files after update on docs for each row execute function count_files();

@@ -388,3 +388,41 @@ async fn a_process_has_a_full_path_and_known_words_to_retry_on() {
     let refused = db.refused(&insert("'/bin/true', '{}', array[repeat('{{ row.id }} ', 15000)], '{}'")).await;
     assert!(refused.contains("parameters.command[1]: it has more than 100 expressions"), "{refused}");
 }
+
+#[tokio::test]
+async fn a_word_that_the_status_column_does_not_take_is_refused() {
+    let db = TestDatabase::new().await;
+    db.run(
+        "create type st as enum ('NEW', 'PROCESSING', 'DONE'); create table words (word text primary key);
+         insert into words values ('NEW'), ('PROCESSING'), ('PROCESSED'); grant select on words to rowcall_writer;
+         create table enums (id int primary key, status st);
+         create table checked (id int primary key, status text check (status in ('NEW', 'PROCESSING', 'PROCESSED')));
+         create table refers (id int primary key, status text references words);
+         select rowcall.watch('enums'), rowcall.watch('checked'), rowcall.watch('refers')",
+    )
+    .await;
+    let insert = |table: &str, more: &str, values: &str| {
+        format!("insert into rowcall.parameters (name, source_table, on_status, runner, target, result_column{more})
+                 values ('a', '{table}', 'NEW', 'docker', 'x', null{values})")
+    };
+    for (table, more, values, said) in [
+        (
+            "enums",
+            "",
+            "",
+            "parameters.status_succeeded: the status column of public.enums does not take PROCESSED",
+        ),
+        (
+            "enums",
+            ", status_succeeded",
+            ", 'DONE'",
+            "parameters.status_failed: the status column of public.enums does not take ERROR: invalid input value for enum public.st: \"ERROR\"; it takes NEW, PROCESSING, DONE",
+        ),
+        ("checked", "", "", "does not take ERROR: its constraint checked_status_check refuses it"),
+        ("refers", "", "", "does not take ERROR: public.words, which it refers to, has no such row"),
+    ] {
+        let refused = db.refused(&insert(table, more, values)).await;
+        assert!(refused.contains(said), "{refused}");
+    }
+    db.run(&insert("refers", ", status_failed", ", null")).await;
+}

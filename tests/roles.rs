@@ -258,7 +258,7 @@ async fn a_tasks_own_tables_and_functions_are_never_found_by_name() {
     let (db, running, launched, task) = attacked().await;
     // A trigger of the user's names its table without a schema, and runs with the owner's rights.
     db.run(
-        "create table audit (said text); grant all on audit to rowcall_owner;
+        "create table audit (said text); grant all on audit to rowcall_writer;
          create function note() returns trigger language plpgsql as $$ begin insert into audit values ('noted'); return null; end $$;
          create trigger note after update on rowcall.files for each statement execute function note()",
     )
@@ -285,6 +285,107 @@ async fn a_tasks_own_tables_and_functions_are_never_found_by_name() {
     );
     db.run(&format!("revoke create on database {name} from {TASKS}")).await;
     running.stop().await;
+}
+
+#[tokio::test]
+async fn a_users_trigger_has_no_rights_over_what_is_rowcalls() {
+    let db = TestDatabase::new().await;
+    db.run(
+        "create table tom (id int primary key, status text);
+         create table said (who text, did text); grant insert on said to public;
+         create function public.climb() returns trigger language plpgsql as $$
+         declare attack text;
+         begin
+             foreach attack in array array[
+                 'select secret from rowcall_internal.instance',
+                 'insert into rowcall_internal.attempts (job_id) values (1)',
+                 'update rowcall.parameters set priority = 7',
+                 'update rowcall_internal.jobs set task = task',
+                 'create function rowcall_internal.mine() returns int language sql as ''select 1''',
+                 'create table rowcall_internal.mine ()',
+                 'set role rowcall_owner'
+             ] loop
+                 begin
+                     execute attack;
+                     insert into public.said values (current_user, attack);
+                 exception when others then
+                     insert into public.said values (current_user, sqlstate);
+                 end;
+             end loop;
+             return null;
+         end $$;
+         create trigger climb after update on tom for each statement execute function public.climb();
+         select rowcall.watch('tom')",
+    )
+    .await;
+    db.task("loader", "NEW", ("source_table, result_column", "'tom', null")).await;
+    let mut running = Running::start(&db).await;
+    db.run("insert into tom values (1, 'NEW')").await;
+    let launched = running.launch().await;
+    running.end(&launched, End::exited(0));
+    db.until("select status = 'PROCESSED' from tom").await;
+    let told: Vec<String> = db.one("select array_agg(distinct who || ' ' || did) from said").await;
+    assert_eq!(told, ["rowcall_writer 42501"]);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn code_of_a_columns_type_has_no_rights_over_rowcalls_tables() {
+    let db = TestDatabase::new().await;
+    db.run(
+        "create table said (who text); grant insert on said to public; create type mood as enum ('ok');
+         create function public.mood_json(mood) returns json language plpgsql as
+         $$ begin insert into public.said values (current_user); return to_json($1::text); end $$;
+         create cast (mood as json) with function public.mood_json(mood);
+         create table docs (id int primary key, m mood, status text); select rowcall.watch('docs')",
+    )
+    .await;
+    let more = ("source_table, result_column, condition", "'docs', null, '$.m == \"ok\"'");
+    db.task("loader", "NEW", more).await;
+    let mut running = Running::start(&db).await;
+    db.run("insert into docs values (1, 'ok', 'NEW')").await;
+    running.launch().await;
+    db.run("select rowcall.rescan('docs')").await;
+    let told: Vec<String> = db.one("select array_agg(distinct who) from said").await;
+    assert_eq!(told, ["rowcall_writer"]);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn public_is_searched_only_where_it_is_closed() {
+    let db = TestDatabase::new().await;
+    db.run("grant create on schema public to public").await;
+    assert_eq!(db.one::<String>("select rowcall_internal.path_of_users()").await, "pg_catalog, pg_temp");
+    db.run("revoke create on schema public from public").await;
+    assert_eq!(
+        db.one::<String>("select rowcall_internal.path_of_users()").await,
+        "pg_catalog, public, pg_temp"
+    );
+}
+
+#[tokio::test]
+async fn an_operator_acts_on_jobs_and_edits_nothing() {
+    let db = TestDatabase::new().await;
+    db.task("loader", "REGISTERED", ("", "")).await;
+    db.run("insert into rowcall.files (id) values (1)").await;
+    let operator = db.connect().await;
+    operator.batch_execute("set role rowcall_operator").await.unwrap();
+    for allowed in [
+        "select rowcall.cancel(id) from rowcall.jobs",
+        "select rowcall.run('loader', 'rowcall.files', 1)",
+        "select rowcall.pause('x'); select rowcall.resume()",
+        "select * from rowcall.explain('rowcall.files', 1)",
+    ] {
+        operator.batch_execute(allowed).await.unwrap();
+    }
+    for forbidden in [
+        "update rowcall.parameters set enabled = false",
+        "select rowcall.register_source('rowcall.files', 'status')",
+    ] {
+        let refused = operator.batch_execute(forbidden).await.unwrap_err();
+        let code = tokio_postgres::error::SqlState::INSUFFICIENT_PRIVILEGE;
+        assert_eq!(refused.code(), Some(&code), "{forbidden}");
+    }
 }
 
 #[tokio::test]

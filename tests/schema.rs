@@ -77,7 +77,7 @@ async fn only_the_daemons_role_may_name_what_is_internal() {
                and has_schema_privilege(rolname, 'rowcall_internal', 'usage')",
         )
         .await;
-    assert_eq!(may, "rowcall_dispatcher, rowcall_owner");
+    assert_eq!(may, "rowcall_dispatcher, rowcall_owner, rowcall_writer");
 }
 
 /// Equal to the file, line by line; `ROWCALL_WRITE_DOCS=1 cargo test` writes the file anew.

@@ -140,7 +140,7 @@ async fn a_wrong_setting_or_a_missing_schema_is_named() {
     let (code, _, said) = run(serve.command().env_remove("DATABASE_URL").arg("serve")).await;
     assert!(code == Some(1) && said.contains("DATABASE_URL"), "{said}");
     let nowhere = "postgresql://u:hunter2hunter2@127.0.0.1:1/db";
-    let (code, _, said) = run(serve.command().env("DATABASE_URL", nowhere).arg("serve")).await;
+    let (code, _, said) = run(serve.command().env("DATABASE_URL", nowhere).args(["serve", "--drain"])).await;
     assert!(code == Some(1) && said.contains("cannot connect") && !said.contains("hunter2"), "{said}");
 }
 
@@ -205,4 +205,32 @@ async fn no_token_and_no_password_is_in_the_most_talkative_log() {
     let password = serve.db.url.split(['@', ':']).nth(2).unwrap();
     assert!(password.len() > 8 && !log.contains(password), "the password is in the log");
     assert!(log.contains("TRACE") && log.contains("settled"), "{log}");
+}
+
+#[tokio::test]
+async fn serve_waits_for_its_database_and_outlives_a_hangup() {
+    let serve = Serve::new().await;
+    let proxy = crate::support::Proxy::new(&serve.db.url).await;
+    proxy.cut();
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = serve.command();
+    command.env("DATABASE_URL", proxy.url(&serve.db.url)).arg("serve");
+    let log = crate::support::log_to(&mut command, directory.path());
+    let mut daemon = command.spawn().unwrap();
+    let pid = nix::unistd::Pid::from_raw(daemon.id().unwrap().try_into().unwrap());
+    let said = async |words: &str| {
+        let mut patience = 1500;
+        while !std::fs::read_to_string(&log).unwrap().contains(words) {
+            patience -= 1;
+            assert!(patience > 0, "{words}: {}", std::fs::read_to_string(&log).unwrap());
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    said("waiting for the database").await;
+    proxy.mend();
+    said("started").await;
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGHUP).unwrap();
+    said("settings are read at the start only").await;
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+    assert!(daemon.wait().await.unwrap().success());
 }

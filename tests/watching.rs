@@ -237,9 +237,10 @@ async fn watching_takes_the_right_to_hand_over_the_table() {
     let error = error.as_db_error().unwrap();
     let hint = error.hint().unwrap();
     assert_eq!(error.code().code(), "42501");
-    assert!(hint.contains("GRANT SELECT, UPDATE, TRIGGER ON public.theirs TO rowcall_owner"), "{hint}");
+    assert!(hint.contains("GRANT TRIGGER ON public.theirs TO rowcall_owner; GRANT SELECT, UPDATE ON public.theirs TO rowcall_writer"), "{hint}");
     // Its owner hands it over; an admin may watch what Rowcall may use.
-    db.run("grant select, update, trigger on theirs to rowcall_owner").await;
+    db.run("grant trigger on theirs to rowcall_owner; grant select, update on theirs to rowcall_writer")
+        .await;
     admin.batch_execute(watch).await.unwrap();
     db.task("load", "REGISTERED", ("source_table, result_column", "'theirs', null")).await;
     db.run("insert into theirs values (1, 'REGISTERED')").await;

@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use rowcall::job::{Cause, Completion, JobState, Outcome, ReportKind, RetryOn, RunnerName, StatusRunningBy};
+use rowcall::job::{
+    Cause, Completion, JobState, OnMoved, Outcome, ReportKind, RetryOn, RunnerName, StatusRunningBy,
+};
 use rowcall::runners::enabled;
 use rowcall::settings::{Sources, did_you_mean, load};
 
@@ -17,7 +19,7 @@ macro_rules! of {
     };
 }
 
-fn all() -> [Words; 7] {
+fn all() -> [Words; 8] {
     [
         ("outcome", "How an attempt or a job ended", of!(Outcome)),
         ("cause", "Why an attempt ended", of!(Cause)),
@@ -26,6 +28,7 @@ fn all() -> [Words; 7] {
         ("runner", "Where attempts run", of!(RunnerName)),
         ("completion", "Who decides that an attempt without a report was a success", of!(Completion)),
         ("status_running_by", "Who gives a row its running status", of!(StatusRunningBy)),
+        ("on_moved", "What becomes of a task whose row a user moves on", of!(OnMoved)),
     ]
 }
 

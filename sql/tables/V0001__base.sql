@@ -15,13 +15,15 @@ create domain rowcall.outcome as text
 create domain rowcall.cause as text
     constraint cause_is_known check (value in ('exit_code', 'no_report', 'reported', 'row_moved', 'error', 'out_of_memory',
         'reclaimed', 'stopped_outside', 'image', 'no_capacity', 'not_started', 'launch_timeout', 'timed_out', 'no_heartbeat',
-        'cancelled', 'lost'));
+        'cancelled', 'moved_on', 'lost'));
 create domain rowcall.report as text
     constraint report_is_known check (value in ('succeeded', 'failed', 'snoozed'));
 create domain rowcall.completion as text
     constraint completion_is_known check (value in ('exit', 'report'));
 create domain rowcall.status_running_by as text
     constraint status_running_by_is_known check (value in ('rowcall', 'task'));
+create domain rowcall.on_moved as text
+    constraint on_moved_is_known check (value in ('finish', 'stop'));
 
 -- One row: what makes this installation itself. The secret derives the tokens of attempts, so that a
 -- launch repeated by another dispatcher sends the same bytes although only the token's hash is stored.
@@ -140,6 +142,8 @@ create table rowcall.parameters (
         constraint status_failed_differs_from_on_status check (status_failed not in ('', on_status)),
     status_running_by text not null default 'rowcall'
         constraint status_running_by_is_known check (status_running_by::rowcall.status_running_by is not null),
+    on_moved text not null default 'finish'
+        constraint on_moved_is_known check (on_moved::rowcall.on_moved is not null),
     notify_channel text
         constraint notify_channel_is_a_name check (notify_channel ~ '^[A-Za-z_][A-Za-z0-9_]{0,62}$'),
     result_column text default 'attributes',
@@ -307,7 +311,7 @@ create table rowcall_internal.attempts (
     row_written boolean not null default false,
     stop_requested text,
     stop_cause rowcall.cause
-        constraint stop_cause_is_one_of_a_stop check (stop_cause in ('launch_timeout', 'timed_out', 'no_heartbeat', 'cancelled')),
+        constraint stop_cause_is_one_of_a_stop check (stop_cause in ('launch_timeout', 'timed_out', 'no_heartbeat', 'cancelled', 'moved_on')),
     ended_at timestamptz,
     outcome rowcall.outcome,
     cause rowcall.cause,

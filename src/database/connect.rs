@@ -1,6 +1,6 @@
 //! Connections: the pool, and single ones for LISTEN and for migrations.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
@@ -10,7 +10,7 @@ use tokio_postgres::{Client, Connection, Socket};
 
 use super::address::Address;
 use super::columns::Unreadable;
-use super::connector::{Connector, Pooled, Stream};
+use super::connector::{Connector, Pooled, Stream, Told};
 use crate::job::UnknownWord;
 use crate::settings::DatabaseSettings;
 
@@ -26,6 +26,9 @@ pub enum DatabaseError {
     /// No connection could be had.
     #[error("cannot connect to the database: {0}")]
     Connect(String),
+    /// The same, because the server is not there, or not ready yet.
+    #[error("cannot connect to the database: {0}")]
+    Away(String),
     /// A statement failed.
     #[error("{}", explain(.0))]
     Statement(#[from] tokio_postgres::Error),
@@ -50,8 +53,14 @@ impl DatabaseError {
         match self {
             Self::Statement(error) => error.as_db_error().is_some(),
             Self::Unreadable(_) => true,
-            Self::Url(_) | Self::Tls(_) | Self::Connect(_) | Self::Silent(_) => false,
+            Self::Url(_) | Self::Tls(_) | Self::Connect(_) | Self::Away(_) | Self::Silent(_) => false,
         }
+    }
+
+    /// Whether the server is not there, or not ready yet.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        matches!(self, Self::Away(_) | Self::Silent(_))
     }
 
     /// Whether another session holds what the statement needs.
@@ -78,8 +87,18 @@ pub fn explain(error: &tokio_postgres::Error) -> String {
         Some(db) => {
             let may_not = (db.code() == &tokio_postgres::error::SqlState::INSUFFICIENT_PRIVILEGE)
                 .then_some("`rowcall check --grants` names what is missing");
-            let extra =
-                [db.detail(), db.hint(), may_not].into_iter().flatten().collect::<Vec<_>>().join("; ");
+            // A pooler in transaction mode hands statements of one session to another.
+            let pooled = [SqlState::DUPLICATE_PSTATEMENT, SqlState::INVALID_SQL_STATEMENT_NAME]
+                .contains(db.code())
+                .then_some(
+                    "is there a pooler in transaction mode? Rowcall needs session mode, or PgBouncer 1.21 or later with \
+                     max_prepared_statements",
+                );
+            let extra = [db.detail(), db.hint(), may_not, pooled]
+                .into_iter()
+                .flatten()
+                .collect::<Vec<_>>()
+                .join("; ");
             let extra = if extra.is_empty() { extra } else { format!(" ({extra})") };
             format!("{}{extra} [{}]", db.message(), db.code().code())
         }
@@ -111,7 +130,7 @@ pub struct Database {
     pool: Pool,
     connector: Connector,
     /// Why the pool could not connect, in our words.
-    told: Arc<Mutex<Option<String>>>,
+    told: Told,
 }
 
 impl Database {
@@ -139,8 +158,11 @@ impl Database {
     pub async fn get(&self) -> Result<Object, DatabaseError> {
         self.pool.get().await.map_err(|error| match error {
             PoolError::Backend(error) => {
-                let told = self.told.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                DatabaseError::Connect(told.unwrap_or_else(|| explain(&error)))
+                match self.told.lock().unwrap_or_else(PoisonError::into_inner).clone() {
+                    Some((words, true)) => DatabaseError::Away(words),
+                    Some((words, false)) => DatabaseError::Connect(words),
+                    None => DatabaseError::Connect(explain(&error)),
+                }
             }
             other => DatabaseError::Connect(other.to_string()),
         })
@@ -176,7 +198,7 @@ impl Database {
 
     /// A connection of its own, driven by the caller.
     pub async fn connect(&self) -> Result<(Client, Connection<Socket, Stream>), DatabaseError> {
-        Ok(self.connector.connect().await?)
+        self.connector.connect().await.map_err(|error| error.at(&self.connector.place()))
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use thiserror::Error;
 use tokio::task::JoinHandle;
+use tokio_postgres::config::Host;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{Client, Config, Connection, NoTls, Socket};
@@ -131,6 +132,27 @@ impl Connector {
         connected.map_err(|error| ConnectError::Failed { what: self.explained(&error), error })
     }
 
+    /// Where it connects to, and as whom: for a person, without a password.
+    #[must_use]
+    pub fn place(&self) -> String {
+        let config = &self.config;
+        let hosts: Vec<String> = if config.get_hosts().is_empty() {
+            config.get_hostaddrs().iter().map(ToString::to_string).collect()
+        } else {
+            let name = |host: &Host| match host {
+                Host::Tcp(name) => name.clone(),
+                Host::Unix(path) => path.display().to_string(),
+            };
+            config.get_hosts().iter().map(name).collect()
+        };
+        let ports = config.get_ports();
+        let port = |i: usize| ports.get(i).or(ports.first()).copied().unwrap_or(5432);
+        let hosts: Vec<String> =
+            hosts.iter().enumerate().map(|(i, host)| format!("{host}:{}", port(i))).collect();
+        let user = config.get_user().unwrap_or("the login's name");
+        format!("{}/{} as {user}", hosts.join(","), config.get_dbname().unwrap_or(user))
+    }
+
     /// Whether pg_hba.conf has no line for this way, or the handshake came to nothing, and the other may be tried.
     fn other_way(&self, error: &tokio_postgres::Error) -> Option<tokio_postgres::config::SslMode> {
         let not_so = error.code() == Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION);
@@ -184,21 +206,53 @@ pub enum ConnectError {
     },
 }
 
+impl ConnectError {
+    /// Whether the server is not there, or not ready yet: another try may fare better. One that says no will say so again.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        const PASSING: [SqlState; 3] =
+            [SqlState::CANNOT_CONNECT_NOW, SqlState::TOO_MANY_CONNECTIONS, SqlState::ADMIN_SHUTDOWN];
+        match self {
+            Self::SignIn(_) => false,
+            Self::Silent(_) => true,
+            Self::Failed { error, .. } => match error.code() {
+                Some(code) => PASSING.contains(code),
+                // Not reached, or cut off. What is wrong with certificates or passwords is none of these.
+                None => {
+                    ["error connecting to server", "error communicating with the server", "connection closed"]
+                        .iter()
+                        .any(|words| error.to_string().starts_with(words))
+                }
+            },
+        }
+    }
+
+    /// As the error of the database at this place.
+    #[must_use]
+    pub fn at(self, place: &str) -> DatabaseError {
+        let words = format!("{place}: {self}");
+        if self.may_pass() { DatabaseError::Away(words) } else { DatabaseError::Connect(words) }
+    }
+}
+
 impl From<ConnectError> for DatabaseError {
     fn from(error: ConnectError) -> Self {
         Self::Connect(error.to_string())
     }
 }
 
+/// Why the latest connection could not be had, in our words, and whether that may pass.
+pub type Told = Arc<Mutex<Option<(String, bool)>>>;
+
 /// The same for the pool, whose errors must be the driver's own: in our words they are kept beside.
 pub struct Pooled {
     connector: Connector,
-    told: Arc<Mutex<Option<String>>>,
+    told: Told,
 }
 
 impl Pooled {
-    /// With the place where the latest failure is told.
-    pub fn new(connector: Connector) -> (Self, Arc<Mutex<Option<String>>>) {
+    /// With the place where the latest failure is told, and whether it may pass.
+    pub fn new(connector: Connector) -> (Self, Told) {
         let told = Arc::default();
         (Self { connector, told: Arc::clone(&told) }, told)
     }
@@ -216,7 +270,8 @@ impl deadpool_postgres::Connect for Pooled {
                 }
                 Err(failed) => failed,
             };
-            *self.told.lock().unwrap_or_else(PoisonError::into_inner) = Some(failed.to_string());
+            *self.told.lock().unwrap_or_else(PoisonError::into_inner) =
+                Some((format!("{}: {failed}", self.connector.place()), failed.may_pass()));
             match failed {
                 ConnectError::Failed { error, .. } => Err(error),
                 // The driver makes an error only of its own failures, such as having nowhere to go.

@@ -42,6 +42,7 @@ pub fn roles_sql() -> String {
          --   create role my_daemon login password '…' in role rowcall_dispatcher;   -- database.url of rowcall serve\n\
          --   create role my_tasks login password '…' in role rowcall_task;          -- tasks.database_url\n\
          --   grant rowcall_admin to my_dba;                                         -- edits rowcall.parameters\n\
+         --   grant rowcall_operator to my_support;                                  -- cancels and retries jobs\n\
          --   grant rowcall_owner to my_deployer;                                    -- runs rowcall migrate\n",
         include_str!("../../sql/queries/migrations/roles_create.sql"),
         include_str!("../../sql/queries/grants/roles_adopt.sql"),

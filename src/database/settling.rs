@@ -25,6 +25,10 @@ pub struct OpenAttempt {
     pub request: Value,
     pub row_key: Value,
     pub source_table: u32,
+    /// Its table's name, for people.
+    pub table_name: String,
+    /// Since it was written down.
+    pub seconds: f64,
     pub again: bool,
     pub moved_to: Option<String>,
     pub failures: i32,
@@ -57,6 +61,8 @@ fn open(row: &Row) -> Result<OpenAttempt, Unreadable> {
         request: unreadable.note(row.column("request")),
         row_key: unreadable.note(row.column("row_key")),
         source_table: row.column("source_table")?,
+        seconds: row.column("seconds")?,
+        table_name: unreadable.note(row.column("table_name")),
         again: row.column("run_again")?,
         moved_to: unreadable.note(row.column("moved_to")),
         failures: row.column("failures")?,

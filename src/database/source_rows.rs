@@ -89,6 +89,8 @@ pub enum Writing {
 pub enum Written {
     /// It is in the row.
     Written,
+    /// The status is in the row; the result is not, for a reason in words.
+    Kept(String),
     /// The row has another status by now; left as it is.
     Moved,
     /// There is no such row any more.
@@ -107,6 +109,7 @@ impl Written {
     pub fn remark(&self) -> Option<String> {
         match self {
             Self::Written => None,
+            Self::Kept(why) => Some(format!("kept: {why}")),
             Self::Moved => Some("moved".to_owned()),
             Self::Deleted => Some("deleted".to_owned()),
             Self::Locked | Self::Later => Some("locked".to_owned()),
@@ -150,13 +153,14 @@ pub async fn write_back(
         let place = row.column::<i32>("place")? as usize - 1;
         written[place] = match row.column::<&str>("state")? {
             "written" => Written::Written,
+            "kept" => Written::Kept(row.column::<Option<String>>("error")?.unwrap_or_default()),
             "moved" => Written::Moved,
             "deleted" => Written::Deleted,
             "failed" => Written::Failed(row.column::<Option<String>>("error")?.unwrap_or_default()),
             "locked" => Written::Locked,
             "later" => Written::Later,
             word => {
-                let known = "written, moved, deleted, failed, locked, later".to_owned();
+                let known = "written, kept, moved, deleted, failed, locked, later".to_owned();
                 return Err(UnknownWord { what: "state of a write", word: word.to_owned(), known }.into());
             }
         };

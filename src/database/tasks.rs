@@ -5,7 +5,7 @@ use tokio_postgres::Row;
 
 use super::DatabaseError;
 use super::columns::{Columns as _, Noted, Unreadable};
-use crate::job::{Completion, Policy, RetryOn, RunnerName, StatusRunningBy};
+use crate::job::{Completion, OnMoved, Policy, RetryOn, RunnerName, StatusRunningBy};
 use crate::parameters::{Deadlines, Task, WriteBackColumns};
 
 /// The installation's id, and the secret that tokens are derived from; the latter is never shown.
@@ -74,6 +74,9 @@ fn task(row: &Row) -> Result<Option<Task>, Unreadable> {
             running_by_task: unreadable.note(
                 row.column("status_running_by").and_then(|word| Ok(Some(StatusRunningBy::parse(word)?))),
             ) == Some(StatusRunningBy::Task),
+            on_moved: unreadable
+                .note(row.column("on_moved").and_then(|word| Ok(Some(OnMoved::parse(word)?))))
+                .unwrap_or(OnMoved::Finish),
             succeeded: unreadable.note(row.column("status_succeeded")),
             failed: unreadable.note(row.column("status_failed")),
             result_column: unreadable.note(row.column("result_column")),

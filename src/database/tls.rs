@@ -3,11 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -33,17 +34,16 @@ pub struct Encryption {
 pub fn encryption(tls: &Tls) -> Result<Encryption, DatabaseError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let (verifier, signers): (Arc<dyn ServerCertVerifier>, _) = if tls.mode < SslMode::VerifyCa {
-        (Arc::new(Lenient { provider: Arc::clone(&provider), signers: None }), None)
+        let lenient =
+            Lenient { provider: Arc::clone(&provider), signers: None, own: Vec::new(), names: false };
+        (Arc::new(lenient), None)
     } else {
-        let (roots, from) = roots(&tls.roots)?;
+        let (roots, own, from) = roots(&tls.roots)?;
         let strict = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
             .build()
             .map_err(|error| unusable(format!("the trusted certificates from {from}: {error}")))?;
-        let verifier: Arc<dyn ServerCertVerifier> = match tls.mode {
-            SslMode::VerifyCa => Arc::new(Lenient { provider: Arc::clone(&provider), signers: Some(strict) }),
-            _ => strict,
-        };
-        (verifier, Some(from))
+        let names = tls.mode != SslMode::VerifyCa;
+        (Arc::new(Lenient { provider: Arc::clone(&provider), signers: Some(strict), own, names }), Some(from))
     };
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -69,7 +69,10 @@ fn unusable(what: String) -> DatabaseError {
     DatabaseError::Tls(what)
 }
 
-fn roots(named: &Roots) -> Result<(RootCertStore, String), DatabaseError> {
+/// Signers, and the certificates that a file names, each of which may be a server's own; with where they are from.
+type Trusted = (RootCertStore, Vec<CertificateDer<'static>>, String);
+
+fn roots(named: &Roots) -> Result<Trusted, DatabaseError> {
     match named {
         Roots::File(path) => from_file(path),
         Roots::System => from_system(),
@@ -80,14 +83,15 @@ fn roots(named: &Roots) -> Result<(RootCertStore, String), DatabaseError> {
     }
 }
 
-fn from_file(path: &Path) -> Result<(RootCertStore, String), DatabaseError> {
+fn from_file(path: &Path) -> Result<Trusted, DatabaseError> {
     let mut store = RootCertStore::empty();
-    for certificate in certificates(path, "sslrootcert")? {
+    let found = certificates(path, "sslrootcert")?;
+    for certificate in &found {
         store
-            .add(certificate)
+            .add(certificate.clone())
             .map_err(|error| unusable(format!("sslrootcert {}: {error}", path.display())))?;
     }
-    Ok((store, path.display().to_string()))
+    Ok((store, found, path.display().to_string()))
 }
 
 fn certificates(path: &Path, key: &str) -> Result<Vec<CertificateDer<'static>>, DatabaseError> {
@@ -103,7 +107,7 @@ fn certificates(path: &Path, key: &str) -> Result<Vec<CertificateDer<'static>>, 
     Ok(found)
 }
 
-fn from_system() -> Result<(RootCertStore, String), DatabaseError> {
+fn from_system() -> Result<Trusted, DatabaseError> {
     let mut store = RootCertStore::empty();
     let found = rustls_native_certs::load_native_certs();
     store.add_parsable_certificates(found.certs);
@@ -114,15 +118,20 @@ fn from_system() -> Result<(RootCertStore, String), DatabaseError> {
                 .to_owned(),
         ));
     }
-    Ok((store, SYSTEM.to_owned()))
+    Ok((store, Vec::new(), SYSTEM.to_owned()))
 }
 
-/// Weaker than `verify-full`: the server proves that it has the key of the certificate which it shows.
+/// As libpq does it. The server always proves that it has the key of the certificate which it shows.
 #[derive(Debug)]
 struct Lenient {
     provider: Arc<CryptoProvider>,
-    /// `verify-ca`: one of our signers has signed that certificate, for any name. None below that: no signer is needed.
+    /// From `verify-ca` on: one of our signers has signed that certificate. None below that: no signer is needed.
     signers: Option<Arc<WebPkiServerVerifier>>,
+    /// Certificates that are trusted as they stand. A server may show one of these itself: the manual of Postgres makes such
+    /// a one, which is its own signer, and for the library that is no certificate of a server.
+    own: Vec<CertificateDer<'static>>,
+    /// `verify-full`: the certificate is for the name of the host.
+    names: bool,
 }
 
 impl ServerCertVerifier for Lenient {
@@ -135,11 +144,17 @@ impl ServerCertVerifier for Lenient {
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         let Some(signers) = &self.signers else { return Ok(ServerCertVerified::assertion()) };
+        if self.own.iter().any(|own| own.as_ref() == certificate.as_ref()) {
+            if self.names {
+                verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
+            }
+            return Ok(ServerCertVerified::assertion());
+        }
         // The name is checked last: a certificate that fails by its name has passed all other checks.
         match signers.verify_server_cert(certificate, between, name, ocsp, now) {
             Err(rustls::Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            )) => Ok(ServerCertVerified::assertion()),
+            )) if !self.names => Ok(ServerCertVerified::assertion()),
             verdict => verdict,
         }
     }

@@ -65,6 +65,17 @@ pub enum DispatcherError {
     CutOff(Duration),
 }
 
+impl DispatcherError {
+    /// Whether the database is only not there, or not ready yet.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        match self {
+            Self::Database(error) | Self::Schema(SchemaError::Database(error)) => error.is_away(),
+            _ => false,
+        }
+    }
+}
+
 /// A running dispatcher.
 pub struct Dispatcher {
     shared: Handle,

@@ -19,7 +19,9 @@ pub use launched::{Launched, LogPlace};
 pub use retry_on::RetryOn;
 pub use settlement::{Facts, Next, RowWrite, Settlement, settle};
 pub use states::{TRANSITIONS, Transition, state_diagram};
-pub use words::{Cause, Completion, JobState, Outcome, ReportKind, RunnerName, StatusRunningBy, UnknownWord};
+pub use words::{
+    Cause, Completion, JobState, OnMoved, Outcome, ReportKind, RunnerName, StatusRunningBy, UnknownWord,
+};
 
 /// What a runner saw of an attempt's end.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -166,6 +166,8 @@ words! {
         NoHeartbeat = "no_heartbeat",
         /// It was cancelled.
         Cancelled = "cancelled",
+        /// A user moved its row on, and its task is to be stopped then (`on_moved`).
+        MovedOn = "moved_on",
         /// It is gone, or out of sight, and its end was not seen.
         Lost = "lost",
     }
@@ -177,7 +179,7 @@ impl Cause {
         match self {
             Self::LaunchTimeout => Ok(Outcome::RunnerFailed),
             Self::TimedOut | Self::NoHeartbeat => Ok(Outcome::TimedOut),
-            Self::Cancelled => Ok(Outcome::Cancelled),
+            Self::Cancelled | Self::MovedOn => Ok(Outcome::Cancelled),
             _ => Err(UnknownWord {
                 what: "cause of a stop",
                 word: self.as_str().to_owned(),
@@ -187,7 +189,8 @@ impl Cause {
     }
 
     /// Causes for which an attempt is stopped; the constraint `stop_cause_is_one_of_a_stop` has the same.
-    pub const STOPS: [Self; 4] = [Self::LaunchTimeout, Self::TimedOut, Self::NoHeartbeat, Self::Cancelled];
+    pub const STOPS: [Self; 5] =
+        [Self::LaunchTimeout, Self::TimedOut, Self::NoHeartbeat, Self::Cancelled, Self::MovedOn];
 }
 
 words! {
@@ -219,6 +222,16 @@ words! {
         Rowcall = "rowcall",
         /// The program, which finds its rows by their status.
         Task = "task",
+    }
+}
+
+words! {
+    /// What becomes of a task whose row a user moves on: the domain `rowcall.on_moved`.
+    OnMoved, "on_moved", {
+        /// It runs to its end, which the row does not hear of.
+        Finish = "finish",
+        /// It is stopped.
+        Stop = "stop",
     }
 }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::job::{Completion, Policy, RunnerName};
+use crate::job::{Completion, OnMoved, Policy, RunnerName};
 
 /// The form that this program writes.
 pub const VERSION: u64 = 1;
@@ -85,6 +85,8 @@ pub struct WriteBack {
     pub status_failed: Option<String>,
     /// The program finds its rows by their status, and sets the running one itself.
     pub running_by_task: bool,
+    /// What becomes of the attempt when a user moves its row on.
+    pub on_moved: OnMoved,
     /// Where the statuses written are announced.
     #[serde(deserialize_with = "Option::deserialize")]
     pub notify_channel: Option<String>,
@@ -138,6 +140,7 @@ impl WriteBack {
             status_succeeded: None,
             status_failed: None,
             running_by_task: false,
+            on_moved: OnMoved::Finish,
             notify_channel: None,
         }
     }

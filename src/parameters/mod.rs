@@ -6,7 +6,7 @@ mod template;
 
 use serde_json::Value;
 
-use crate::job::{Completion, Policy, RunnerName};
+use crate::job::{Completion, OnMoved, Policy, RunnerName};
 
 pub use frozen::{Frozen, LaunchSpec, Unreadable, VERSION, WriteBack};
 pub use render::{JobContext, render, render_key, unrendered};
@@ -87,6 +87,8 @@ pub struct WriteBackColumns {
     pub running: Option<String>,
     /// `status_running_by` is `task`: the program writes it, and looks for its rows by `on_status`.
     pub running_by_task: bool,
+    /// What becomes of the task when a user moves its row on.
+    pub on_moved: OnMoved,
     pub succeeded: Option<String>,
     pub failed: Option<String>,
     pub result_column: Option<String>,

@@ -110,6 +110,7 @@ fn write_back(task: &Task, on_status: &str) -> WriteBack {
         status_succeeded: task.write_back.succeeded.clone(),
         status_failed: task.write_back.failed.clone(),
         running_by_task: task.write_back.running_by_task,
+        on_moved: task.write_back.on_moved,
         notify_channel: task.write_back.notify_channel.clone(),
     }
 }
@@ -170,6 +171,7 @@ mod tests {
             write_back: WriteBackColumns {
                 running: Some("PROCESSING".into()),
                 running_by_task: false,
+                on_moved: crate::job::OnMoved::Finish,
                 succeeded: None,
                 failed: None,
                 result_column: None,

@@ -32,7 +32,7 @@ pub enum Call {
     Progress {
         /// From 0 to 1
         #[arg(value_parser = fraction)]
-        fraction: Option<f32>,
+        fraction: Option<f64>,
         /// What it is doing
         message: Option<String>,
         /// How long to try to reach the database
@@ -158,7 +158,7 @@ fn read_json(path: &Path) -> Result<Value, String> {
     serde_json::from_slice(&bytes).map_err(|error| format!("in {} is not JSON: {error}", path.display()))
 }
 
-fn fraction(text: &str) -> Result<f32, String> {
+fn fraction(text: &str) -> Result<f64, String> {
     let fraction = text.parse().ok().filter(|fraction| (0.0..=1.0).contains(fraction));
     fraction.ok_or_else(|| "the form is a number from 0 to 1, such as 0.42".to_owned())
 }

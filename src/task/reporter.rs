@@ -74,7 +74,7 @@ impl Reporter {
     /// `task_progress`: a heartbeat, with a fraction from 0 to 1 and a message where there are any.
     pub async fn progress(
         &mut self,
-        fraction: Option<f32>,
+        fraction: Option<f64>,
         message: Option<&str>,
         limit: Duration,
     ) -> Result<(), ReportError> {

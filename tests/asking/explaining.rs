@@ -87,7 +87,7 @@ async fn a_row_without_a_job_says_why() {
             r#"loader starts on REGISTERED, but its condition is not met: ($."attributes"."size" > 1)"#,
         ),
         (
-            r#"insert into rowcall.missed_rows values ('rowcall.files', '{"id": 42}', 'disk full')"#,
+            r#"insert into rowcall.missed_rows (source_table, row_key, error) values ('rowcall.files', '{"id": 42}', 'disk full')"#,
             "delete from rowcall.missed_rows",
             "the row is noted in rowcall.missed_rows since TIME (disk full)",
         ),

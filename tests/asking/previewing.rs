@@ -304,8 +304,9 @@ async fn the_status_is_seen_as_its_column_holds_it() {
     ] {
         db.run(&format!("create table {table} (id int primary key, status {kind}); select rowcall.watch('{table}'); insert into {table} values (1)"))
             .await;
-        let values = format!("'{table}', null, '{{\"{{{{ row.status | tojson }}}}\"}}'");
-        db.task(table, status, ("source_table, result_column, command", &values)).await;
+        let values = format!("'{table}', null, '{{\"{{{{ row.status | tojson }}}}\"}}', null, null, null");
+        let columns = "source_table, result_column, command, status_running, status_succeeded, status_failed";
+        db.task(table, status, (columns, &values)).await;
         let command: Vec<String> =
             db.one(&format!("select command from rowcall.preview('{table}', 1)")).await;
         assert_eq!(command, [shown], "{kind}");

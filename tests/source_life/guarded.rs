@@ -12,7 +12,7 @@ async fn a_hidden_row_looks_gone_and_the_warnings_policy_shows_it() {
     db.run("alter table orders enable row level security; insert into orders values (1, 'NEW')").await;
     db.until("select outcome = 'OBSOLETE' from rowcall.history").await;
     db.run(
-        "create policy rowcall on orders to rowcall_owner using (true); insert into orders values (2, 'NEW')",
+        "create policy rowcall on orders to rowcall_writer using (true); insert into orders values (2, 'NEW')",
     )
     .await;
     runs(&mut running, json!({"id": 2})).await;

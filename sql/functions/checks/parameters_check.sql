@@ -47,6 +47,18 @@ begin
             using errcode = '23514', column = 'source_table',
                   hint = format('First: SELECT rowcall.watch(%L);', new.source_table);
     end if;
+    for wrong in
+        select w.place, w.word, rowcall_internal.status_problem(new.source_table, w.word) as error
+        from (values ('on_status', new.on_status), ('status_running', new.status_running),
+            ('status_succeeded', new.status_succeeded), ('status_failed', new.status_failed)) w(place, word)
+        where changed && array['source_table', w.place]
+    loop
+        if wrong.error is not null then
+            raise exception 'parameters.%: the status column of % does not take %: %', wrong.place, new.source_table, wrong.word, wrong.error
+                using errcode = '23514', column = wrong.place,
+                      hint = 'Name a word that the column takes; of the status_ columns, null leaves the status as it is.';
+        end if;
+    end loop;
     if new.result_column is not null and changed && '{source_table,result_column}' then
         select atttypid::regtype into column_type from pg_attribute
         where attrelid = new.source_table and attname = new.result_column and attnum > 0 and not attisdropped and attgenerated = '';

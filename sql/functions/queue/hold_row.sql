@@ -1,6 +1,6 @@
 -- Locks a row of a source table until the caller's transaction ends; waits for another session that holds the row.
 create or replace function rowcall_internal.hold_row(source regclass, row_key jsonb) returns void
-language plpgsql
+language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare

@@ -7,8 +7,6 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     mine rowcall_internal.jobs;
-    entry rowcall_internal.source_tables;
-    held bigint;
 begin
     for mine in
         select j.* from rowcall_internal.jobs j
@@ -17,12 +15,8 @@ begin
                       where o.source_table = j.source_table and o.short_key = j.short_key and o.id <> j.id)
         order by j.source_table, j.short_key
     loop
-        select * into entry from rowcall_internal.source_tables where relation = mine.source_table;
-        execute format('select from %s t where %s for no key update skip locked',
-            mine.source_table, rowcall_internal.key_match_sql(entry, 't', '$1')) using mine.row_key;
-        get diagnostics held = row_count;
         -- Looked at only now: a claim that had the row until a moment ago may have started its job.
-        if held = 0 or exists (
+        if not rowcall_internal.hold_row_now(mine.source_table, mine.row_key) or exists (
             select from rowcall_internal.jobs o
             where o.source_table = mine.source_table and o.short_key = mine.short_key and o.id <> mine.id
               and rowcall_internal.has_row(o))

@@ -2,7 +2,7 @@
 -- (compare-and-set). The end of an observer is written whatever the status, under results.<task>. It does not wait for
 -- a row that another session holds: that one is left, and reported as locked.
 --
--- Per row: written | moved (another status by now) | deleted | locked | later (the rows before it took all the time there is)
+-- Per row: written | kept (the status is written, and the result column, which holds no object, is left) | moved (another status by now) | deleted | locked | later (the rows before it took all the time there is)
 -- | failed (with the error). One row's error does not touch the others.
 create or replace function rowcall_internal.write_back(
     source regclass,
@@ -30,6 +30,7 @@ declare
     -- of deadlock_timeout, so that no other session is the victim of a deadlock with us.
     patience constant text := rowcall_internal.shorter_timeout(current_setting('lock_timeout'), '100ms');
     own_lock_timeout constant text := current_setting('lock_timeout');
+    path_of_users constant text := rowcall_internal.path_of_users();
     tries_end timestamptz;
 begin
     select * into entry from rowcall_internal.source_tables where relation = source;
@@ -50,14 +51,14 @@ begin
             update %2$s t set %4$s
             from want w join held using (place)
             where %3$s
-            returning w.place
+            returning w.place, %6$s as keeps
         )
         select w.place::int,
-            case when written.place is not null then 'written'
+            case when written.place is not null then case when written.keeps is null then 'written' else 'kept' end
                  when seen.place is null then 'deleted'
                  when not seen.as_expected then 'moved'
                  else 'locked' end,
-            null::text,
+            'the result column holds the ' || written.keeps || ', which stays; the result is in rowcall.attempts',
             -- The task itself, with a statement of its own, has given the row the status that it is to have now.
             coalesce(seen.arrived, false)
         from want w left join seen using (place) left join written using (place)
@@ -73,10 +74,14 @@ begin
                 '%1$I = case when w.merge is null then t.%1$I when jsonb_typeof(t.%1$I) = ''object'' '
                 'then t.%1$I - case when t.%1$I->>''outcome''::text in (%2$s) '
                 'then ''{message,outcome}''::text[] else ''{}'' end || w.merge '
-                'else coalesce(nullif(t.%1$I, ''null''), ''{}'') || w.merge end', result_column,
+                -- What is no object is the user's own, and keeps its shape.
+                'when coalesce(jsonb_typeof(t.%1$I), ''null'') = ''null'' then w.merge else t.%1$I end', result_column,
                 (select string_agg(quote_literal(o.outcome), ', ') from rowcall_internal.outcomes() o where o.is_failure)) end,
             case when entry.touch_column is not null then format('%I = now()', entry.touch_column) end),
-        case when observers then 'true' else format('w.expected ? t.%I::text', entry.status_column) end);
+        case when observers then 'true' else format('w.expected ? t.%I::text', entry.status_column) end,
+        -- After the update it is what it was before, if it was no object.
+        case when result_column is null or observers then 'null::text' else format(
+            'case when w.merge is not null and jsonb_typeof(t.%1$I) not in (''object'', ''null'') then jsonb_typeof(t.%1$I) end', result_column) end);
 
     if immediate then
         set constraints all immediate;
@@ -90,9 +95,9 @@ begin
         perform set_config('lock_timeout', patience, true);
         -- For the triggers of the table, which know nothing of our path. Not the caller's own: a task may be calling.
         -- Its temporary tables come last: a name that a trigger leaves unqualified must not find one of them.
-        perform set_config('search_path', 'pg_catalog, public, pg_temp', true);
+        perform set_config('search_path', path_of_users, true);
         for place, state, error, arrived in execute statement using keys, expected, statuses, merges, tasks loop
-            if (state = 'written' or state = 'moved' and arrived) and channels[place] is not null and statuses[place] is not null then
+            if (state in ('written', 'kept') or state = 'moved' and arrived) and channels[place] is not null and statuses[place] is not null then
                 perform rowcall_internal.announce(channels[place], tasks[place], source, keys[place], statuses[place]);
             end if;
             return next;
@@ -106,13 +111,13 @@ begin
                 continue;
             end if;
             begin
-                perform set_config('search_path', 'pg_catalog, public, pg_temp', true);
+                perform set_config('search_path', path_of_users, true);
                 perform set_config('lock_timeout', patience, true);
                 for place, state, error, arrived in
                     execute statement using keys[i:i], expected[i:i], statuses[i:i], merges[i:i], tasks[i:i]
                 loop
                     place := i;
-                    if (state = 'written' or state = 'moved' and arrived) and channels[i] is not null and statuses[i] is not null then
+                    if (state in ('written', 'kept') or state = 'moved' and arrived) and channels[i] is not null and statuses[i] is not null then
                         perform rowcall_internal.announce(channels[i], tasks[i], source, keys[i], statuses[i]);
                     end if;
                     return next;

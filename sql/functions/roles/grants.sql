@@ -10,6 +10,14 @@ as $$
     ('rowcall_task', 'EXECUTE', 'function', '{task_start,task_progress,task_succeed,task_fail,task_snooze}',
         'speak for the one attempt whose token they are given, and for nothing else'),
 
+    ('rowcall_writer', 'USAGE', 'schema', '{rowcall,rowcall_internal}', 'to name what is below'),
+    ('rowcall_writer', 'SELECT', 'table', '{source_tables,parameters}', 'which tables are watched, and which rows ask for a task'),
+    ('rowcall_writer', 'SELECT', 'view', '{owners_before}', 'which task comes before another'),
+    ('rowcall_writer', 'SELECT, UPDATE', 'table', '{files}', 'read and write rows; on other watched tables it has the same, by watch()'),
+    ('rowcall_writer', 'EXECUTE', 'function',
+        '{source_of,source_drift,table_key,key_parts,key_sql,key_match_sql,key_type_allowed,column_types,named_key_problem,asks_sql,outcomes,merge_results,announce,notify,notify_queue_is_full,shorter_timeout,path_of_users}',
+        'to read and write them as they are'),
+
     ('rowcall_dispatcher', 'USAGE', 'schema', '{rowcall,rowcall_internal}', 'to name what is below'),
     ('rowcall_dispatcher', 'SELECT', 'table', '{parameters,runner_defaults,source_tables,missed_rows,control}',
         'what to run; it edits none of them'),
@@ -23,7 +31,7 @@ as $$
     ('rowcall_dispatcher', 'SELECT, UPDATE', 'view', '{wake_lock,claim_lock}', 'views that are only locked, which takes UPDATE'),
     ('rowcall_dispatcher', 'SELECT', 'view', '{running_dispatchers}', 'which others live'),
     ('rowcall_dispatcher', 'EXECUTE', 'function', '{source_rows,jobs_without_row,write_back}',
-        'read, hold and write rows of watched tables, with the owner''s rights on these; it needs none itself'),
+        'read, hold and write rows of watched tables, with the writer''s rights on these; it needs none itself'),
     ('rowcall_dispatcher', 'EXECUTE', 'function', '{copied_from,channel,claimable_by_key,forget_concurrency_keys,release_blocked,enqueue_missed,keep_history}', 'its upkeep'),
     ('rowcall_dispatcher', 'EXECUTE', 'function', '{preview}', 'what "rowcall preview" asks'),
     ('rowcall_dispatcher', 'EXECUTE', 'function', '{status_loop}', 'whether a task would run for ever'),
@@ -39,12 +47,14 @@ as $$
         'ask what happens to a row; of the row itself they show only what a task is given'),
 
     -- A member of rowcall_viewer, too.
+    ('rowcall_operator', 'EXECUTE', 'function', '{cancel,rescan,release_blocked}', 'cancel jobs, make missed ones, release blocked ones'),
+    ('rowcall_operator', 'EXECUTE', 'function', '{run,retry,retry_failed,pause,resume}', 'start jobs and repeat them; pause and resume all'),
+
+    -- A member of rowcall_operator, too.
     ('rowcall_admin', 'INSERT, UPDATE, DELETE', 'table', '{parameters,runner_defaults}', 'decide what runs'),
     ('rowcall_admin', 'EXECUTE', 'function',
         '{settings_problems}', 'check a row before it is written, as "rowcall import" does'),
     ('rowcall_admin', 'EXECUTE', 'function', '{watch,unwatch,register_source,forget_source,forget_dropped}',
         'choose source tables; to hand one over takes its owner''s rights besides'),
-    ('rowcall_admin', 'EXECUTE', 'function', '{cancel,rescan,release_blocked}', 'cancel jobs, make missed ones, release blocked ones'),
-    ('rowcall_admin', 'EXECUTE', 'function', '{run,retry,retry_failed,pause,resume,restore_parameters}',
-        'start jobs and repeat them; pause and resume all; take back an edit')
+    ('rowcall_admin', 'EXECUTE', 'function', '{restore_parameters}', 'take back an edit')
 $$;

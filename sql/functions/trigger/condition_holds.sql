@@ -13,7 +13,7 @@ $$;
 
 -- The same of a row itself, for triggers: what it says must not depend on the settings of the session that writes it.
 create or replace function rowcall_internal.condition_holds(row_itself anyelement, condition jsonpath) returns boolean
-language plpgsql stable parallel safe
+language plpgsql stable parallel safe security definer
 set search_path = pg_catalog, pg_temp
 set timezone = 'UTC' set datestyle = 'ISO, YMD' set intervalstyle = 'postgres' set bytea_output = 'hex'
 set extra_float_digits = 1 set lc_monetary = 'C' set quote_all_identifiers = off

@@ -8,6 +8,10 @@ with mine as (
     select a.id, coalesce(j.cancel_requested, a.stop_requested) as stop_requested, a.launched_at, l.heartbeat,
         -- The cause, and the words for a person.
         case
+            when a.request->'write_back'->>'on_moved' = 'stop' and j.moved_to <> coalesce(a.request->'write_back'->>'status_succeeded', '')
+                    and j.moved_to <> coalesce(a.request->'write_back'->>'status_failed', '')
+                    and not (a.request->'write_back'->'expected') ? j.moved_to
+                then array['moved_on', 'the row moved on to ' || j.moved_to]
             when a.launched_at is null and a.started_at is null and a.created_at < now() - l.launch
                 then array['launch_timeout', 'not launched within ' || a.launch_timeout || coalesce(' (' || stage.name || ')', '')]
             when a.begun_at is null and a.started_at is null and a.created_at < now() - l.launch and stage.id is not null

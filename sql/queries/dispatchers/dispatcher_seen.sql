@@ -4,4 +4,4 @@ with before as (
     select id, seen_at from rowcall_internal.dispatchers where id = $1 and stopped_at is null for update
 )
 update rowcall_internal.dispatchers d set seen_at = now() from before where d.id = before.id
-returning extract(epoch from now() - before.seen_at)::float8 as silent_for
+returning extract(epoch from now())::float8 - extract(epoch from before.seen_at)::float8 as silent_for

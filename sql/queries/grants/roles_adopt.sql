@@ -20,18 +20,18 @@ begin
         select format('alter function %s owner to rowcall_owner', p.oid::regprocedure)
         from pg_proc p
         where p.pronamespace in ('rowcall'::regnamespace, 'rowcall_internal'::regnamespace)
-          and p.proowner <> 'rowcall_owner'::regrole
+          and p.proowner not in ('rowcall_owner'::regrole, 'rowcall_writer'::regrole)
         union all
         select format('alter domain %s owner to rowcall_owner', t.oid::regtype)
         from pg_type t
         where t.typnamespace in ('rowcall'::regnamespace, 'rowcall_internal'::regnamespace) and t.typtype = 'd'
           and t.typowner <> 'rowcall_owner'::regrole
         union all
-        select format('grant select, update, trigger on table %s to rowcall_owner', s.relation)
+        select format('grant trigger on table %1$s to rowcall_owner; grant select, update on table %1$s to rowcall_writer', s.relation)
         from rowcall_internal.source_tables s join pg_class c on c.oid = s.relation
         where c.relnamespace not in ('rowcall'::regnamespace, 'rowcall_internal'::regnamespace)
         union all
-        select distinct format('grant usage on schema %s to rowcall_owner', c.relnamespace::regnamespace)
+        select distinct format('grant usage on schema %s to rowcall_owner, rowcall_writer', c.relnamespace::regnamespace)
         from rowcall_internal.source_tables s join pg_class c on c.oid = s.relation
         where c.relnamespace not in ('rowcall'::regnamespace, 'rowcall_internal'::regnamespace)
     ) loop

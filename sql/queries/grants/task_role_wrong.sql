@@ -10,7 +10,7 @@ select format('the role of tasks.database_url, %s, is a superuser', rolname), 'n
 from role where rolsuper
 union all
 select format('the role of tasks.database_url, %s, is a member of %s', rolname, more), format('revoke %s from %I', more, rolname)
-from role cross join unnest(array['rowcall_owner', 'rowcall_dispatcher', 'rowcall_admin', 'rowcall_viewer']) as more
+from role cross join unnest(array['rowcall_owner', 'rowcall_writer', 'rowcall_dispatcher', 'rowcall_admin', 'rowcall_operator', 'rowcall_viewer']) as more
 where not rolsuper and to_regrole(more) is not null and pg_has_role(rolname, to_regrole(more), 'member')
 union all
 select format('the role of tasks.database_url, %s, is no member of rowcall_task', rolname), format('grant rowcall_task to %I', rolname)

@@ -3,8 +3,10 @@
 do $$
 declare
     role text;
+    part text[];
 begin
-    foreach role in array array['rowcall_owner', 'rowcall_dispatcher', 'rowcall_admin', 'rowcall_viewer', 'rowcall_task'] loop
+    foreach role in array array['rowcall_owner', 'rowcall_writer', 'rowcall_dispatcher', 'rowcall_admin', 'rowcall_operator',
+        'rowcall_viewer', 'rowcall_task'] loop
         begin
             if to_regrole(role) is null then
                 execute format('create role %I nologin', role);
@@ -21,10 +23,15 @@ begin
                     role, current_user;
         end;
     end loop;
-    if to_regrole('rowcall_admin') is not null and not pg_has_role('rowcall_admin', 'rowcall_viewer', 'member') then
-        grant rowcall_viewer to rowcall_admin;
-    end if;
-exception when insufficient_privilege or undefined_object then
-    -- They exist and are another's to grant, or are missing: "rowcall check --grants" names it.
+    -- rowcall_internal.memberships() has the same.
+    foreach part slice 1 in array array[['rowcall_viewer', 'rowcall_operator'], ['rowcall_operator', 'rowcall_admin'], ['rowcall_writer', 'rowcall_owner']] loop
+        begin
+            if not pg_has_role(part[2], part[1], 'member') then
+                execute format('grant %I to %I', part[1], part[2]);
+            end if;
+        exception when insufficient_privilege or undefined_object then
+            -- They exist and are another's to grant, or are missing: "rowcall check --grants" names it.
+        end;
+    end loop;
 end
 $$;

@@ -6,6 +6,7 @@ select a.id, a.job_id, a.task, a.number, a.report, a.message, a.detail, a.result
     coalesce(j.cancel_requested, a.stop_requested) as stop_requested,
     case when j.cancel_requested is not null then 'cancelled' else a.stop_cause end as stop_cause,
     a.request, a.row_key, a.source_table::oid as source_table,
+    extract(epoch from clock_timestamp())::float8 - extract(epoch from a.created_at)::float8 as seconds, a.source_table::regclass::text as table_name,
     j.run_again, j.moved_to, j.failures, j.runner_failures
 from rowcall_internal.attempts a
 join rowcall_internal.jobs j on j.id = a.job_id and j.attempt_id = a.id

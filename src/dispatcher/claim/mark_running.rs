@@ -69,7 +69,7 @@ fn row_writing((ready, status): &(ReadyJob, String)) -> RowWriting {
 fn place(sorted: &mut SortedJobs, mut ready: ReadyJob, status: &str, written: Written) {
     let id = ready.job.job_id;
     match written {
-        Written::Written => {
+        Written::Written | Written::Kept(_) => {
             ready.request.write_back.expected = expected(&ready, status);
             sorted.ready.push(ready);
         }

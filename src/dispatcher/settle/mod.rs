@@ -301,18 +301,21 @@ fn facts<'a>(shared: &Shared, open: &'a OpenAttempt, end: &'a End, write_back: &
 }
 
 fn log(open: &OpenAttempt, settlement: &Settlement, written: Option<&Written>) {
-    let row_key: &Value = &open.row_key;
+    let key: &Value = &open.row_key;
     let (job, attempt, number) = (open.job_id.get(), open.id.get(), open.number);
+    let (task, table) = (open.task.as_str(), open.table_name.as_str());
+    // To the millisecond.
+    let seconds = (open.seconds * 1000.0).round() / 1000.0;
     let outcome = settlement.outcome.as_str();
     let reason = settlement.message.as_deref().unwrap_or_default();
     if let Some(Written::Failed(error)) = written {
-        tracing::warn!(job, attempt, number, outcome, %row_key, error, "settled, but the row could not be written");
+        tracing::warn!(job, attempt, number, task, table, %key, seconds, outcome, error, "settled, but the row could not be written");
     } else if let Next::Retry(delay) = settlement.next {
-        let again_in = format!("{:.1}s", delay.as_secs_f64());
-        tracing::info!(job, attempt, number, outcome, %row_key, reason, again_in, "attempt ended");
+        let again_in_seconds = (delay.as_secs_f64() * 10.0).round() / 10.0;
+        tracing::info!(job, attempt, number, task, table, %key, seconds, outcome, reason, again_in_seconds, "attempt ended");
     } else if settlement.outcome == Outcome::Succeeded {
-        tracing::info!(job, attempt, number, outcome, %row_key, "settled");
+        tracing::info!(job, attempt, number, task, table, %key, seconds, outcome, "settled");
     } else {
-        tracing::warn!(job, attempt, number, outcome, %row_key, reason, "settled");
+        tracing::warn!(job, attempt, number, task, table, %key, seconds, outcome, reason, "settled");
     }
 }

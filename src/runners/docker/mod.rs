@@ -34,7 +34,7 @@ use bollard::query_parameters::StopContainerOptionsBuilder;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::rails::check_environment;
+use super::rails::{check_environment, check_lengths};
 use super::{Attempt, Capabilities, Ends, Found, LaunchError, Launched, Observation, Runner, Stray};
 use crate::job::RunnerName;
 use crate::parameters::{LaunchSpec, Task};
@@ -167,6 +167,7 @@ impl Runner for DockerRunner {
     }
 
     fn check(&self, request: &LaunchSpec) -> Result<(), String> {
+        check_lengths(request)?;
         self.core.allowed(request, &TaskSettings::read(&request.settings)?)
     }
 

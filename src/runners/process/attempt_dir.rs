@@ -8,7 +8,7 @@
 //! - `end.json` appears, whole, when the program has ended.
 
 use std::fs::{File, TryLockError};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -16,6 +16,15 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use crate::job::End;
+
+/// The file that takes room for the end.
+const RESERVED: &str = "end.reserved";
+
+/// Enough for an end without its output.
+const RESERVED_BYTES: usize = 4096;
+
+/// Of the reason why a program was not started, in characters, where there is little room.
+const LONGEST_REASON: usize = 500;
 
 /// A look takes microseconds; only a supervisor holds the lock longer.
 const LOOKERS_LEAVE: Duration = Duration::from_millis(200);
@@ -132,11 +141,30 @@ impl AttemptDir {
         std::fs::read_to_string(self.path.join("child")).ok()?.parse().ok()
     }
 
-    /// Writes the end, all at once.
+    /// Takes room on the disk for an end, before there is anything that could end: a program whose end cannot be written down
+    /// would be run again.
+    pub fn reserve_end(&self) -> io::Result<()> {
+        std::fs::write(self.path.join(RESERVED), [b' '; RESERVED_BYTES])
+    }
+
+    /// Writes the end, all at once; without its output, if the disk has no room for that.
     pub fn write_end(&self, end: &EndFile) -> io::Result<()> {
-        let draft = self.path.join("end.json.new");
-        std::fs::write(&draft, serde_json::to_vec(end)?)?;
-        std::fs::rename(draft, self.path.join("end.json"))
+        let (draft, reserved) = (self.path.join("end.json.new"), self.path.join(RESERVED));
+        let place = self.path.join("end.json");
+        match std::fs::write(&draft, serde_json::to_vec(end)?).and_then(|()| std::fs::rename(&draft, &place))
+        {
+            Ok(()) => Ok(()),
+            Err(error) if reserved.exists() => {
+                let not_started =
+                    end.not_started.as_ref().map(|why| why.chars().take(LONGEST_REASON).collect::<String>());
+                let short = EndFile { not_started, output: format!("(its output is lost: {error})"), ..*end };
+                // What follows in the file are blanks, which JSON allows.
+                let mut file = File::options().write(true).open(&reserved)?;
+                file.write_all(&serde_json::to_vec(&short)?)?;
+                std::fs::rename(&reserved, &place)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// The end, once it is written.
@@ -158,5 +186,42 @@ impl AttemptDir {
     /// Removes it.
     pub fn remove(&self) -> io::Result<()> {
         std::fs::remove_dir_all(&self.path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn garbage_in_its_files_is_no_end() {
+        let state = tempfile::tempdir().unwrap();
+        let dir = AttemptDir::new(state.path(), "rowcall-a-1");
+        dir.create().unwrap();
+        let deep = "[".repeat(100_000);
+        for garbage in ["", "{", "null", "\u{0}", "{\"exit_code\": 1e99}", "{\"output\": 3}", deep.as_str()] {
+            for file in ["end.json", "child"] {
+                std::fs::write(dir.path().join(file), garbage).unwrap();
+            }
+            assert!(dir.end().is_none() && dir.child().is_none(), "{garbage:.20}");
+        }
+        std::fs::write(dir.path().join("end.json"), b"\xff\xfe").unwrap();
+        assert!(dir.end().is_none());
+    }
+
+    #[test]
+    fn an_end_is_kept_although_the_disk_is_full() {
+        let state = tempfile::tempdir().unwrap();
+        let dir = AttemptDir::new(state.path(), "rowcall-a-1");
+        dir.create().unwrap();
+        dir.reserve_end().unwrap();
+        // As on a full disk: the file for the whole end cannot be written.
+        std::fs::create_dir(dir.path().join("end.json.new")).unwrap();
+        let end =
+            EndFile { exit_code: Some(3), signal: None, not_started: None, output: "x".repeat(100_000) };
+        dir.write_end(&end).unwrap();
+        let kept = dir.end().unwrap();
+        assert_eq!(kept.exit_code, Some(3));
+        assert!(kept.output.unwrap().starts_with("(its output is lost: "));
     }
 }

@@ -20,7 +20,7 @@ use async_trait::async_trait;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
-use super::rails::check_environment;
+use super::rails::{check_environment, check_lengths};
 use super::{Attempt, Capabilities, Ends, Found, LaunchError, Launched, Observation, Runner, Stray};
 use crate::job::{End, RunnerName};
 use crate::parameters::{LaunchSpec, Task};
@@ -97,7 +97,12 @@ fn look(attempt: &Attempt, dir: &AttemptDir) -> Observation {
             None => {
                 let killed = strays::kill(attempt);
                 let also = if killed > 0 { " and was stopped" } else { "" };
-                Observation::Ended(End::lost(format!("its supervisor was killed; its program is lost{also}")))
+                let why = if dir.child().is_some() {
+                    "its supervisor was killed, or could not write down its end"
+                } else {
+                    "its supervisor left without a word: is the disk of runners.process.state_dir full?"
+                };
+                Observation::Ended(End::lost(format!("{why}; its program is lost{also}")))
             }
         },
         Ok(Life::NotBegun) => {
@@ -164,6 +169,7 @@ impl Runner for ProcessRunner {
         if let Some(key) = request.settings.as_object().and_then(|s| s.keys().next()) {
             return Err(format!("settings.{key}: the process runner takes no settings"));
         }
+        check_lengths(request)?;
         self.may_launch(request)
     }
 

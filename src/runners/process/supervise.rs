@@ -43,6 +43,15 @@ pub fn run(mut args: impl Iterator<Item = OsString>) -> anyhow::Result<()> {
     if !dir.mark_started()? {
         return Ok(());
     }
+    if let Err(error) = dir.reserve_end() {
+        let not_started = Some(format!("there is no room for its end in {}: {error}", dir.path().display()));
+        return Ok(dir.write_end(&EndFile {
+            exit_code: None,
+            signal: None,
+            not_started,
+            output: String::new(),
+        })?);
+    }
     // One pipe for both streams, so that lines stay in the order in which they were printed.
     let (output, input) = std::io::pipe()?;
     let spawned = Command::new(&program)

@@ -1,6 +1,6 @@
 //! The database for programs that speak to it through libpq.
 
-use tokio_postgres::config::Host;
+use tokio_postgres::config::{Host, TargetSessionAttrs};
 
 use crate::database::{Connector, Roots, SslMode};
 
@@ -9,18 +9,37 @@ use crate::database::{Connector, Roots, SslMode};
 /// stays.
 pub async fn variables(connector: &Connector) -> Vec<(String, String)> {
     let config = connector.config();
-    let host = config.get_hosts().first().map(|host| match host {
-        Host::Tcp(name) => name.clone(),
-        Host::Unix(path) => path.display().to_string(),
-    });
+    // All of them: libpq tries one after the other, as we do.
+    let hosts: Vec<String> = config
+        .get_hosts()
+        .iter()
+        .map(|host| match host {
+            Host::Tcp(name) => name.clone(),
+            Host::Unix(path) => path.display().to_string(),
+        })
+        .collect();
+    let ports: Vec<String> = config.get_ports().iter().map(ToString::to_string).collect();
+    let addresses: Vec<String> = config.get_hostaddrs().iter().map(ToString::to_string).collect();
+    let list = |values: Vec<String>| Some(values.join(",")).filter(|list| !list.is_empty());
+    let target = match config.get_target_session_attrs() {
+        TargetSessionAttrs::ReadWrite => Some("read-write".to_owned()),
+        TargetSessionAttrs::ReadOnly => Some("read-only".to_owned()),
+        _ => None,
+    };
+    // The driver has a time of its own; libpq waits for ever without a word.
+    let timeout = config.get_connect_timeout().map(|limit| limit.as_secs().max(2).to_string());
     let password = connector.password().await.unwrap_or_else(|error| {
         // The program may do without.
         eprintln!("rowcall-task: PGPASSWORD is not set: {error}");
         None
     });
     let mut values = vec![
-        ("PGHOST", host),
-        ("PGPORT", config.get_ports().first().map(ToString::to_string)),
+        ("PGHOST", list(hosts)),
+        ("PGHOSTADDR", list(addresses)),
+        ("PGPORT", list(ports)),
+        ("PGTARGETSESSIONATTRS", target),
+        ("PGOPTIONS", config.get_options().map(str::to_owned)),
+        ("PGCONNECT_TIMEOUT", timeout),
         ("PGUSER", config.get_user().map(str::to_owned)),
         ("PGPASSWORD", password.map(|p| String::from_utf8_lossy(&p).into_owned())),
         ("PGDATABASE", config.get_dbname().map(str::to_owned)),

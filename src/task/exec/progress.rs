@@ -17,7 +17,7 @@ const LONGEST: u64 = 4096;
 #[serde(deny_unknown_fields)]
 pub struct Update {
     /// From 0 to 1.
-    pub fraction: Option<f32>,
+    pub fraction: Option<f64>,
     /// What it is doing.
     pub message: Option<String>,
 }
@@ -68,7 +68,7 @@ fn parse(line: &str) -> Option<Update> {
         Update { fraction: Some(fraction.parse().ok()?), message }
     };
     let Update { fraction, message } = update;
-    if fraction.is_some_and(|fraction: f32| !(0.0..=1.0).contains(&fraction)) {
+    if fraction.is_some_and(|fraction: f64| !(0.0..=1.0).contains(&fraction)) {
         return None;
     }
     // Postgres stores any character but this.

@@ -57,13 +57,31 @@ impl LastLine {
                 Ok(None)
             };
         }
-        Ok(serde_json::from_slice::<Value>(line).ok().filter(Value::is_object))
+        Ok(serde_json::from_slice::<Value>(without_mark(line)).ok().filter(Value::is_object))
     }
+
+    /// What is wrong with a last line that looks like a result and is none, such as {"mean": NaN}.
+    fn almost(&self) -> Option<String> {
+        let line = without_mark(self.line.trim_ascii());
+        if self.beyond > 0 || !line.starts_with(b"{") || !line.ends_with(b"}") {
+            return None;
+        }
+        serde_json::from_slice::<Value>(line).err().map(|error| error.to_string())
+    }
+}
+
+/// Without the mark that some programs put before text in UTF-8.
+fn without_mark(line: &[u8]) -> &[u8] {
+    line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line)
 }
 
 /// The result, if there is one; an error if the program meant to leave one and failed at it.
 pub fn find(file: Option<&Path>, last_line: &LastLine) -> Result<Option<Value>, String> {
     let Some((bytes, length)) = file.and_then(|file| read_end(file, LONGEST as u64)) else {
+        if let Some(error) = last_line.almost() {
+            // It may be no more than what the program printed last; so this is said, and no failure.
+            eprintln!("rowcall-task: the last line printed looks like a result, and is not JSON: {error}");
+        }
         return last_line.result();
     };
     if length > LONGEST as u64 {
@@ -72,7 +90,9 @@ pub fn find(file: Option<&Path>, last_line: &LastLine) -> Result<Option<Value>, 
     if bytes.trim_ascii().is_empty() {
         return Err("the result file is empty".to_owned());
     }
-    serde_json::from_slice(&bytes).map(Some).map_err(|error| format!("the result file is not JSON: {error}"))
+    serde_json::from_slice(without_mark(bytes.trim_ascii()))
+        .map(Some)
+        .map_err(|error| format!("the result file is not JSON: {error}"))
 }
 
 fn too_large(bytes: u64) -> String {
@@ -100,7 +120,23 @@ mod tests {
         assert_eq!(result(&["{\"n\": 1}\ndone\n"]), Ok(None));
         assert_eq!(result(&["{\"n\": 1}\n", " \n"]), Ok(Some(json!({"n": 1}))));
         assert_eq!(result(&["3\n"]), Ok(None));
+        assert_eq!(result(&["\u{feff}{\"n\": 1}\n"]), Ok(Some(json!({"n": 1}))));
         assert_eq!(result(&[]), Ok(None));
+    }
+
+    #[test]
+    fn a_line_that_is_almost_a_result_is_remarked_upon() {
+        let almost = |line: &str| {
+            let mut last_line = LastLine::default();
+            last_line.push(line.as_bytes());
+            last_line.almost()
+        };
+        for line in ["{\"mean\": NaN}", "{'rows': 3}", "{\"a\": 1,}"] {
+            assert!(almost(line).is_some(), "{line}");
+        }
+        for line in ["{\"mean\": 1}", "done", "{open", "[1, NaN]"] {
+            assert_eq!(almost(line), None, "{line}");
+        }
     }
 
     #[test]

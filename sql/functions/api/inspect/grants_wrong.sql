@@ -78,7 +78,14 @@ as $$
         select format('domain %I.%I', home.name, t.typname), t.typowner, home.owner
         from pg_type t join home on home.oid = t.typnamespace where t.typtype = 'd'
     ) o
-    where o.owner <> o.schema_owner
+    where o.owner <> o.schema_owner and not exists (
+        select from object w where w.target = o.target and w.name = any (rowcall_internal.functions_of_writer())
+            and w.owner = to_regrole('rowcall_writer'))
+    union all
+    select false, format('%s runs code of users with the rights of %s', o.target, o.owner::regrole),
+        'rowcall migrate --print-roles, and then rowcall migrate'
+    from object o
+    where o.kind = 'function' and o.name = any (rowcall_internal.functions_of_writer()) and o.owner is distinct from to_regrole('rowcall_writer')
     union all
     select false, format('the schema %s belongs to %s, which may do more than rowcall_owner', home.name, home.owner::regrole),
         'rowcall migrate --print-roles'
@@ -93,16 +100,21 @@ as $$
     select false, format('%s is a member of %s', ours.role, m.roleid::regrole),
         format('revoke %s from %I', m.roleid::regrole, ours.role)
     from ours join pg_auth_members m on m.member = ours.oid
-    where (ours.role, m.roleid::regrole::text) <> ('rowcall_admin', 'rowcall_viewer')
+    where not exists (select from rowcall_internal.memberships() w where (w.role, w.member) = (m.roleid::regrole::text, ours.role))
     union all
-    select false, 'rowcall_admin is no member of rowcall_viewer', 'grant rowcall_viewer to rowcall_admin'
-    from ours a, ours v
-    where a.role = 'rowcall_admin' and v.role = 'rowcall_viewer'
-      and not exists (select from pg_auth_members m where m.member = a.oid and m.roleid = v.oid) and a.oid is not null and v.oid is not null
+    select false, format('%s is no member of %s', w.member, w.role), format('grant %s to %s', w.role, w.member)
+    from rowcall_internal.memberships() w join ours m on m.role = w.member join ours r on r.role = w.role
+    where m.oid is not null and r.oid is not null
+      and not exists (select from pg_auth_members a where a.member = m.oid and a.roleid = r.oid)
     union all
-    select false, format('%s lacks %s on the watched table %s', home.owner::regrole, upper(p), s.relation),
-        format('grant %s on table %s to %s', p, s.relation, home.owner::regrole)
-    from rowcall_internal.source_tables s join pg_class c on c.oid = s.relation, home, unnest(array['select', 'update', 'trigger']) as p
-    where home.name = 'rowcall' and not has_table_privilege(home.owner, s.relation, p)
+    select false, format('%s lacks %s on the watched table %s', needs.role::regrole, upper(needs.privilege), s.relation),
+        format('grant %s on table %s to %s', needs.privilege, s.relation, needs.role::regrole)
+    from rowcall_internal.source_tables s join pg_class c on c.oid = s.relation
+    cross join (
+        select home.owner as role, 'trigger' as privilege from home where home.name = 'rowcall'
+        union all
+        select o.owner, p from object o, unnest(array['select', 'update']) as p where o.kind = 'function' and o.name = 'write_back'
+    ) needs
+    where not has_table_privilege(needs.role, s.relation, needs.privilege)
     order by 2
 $$;

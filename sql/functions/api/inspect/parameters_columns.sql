@@ -63,6 +63,8 @@ from (select row_number() over () as position, v.* from (values
     'given to the row when its job is claimed; null leaves the status. A task without any of the three status words is an observer'),
 ('write back', 'status_running_by', 'word', null, null, null, null,
     'who sets status_running. rowcall: the dispatcher, when it claims the job. task: the program, because it finds its rows by their status; Rowcall puts the row back to on_status before each attempt, and lets the program run on after it has set a final status'),
+('write back', 'on_moved', 'word', null, null, null, null,
+    'what becomes of the task when a user moves its row on, to DELETED say. finish: it runs to its end, of which the row does not hear. stop: it is stopped, and its job ends CANCELLED'),
 ('write back', 'status_succeeded', 'text', 1, null, null, 'a string that is not empty, and not on_status',
     'given to the row after success; null leaves the status'),
 ('write back', 'status_failed', 'text', 1, null, null, 'a string that is not empty, and not on_status',

@@ -1,5 +1,5 @@
--- Makes a table a source table: grants Rowcall's owner SELECT, UPDATE and TRIGGER on it, installs the triggers, and
--- registers it. Repeating it is safe, and takes up a changed key and new partitions.
+-- Makes a table a source table: grants rowcall_writer SELECT and UPDATE on it and Rowcall's owner TRIGGER, installs the
+-- triggers, and registers it. Repeating it is safe, and takes up a changed key and new partitions.
 --
 -- Rows are named by the table's primary key, or by "key": the columns of another unique index, none of them null.
 --
@@ -11,6 +11,10 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     owner name := (select pg_get_userbyid(nspowner) from pg_namespace where nspname = 'rowcall');
+    -- By the catalogue: the caller may not name what is in rowcall_internal.
+    writer name := (select pg_get_userbyid(p.proowner) from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+        where n.nspname = 'rowcall_internal' and p.proname = 'write_back');
+    role name;
     home name := (select n.nspname from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = source);
     place name;
     member regclass;
@@ -22,35 +26,40 @@ begin
                 select t.typnamespace from pg_attribute a join pg_type t on t.oid = a.atttypid
                 where a.attrelid = source and a.attnum > 0 and not a.attisdropped)
         loop
-            if not has_schema_privilege(owner, place, 'usage') then
-                execute format('grant usage on schema %I to %I', place, owner);
-            end if;
+            foreach role in array array[owner, writer] loop
+                if not has_schema_privilege(role, place, 'usage') then
+                    execute format('grant usage on schema %I to %I', place, role);
+                end if;
+            end loop;
         end loop;
         -- A trigger on a partition takes a right on the partition.
         for member in
             select source union select relid from pg_partition_tree(source)
         loop
-            if not (has_table_privilege(owner, member, 'select') and has_table_privilege(owner, member, 'update')
-                    and has_table_privilege(owner, member, 'trigger')) then
-                execute format('grant select, update, trigger on table %s to %I', member, owner);
+            if not has_table_privilege(owner, member, 'trigger') then
+                execute format('grant trigger on table %s to %I', member, owner);
+            end if;
+            if not (has_table_privilege(writer, member, 'select') and has_table_privilege(writer, member, 'update')) then
+                execute format('grant select, update on table %s to %I', member, writer);
             end if;
         end loop;
     exception when insufficient_privilege then
         -- Not an error by itself; what is missing is found below.
     end;
     -- A GRANT without the right to grant is only a warning.
-    if not (has_schema_privilege(owner, home, 'usage') and has_table_privilege(owner, source, 'select')
-            and has_table_privilege(owner, source, 'update') and has_table_privilege(owner, source, 'trigger')) then
-        raise exception 'rowcall.watch: % may not select from, update and put triggers on %', owner, source
+    if not (has_schema_privilege(owner, home, 'usage') and has_table_privilege(owner, source, 'trigger')
+            and has_schema_privilege(writer, home, 'usage') and has_table_privilege(writer, source, 'select')
+            and has_table_privilege(writer, source, 'update')) then
+        raise exception 'rowcall.watch: % may not put triggers on %, or % may not read and write it', owner, source, writer
             using errcode = '42501',
-                  hint = format('As the owner of the table: GRANT USAGE ON SCHEMA %I TO %I; '
-                      'GRANT SELECT, UPDATE, TRIGGER ON %s TO %2$I;', home, owner, source);
+                  hint = format('As the owner of the table: GRANT USAGE ON SCHEMA %I TO %I, %I; '
+                      'GRANT TRIGGER ON %s TO %2$I; GRANT SELECT, UPDATE ON %4$s TO %3$I;', home, owner, writer, source);
     end if;
     -- A row that Rowcall cannot see would look like one that is gone.
     if exists (select from pg_class where oid = source and relrowsecurity)
-       and not (select rolsuper or rolbypassrls from pg_roles where rolname = owner) then
-        raise warning 'rowcall.watch: % has row security: % sees only the rows that its policies let through', source, owner
-            using hint = format('CREATE POLICY rowcall ON %s TO %I USING (true);', source, owner);
+       and not (select rolsuper or rolbypassrls from pg_roles where rolname = writer) then
+        raise warning 'rowcall.watch: % has row security: % sees only the rows that its policies let through', source, writer
+            using hint = format('CREATE POLICY rowcall ON %s TO %I USING (true);', source, writer);
     end if;
     perform rowcall.register_source(source, status_column, key);
 end

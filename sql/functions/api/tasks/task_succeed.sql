@@ -1,6 +1,7 @@
 -- Reports success, and writes status and result into the row in the caller's transaction: a task that stores its output
--- in the same transaction stores both or neither. Returns what became of the row: written | moved | deleted | locked
--- (another session holds it; the dispatcher writes it when it is free).
+-- in the same transaction stores both or neither. Returns what became of the row: written | kept (the status is written,
+-- and the result column, which holds no object, is left) | moved | deleted | locked (another session holds it; the
+-- dispatcher writes it when it is free).
 create or replace function rowcall.task_succeed(token text, result jsonb default null) returns text
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
