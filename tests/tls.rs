@@ -147,3 +147,28 @@ async fn a_client_certificate_is_who_we_are() {
     let refused = connect(&with(&certificate, &foreign_key)).await.unwrap_err();
     assert!(refused.contains("sslkey") && refused.contains("somebody-else"), "{refused}");
 }
+
+#[tokio::test]
+async fn a_certificate_that_is_its_own_signer_is_trusted_where_it_is_named() {
+    let authority = Authority::new("another");
+    let (certificate, key) = authority.self_signed_for_server("localhost");
+    let settings = [
+        ("fsync", "off"),
+        ("ssl", "on"),
+        ("ssl_cert_file", certificate.to_str().unwrap()),
+        ("ssl_key_file", key.to_str().unwrap()),
+    ];
+    let server = Server::start(&settings).unwrap();
+    let url = server.url("postgres");
+    let connect = async |host: &str, mode: &str, roots: &Path| {
+        let url = format!("{}?sslmode={mode}&{}", url.replace("127.0.0.1", host), root(roots));
+        let connector = Connector::new(Address::parse(&url).unwrap(), Duration::from_secs(10)).unwrap();
+        connector.connect().await.map(drop).map_err(|error| error.to_string())
+    };
+    for mode in ["require", "verify-ca", "verify-full"] {
+        assert_eq!(connect("localhost", mode, &certificate).await, Ok(()), "{mode}");
+    }
+    let refused = connect("127.0.0.1", "verify-full", &certificate).await.unwrap_err();
+    assert!(refused.contains("the server's certificate is for another host"), "{refused}");
+    assert!(connect("localhost", "verify-ca", &authority.certificate()).await.is_err());
+}

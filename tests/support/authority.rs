@@ -54,6 +54,22 @@ impl Authority {
         (certificate, key)
     }
 
+    /// A certificate for a Postgres server that is its own signer, as the manual of Postgres makes one, and its key.
+    pub fn self_signed_for_server(&self, name: &str) -> (PathBuf, PathBuf) {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, name);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        let (pem, secret) =
+            (self.file("own.pem", &certificate.pem()), self.file("own.key", &key.serialize_pem()));
+        allow(&secret, 0o600);
+        if nix::unistd::geteuid().is_root() {
+            assert!(Command::new("chown").arg("postgres").arg(&secret).status().unwrap().success());
+        }
+        (pem, secret)
+    }
+
     /// A file beside the certificates that the server may read.
     pub fn file(&self, name: &str, text: &str) -> PathBuf {
         let path = self.place.path().join(name);
