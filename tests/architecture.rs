@@ -116,7 +116,7 @@ fn every_promise_has_tests_that_exist() {
         }
         promises += 1;
     }
-    assert_eq!(promises, 16);
+    assert_eq!(promises, 17);
 }
 
 #[test]

@@ -303,7 +303,8 @@ async fn a_users_trigger_has_no_rights_over_what_is_rowcalls() {
                  'update rowcall_internal.jobs set task = task',
                  'create function rowcall_internal.mine() returns int language sql as ''select 1''',
                  'create table rowcall_internal.mine ()',
-                 'set role rowcall_owner'
+                 'set role rowcall_owner',
+                 'alter function rowcall_internal.write_back owner to rowcall_viewer'
              ] loop
                  begin
                      execute attack;

@@ -149,7 +149,7 @@ async fn a_client_certificate_is_who_we_are() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_is_its_own_signer_is_trusted_where_it_is_named() {
+async fn a_certificate_that_signs_itself_is_trusted_where_named() {
     let authority = Authority::new("another");
     let (certificate, key) = authority.self_signed_for_server("localhost");
     let settings = [

@@ -41,7 +41,6 @@ async fn a_writer_waits_for_no_lock_of_ours() {
         db.run("update rowcall.files set status = 'OTHER' where id = 1").await;
         db.run("update rowcall.files set status = 'REGISTERED'").await;
         assert!(began.elapsed() < 3 * WRITER, "{lock}: {:?}", began.elapsed());
-        assert_eq!(db.one::<String>("show lock_timeout").await, "0", "{lock}");
         holder.batch_execute("commit").await.unwrap();
         db.run("select rowcall_internal.enqueue_missed(); select rowcall.rescan('rowcall.files')").await;
         assert_eq!(db.jobs("loader").await, 2, "{lock}");
@@ -49,7 +48,7 @@ async fn a_writer_waits_for_no_lock_of_ours() {
 }
 
 #[tokio::test]
-async fn a_writers_own_shorter_patience_is_kept_and_its_cancel_is_its_own() {
+async fn a_writers_own_timeouts_and_cancels_stay_its_own() {
     let (db, holder) = with_a_job().await;
     holder.batch_execute("select from rowcall_internal.jobs for update").await.unwrap();
     db.run("set lock_timeout = '5ms'; update rowcall.files set status = 'OTHER'").await;
@@ -187,4 +186,29 @@ async fn a_migration_lets_others_go_first() {
     assert!(what.starts_with("other sessions hold locks: "), "{what}");
     holder.batch_execute("commit").await.unwrap();
     assert!(migrating.await.unwrap().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_writers_transaction_keeps_its_own_lock_timeout() {
+    let db = TestDatabase::new().await;
+    db.task("loader", "REGISTERED", ("", "")).await;
+    let writer = db.connect().await;
+    for own in ["0", "7min"] {
+        writer.batch_execute(&format!("begin; set local lock_timeout = '{own}'")).await.unwrap();
+        for statement in [
+            "insert into rowcall.files (id) values (1)",
+            "insert into rowcall.files (id) values (2), (3)",
+            "update rowcall.files set status = 'OTHER' where id = 1",
+            "update rowcall.files set status = 'REGISTERED'",
+            "update rowcall.files set attributes = '{}'",
+            "update rowcall.files set attributes = null where id = 1",
+            "select rowcall.run('loader', 'rowcall.files', 1)",
+            "select rowcall.cancel(id) from rowcall.jobs where row_key = '{\"id\": 1}'",
+        ] {
+            writer.batch_execute(statement).await.unwrap();
+            let now: String = writer.query_one("show lock_timeout", &[]).await.unwrap().get(0);
+            assert_eq!(now, own, "after {statement}");
+        }
+        writer.batch_execute("rollback").await.unwrap();
+    }
 }

@@ -69,7 +69,11 @@ async fn start(
 ) -> anyhow::Result<Option<Dispatcher>> {
     let mut told = false;
     loop {
-        let error = match Dispatcher::start(settings.clone(), mode, runners::enabled).await {
+        let started = tokio::select! {
+            () = super::any(signals) => return Ok(None),
+            started = Dispatcher::start(settings.clone(), mode, runners::enabled) => started,
+        };
+        let error = match started {
             Ok(dispatcher) => return Ok(Some(dispatcher)),
             Err(error) if mode == Mode::Serve && error.is_away() => error,
             Err(error) => return Err(error.into()),

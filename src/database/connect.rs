@@ -60,7 +60,14 @@ impl DatabaseError {
     /// Whether the server is not there, or not ready yet.
     #[must_use]
     pub fn is_away(&self) -> bool {
-        matches!(self, Self::Away(_) | Self::Silent(_))
+        match self {
+            Self::Away(_) | Self::Silent(_) => true,
+            // 08: the connection; 57P: the server is being stopped or has just been started.
+            Self::Statement(error) => error.code().map_or(error.is_closed(), |code| {
+                code.code().starts_with("08") || code.code().starts_with("57P")
+            }),
+            _ => false,
+        }
     }
 
     /// Whether another session holds what the statement needs.
@@ -69,15 +76,18 @@ impl DatabaseError {
         matches!(self, Self::Statement(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE))
     }
 
-    /// Whether other sessions that worked at the same time are the cause, so that this one is as good as before.
-    fn is_of_concurrency(&self) -> bool {
-        let code = match self {
-            Self::Statement(error) => error.code(),
-            _ => None,
-        };
-        self.is_a_lock()
-            || code == Some(&SqlState::T_R_DEADLOCK_DETECTED)
-            || code == Some(&SqlState::T_R_SERIALIZATION_FAILURE)
+    /// Whether a connection may be of no use any more: it is broken or hangs, or a trigger of a user has changed its session.
+    fn spoils_connections(&self) -> bool {
+        const OF_THE_SESSION: [SqlState; 4] = [
+            SqlState::READ_ONLY_SQL_TRANSACTION,
+            SqlState::INVALID_SQL_STATEMENT_NAME,
+            SqlState::DUPLICATE_PSTATEMENT,
+            SqlState::IN_FAILED_SQL_TRANSACTION,
+        ];
+        match self {
+            Self::Statement(error) => error.code().is_none_or(|code| OF_THE_SESSION.contains(code)),
+            _ => !self.is_an_answer(),
+        }
     }
 }
 
@@ -120,6 +130,9 @@ impl Failure for DatabaseError {
         Some(self)
     }
 }
+
+/// What a session can keep: its role, settings, and locks. Its temporary tables come last in every path of ours.
+const FORGET: &str = "reset role; reset all; select pg_advisory_unlock_all()";
 
 /// How long a connection may take to forget its settings before it is closed instead.
 const RESET_LIMIT: Duration = Duration::from_secs(5);
@@ -179,7 +192,7 @@ impl Database {
             .await
             .unwrap_or_else(|_| Err(DatabaseError::Silent(limit).into()));
         if let Err(error) = &done
-            && error.of_database().is_some_and(|error| !error.is_of_concurrency())
+            && error.of_database().is_some_and(DatabaseError::spoils_connections)
         {
             self.pool.retain(|_, _| false);
         }
@@ -189,11 +202,17 @@ impl Database {
     /// Gives a connection back on which triggers of users have run. What they have set for the session ends here.
     pub fn give_back(&self, client: Object) {
         tokio::spawn(async move {
-            let reset = tokio::time::timeout(RESET_LIMIT, client.batch_execute("reset all")).await;
+            let reset = tokio::time::timeout(RESET_LIMIT, client.batch_execute(FORGET)).await;
             if !matches!(reset, Ok(Ok(()))) {
                 drop(Object::take(client));
             }
         });
+    }
+
+    /// The longest that a new connection may take.
+    #[must_use]
+    pub fn connect_limit(&self) -> Duration {
+        self.connector.limit()
     }
 
     /// A connection of its own, driven by the caller.

@@ -210,13 +210,18 @@ impl ConnectError {
     /// Whether the server is not there, or not ready yet: another try may fare better. One that says no will say so again.
     #[must_use]
     pub fn may_pass(&self) -> bool {
-        const PASSING: [SqlState; 3] =
-            [SqlState::CANNOT_CONNECT_NOW, SqlState::TOO_MANY_CONNECTIONS, SqlState::ADMIN_SHUTDOWN];
+        const PASSING: [SqlState; 4] = [
+            SqlState::CANNOT_CONNECT_NOW,
+            SqlState::TOO_MANY_CONNECTIONS,
+            SqlState::ADMIN_SHUTDOWN,
+            SqlState::CRASH_SHUTDOWN,
+        ];
         match self {
             Self::SignIn(_) => false,
             Self::Silent(_) => true,
             Self::Failed { error, .. } => match error.code() {
-                Some(code) => PASSING.contains(code),
+                // 08 is what a pooler says whose server is away.
+                Some(code) => PASSING.contains(code) || code.code().starts_with("08"),
                 // Not reached, or cut off. What is wrong with certificates or passwords is none of these.
                 None => {
                     ["error connecting to server", "error communicating with the server", "connection closed"]

@@ -144,17 +144,21 @@ impl ServerCertVerifier for Lenient {
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         let Some(signers) = &self.signers else { return Ok(ServerCertVerified::assertion()) };
-        if self.own.iter().any(|own| own.as_ref() == certificate.as_ref()) {
-            if self.names {
-                verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
-            }
-            return Ok(ServerCertVerified::assertion());
-        }
         // The name is checked last: a certificate that fails by its name has passed all other checks.
         match signers.verify_server_cert(certificate, between, name, ocsp, now) {
             Err(rustls::Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
             )) if !self.names => Ok(ServerCertVerified::assertion()),
+            // Its dates are looked at before that.
+            Err(rustls::Error::InvalidCertificate(CertificateError::Other(other)))
+                if other.to_string().contains("CaUsedAsEndEntity")
+                    && self.own.iter().any(|own| own.as_ref() == certificate.as_ref()) =>
+            {
+                if self.names {
+                    verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
+                }
+                Ok(ServerCertVerified::assertion())
+            }
             verdict => verdict,
         }
     }

@@ -13,7 +13,7 @@ impl BootInstant {
     /// Now.
     #[must_use]
     pub fn now() -> Self {
-        // The clock is there on every Linux that this program runs on; without it nothing is known to live.
+        // The clock is there on every Linux that this program runs on.
         Self(clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(Duration::MAX, Duration::from))
     }
 

@@ -20,6 +20,9 @@ pub fn beat_limit(dead_after: Duration) -> Duration {
     (dead_after / 3).clamp(Duration::from_secs(3), Duration::from_secs(15))
 }
 
+/// How long a dispatcher that ends tries to say so. Others notice without its word, only later.
+pub const LAST_WORD: Duration = Duration::from_secs(5);
+
 /// How long a job whose row another session holds is left alone.
 pub const ROW_HELD: Duration = Duration::from_millis(500);
 
@@ -87,6 +90,16 @@ impl Trouble {
             tracing::debug!(%error, failures = self.failures, "{} failed again", self.what);
         }
         self.wait_silently()
+    }
+
+    /// How a piece of work went that is done again in its own time.
+    pub fn note<E: std::fmt::Display>(&mut self, done: Result<(), E>) {
+        match done {
+            Ok(()) => self.over(),
+            Err(error) => {
+                self.wait(&error);
+            }
+        }
     }
 
     /// The same where the caller does the logging.

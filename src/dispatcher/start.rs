@@ -15,6 +15,7 @@ use super::claim::{self, listener};
 use super::follow::in_flight::InFlight;
 use super::follow::{stopper, watcher};
 use super::keep::{janitor, missed_rows, rescuer};
+use super::pace::LAST_WORD;
 use super::shared::{Handle, Identity, Lifecycle, Shared, Signals};
 use super::task_cache::TaskCache;
 use super::{launch, settle};
@@ -25,9 +26,6 @@ use crate::database::{
 use crate::job::{AttemptId, DispatcherId, End};
 use crate::runners::{Ends, Runners};
 use crate::settings::Settings;
-
-/// How long a dispatcher that ends tries to say so. Others notice without its word, only later.
-const LAST_WORD: Duration = Duration::from_secs(5);
 
 /// Until when a dispatcher runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -211,6 +209,8 @@ impl Dispatcher {
         self.loops.wait().await;
         let fatal = shared.lifecycle.fatal.lock().unwrap_or_else(PoisonError::into_inner).take();
         // Also after a failure: the sooner others adopt what runs, the better.
+        let label = shared.identity.label(shared.identity.id);
+        shared.runners.iter().for_each(|runner| runner.hide_life(&label));
         let saying = async { dispatcher_stopped(&shared.database.get().await?, shared.identity.id).await };
         let said = shared.database.within(LAST_WORD, saying).await;
         if let Some(error) = fatal {

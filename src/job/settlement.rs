@@ -111,8 +111,10 @@ pub fn settle(facts: &Facts<'_>, random: f64) -> Settlement {
             }
         }
     };
-    // A newer wish takes the place of a retry, and the row already says so.
-    let next = if facts.again { Next::Finish } else { next };
+    // A newer wish takes the place of a retry, and the row already says so. And what was cancelled is not tried again,
+    // whatever the task has said before.
+    let is_cancelled = facts.stop.is_some_and(|(outcome, ..)| outcome == Outcome::Cancelled);
+    let next = if facts.again || is_cancelled { Next::Finish } else { next };
     let row = match (next, verdict.outcome) {
         _ if facts.again => RowWrite::None,
         (Next::Retry(_), _) => RowWrite::None,

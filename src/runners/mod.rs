@@ -137,6 +137,9 @@ pub trait Runner: Send + Sync {
     /// cannot be shown, they wait until it has been silent for long.
     fn show_life(&self, _label: &str) {}
 
+    /// The dispatcher with this label ends in order.
+    fn hide_life(&self, _label: &str) {}
+
     /// Whether the dispatcher with this label has shown that it lives, and is gone for certain.
     fn is_gone(&self, _label: &str) -> bool {
         false

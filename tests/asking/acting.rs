@@ -53,7 +53,7 @@ async fn run_takes_a_row_in_any_status_and_begins_anew_what_waits() {
     assert_eq!(jobs(&db).await, "1 pending", "and it is in its own status now");
     let asked: String = db
         .one(
-            r#"select string_agg(concat_ws(' ', row_key->>'id', (job is not null)::text, problem), ', ')
+            r#"select string_agg(concat_ws(' ', row_key->>'id', (job is not null)::text, problem), ', ' order by (row_key->>'id')::int)
                from rowcall.run('loader', 'rowcall.files', array['2', '{"id": 3}', '"3"', '99']::jsonb[])"#,
         )
         .await;

@@ -25,9 +25,15 @@ begin
             select from rowcall_internal.jobs j join rowcall_internal.source_tables s on s.relation = j.source_table
             where s.id = 1 and j.state = 'blocked')
         then
-            update rowcall_internal.jobs j set state = 'pending', refused_by = null, reason = null
-            from new_rows n, rowcall_internal.source_tables s
-            where s.id = 1 and j.source_table = s.relation and j.short_key = rowcall.short_key(pg_catalog.jsonb_build_object('id', n.id)) and j.state = 'blocked';
+            with free as (
+                select j.id from rowcall_internal.jobs j
+                join new_rows n on j.short_key = rowcall.short_key(pg_catalog.jsonb_build_object('id', n.id))
+                join rowcall_internal.source_tables s on s.relation = j.source_table
+                where s.id = 1 and j.state = 'blocked'
+                for update of j skip locked
+            )
+            update rowcall_internal.jobs j set state = 'pending', refused_by = null, held_since = null, reason = null
+            from free where j.id = free.id;
             get diagnostics made = row_count;
             if made > 0 then
                 perform rowcall_internal.wake('{rowcall_control}');
@@ -135,7 +141,6 @@ begin
         if channels is not null then
             perform rowcall_internal.wake(channels);
         end if;
-        return null;
     exception when others then
         begin
             cause := sqlerrm;

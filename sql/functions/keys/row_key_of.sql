@@ -1,11 +1,12 @@
 -- The row key, as the triggers write it, from an object with a string for each key column. A timestamptz must have its
 -- zone; a date is read in the caller's DateStyle.
 create or replace function rowcall_internal.row_key_of(source rowcall_internal.source_tables, given jsonb) returns jsonb
-language plpgsql stable
+language plpgsql stable security definer
 -- The zone as for the triggers.
 set search_path = pg_catalog, pg_temp set timezone = 'UTC'
 as $$
 declare
+    is_writer constant boolean := rowcall_internal.assert_writer();
     row_key jsonb;
 begin
     execute format('select %s from (select %s) t', rowcall_internal.key_sql(source, 't'), (

@@ -19,7 +19,14 @@ begin
     left_as := rowcall_internal.running_write_back(mine);
     if mine.state <> 'running' and left_as is not null then
         -- Before the job, in the order in which the triggers lock them; write_back does not wait for rows.
-        perform rowcall_internal.hold_row(mine.source_table, mine.row_key);
+        begin
+            perform rowcall_internal.hold_row(mine.source_table, mine.row_key);
+        exception
+            when lock_not_available then
+                raise;
+            when others then
+                -- The table is not what it was; write_back says how. The job is cancelled all the same.
+        end;
     end if;
     select * into mine from rowcall_internal.jobs where id = job for update;
     if not found then

@@ -3,12 +3,15 @@
 create or replace function rowcall_internal.enqueue_missed() returns bigint
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
+-- What another session holds is left for the next time, and holds up none of the others.
+set lock_timeout = '20ms'
 as $$
 declare
     missed record;
     dealt bigint := 0;
     one jsonb;
     still_missed bigint := 0;
+    tries_end timestamptz;
 begin
     for missed in
         with taken as (
@@ -24,9 +27,13 @@ begin
         begin
             perform rowcall.rescan(missed.source_table, missed.keys);
         exception when others then
-            -- Each by itself: what is wrong with one is not the others'.
+            -- Each by itself: what is wrong with one is not the others'. For a while; the rest another time.
+            tries_end := clock_timestamp() + interval '2 seconds';
             foreach one in array missed.keys loop
                 begin
+                    if clock_timestamp() > tries_end then
+                        raise exception '%', missed.error;
+                    end if;
                     perform rowcall.rescan(missed.source_table, array[one]);
                 exception when others then
                     insert into rowcall_internal.missed_rows (source_table, row_key, error) values (missed.source_table, one, sqlerrm);

@@ -4,6 +4,7 @@ language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
+    is_writer constant boolean := rowcall_internal.assert_writer();
     entry rowcall_internal.source_tables;
 begin
     select * into entry from rowcall_internal.source_tables where relation = source;

@@ -5,6 +5,7 @@ language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
+    is_writer constant boolean := rowcall_internal.assert_writer();
     entry constant rowcall_internal.source_tables := rowcall_internal.source_of(source);
     held bigint;
 begin

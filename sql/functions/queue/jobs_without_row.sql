@@ -7,6 +7,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     mine rowcall_internal.jobs;
+    taken boolean;
 begin
     for mine in
         select j.* from rowcall_internal.jobs j
@@ -15,12 +16,17 @@ begin
                       where o.source_table = j.source_table and o.short_key = j.short_key and o.id <> j.id)
         order by j.source_table, j.short_key
     loop
-        -- Looked at only now: a claim that had the row until a moment ago may have started its job.
-        if not rowcall_internal.hold_row_now(mine.source_table, mine.row_key) or exists (
-            select from rowcall_internal.jobs o
-            where o.source_table = mine.source_table and o.short_key = mine.short_key and o.id <> mine.id
-              and rowcall_internal.has_row(o))
-        then
+        begin
+            -- Looked at only now: a claim that had the row until a moment ago may have started its job.
+            taken := not rowcall_internal.hold_row_now(mine.source_table, mine.row_key) or exists (
+                select from rowcall_internal.jobs o
+                where o.source_table = mine.source_table and o.short_key = mine.short_key and o.id <> mine.id
+                  and rowcall_internal.has_row(o));
+        exception when others then
+            -- What a policy of the table says of one row is not the others'.
+            taken := true;
+        end;
+        if taken then
             return next mine.id;
         end if;
     end loop;

@@ -14,6 +14,8 @@ begin
     select * into found_row from rowcall_internal.source_rows(task.source_table, array[row_key]);
     if not found then
         raise exception 'no row of % has the key %', task.source_table, row_key using errcode = 'P0002';
+    elsif found_row.error = 'locked' then
+        raise lock_not_available;
     elsif found_row.error is not null then
         raise exception '% cannot be read: %', task.source_table, found_row.error using errcode = 'RC011';
     elsif found_row.status is null then

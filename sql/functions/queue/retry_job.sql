@@ -22,7 +22,7 @@ begin
             raise exception 'job % runs now', job
                 using errcode = 'RC014', hint = format('To start it again: SELECT rowcall.cancel(%s, ''reason''); and then retry.', job);
         end if;
-        update rowcall_internal.jobs j set state = 'pending', due_at = least(due_at, now()), reason = null, refused_by = null, blocked_at = null where j.id = job;
+        update rowcall_internal.jobs j set state = 'pending', due_at = least(due_at, now()), reason = null, refused_by = null, held_since = null, blocked_at = null where j.id = job;
         perform rowcall_internal.warn_of_start_blockers(open.task);
         perform rowcall_internal.notify('rowcall_control');
         return job;
@@ -58,6 +58,8 @@ begin
     select * into found_row from rowcall_internal.source_rows(past.source_table, array[past.row_key]);
     if not found then
         raise exception 'the row % of % is gone', past.row_key, past.source_table using errcode = 'P0002';
+    elsif found_row.error = 'locked' then
+        raise lock_not_available;
     elsif found_row.error is not null then
         raise exception '% cannot be read: %', past.source_table, found_row.error using errcode = 'RC011';
     end if;

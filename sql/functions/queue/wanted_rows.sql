@@ -7,6 +7,7 @@ language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp set timezone = 'UTC'
 as $$
 declare
+    is_writer constant boolean := rowcall_internal.assert_writer();
     entry constant rowcall_internal.source_tables := rowcall_internal.source_of(source);
 begin
     return query execute format(

@@ -22,6 +22,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
 declare
+    is_writer constant boolean := rowcall_internal.assert_writer();
     entry rowcall_internal.source_tables;
     statement text;
     i int;
@@ -81,7 +82,7 @@ begin
         case when observers then 'true' else format('w.expected ? t.%I::text', entry.status_column) end,
         -- After the update it is what it was before, if it was no object.
         case when result_column is null or observers then 'null::text' else format(
-            'case when w.merge is not null and jsonb_typeof(t.%1$I) not in (''object'', ''null'') then jsonb_typeof(t.%1$I) end', result_column) end);
+            'case when w.merge is not null and w.merge <> ''{}'' and jsonb_typeof(t.%1$I) not in (''object'', ''null'') then jsonb_typeof(t.%1$I) end', result_column) end);
 
     if immediate then
         set constraints all immediate;

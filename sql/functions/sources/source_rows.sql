@@ -11,6 +11,7 @@ set timezone = 'UTC' set datestyle = 'ISO, YMD' set intervalstyle = 'postgres' s
 set extra_float_digits = 1 set lc_monetary = 'C' set quote_all_identifiers = off
 as $$
 declare
+    is_writer constant boolean := rowcall_internal.assert_writer();
     -- A row is held in memory several times on its way to a template. A large value belongs into a table of its own.
     most_of_a_row constant int := 16777216;
     most_at_once constant int := 67108864;

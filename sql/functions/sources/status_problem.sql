@@ -5,6 +5,7 @@ language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
+    is_writer constant boolean := rowcall_internal.assert_writer();
     entry rowcall_internal.source_tables;
     rule record;
     refused boolean;

@@ -18,6 +18,8 @@ set search_path = pg_catalog, pg_temp
 set timezone = 'UTC' set datestyle = 'ISO, YMD' set intervalstyle = 'postgres' set bytea_output = 'hex'
 set extra_float_digits = 1 set lc_monetary = 'C' set quote_all_identifiers = off
 as $$
+declare
+    is_writer constant boolean := rowcall_internal.assert_writer();
 begin
     return rowcall_internal.condition_holds(to_jsonb(row_itself), condition);
 end

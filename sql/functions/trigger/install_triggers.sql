@@ -10,6 +10,10 @@ declare
     names jsonb := jsonb_build_object(
         'source', entry.id,
         'status', quote_ident(entry.status_column),
+        -- Of a type that is not Postgres' own by its output function: a cast to text may be one that the type's owner has made.
+        'status_text', case when (select t.typnamespace = 'pg_catalog'::regnamespace from pg_attribute a join pg_type t on t.oid = a.atttypid
+                where a.attrelid = source and a.attname = entry.status_column)
+            then format('n.%I::text', entry.status_column) else format('nullif(pg_catalog.concat(n.%I), '''')', entry.status_column) end,
         'key', rowcall_internal.key_sql(entry, 'n'),
         'same_key', (select string_agg(format('o.%1$I%2$s %3$s n.%1$I%2$s', key_column, '::' || operand, equals), ' and ')
                      from rowcall_internal.key_parts(entry)));

@@ -1,5 +1,5 @@
 -- The body of the trigger that a source table has for INSERT; rowcall_internal.install_triggers() puts the table's own names in place
--- of :source (the number of its registry entry), :status (its status column) and :key (its row key as jsonb), and the text of
+-- of :source (the number of its registry entry), :status (its status column), :status_text (that of the row n as text) and :key (its row key as jsonb), and the text of
 -- enqueue_sql.sql in place of :enqueue_new_rows. tests/schema/files_on_insert.sql shows what comes out for rowcall.files.
 --
 -- It runs inside a statement of a user. It makes the jobs that the new rows ask for and wakes a dispatcher that sleeps;
@@ -24,7 +24,7 @@ begin
         if exists (
             select from new_rows n
             join rowcall_internal.source_tables s on s.id = :source
-            join rowcall.parameters p on p.source_table = s.relation and p.on_status = n.:status::text)
+            join rowcall.parameters p on p.source_table = s.relation and p.on_status = :status_text)
         then
             with enqueued as (
                 :enqueue_new_rows

@@ -1,5 +1,5 @@
 -- The body of the trigger that a source table has for UPDATE; rowcall_internal.install_triggers() puts the table's own names in place
--- of :source (the number of its registry entry), :status (its status column), :key (its row key as jsonb) and :same_key
+-- of :source (the number of its registry entry), :status (its status column), :status_text (that of the row n as text), :key (its row key as jsonb) and :same_key
 -- (that the old row, o, and the new one, n, have the same key), and the text of enqueue_sql.sql in place of :enqueue_changed.
 -- tests/schema/files_on_update.sql shows what comes out for rowcall.files.
 --
@@ -35,9 +35,15 @@ begin
             select from rowcall_internal.jobs j join rowcall_internal.source_tables s on s.relation = j.source_table
             where s.id = :source and j.state = 'blocked')
         then
-            update rowcall_internal.jobs j set state = 'pending', refused_by = null, reason = null
-            from new_rows n, rowcall_internal.source_tables s
-            where s.id = :source and j.source_table = s.relation and j.short_key = rowcall.short_key(:key) and j.state = 'blocked';
+            with free as (
+                select j.id from rowcall_internal.jobs j
+                join new_rows n on j.short_key = rowcall.short_key(:key)
+                join rowcall_internal.source_tables s on s.relation = j.source_table
+                where s.id = :source and j.state = 'blocked'
+                for update of j skip locked
+            )
+            update rowcall_internal.jobs j set state = 'pending', refused_by = null, held_since = null, reason = null
+            from free where j.id = free.id;
             get diagnostics made = row_count;
             if made > 0 then
                 perform rowcall_internal.wake('{rowcall_control}');
@@ -56,7 +62,7 @@ begin
                     select n.* from new_rows n left join old_rows o on :same_key
                     where o.:status is distinct from n.:status
                 )
-                update rowcall_internal.jobs j set moved_to = n.:status::text, moved_at = clock_timestamp(),
+                update rowcall_internal.jobs j set moved_to = :status_text, moved_at = clock_timestamp(),
                     run_again = j.run_again and j.task not in (select name from rowcall_internal.owners)
                 from changed n, rowcall_internal.source_tables s
                 where s.id = :source and j.source_table = s.relation and j.short_key = rowcall.short_key(:key);
@@ -64,7 +70,7 @@ begin
             if exists (
                 select from new_rows n
                 join rowcall_internal.source_tables s on s.id = :source
-                join rowcall.parameters p on p.source_table = s.relation and p.on_status = n.:status::text)
+                join rowcall.parameters p on p.source_table = s.relation and p.on_status = :status_text)
             then
                 with changed as (
                     select n.* from new_rows n left join old_rows o on :same_key
@@ -83,7 +89,7 @@ begin
                         select n.* from new_rows n left join old_rows o on :same_key
                         where o.:status is distinct from n.:status
                     )
-                    update rowcall_internal.jobs j set moved_to = n.:status::text, moved_at = clock_timestamp(),
+                    update rowcall_internal.jobs j set moved_to = :status_text, moved_at = clock_timestamp(),
                     run_again = j.run_again and j.task not in (select name from rowcall_internal.owners)
                     from changed n, rowcall_internal.source_tables s
                     where s.id = :source and j.source_table = s.relation and j.short_key = rowcall.short_key(:key)
@@ -103,7 +109,6 @@ begin
         if channels is not null then
             perform rowcall_internal.wake(channels);
         end if;
-        return null;
     exception when others then
         begin
             cause := sqlerrm;

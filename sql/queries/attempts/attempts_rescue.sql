@@ -15,6 +15,11 @@ with gone as (
     from rowcall_internal.dispatchers d
     cross join lateral (select least(greatest(d.lost_after, '0'), '1 year') as lost_after) l
     where id <> $1 and id not in (select id from rowcall_internal.running_dispatchers)
+    union all
+    -- Whose row is gone, after a long sleep.
+    select distinct a.dispatcher_id, null::text[], null::text[], false, interval '0', true
+    from rowcall_internal.attempts a
+    where a.ended_at is null and a.dispatcher_id not in (select id from rowcall_internal.dispatchers)
 ), own as (
     select a.id from rowcall_internal.attempts a
     where a.dispatcher_id = $1 and a.ended_at is null and a.created_at < now() - make_interval(secs => $2)

@@ -31,8 +31,12 @@ begin
         from rowcall_internal.source_tables s join pg_class c on c.oid = s.relation
         where c.relnamespace not in ('rowcall'::regnamespace, 'rowcall_internal'::regnamespace)
         union all
-        select distinct format('grant usage on schema %s to rowcall_owner, rowcall_writer', c.relnamespace::regnamespace)
+        select distinct format('grant usage on schema %s to rowcall_owner, rowcall_writer', place::regnamespace)
         from rowcall_internal.source_tables s join pg_class c on c.oid = s.relation
+        cross join lateral (
+            select c.relnamespace as place
+            union select t.typnamespace from pg_attribute a join pg_type t on t.oid = a.atttypid
+            where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped) places
         where c.relnamespace not in ('rowcall'::regnamespace, 'rowcall_internal'::regnamespace)
     ) loop
         execute statement;

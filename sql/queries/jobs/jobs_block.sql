@@ -1,5 +1,5 @@
 -- Blocks locked jobs that cannot start as things are, with the reason.
 update rowcall_internal.jobs j
-set state = 'blocked', blocked_at = now(), reason = b.reason
+set state = 'blocked', blocked_at = now(), reason = b.reason, held_since = null
 from unnest($1::bigint[], $2::text[]) as b(id, reason)
 where j.id = b.id and j.state = 'pending'

@@ -35,6 +35,8 @@ pub struct FollowedAttempt {
     ended: bool,
     /// A program holds it in the database, so that it could not be adopted there: it is followed all the same.
     pub is_borrowed: bool,
+    /// The launch key that the database has of it, where that is none.
+    known_as: Option<String>,
 }
 
 /// That an attempt must end.
@@ -76,6 +78,7 @@ impl FollowedAttempt {
             stop_under_way: false,
             ended: false,
             is_borrowed: false,
+            known_as: None,
         }
     }
 }
@@ -135,13 +138,15 @@ impl InFlight {
     }
 
     /// Follows one that another dispatcher followed.
-    pub fn adopt(&self, attempt: Attempt, launched: bool, begun: bool) {
+    pub fn adopt(&self, attempt: Attempt, known_as: String, launched: bool, begun: bool) {
         let progress = match (launched, begun) {
             (false, _) => Progress::Unlaunched(None),
             (true, false) => Progress::Starting(None),
             (true, true) => Progress::Begun,
         };
-        self.lock().insert(attempt.id, FollowedAttempt::new(attempt, progress));
+        let known_as = Some(known_as).filter(|known_as| *known_as != attempt.launch_key);
+        let followed = FollowedAttempt { known_as, ..FollowedAttempt::new(attempt, progress) };
+        self.lock().insert(followed.attempt.id, followed);
     }
 
     /// The runner has taken it. False if it is not followed any more.
@@ -298,9 +303,10 @@ impl InFlight {
         self.lock().entry(borrowed.attempt.id).or_insert(borrowed);
     }
 
-    /// All of them, with their launch keys.
+    /// All of them, with the launch keys that the database has.
     pub fn launch_keys(&self) -> Vec<(AttemptId, String)> {
-        self.lock().iter().map(|(id, f)| (*id, f.attempt.launch_key.clone())).collect()
+        let key = |f: &FollowedAttempt| f.known_as.as_ref().unwrap_or(&f.attempt.launch_key).clone();
+        self.lock().iter().map(|(id, followed)| (*id, key(followed))).collect()
     }
 
     /// No other attempt shall have this number here.

@@ -4,22 +4,38 @@ use crate::database::{
     DatabaseError, attempts_over, block_unowned, end_attempts_without_job, forget_dispatchers, keep_history,
     release_owned,
 };
-use crate::dispatcher::pace::again_and_again;
+use crate::dispatcher::pace::{Trouble, jittered};
 use crate::dispatcher::shared::{Handle, Shared};
 use crate::parameters::Task;
 
-/// Tidies at once, then now and then. A step that fails keeps none of the others from being done.
+/// Tidies at once, then now and then. A step that fails keeps none of the others from being done; they are done one after
+/// the other, so that together they take one connection.
 pub async fn run(shared: Handle) {
-    let interval = shared.settings.dispatcher.janitor_interval;
-    let stopping = &shared.lifecycle.stopping;
-    tokio::join!(
-        again_and_again(stopping, "blocking jobs without a dispatcher", interval, || block(&shared)),
-        again_and_again(stopping, "releasing jobs that an edit missed", interval, || release(&shared)),
-        again_and_again(stopping, "keeping the history", interval, || history(&shared)),
-        again_and_again(stopping, "forgetting dispatchers", interval, || dispatchers(&shared)),
-        again_and_again(stopping, "ending attempts without a job", interval, || without_job(&shared)),
-        again_and_again(stopping, "looking for what was left behind", interval, || discard_strays(&shared)),
-    );
+    let mut troubles = [
+        "blocking jobs without a dispatcher",
+        "releasing jobs that an edit missed",
+        "keeping the history",
+        "forgetting dispatchers",
+        "ending attempts without a job",
+        "looking for what was left behind",
+    ]
+    .map(Trouble::new);
+    let tidying = async {
+        loop {
+            let [blocking, releasing, history, forgetting, ending, strays] = &mut troubles;
+            blocking.note(block(&shared).await);
+            releasing.note(release(&shared).await);
+            history.note(keep(&shared).await);
+            forgetting.note(dispatchers(&shared).await);
+            ending.note(without_job(&shared).await);
+            strays.note(discard_strays(&shared).await);
+            tokio::time::sleep(jittered(shared.settings.dispatcher.janitor_interval)).await;
+        }
+    };
+    tokio::select! {
+        () = shared.lifecycle.stopping.cancelled() => {}
+        () = tidying => {}
+    }
 }
 
 async fn block(shared: &Shared) -> Result<(), DatabaseError> {
@@ -39,7 +55,7 @@ async fn release(shared: &Shared) -> Result<(), DatabaseError> {
     Ok(())
 }
 
-async fn history(shared: &Shared) -> Result<(), DatabaseError> {
+async fn keep(shared: &Shared) -> Result<(), DatabaseError> {
     let keep = shared.settings.history.keep;
     let keeping = async { keep_history(&shared.database.get().await?, keep).await };
     shared.within(keeping).await

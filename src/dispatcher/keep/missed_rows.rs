@@ -14,7 +14,11 @@ const INTERVAL: Duration = Duration::from_secs(2);
 pub async fn run(shared: Handle) {
     let mut trouble = Trouble::new("making the jobs of missed rows");
     loop {
-        let wait = match make(&shared).await {
+        let made = tokio::select! {
+            () = shared.lifecycle.stopping.cancelled() => return,
+            made = make(&shared) => made,
+        };
+        let wait = match made {
             Ok(Some(0)) => jittered(shared.settings.dispatcher.janitor_interval.max(INTERVAL)),
             Ok(_) => {
                 trouble.over();

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use deadpool_postgres::GenericClient;
 use tokio::sync::mpsc;
@@ -25,19 +25,29 @@ use crate::runners::{Age, Attempt, Runner};
 pub async fn run(shared: Handle, launch: mpsc::Sender<Vec<Attempt>>) {
     let mut trouble = Trouble::new("rescuing");
     let mut rescuer = Rescuer::default();
+    // A connection may have to be made first.
+    let limit = beat_limit(shared.lifecycle.dead_after).max(shared.database.connect_limit());
+    let mut failing_since = None;
     loop {
-        let beat =
-            shared.database.within(beat_limit(shared.lifecycle.dead_after), rescuer.beat(&shared, &launch));
-        let wait = match beat.await {
+        let beat = shared.database.within(limit, rescuer.beat(&shared, &launch));
+        let beaten = tokio::select! {
+            () = shared.lifecycle.stopping.cancelled() => return,
+            beaten = beat => beaten,
+        };
+        let wait = match beaten {
             Ok(true) => {
+                failing_since = None;
                 trouble.over();
                 shared.lifecycle.rescued.cancel();
                 jittered(shared.settings.dispatcher.heartbeat_interval)
             }
             Ok(false) => return shared.lifecycle.give_up(DispatcherError::Superseded),
-            Err(error) => trouble.wait(&error),
+            Err(error) => {
+                failing_since.get_or_insert_with(Instant::now);
+                trouble.wait(&error)
+            }
         };
-        let silent = shared.lifecycle.seen.borrow().elapsed();
+        let silent = failing_since.map_or(Duration::ZERO, |since| since.elapsed());
         if silent > CUT_OFF.max(shared.settings.dispatcher.lost_after) {
             return shared.lifecycle.give_up(DispatcherError::CutOff(silent));
         }
@@ -104,7 +114,7 @@ impl Rescuer {
                 shared.in_flight.retire(taken.id);
                 tracing::error!(
                     attempt = taken.id.get(),
-                    "stopped: the database does not know it any more (a failover that lost commits, or a restore)"
+                    "the database does not know this attempt any more (a failover that lost commits, or a restore): it is stopped"
                 );
             } else if !taken.elsewhere && !before.contains(&taken.id) {
                 self.over.insert(taken.id);
@@ -135,7 +145,7 @@ async fn find_the_gone(shared: &Shared, client: &impl GenericClient) -> Result<(
     for id in dispatchers_here(client, shared.identity.id, &places).await? {
         let label = shared.identity.label(id);
         if shared.runners.iter().any(|runner| runner.is_gone(&label)) {
-            tracing::info!(dispatcher = id.get(), "its process has ended without a word");
+            tracing::info!(dispatcher = id.get(), "a dispatcher on this machine has ended without a word");
             dispatcher_stopped(client, id).await?;
         }
     }
@@ -190,6 +200,7 @@ async fn adopt(
             Err(unreadable) => (LaunchSpec::unread(rescued.runner), Some(unreadable)),
         };
         // Nothing is asked of a runner by a key that another program made up.
+        let known_as = rescued.launch_key.clone();
         let launch_key = if identity.is_launch_key(&rescued.launch_key, rescued.id) {
             rescued.launch_key
         } else {
@@ -226,7 +237,7 @@ async fn adopt(
         // What cannot be read cannot be launched. It is ended by the settler, which finds the same words, and what runs
         // under its key is removed with it, by runners that can.
         let launched = rescued.launched || unfit.is_some();
-        shared.in_flight.adopt(attempt.clone(), launched, rescued.begun);
+        shared.in_flight.adopt(attempt.clone(), known_as, launched, rescued.begun);
         if let Some(unfit) = unfit {
             let _ = shared.signals.ends.send((rescued.id, End::unseen(unfit)));
         }

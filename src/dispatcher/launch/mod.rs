@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::database::{DatabaseError, mark_asked, mark_launched, settled_elsewhere, unmark_asked};
-use crate::dispatcher::pace::{Trouble, jittered};
+use crate::dispatcher::pace::{LAST_WORD, Trouble, jittered};
 use crate::dispatcher::shared::Handle;
 use crate::job::{AttemptId, End, RunnerName};
 use crate::runners::{Attempt, LaunchError, Launched, Runner};
@@ -189,10 +189,8 @@ async fn taken(shared: &Handle, runner: &dyn Runner, attempt: &Attempt, launched
 /// The runner took its time, and the attempt was cancelled or given up meanwhile: no dispatcher would follow what runs
 /// now. If another dispatcher has taken the attempt over, it is that one's to follow.
 async fn stop_if_over(shared: &Handle, runner: &dyn Runner, attempt: &Attempt, launched: Launched) {
-    let over = match shared.database.get().await {
-        Ok(client) => settled_elsewhere(&client, &[attempt.id]).await,
-        Err(error) => Err(error),
-    };
+    let asking = async { settled_elsewhere(&shared.database.get().await?, &[attempt.id]).await };
+    let over = shared.within(asking).await;
     let attempt = Attempt { external_id: Some(launched.external_id.clone()), ..attempt.clone() };
     let stopped = match over {
         Ok(over) if over.is_empty() => return,
@@ -208,7 +206,7 @@ async fn stop_if_over(shared: &Handle, runner: &dyn Runner, attempt: &Attempt, l
         tracing::warn!(
             attempt = id.get(),
             error,
-            "launched after its attempt was over, and cannot be stopped"
+            "launched late; whether its attempt is over is not known, or what runs cannot be stopped"
         );
     }
 }
@@ -226,10 +224,8 @@ pub async fn record(shared: Handle, mut launched: mpsc::UnboundedReceiver<(Attem
             // A launch that hangs must not hold up the end; the next dispatcher repeats it with the same key. What waited
             // for an attempt that was being settled is told once more: the settler is done with it.
             () = shared.lifecycle.stopping.cancelled() => {
-                if !batch.is_empty()
-                    && let Ok(client) = shared.database.get().await
-                    && let Err(error) = mark_launched(&client, &batch).await
-                {
+                let marking = async { mark_launched(&shared.database.get().await?, &batch).await };
+                if !batch.is_empty() && let Err(error) = shared.database.within(LAST_WORD, marking).await {
                     tracing::debug!(%error, launches = batch.len(), "the last launches could not be written down");
                 }
                 return;

@@ -63,7 +63,12 @@ pub async fn run(shared: Handle, mut ends: mpsc::UnboundedReceiver<(AttemptId, E
         }
         let batch: Vec<(AttemptId, bool)> = queue.drain(..limit.min(queue.len())).collect();
         let ids: Vec<AttemptId> = batch.iter().map(|(id, _)| *id).collect();
-        match settle_apart(&shared, &ids, &waiting).await {
+        let settling = tokio::select! {
+            // What is not settled is found by the next dispatcher.
+            () = shared.lifecycle.stopping.cancelled() => return,
+            settling = settle_apart(&shared, &ids, &waiting) => settling,
+        };
+        match settling {
             Ok(settled) => {
                 trouble.over();
                 for id in settled {
@@ -119,6 +124,7 @@ async fn settle_apart(
         match settling(std::slice::from_ref(id)).await {
             Ok(done) => settled.extend(done),
             Err(error) => {
+                tracing::debug!(attempt = id.get(), %error, "cannot be settled now");
                 last = error;
                 // The database is away: each further try would take as long to fail.
                 if !last.is_an_answer() {

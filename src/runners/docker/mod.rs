@@ -79,6 +79,7 @@ struct Core {
 
 impl Core {
     fn allowed(&self, request: &LaunchSpec, settings: &TaskSettings) -> Result<(), String> {
+        check_lengths(request)?;
         check_environment(RunnerName::Docker, request.environment.keys(), &self.settings.environment)?;
         rails::check(&request.target, settings, &self.settings, self.engine.endpoint.is_local())
     }
@@ -167,7 +168,6 @@ impl Runner for DockerRunner {
     }
 
     fn check(&self, request: &LaunchSpec) -> Result<(), String> {
-        check_lengths(request)?;
         self.core.allowed(request, &TaskSettings::read(&request.settings)?)
     }
 

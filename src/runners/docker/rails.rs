@@ -101,9 +101,7 @@ fn check_fixed(rules: &[String], mount: &MountSetting, local: bool) -> Result<()
         above.extend(resolved(source)?.ancestors().skip(1).map(Path::to_owned));
     }
     for place in above {
-        let writable =
-            MountSetting { source: place.to_string_lossy().into_owned(), read_only: false, ..mount.clone() };
-        if allows(rules, &writable, local)? {
+        if may_be_written(rules, &place, local)? {
             return Err(format!(
                 "settings.mounts: {} lies in {}, which runners.docker.mounts gives tasks for writing, so that a task could \
                  exchange it; mount {1} itself, or a directory beside it",
@@ -113,6 +111,17 @@ fn check_fixed(rules: &[String], mount: &MountSetting, local: bool) -> Result<()
         }
     }
     Ok(())
+}
+
+/// Whether some rule gives tasks this place for writing, by the path as it is written or by where links lead.
+fn may_be_written(rules: &[String], place: &Path, local: bool) -> Result<bool, String> {
+    for rule in rules.iter().filter(|rule| rule.starts_with('/') && !rule.ends_with(":ro")) {
+        let leads_here = local && within(rule, place, &resolved(Path::new(rule))?, false);
+        if leads_here || within(rule, place, Path::new(rule), false) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Whether a rule covers a source: the place itself, or for a rule that ends in / what is in it; what is deeper, and the

@@ -6,6 +6,7 @@
 
 mod definitions;
 mod events;
+mod fargate;
 mod follow;
 mod launch;
 mod log_tail;
@@ -146,7 +147,9 @@ impl Runner for EcsRunner {
 
     fn check(&self, request: &LaunchSpec) -> Result<(), String> {
         self.may_launch(request)?;
-        request::check_length(request, &TaskSettings::read(&request.settings)?, &self.database_url)
+        let settings = TaskSettings::read(&request.settings)?;
+        fargate::check_size(&settings)?;
+        request::check_length(request, &settings, &self.database_url)
     }
 
     fn may_launch(&self, request: &LaunchSpec) -> Result<(), String> {

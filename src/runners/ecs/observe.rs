@@ -93,7 +93,12 @@ async fn describe(runner: &EcsRunner, (region, cluster): &Place, batch: Vec<&Att
 /// What one task's description means for its attempt.
 fn understand(runner: &EcsRunner, region: &Arc<Region>, attempt: &Attempt, task: &Task) {
     let (follow, timing) = (&runner.follow, &runner.timing);
-    if task.started_by().is_some_and(|started_by| started_by != attempt.launch_key) {
+    // Of what this runner has not launched itself, any task's name could stand in the table.
+    let is_ours = match task.started_by() {
+        Some(started_by) => started_by == attempt.launch_key,
+        None => !attempt.in_doubt,
+    };
+    if !is_ours {
         let end = End::lost(format!("{} is another's task", task.task_arn().unwrap_or_default()));
         return follow.ended(attempt, Observation::Ended(end), false, timing);
     }

@@ -40,13 +40,16 @@ pub struct EndFile {
     pub not_started: Option<String>,
     /// The tail of its output.
     pub output: String,
+    /// Why it could not be started may pass.
+    #[serde(default)]
+    pub retryable: bool,
 }
 
 impl From<EndFile> for End {
     fn from(file: EndFile) -> Self {
         let output = Some(file.output).filter(|o| !o.is_empty());
         if let Some(reason) = file.not_started {
-            return End { output, ..End::not_started(reason, false) };
+            return End { output, ..End::not_started(reason, file.retryable) };
         }
         let reason = file.signal.map(|signal| {
             let name =
@@ -217,8 +220,13 @@ mod tests {
         dir.reserve_end().unwrap();
         // As on a full disk: the file for the whole end cannot be written.
         std::fs::create_dir(dir.path().join("end.json.new")).unwrap();
-        let end =
-            EndFile { exit_code: Some(3), signal: None, not_started: None, output: "x".repeat(100_000) };
+        let end = EndFile {
+            exit_code: Some(3),
+            signal: None,
+            not_started: None,
+            output: "x".repeat(100_000),
+            retryable: false,
+        };
         dir.write_end(&end).unwrap();
         let kept = dir.end().unwrap();
         assert_eq!(kept.exit_code, Some(3));

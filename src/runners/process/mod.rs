@@ -153,6 +153,10 @@ impl Runner for ProcessRunner {
         }
     }
 
+    fn hide_life(&self, label: &str) {
+        self.place.hide_life(label);
+    }
+
     fn is_gone(&self, label: &str) -> bool {
         self.place.is_gone(label)
     }
@@ -169,11 +173,11 @@ impl Runner for ProcessRunner {
         if let Some(key) = request.settings.as_object().and_then(|s| s.keys().next()) {
             return Err(format!("settings.{key}: the process runner takes no settings"));
         }
-        check_lengths(request)?;
         self.may_launch(request)
     }
 
     fn may_launch(&self, request: &LaunchSpec) -> Result<(), String> {
+        check_lengths(request)?;
         check_environment(self.name(), request.environment.keys(), &self.settings.environment)?;
         rails::check_command(&request.target, &request.command, &self.settings.programs)
     }

@@ -4,6 +4,7 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::Context as _;
 
@@ -12,6 +13,12 @@ const ID: &str = ".id";
 
 /// The files that dispatchers hold locked while they live. No attempt's directory begins so.
 const LIFE: &str = ".dispatcher-";
+
+/// One that has no name yet.
+const DRAFT: &str = ".life-";
+
+/// Others have noted long before that its dispatcher is gone.
+const FORGOTTEN_AFTER: Duration = Duration::from_hours(24);
 
 /// A state directory that has an id.
 #[derive(Debug)]
@@ -60,25 +67,47 @@ impl Place {
         self.state_dir.join(format!("{LIFE}{label}"))
     }
 
-    /// Shows that a dispatcher lives.
+    /// Shows that a dispatcher lives. The file is locked before it has its name: one that is there and free is of the dead.
     pub fn show_life(&self, label: &str) -> io::Result<()> {
-        let file = File::create(self.life_of(label))?;
-        file.lock()?;
+        self.sweep();
+        let draft = self.state_dir.join(format!("{DRAFT}{:016x}", rand::random::<u64>()));
+        let file = File::create(&draft)?;
+        file.try_lock().map_err(|error| match error {
+            TryLockError::Error(error) => error,
+            TryLockError::WouldBlock => io::ErrorKind::WouldBlock.into(),
+        })?;
+        std::fs::rename(&draft, self.life_of(label))?;
         *self.life.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);
         Ok(())
     }
 
-    /// Whether a dispatcher has shown that it lives, and its process has ended since. Then its file goes, too.
+    /// The dispatcher ends in order, and says so elsewhere.
+    pub fn hide_life(&self, label: &str) {
+        if self.life.lock().unwrap_or_else(PoisonError::into_inner).take().is_some() {
+            // What is left of it otherwise is an empty file.
+            let _ = std::fs::remove_file(self.life_of(label));
+        }
+    }
+
+    /// Whether a dispatcher has shown that it lives, and its process has ended since.
     pub fn is_gone(&self, label: &str) -> bool {
-        let path = self.life_of(label);
-        let Ok(file) = File::open(&path) else { return false };
-        match file.try_lock() {
-            Ok(()) => {
-                // What is left of it is an empty file.
-                let _ = std::fs::remove_file(path);
-                true
+        File::open(self.life_of(label)).is_ok_and(|file| file.try_lock().is_ok())
+    }
+
+    /// Removes old files of dispatchers that have ended.
+    fn sweep(&self) {
+        let Ok(entries) = std::fs::read_dir(&self.state_dir) else { return };
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            if !name.starts_with(LIFE) && !name.starts_with(DRAFT) {
+                continue;
             }
-            Err(TryLockError::WouldBlock | TryLockError::Error(_)) => false,
+            let age = entry.metadata().and_then(|m| m.modified()).ok().and_then(|t| t.elapsed().ok());
+            let is_free = || File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok());
+            if age.is_some_and(|age| age > FORGOTTEN_AFTER) && is_free() {
+                let _ = std::fs::remove_file(entry.path());
+            }
         }
     }
 }
@@ -106,6 +135,9 @@ mod tests {
         assert!(!looking.is_gone("a-1"));
         drop(living);
         assert!(looking.is_gone("a-1"));
-        assert!(!looking.is_gone("a-1"), "said once");
+        let orderly = Place::of(dir.path()).unwrap();
+        orderly.show_life("a-2").unwrap();
+        orderly.hide_life("a-2");
+        assert!(!looking.is_gone("a-2"), "it has said so itself");
     }
 }

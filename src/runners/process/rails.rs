@@ -13,25 +13,33 @@ const EXEC: &str = "rowcall-task";
 /// Names that begin so are the dispatcher's own, whose supervisor runs what it is told to.
 const DAEMON: &str = "rowcall";
 
+/// Nobody needs more, and each takes a look at the disk.
+const MOST_NESTED: usize = 4;
+
 /// Refuses a request for a program outside the list, naming the rule. What `rowcall-task exec` is to run must be
 /// on the list like any other; so must what any other program is told to run in that form, for it may be a copy of it.
 pub fn check_command(target: &str, command: &[String], allowed: &[String]) -> Result<(), String> {
-    let resolved = check_program(target, allowed)?;
-    let name = resolved.file_name().and_then(std::ffi::OsStr::to_str).unwrap_or_default();
-    let has_form_of_exec = command.first().is_some_and(|word| word == "exec");
-    let mut rest = command.iter().skip_while(|argument| *argument != "--").skip(1);
-    match rest.next() {
-        Some(program) if has_form_of_exec || name.starts_with(EXEC) => {
-            check_command(program, &rest.cloned().collect::<Vec<_>>(), allowed)
+    let (mut target, mut command) = (target, command);
+    for _ in 0..MOST_NESTED {
+        let resolved = check_program(target, allowed)?;
+        let name = resolved.file_name().and_then(std::ffi::OsStr::to_str).unwrap_or_default();
+        let has_form_of_exec = command.first().is_some_and(|word| word == "exec");
+        let after =
+            command.iter().position(|argument| argument == "--").map_or(&[][..], |at| &command[at + 1..]);
+        match after.split_first() {
+            Some((program, rest)) if has_form_of_exec || name.starts_with(EXEC) => {
+                (target, command) = (program, rest);
+            }
+            None if name.starts_with(EXEC) => {
+                return Err(format!("command: {name} needs exec, --, and the full path of a program"));
+            }
+            _ if name.starts_with(DAEMON) && !name.starts_with(EXEC) => {
+                return Err(format!("{target} is the dispatcher itself, which could run anything"));
+            }
+            _ => return Ok(()),
         }
-        None if name.starts_with(EXEC) => {
-            Err(format!("command: {name} needs exec, --, and the full path of a program"))
-        }
-        _ if name.starts_with(DAEMON) && !name.starts_with(EXEC) => {
-            Err(format!("{target} is the dispatcher itself, which could run anything"))
-        }
-        _ => Ok(()),
     }
+    Err(format!("command: exec within exec, more than {MOST_NESTED} times"))
 }
 
 /// Refuses a program outside the list, or one that is not there, naming the rule. Returns what links lead to.

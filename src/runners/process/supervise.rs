@@ -50,6 +50,7 @@ pub fn run(mut args: impl Iterator<Item = OsString>) -> anyhow::Result<()> {
             signal: None,
             not_started,
             output: String::new(),
+            retryable: true,
         })?);
     }
     // One pipe for both streams, so that lines stay in the order in which they were printed.
@@ -69,6 +70,7 @@ pub fn run(mut args: impl Iterator<Item = OsString>) -> anyhow::Result<()> {
             signal: None,
             not_started: Some(format!("cannot start {} in {}: {e}", program.display(), work.display())),
             output: String::new(),
+            retryable: false,
         },
     };
     dir.write_end(&end)?;
@@ -107,5 +109,6 @@ fn follow(
         signal: status.signal(),
         not_started: None,
         output: tail.lock().unwrap_or_else(PoisonError::into_inner).masked(&secrets()),
+        retryable: false,
     })
 }

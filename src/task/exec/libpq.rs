@@ -4,6 +4,9 @@ use tokio_postgres::config::{Host, TargetSessionAttrs};
 
 use crate::database::{Connector, Roots, SslMode};
 
+/// Where any of these is set, the image speaks to a database of its own choice.
+const WHERE_AND_WHO: [&str; 6] = ["PGHOST", "PGHOSTADDR", "PGPORT", "PGUSER", "PGPASSWORD", "PGDATABASE"];
+
 /// The database in libpq's own variables, so that `psql` and most drivers reach it without a connection string
 /// on their command line, where every user of the machine could read the password. A variable that is set already
 /// stays.
@@ -61,8 +64,15 @@ pub async fn variables(connector: &Connector) -> Vec<(String, String)> {
         values.push(("PGSSLCERT", Some(certificate.display().to_string())));
         values.push(("PGSSLKEY", Some(key.display().to_string())));
     }
-    if values.iter().any(|(name, _)| !name.starts_with("PGSSL") && std::env::var_os(name).is_some()) {
+    let is_set = |name: &str| std::env::var_os(name).is_some();
+    if WHERE_AND_WHO.iter().any(|name| is_set(name)) {
         return Vec::new();
     }
-    values.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+    // Each of the others for itself; encryption goes with the address.
+    let free = |name: &str| name.starts_with("PGSSL") || !is_set(name);
+    values
+        .into_iter()
+        .filter(|(name, _)| free(name))
+        .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+        .collect()
 }

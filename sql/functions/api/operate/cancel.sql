@@ -28,6 +28,8 @@ set search_path = pg_catalog, pg_temp
 -- Whoever waits for one of these jobs and has another is not made to wait long.
 set lock_timeout = '20ms'
 as $$
+declare
+    held int := 0;
 begin
     for job in select distinct j from unnest(jobs) j order by j loop
         cancelled := false;
@@ -36,10 +38,15 @@ begin
             cancelled := rowcall_internal.cancel_job(job, reason);
         exception
             when lock_not_available then
+                held := held + 1;
                 problem := 'another session holds the job or its row; try again';
             when others then
                 problem := sqlerrm;
         end;
+        if held = 100 then
+            -- What was done before is held until the end.
+            perform set_config('lock_timeout', '1ms', true);
+        end if;
         return next;
     end loop;
 end

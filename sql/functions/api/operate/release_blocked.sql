@@ -9,7 +9,7 @@ as $$
         where state = 'blocked' and (tasks is null or task = any (tasks))
         for update skip locked
     ), released as (
-        update rowcall_internal.jobs j set state = 'pending', refused_by = null, reason = null from held where j.id = held.id returning 1
+        update rowcall_internal.jobs j set state = 'pending', refused_by = null, held_since = null, reason = null from held where j.id = held.id returning 1
     )
     select count(*) from released
 $$;

@@ -17,7 +17,7 @@ begin
     execute format($sql$
         insert into rowcall_internal.jobs as j (task, source_table, row_key, on_status)
         select w.task, $1, w.row_key, w.on_status
-        from rowcall_internal.wanted_rows($1, $2, $3) w
+        from (select distinct * from rowcall_internal.wanted_rows($1, $2, $3)) w
         where $2 is not null or not exists (
                 select from rowcall_internal.history h
                 where h.source_table = $1 and h.row_key = w.row_key and h.task = w.task

@@ -28,6 +28,8 @@ set lock_timeout = '20ms'
 -- Not a notice for each.
 set client_min_messages = 'warning'
 as $$
+declare
+    held int := 0;
 begin
     for job in select distinct j from unnest(jobs) j order by j loop
         new_job := null;
@@ -36,10 +38,15 @@ begin
             new_job := rowcall_internal.retry_job(job);
         exception
             when lock_not_available then
+                held := held + 1;
                 problem := 'another session holds the job or its row; try again';
             when others then
                 problem := sqlerrm;
         end;
+        if held = 100 then
+            -- What was done before is held until the end.
+            perform set_config('lock_timeout', '1ms', true);
+        end if;
         return next;
     end loop;
 end

@@ -39,19 +39,30 @@ set lock_timeout = '20ms'
 as $$
 declare
     wanted_task constant rowcall.parameters := rowcall_internal.task_for(task, source);
+    held int := 0;
+    done jsonb[] := '{}';
 begin
-    for row_key in select distinct rowcall.row_key(source, k #>> '{}') as wanted from unnest(keys) k order by wanted loop
+    for row_key in select distinct k from unnest(keys) k order by k loop
         job := null;
         problem := null;
         begin
+            row_key := rowcall.row_key(source, row_key #>> '{}');
+            -- Named twice, in two forms.
+            continue when row_key = any (done);
+            done := done || row_key;
             -- One by one: as many bytes are read at once as one row may have.
             job := rowcall_internal.request_job(wanted_task, row_key);
         exception
             when lock_not_available then
+                held := held + 1;
                 problem := 'another session holds the row or its job; try again';
             when others then
                 problem := sqlerrm;
         end;
+        if held = 100 then
+            -- What was done before is held until the end.
+            perform set_config('lock_timeout', '1ms', true);
+        end if;
         return next;
     end loop;
     perform rowcall_internal.warn_of_start_blockers(task);

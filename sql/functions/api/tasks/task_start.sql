@@ -10,6 +10,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     mine rowcall_internal.attempts := rowcall_internal.open_attempt(token);
+    found_row record;
 begin
     if mine.started_at is not null and (mine.executor is null or mine.executor is distinct from task_start.executor) then
         raise exception 'rowcall: this attempt was started already, by another executor'
@@ -23,12 +24,16 @@ begin
                                  and other.external_id = task_start.external_id)
             then task_start.external_id end)
     where a.id = mine.id;
+    select r.row_data, r.error into found_row from rowcall_internal.source_rows(mine.source_table, array[mine.row_key]) r;
+    if found_row.error is not null then
+        raise warning 'rowcall.task_start: row_data is null, because the row cannot be read: %', found_row.error;
+    end if;
     return query
     select mine.job_id, mine.number, mine.task,
            (select format('%I.%I', n.nspname, c.relname) from pg_class c join pg_namespace n on n.oid = c.relnamespace
             where c.oid = mine.source_table),
            mine.row_key,
-           (select r.row_data::jsonb from rowcall_internal.source_rows(mine.source_table, array[mine.row_key]) r),
+           found_row.row_data::jsonb,
            coalesce(mine.request->'launch'->'values', '{}');
 end
 $$;
