@@ -212,3 +212,26 @@ async fn a_writers_transaction_keeps_its_own_lock_timeout() {
         writer.batch_execute("rollback").await.unwrap();
     }
 }
+
+#[tokio::test]
+async fn a_missed_row_that_is_being_marked_runs_once() {
+    let db = TestDatabase::new().await;
+    db.task("loader", "REGISTERED", ("", "")).await;
+    db.run("insert into rowcall.files (id) values (1)").await;
+    db.run("insert into rowcall.missed_rows (source_table, row_key, error) values ('rowcall.files', '{\"id\": 1}', 'a lock')")
+        .await;
+    // As a claim does it: the job, and then its row.
+    let claim = db.connect().await;
+    claim
+        .batch_execute(
+            "begin; select from rowcall_internal.jobs for update; select set_config('rowcall.writing', 'on', true);
+             update rowcall.files set status = 'PROCESSING'; update rowcall_internal.jobs set state = 'running'",
+        )
+        .await
+        .unwrap();
+    db.run("select rowcall_internal.enqueue_missed()").await;
+    claim.batch_execute("commit").await.unwrap();
+    db.run("select rowcall_internal.enqueue_missed()").await;
+    assert!(db.one::<bool>("select not run_again and state = 'running' from rowcall.jobs").await);
+    assert_eq!(db.one::<i64>("select count(*) from rowcall.missed_rows").await, 0);
+}

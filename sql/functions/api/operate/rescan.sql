@@ -9,8 +9,10 @@ set search_path = pg_catalog, pg_temp set timezone = 'UTC'
 as $$
 declare
     made bigint;
+    own_lock_timeout constant text := current_setting('lock_timeout');
 begin
     perform rowcall_internal.source_of(source);
+    perform set_config('lock_timeout', rowcall_internal.shorter_timeout(own_lock_timeout, '5s'), true);
     if task is not null then
         perform rowcall_internal.task_for(task, source);
     end if;
@@ -32,6 +34,7 @@ begin
         where $2 is not null
     $sql$, rowcall_internal.ask_again_sql()) using source, keys, task;
     get diagnostics made = row_count;
+    perform set_config('lock_timeout', own_lock_timeout, true);
     if made > 0 then
         perform rowcall_internal.notify('rowcall_control');
     end if;
