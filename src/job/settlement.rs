@@ -111,25 +111,21 @@ pub fn settle(facts: &Facts<'_>, random: f64) -> Settlement {
             }
         }
     };
-    // A newer wish takes the place of a retry, and the row already says so. And what was cancelled is not tried again,
-    // whatever the task has said before.
-    let is_cancelled = facts.stop.is_some_and(|(outcome, ..)| outcome == Outcome::Cancelled);
-    let next = if facts.again || is_cancelled { Next::Finish } else { next };
-    let row = match (next, verdict.outcome) {
+    // A newer wish takes the place of a retry, and the row already says so.
+    let next = if facts.again { Next::Finish } else { next };
+    let (mut outcome, mut cause, mut next) = (verdict.outcome, verdict.cause, next);
+    // What was cancelled is not tried again, whatever the task has said before.
+    if let (Some((Outcome::Cancelled, why, reason)), Next::Retry(_)) = (facts.stop, next) {
+        (outcome, cause, next) = (Outcome::Cancelled, why, Next::Finish);
+        message = Some(reason.to_owned());
+    }
+    let row = match (next, outcome) {
         _ if facts.again => RowWrite::None,
         (Next::Retry(_), _) => RowWrite::None,
         (Next::Finish, Outcome::Succeeded) => RowWrite::Succeeded,
         (Next::Finish, _) => RowWrite::Failed,
     };
-    Settlement {
-        outcome: verdict.outcome,
-        cause: verdict.cause,
-        message,
-        next,
-        row,
-        failures,
-        runner_failures,
-    }
+    Settlement { outcome, cause, message, next, row, failures, runner_failures }
 }
 
 struct Verdict {
@@ -379,6 +375,21 @@ mod tests {
         let report = Report::Snoozed { delay: Duration::from_mins(1), reason: None };
         let s = settle(&Facts { report: Some(&report), failures: 1, ..facts(&end) }, 0.0);
         assert_eq!((s.next, s.failures), (Next::Retry(Duration::from_mins(1)), 1));
+    }
+
+    #[test]
+    fn what_was_cancelled_is_not_tried_again_whatever_was_reported() {
+        let end = End::exited(1);
+        let stop = Some((Outcome::Cancelled, Cause::Cancelled, "not today"));
+        let snoozed = Report::Snoozed { delay: Duration::from_mins(1), reason: None };
+        let failed = Report::Failed { message: "no such file".into(), retry: true };
+        for report in [&snoozed, &failed] {
+            let s = settle(&Facts { report: Some(report), stop, ..facts(&end) }, 0.0);
+            assert_eq!((s.outcome, s.cause, s.next), (Outcome::Cancelled, Cause::Cancelled, Next::Finish));
+            assert_eq!(s.message.as_deref(), Some("not today"));
+        }
+        let s = settle(&Facts { report: Some(&Report::Succeeded), stop, ..facts(&end) }, 0.0);
+        assert_eq!((s.outcome, s.next), (Outcome::Succeeded, Next::Finish), "its work is done");
     }
 
     #[test]

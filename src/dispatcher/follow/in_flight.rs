@@ -144,9 +144,18 @@ impl InFlight {
             (true, false) => Progress::Starting(None),
             (true, true) => Progress::Begun,
         };
+        let mut map = self.lock();
+        // What was borrowed is its own now; that it is being stopped, and why, is known here only.
+        if let Some(borrowed) = map.get_mut(&attempt.id)
+            && borrowed.is_borrowed
+            && borrowed.attempt.launch_key == attempt.launch_key
+        {
+            borrowed.is_borrowed = false;
+            return;
+        }
         let known_as = Some(known_as).filter(|known_as| *known_as != attempt.launch_key);
         let followed = FollowedAttempt { known_as, ..FollowedAttempt::new(attempt, progress) };
-        self.lock().insert(followed.attempt.id, followed);
+        map.insert(followed.attempt.id, followed);
     }
 
     /// The runner has taken it. False if it is not followed any more.
