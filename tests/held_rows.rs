@@ -223,3 +223,19 @@ async fn a_missed_row_that_cannot_be_read_is_missed_alone() {
     db.until("not exists (select from rowcall.missed_rows)").await;
     running.stop().await;
 }
+
+#[tokio::test]
+async fn a_task_is_warned_that_its_row_cannot_be_read() {
+    let db = documents().await;
+    let mut running = Running::start(&db).await;
+    db.run("insert into documents (id, status, doc) values (1, 'NEW', '{}')").await;
+    let launched = running.launch().await;
+    db.run(r#"update documents set doc = '{"a": "\u0000"}'"#).await;
+    let (client, ear) = crate::ear::Ear::open(&db).await;
+    let rows =
+        client.query("select row_data::text from rowcall.task_start($1)", &[&launched.token]).await.unwrap();
+    assert_eq!(rows[0].get::<_, Option<String>>(0), None);
+    let warned = ear.notices().concat();
+    assert!(warned.contains("row_data is null, because the row cannot be read"), "{warned}");
+    running.stop().await;
+}

@@ -1,12 +1,14 @@
 //! `rowcall serve` as operators and cron meet it.
 
 use std::path::PathBuf;
-use std::process::Output;
+use std::process::{Output, Stdio};
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
 
 use crate::support::{Fifo, TestDatabase, log_to, rowcall, rowcall_task};
@@ -212,19 +214,14 @@ async fn serve_waits_for_its_database_and_outlives_a_hangup() {
     let serve = Serve::new().await;
     let proxy = crate::support::Proxy::new(&serve.db.url).await;
     proxy.cut();
-    let directory = tempfile::tempdir().unwrap();
     let mut command = serve.command();
-    command.env("DATABASE_URL", proxy.url(&serve.db.url)).arg("serve");
-    let log = crate::support::log_to(&mut command, directory.path());
+    command.env("DATABASE_URL", proxy.url(&serve.db.url)).arg("serve").stderr(Stdio::piped());
     let mut daemon = command.spawn().unwrap();
-    let pid = nix::unistd::Pid::from_raw(daemon.id().unwrap().try_into().unwrap());
-    let said = async |words: &str| {
-        let mut patience = 1500;
-        while !std::fs::read_to_string(&log).unwrap().contains(words) {
-            patience -= 1;
-            assert!(patience > 0, "{words}: {}", std::fs::read_to_string(&log).unwrap());
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
+    let pid = Pid::from_raw(daemon.id().unwrap().try_into().unwrap());
+    let mut lines = BufReader::new(daemon.stderr.take().unwrap()).lines();
+    let mut said = async |words: &str| {
+        let heard = async { while !lines.next_line().await.unwrap().expect(words).contains(words) {} };
+        tokio::time::timeout(Duration::from_secs(30), heard).await.expect(words);
     };
     said("waiting for the database").await;
     proxy.mend();

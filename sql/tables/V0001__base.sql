@@ -218,7 +218,7 @@ create table rowcall_internal.jobs (
 ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 500);
 comment on column rowcall_internal.jobs.run_again is 'The row asked again while the job ran: one more run follows this one.';
 comment on column rowcall_internal.jobs.cancel_requested is
-    'Why its attempt that runs shall be stopped, and the job be over. It is kept here and not with the attempt, which its program may hold.';
+    'Why its running attempt must be stopped and the job must end. It is kept here and not with the attempt, which its program may hold.';
 comment on column rowcall_internal.jobs.on_status is
     'The status that asked for it; where a person asked for it, the status in which its row was then.';
 comment on column rowcall_internal.jobs.moved_to is

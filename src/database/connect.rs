@@ -131,9 +131,6 @@ impl Failure for DatabaseError {
     }
 }
 
-/// What a session can keep: its role, settings, and locks. Its temporary tables come last in every path of ours.
-const FORGET: &str = "reset role; reset all; select pg_advisory_unlock_all()";
-
 /// How long a connection may take to forget its settings before it is closed instead.
 const RESET_LIMIT: Duration = Duration::from_secs(5);
 
@@ -202,7 +199,9 @@ impl Database {
     /// Gives a connection back on which triggers of users have run. What they have set for the session ends here.
     pub fn give_back(&self, client: Object) {
         tokio::spawn(async move {
-            let reset = tokio::time::timeout(RESET_LIMIT, client.batch_execute(FORGET)).await;
+            let forget =
+                client.batch_execute(include_str!("../../sql/queries/connections/forget_session.sql"));
+            let reset = tokio::time::timeout(RESET_LIMIT, forget).await;
             if !matches!(reset, Ok(Ok(()))) {
                 drop(Object::take(client));
             }

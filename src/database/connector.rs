@@ -21,7 +21,7 @@ use super::tls::{Encryption, SYSTEM, encryption};
 /// After so much silence the server's machine is asked whether it is there.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 
-/// What the driver has if the address names no time: long enough for nobody to wait for.
+/// What the driver has if the address names no time: two hours, as operating systems have it.
 const DEFAULT_IDLE: Duration = Duration::from_hours(2);
 
 /// How long what was sent may remain without its receipt.
@@ -132,19 +132,24 @@ impl Connector {
         connected.map_err(|error| ConnectError::Failed { what: self.explained(&error), error })
     }
 
+    /// The hosts in the order in which they are tried: names, or directories of sockets.
+    #[must_use]
+    pub fn hosts(&self) -> Vec<String> {
+        let name = |host: &Host| match host {
+            Host::Tcp(name) => name.clone(),
+            Host::Unix(path) => path.display().to_string(),
+        };
+        self.config.get_hosts().iter().map(name).collect()
+    }
+
     /// Where it connects to, and as whom: for a person, without a password.
     #[must_use]
     pub fn place(&self) -> String {
         let config = &self.config;
-        let hosts: Vec<String> = if config.get_hosts().is_empty() {
-            config.get_hostaddrs().iter().map(ToString::to_string).collect()
-        } else {
-            let name = |host: &Host| match host {
-                Host::Tcp(name) => name.clone(),
-                Host::Unix(path) => path.display().to_string(),
-            };
-            config.get_hosts().iter().map(name).collect()
-        };
+        let mut hosts = self.hosts();
+        if hosts.is_empty() {
+            hosts = config.get_hostaddrs().iter().map(ToString::to_string).collect();
+        }
         let ports = config.get_ports();
         let port = |i: usize| ports.get(i).or(ports.first()).copied().unwrap_or(5432);
         let hosts: Vec<String> =

@@ -11,7 +11,7 @@ const OF_AWS: &str = "AWS_*";
 /// What ECS tells a container about itself.
 const OF_ECS: &str = "ECS_*";
 
-/// Whether a text is one of these, in which * stands for any characters.
+/// Whether a string is one of these patterns, in which * means any characters.
 pub fn matches(patterns: &[String], text: &str) -> bool {
     patterns.iter().any(|pattern| WildMatch::new(pattern).matches(text))
 }
@@ -74,7 +74,7 @@ pub fn check_lengths(request: &LaunchSpec) -> Result<(), String> {
     Ok(())
 }
 
-/// As it stands in a settings file.
+/// As a string of a settings file.
 fn toml_string(value: &str) -> String {
     format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))
 }

@@ -115,7 +115,12 @@ impl Running {
 
     /// The next launch.
     pub async fn launch(&mut self) -> Launched {
-        tokio::time::timeout(Duration::from_secs(30), self.launched.recv())
+        self.launch_within(Duration::from_secs(30)).await
+    }
+
+    /// The same where more than its usual time may pass.
+    pub async fn launch_within(&mut self, limit: Duration) -> Launched {
+        tokio::time::timeout(limit, self.launched.recv())
             .await
             .expect("nothing was launched")
             .expect("the dispatcher is gone")

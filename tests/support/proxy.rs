@@ -17,7 +17,7 @@ pub struct Proxy {
 #[derive(Default)]
 struct Cable {
     cut: bool,
-    /// Told when what is connected shall hang.
+    /// Told when the connections must hang.
     hang: Arc<Notify>,
     connections: Vec<AbortHandle>,
 }

@@ -1,7 +1,6 @@
 -- Runs a settled job once more, if it did not succeed, is the latest of its task and row, and left that row where it
--- still is. A job that waits for its
--- retry is due now, and a blocked one is tried again. Returns the job: a new one, or the same. It waits for locks as
--- long as its caller's lock_timeout lets it.
+-- still is. A job that waits for its retry is due now, and a blocked one is tried again. Returns the job: a new one, or
+-- the same. It waits for locks as long as its caller's lock_timeout lets it.
 create or replace function rowcall_internal.retry_job(job bigint) returns bigint
 language plpgsql
 set search_path = pg_catalog, pg_temp

@@ -8,13 +8,15 @@
 --
 -- Besides, it returns this dispatcher's own attempts that it does not follow ($5): the answer to the statement that
 -- gave them to it was lost. And those that a session holds, most likely their own program's ("is_held"): they stay with
--- whoever is gone until they are free, and are followed meanwhile.
+-- the dispatcher that is gone until they are free, and are followed meanwhile.
 with gone as (
     select id, runners, places, stopped_at is not null as was_stopped, l.lost_after,
         coalesce(stopped_at, seen_at) < now() - l.lost_after as long_gone
     from rowcall_internal.dispatchers d
     cross join lateral (select least(greatest(d.lost_after, '0'), '1 year') as lost_after) l
     where id <> $1 and id not in (select id from rowcall_internal.running_dispatchers)
+      -- This one has said a moment ago that it lives. If it looks dead itself, the database's clock has stepped ahead since.
+      and exists (select from rowcall_internal.running_dispatchers where id = $1)
     union all
     -- Whose row is gone, after a long sleep.
     select distinct a.dispatcher_id, null::text[], null::text[], false, interval '0', true

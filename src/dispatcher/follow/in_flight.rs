@@ -318,7 +318,7 @@ impl InFlight {
         self.lock().iter().map(|(id, followed)| (*id, key(followed))).collect()
     }
 
-    /// No other attempt shall have this number here.
+    /// No other attempt may have this number here.
     pub fn retire(&self, id: AttemptId) {
         self.retired.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
     }

@@ -90,7 +90,7 @@ impl Rescuer {
         // database's clock that went ahead: by it everybody is silent since long.
         if silent > dead_after || silent_there > silent + dead_after / 2 {
             self.patient_until = Some(now.after(dead_after));
-            // Others, or a janitor's look over a connection that still worked, may have blocked what nobody else offers.
+            // Others, or a janitor's look over a connection that still worked, may have blocked jobs of runners that only this one offers.
             if release_all(&client).await? > 0 {
                 shared.signals.wake.notify_one();
             }

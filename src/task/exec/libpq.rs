@@ -1,6 +1,6 @@
 //! The database for programs that speak to it through libpq.
 
-use tokio_postgres::config::{Host, TargetSessionAttrs};
+use tokio_postgres::config::TargetSessionAttrs;
 
 use crate::database::{Connector, Roots, SslMode};
 
@@ -12,15 +12,6 @@ const WHERE_AND_WHO: [&str; 6] = ["PGHOST", "PGHOSTADDR", "PGPORT", "PGUSER", "P
 /// stays.
 pub async fn variables(connector: &Connector) -> Vec<(String, String)> {
     let config = connector.config();
-    // All of them: libpq tries one after the other, as we do.
-    let hosts: Vec<String> = config
-        .get_hosts()
-        .iter()
-        .map(|host| match host {
-            Host::Tcp(name) => name.clone(),
-            Host::Unix(path) => path.display().to_string(),
-        })
-        .collect();
     let ports: Vec<String> = config.get_ports().iter().map(ToString::to_string).collect();
     let addresses: Vec<String> = config.get_hostaddrs().iter().map(ToString::to_string).collect();
     let list = |values: Vec<String>| Some(values.join(",")).filter(|list| !list.is_empty());
@@ -37,7 +28,8 @@ pub async fn variables(connector: &Connector) -> Vec<(String, String)> {
         None
     });
     let mut values = vec![
-        ("PGHOST", list(hosts)),
+        // All of them: libpq tries one after the other, as we do.
+        ("PGHOST", list(connector.hosts())),
         ("PGHOSTADDR", list(addresses)),
         ("PGPORT", list(ports)),
         ("PGTARGETSESSIONATTRS", target),

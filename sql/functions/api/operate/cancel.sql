@@ -25,7 +25,7 @@ create or replace function rowcall.cancel(jobs bigint[], reason text default 'ca
 returns table (job bigint, cancelled boolean, problem text)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
--- Whoever waits for one of these jobs and has another is not made to wait long.
+-- A session that waits for one of these jobs and holds another is not made to wait long.
 set lock_timeout = '20ms'
 as $$
 declare

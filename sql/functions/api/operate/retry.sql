@@ -1,6 +1,6 @@
 -- Runs a settled job once more, if it did not succeed, is the latest of its task and row, and left that row where it
--- still is. A job that waits for its
--- retry is due now, and a blocked one is tried again. Returns the job: a new one, or the same.
+-- still is. A job that waits for its retry is due now, and a blocked one is tried again. Returns the job: a new one, or
+-- the same.
 create or replace function rowcall.retry(job bigint) returns bigint
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -23,7 +23,7 @@ $$;
 create or replace function rowcall.retry(jobs bigint[]) returns table (job bigint, new_job bigint, problem text)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
--- Whoever waits for one of these jobs and has another is not made to wait long.
+-- A session that waits for one of these jobs and holds another is not made to wait long.
 set lock_timeout = '20ms'
 -- Not a notice for each.
 set client_min_messages = 'warning'

@@ -34,7 +34,7 @@ create or replace function rowcall.run(task text, source regclass, keys jsonb[])
 returns table (row_key jsonb, job bigint, problem text)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
--- Whoever waits for one of these rows and has another is not made to wait long.
+-- A session that waits for one of these rows and holds another is not made to wait long.
 set lock_timeout = '20ms'
 as $$
 declare
