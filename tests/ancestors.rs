@@ -267,3 +267,18 @@ async fn a_job_type_added_with_one_insert_runs_without_a_restart() {
     assert_eq!(running.launch().await.attempt.request.target, "crimes:1");
     running.stop().await;
 }
+
+#[tokio::test]
+async fn a_rescan_waits_for_writers_that_saw_no_task() {
+    let db = TestDatabase::new().await;
+    let writer = db.connect().await;
+    writer.batch_execute("begin; insert into rowcall.files default values").await.unwrap();
+    db.task("loader", "REGISTERED", ("", "")).await;
+    let asking = db.connect().await;
+    let waiting = "select exists (select from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep')";
+    let (made, ()) = tokio::join!(asking.query_one("select rowcall.rescan('rowcall.files')", &[]), async {
+        while !db.one::<bool>(waiting).await {}
+        writer.batch_execute("commit").await.unwrap();
+    });
+    assert_eq!(made.unwrap().get::<_, i64>(0), 1);
+}

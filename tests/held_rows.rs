@@ -1,6 +1,7 @@
 //! One bad row stops nobody: what a transaction holds, or a rule refuses, stalls only itself.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rowcall::job::End;
 
@@ -237,5 +238,45 @@ async fn a_task_is_warned_that_its_row_cannot_be_read() {
     assert_eq!(rows[0].get::<_, Option<String>>(0), None);
     let warned = ear.notices().concat();
     assert!(warned.contains("row_data is null, because the row cannot be read"), "{warned}");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_job_runs_with_the_row_as_it_is_when_marked() {
+    let db = TestDatabase::new().await;
+    // The mark of one row takes as long as the test wants; it is between the reading of the other row and its mark.
+    db.run(
+        "create table public.slow (id int primary key, status text, attributes jsonb);
+         create table public.go ();
+         grant select, update, trigger on public.slow to rowcall_writer;
+         grant select on public.go to rowcall_writer;
+         select rowcall.watch('public.slow');
+         create function public.hold() returns trigger language plpgsql as $$
+         begin
+            perform pg_advisory_xact_lock(42);
+            while not exists (select from public.go) loop end loop;
+            return new;
+         end $$;
+         create trigger hold before update on public.slow for each row execute function public.hold()",
+    )
+    .await;
+    db.task("slow", "NEW", ("source_table, priority", "'public.slow', 10")).await;
+    db.task("loader", "NEW", ("command", "'{\"{{ row.attributes.path }}\"}'")).await;
+    db.run(
+        "begin; insert into public.slow values (1, 'NEW'); insert into rowcall.files (status, attributes) values ('NEW', '{\"path\": \"old\"}'); commit",
+    )
+    .await;
+    let mut running = Running::start(&db).await;
+    let held = "select count(*) from pg_locks where locktype = 'advisory' and objid = 42 and granted";
+    let marking = async { while db.one::<i64>(held).await == 0 {} };
+    tokio::time::timeout(Duration::from_secs(20), marking).await.expect("the slow row is marked");
+    db.run(r#"update rowcall.files set attributes = '{"path": "new"}'"#).await;
+    db.run("insert into public.go default values").await;
+    let mut commands = vec![];
+    for _ in 0..2 {
+        commands.extend(running.launch().await.attempt.request.command.clone());
+    }
+    assert_eq!(commands, ["new"]);
+    assert_eq!(db.one::<i64>("select count(*) from rowcall.attempts").await, 2);
     running.stop().await;
 }

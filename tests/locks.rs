@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rowcall::database::{Database, bound_transaction};
+use rowcall::database::{Database, Statements as _, bound_transaction};
 use rowcall::job::End;
 
 use crate::support::{Running, TestDatabase, settings};
@@ -133,7 +133,7 @@ async fn a_dispatcher_frozen_in_a_transaction_lets_go() {
     let mut client = database.get().await.unwrap();
     let transaction = client.transaction().await.unwrap();
     bound_transaction(&transaction).await.unwrap();
-    transaction.execute("select from rowcall_internal.jobs for update", &[]).await.unwrap();
+    transaction.run("select from rowcall_internal.jobs for update", &[]).await.unwrap();
     // It does nothing from here on, and another session wants the job. The server ends the frozen one.
     let other = db.run("select from rowcall_internal.jobs for update");
     tokio::time::timeout(std::time::Duration::from_secs(25), other).await.expect("it was let go");

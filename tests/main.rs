@@ -38,6 +38,7 @@ mod ownership;
 mod parameters;
 mod parameters_page;
 mod parameters_settings;
+mod poolers;
 mod process_runner;
 mod roles;
 mod run_local;

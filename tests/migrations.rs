@@ -289,3 +289,15 @@ async fn the_way_down_is_closed_while_a_dispatcher_runs() {
     db.run("update rowcall.dispatchers set stopped_at = now()").await;
     assert_eq!(down().await.0, Some(0));
 }
+
+#[tokio::test]
+async fn a_schema_that_lacks_functions_is_refused_at_the_start() {
+    let db = TestDatabase::new().await;
+    check_schema(&db.client).await.unwrap();
+    db.run("drop function rowcall_internal.own_writing, rowcall_internal.await_writers").await;
+    let error = check_schema(&db.client).await.unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "the rowcall schema lacks functions of this rowcall (await_writers, own_writing): run `rowcall migrate`"
+    );
+}

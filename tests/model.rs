@@ -10,8 +10,8 @@ use expected::{Job, Model};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use rowcall::database::{
-    Choice, ClaimedJob, Database, FinishedJob, NewAttempt, RetriedJob, claim, finish_jobs, load_parameters,
-    retry_jobs, start_jobs,
+    Choice, ClaimedJob, Database, FinishedJob, NewAttempt, RetriedJob, Statements as _, claim, finish_jobs,
+    load_parameters, retry_jobs, start_jobs,
 };
 use rowcall::job::{Cause, DispatcherId, Outcome, RunnerName};
 use rowcall::parameters::Deadlines;
@@ -235,7 +235,7 @@ impl World {
                     "select id, attempt_id from rowcall.jobs where task = $1 and (row_key->>'{}')::int = $2",
                     table.key()
                 );
-                let row = client.query_one(&sql, &[&task, &key]).await.unwrap();
+                let row = client.one(&sql, &[&task, &key]).await.unwrap();
                 let (job_id, attempt_id) = (row.get(0), row.get(1));
                 if matches!(step, Step::Finish(_)) {
                     let outcome = Outcome::Succeeded;

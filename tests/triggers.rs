@@ -295,3 +295,19 @@ async fn writers_never_scan_the_queue() {
         db.run("commit").await;
     }
 }
+
+#[tokio::test]
+async fn no_writer_can_pass_for_rowcall() {
+    let db = TestDatabase::new().await;
+    loader(&db).await;
+    db.run("insert into rowcall.files (id, status) values (1, 'NEW'), (2, 'NEW')").await;
+    // What a write of ours shows in one transaction is nothing in another.
+    let proof: String = db.one("select rowcall_internal.writing_proof()").await;
+    for (id, said) in [(1, "back".to_owned()), (2, format!("back {proof}"))] {
+        db.run(&format!(
+            "set rowcall.writing = '{said}'; update rowcall.files set status = 'REGISTERED' where id = {id}; reset rowcall.writing"
+        ))
+        .await;
+    }
+    assert_eq!(ids_with_jobs(&db).await, "1 2");
+}

@@ -216,7 +216,8 @@ async fn a_missed_row_that_is_being_marked_runs_once() {
     let claim = db.connect().await;
     claim
         .batch_execute(
-            "begin; select from rowcall_internal.jobs for update; select set_config('rowcall.writing', 'on', true);
+            "begin; select from rowcall_internal.jobs for update;
+             select set_config('rowcall.writing', 'on ' || rowcall_internal.writing_proof(), true);
              update rowcall.files set status = 'PROCESSING'; update rowcall_internal.jobs set state = 'running'",
         )
         .await

@@ -9,12 +9,21 @@ async fn watch_refuses_what_cannot_be_a_source_and_says_what_to_do() {
     let db = TestDatabase::new().await;
     db.run(
         "create table keyless (status text); create table other (id int primary key, state text);
+            create table odd (id int primary key, status json); create table place (id int primary key, status point);
             create view seen as select * from other; create materialized view kept as select * from other",
     )
     .await;
     for (table, said) in [
         ("keyless", "42P10 rowcall.watch: table public.keyless has no primary key"),
         ("other", "42703 rowcall.watch: table public.other has no column status"),
+        (
+            "odd",
+            "42P10 rowcall.watch: column status of table public.odd has the type json, whose values cannot be compared",
+        ),
+        (
+            "place",
+            "42P10 rowcall.watch: column status of table public.place has the type point, whose values",
+        ),
         ("seen", "42809 rowcall.watch: public.seen is not a table"),
         ("kept", "42809 rowcall.watch: public.kept is not a table"),
         ("nowhere", "42P01 relation \"nowhere\" does not exist"),

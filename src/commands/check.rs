@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use deadpool_postgres::GenericClient;
 use rowcall::database;
 use rowcall::job::RunnerName;
 use rowcall::parameters::{Task, unrendered};
@@ -79,7 +78,7 @@ impl Check {
 }
 
 /// Says of each difference what mends it.
-async fn check_grants(client: &impl GenericClient, settings: &Settings) -> anyhow::Result<()> {
+async fn check_grants(client: &impl database::Statements, settings: &Settings) -> anyhow::Result<()> {
     let task_role = match settings.tasks.database_url.as_str() {
         "" => None,
         url => {

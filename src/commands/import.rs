@@ -3,7 +3,6 @@
 use std::io::Write as _;
 
 use clap::{Args, Subcommand};
-use rowcall::database;
 use rowcall::import::locaria;
 use rowcall::settings::Settings;
 
@@ -73,7 +72,7 @@ impl Import {
             keep_deleted: asked.keep_deleted,
             overwrite: asked.overwrite,
         };
-        let mut client = database::Database::new(&settings.database)?.get().await?;
+        let mut client = super::connect(settings).await?;
         if !asked.apply {
             let plan = locaria::look(&mut client, &options).await?;
             println!("{}", plan.text());

@@ -3,13 +3,12 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use deadpool_postgres::GenericClient;
 use serde_json::Value;
-use tokio_postgres::types::Type;
-use tokio_postgres::{Client, Row};
+use tokio_postgres::Row;
 
 use super::DatabaseError;
 use super::columns::{Columns as _, Unreadable};
+use super::statements::Statements;
 use crate::job::{AttemptId, Cause, DispatcherId, JobId, Launched, RunnerName};
 use crate::parameters::Deadlines;
 
@@ -34,18 +33,16 @@ pub struct NewAttempt {
 
 /// Starts a batch of locked jobs: from here on they run, each with its attempt.
 pub async fn start_jobs(
-    client: &impl GenericClient,
+    client: &impl Statements,
     dispatcher_id: DispatcherId,
     attempts: &[NewAttempt],
 ) -> Result<(), DatabaseError> {
     if attempts.is_empty() {
         return Ok(());
     }
-    let statement =
-        client.prepare_cached(include_str!("../../sql/queries/attempts/attempts_start.sql")).await?;
     client
-        .execute(
-            &statement,
+        .run(
+            include_str!("../../sql/queries/attempts/attempts_start.sql"),
             &[
                 &dispatcher_id,
                 &column(attempts, |a| a.id),
@@ -75,7 +72,7 @@ fn column<'a, T>(attempts: &'a [NewAttempt], field: impl Fn(&'a NewAttempt) -> T
 
 /// Notes attempts that their runner has taken. Returns those that another session holds, to be noted later.
 pub async fn mark_launched(
-    client: &impl GenericClient,
+    client: &impl Statements,
     launched: &[(AttemptId, Launched)],
 ) -> Result<Vec<AttemptId>, DatabaseError> {
     let ids: Vec<AttemptId> = launched.iter().map(|(id, _)| *id).collect();
@@ -85,45 +82,46 @@ pub async fn mark_launched(
         launched.iter().map(|(_, l)| l.log.as_ref().map(|log| log.group.as_str())).collect();
     let streams: Vec<Option<&str>> =
         launched.iter().map(|(_, l)| l.log.as_ref().and_then(|log| log.stream.as_deref())).collect();
-    let statement =
-        client.prepare_cached(include_str!("../../sql/queries/attempts/attempts_launched.sql")).await?;
-    let held = client.query(&statement, &[&ids, &external, &begun, &groups, &streams]).await?;
+    let held = client
+        .rows(
+            include_str!("../../sql/queries/attempts/attempts_launched.sql"),
+            &[&ids, &external, &begun, &groups, &streams],
+        )
+        .await?;
     Ok(held.iter().map(|row| row.column(0)).collect::<Result<_, _>>()?)
 }
 
 /// Attempts whose program was seen to run; returns those written down.
 pub async fn mark_begun(
-    client: &impl GenericClient,
+    client: &impl Statements,
     ids: &[AttemptId],
 ) -> Result<Vec<AttemptId>, DatabaseError> {
-    let statement =
-        client.prepare_cached(include_str!("../../sql/queries/attempts/attempts_begun.sql")).await?;
-    let rows = client.query(&statement, &[&ids]).await?;
+    let rows = client.rows(include_str!("../../sql/queries/attempts/attempts_begun.sql"), &[&ids]).await?;
     Ok(rows.iter().map(|row| row.column(0)).collect::<Result<_, _>>()?)
 }
 
 /// Writes down that a runner is about to be called. Whether it may be: not if the attempt is over, another
 /// dispatcher's, or was asked for by another.
 pub async fn mark_asked(
-    client: &impl GenericClient,
+    client: &impl Statements,
     dispatcher_id: DispatcherId,
     id: AttemptId,
 ) -> Result<bool, DatabaseError> {
-    let statement =
-        client.prepare_cached(include_str!("../../sql/queries/attempts/attempts_asked.sql")).await?;
-    let row = client.query_opt(&statement, &[&id, &dispatcher_id]).await?;
+    let row = client
+        .opt(include_str!("../../sql/queries/attempts/attempts_asked.sql"), &[&id, &dispatcher_id])
+        .await?;
     Ok(row.map(|row| row.column(0)).transpose()?.unwrap_or_default())
 }
 
 /// Takes that note back: the runner was called and did nothing.
 pub async fn unmark_asked(
-    client: &impl GenericClient,
+    client: &impl Statements,
     dispatcher_id: DispatcherId,
     id: AttemptId,
 ) -> Result<(), DatabaseError> {
-    let statement =
-        client.prepare_cached(include_str!("../../sql/queries/attempts/attempts_unasked.sql")).await?;
-    client.execute(&statement, &[&id, &dispatcher_id]).await?;
+    client
+        .run(include_str!("../../sql/queries/attempts/attempts_unasked.sql"), &[&id, &dispatcher_id])
+        .await?;
     Ok(())
 }
 
@@ -144,7 +142,7 @@ pub struct OverdueAttempt {
 /// yet, with the stage. `blind_runners`: those that see no ends. `borrowed`: attempts of others that are gone, which it
 /// follows.
 pub async fn overdue_attempts(
-    client: &Client,
+    client: &impl Statements,
     dispatcher_id: DispatcherId,
     report_grace: Duration,
     starting: &[(AttemptId, String)],
@@ -153,16 +151,9 @@ pub async fn overdue_attempts(
 ) -> Result<Vec<OverdueAttempt>, DatabaseError> {
     let (ids, stages): (Vec<AttemptId>, Vec<&str>) = starting.iter().map(|(id, s)| (*id, s.as_str())).unzip();
     let rows = client
-        .query_typed(
+        .rows_planned_anew(
             include_str!("../../sql/queries/attempts/attempts_overdue.sql"),
-            &[
-                (&dispatcher_id, Type::INT8),
-                (&report_grace.as_secs_f64(), Type::FLOAT8),
-                (&ids, Type::INT8_ARRAY),
-                (&stages, Type::TEXT_ARRAY),
-                (&blind_runners, Type::TEXT_ARRAY),
-                (&borrowed, Type::INT8_ARRAY),
-            ],
+            &[&dispatcher_id, &report_grace.as_secs_f64(), &ids, &stages, &blind_runners, &borrowed],
         )
         .await?;
     let overdue = |row: &Row| {
@@ -178,11 +169,11 @@ pub async fn overdue_attempts(
 
 /// Of these launch keys, those whose attempt is over.
 pub async fn attempts_over(
-    client: &impl GenericClient,
+    client: &impl Statements,
     launch_keys: &[&str],
 ) -> Result<HashSet<String>, DatabaseError> {
     let rows =
-        client.query(include_str!("../../sql/queries/attempts/attempts_over.sql"), &[&launch_keys]).await?;
+        client.rows(include_str!("../../sql/queries/attempts/attempts_over.sql"), &[&launch_keys]).await?;
     Ok(rows.iter().map(|row| row.column(0)).collect::<Result<_, _>>()?)
 }
 
@@ -228,15 +219,18 @@ pub struct TakenOver {
 
 /// Which of these attempts, each with its launch key, another dispatcher has taken over, are over, or are not known.
 pub async fn taken_over(
-    client: &impl GenericClient,
+    client: &impl Statements,
     dispatcher_id: DispatcherId,
     followed: &[(AttemptId, String)],
 ) -> Result<Vec<TakenOver>, DatabaseError> {
-    let statement =
-        client.prepare_cached(include_str!("../../sql/queries/attempts/attempts_taken_over.sql")).await?;
     let (ids, keys): (Vec<AttemptId>, Vec<&str>) =
         followed.iter().map(|(id, key)| (*id, key.as_str())).unzip();
-    let rows = client.query(&statement, &[&ids, &dispatcher_id, &keys]).await?;
+    let rows = client
+        .rows(
+            include_str!("../../sql/queries/attempts/attempts_taken_over.sql"),
+            &[&ids, &dispatcher_id, &keys],
+        )
+        .await?;
     let taken = |row: &Row| {
         Ok(TakenOver {
             id: row.column("id")?,
@@ -252,18 +246,16 @@ pub async fn taken_over(
 /// Takes over the open attempts of dispatchers that are gone, and this one's own that it does not follow. `bound_runners`:
 /// those whose attempts can be seen at one place only, and `places` for each of them that place.
 pub async fn rescue_attempts(
-    client: &impl GenericClient,
+    client: &impl Statements,
     dispatcher_id: DispatcherId,
     dead_after: Duration,
     free_runners: &[RunnerName],
     (bound_runners, places): (&[RunnerName], &[String]),
     followed: &[AttemptId],
 ) -> Result<Vec<RescuedAttempt>, DatabaseError> {
-    let statement =
-        client.prepare_cached(include_str!("../../sql/queries/attempts/attempts_rescue.sql")).await?;
     let rows = client
-        .query(
-            &statement,
+        .rows(
+            include_str!("../../sql/queries/attempts/attempts_rescue.sql"),
             &[&dispatcher_id, &dead_after.as_secs_f64(), &free_runners, &bound_runners, &followed, &places],
         )
         .await?;
@@ -290,6 +282,6 @@ pub async fn rescue_attempts(
 }
 
 /// Ends open attempts that are no job's any more.
-pub async fn end_attempts_without_job(client: &impl GenericClient) -> Result<u64, DatabaseError> {
-    Ok(client.execute(include_str!("../../sql/queries/attempts/attempts_without_job.sql"), &[]).await?)
+pub async fn end_attempts_without_job(client: &impl Statements) -> Result<u64, DatabaseError> {
+    Ok(client.run(include_str!("../../sql/queries/attempts/attempts_without_job.sql"), &[]).await?)
 }

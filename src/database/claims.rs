@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use deadpool_postgres::GenericClient;
 use serde_json::Value;
 use tokio_postgres::Row;
-use tokio_postgres::types::ToSql;
 
 use super::DatabaseError;
 use super::columns::{Columns as _, Noted, Unreadable};
+use super::statements::Statements;
+use super::typed::Typed;
 use crate::job::{AttemptId, DispatcherId, JobId};
 use crate::parameters::Task;
 
@@ -107,7 +107,7 @@ fn per_key(task: &Task) -> Option<i32> {
 
 /// Locks up to `limit` jobs of those tasks whose jobs need not be counted, and counts the others'.
 pub async fn claim(
-    client: &impl GenericClient,
+    client: &impl Statements,
     dispatcher_id: DispatcherId,
     tasks: &[&Task],
     limit: i64,
@@ -120,12 +120,11 @@ pub async fn claim(
     let caps_per_key: Vec<Option<i32>> = tasks.iter().map(|task| per_key(task)).collect();
     let counted: Vec<bool> = tasks.iter().map(|task| task.is_counted()).collect();
     let (ageing, any) = (ageing.as_secs_f64(), choice == Choice::Any);
-    let statement = client.prepare_cached(CLAIM).await?;
     let refused: Vec<String> = tasks.iter().map(|task| refused(dispatcher_id, task)).collect();
-    let values: [&(dyn ToSql + Sync); 9] =
+    let values: [&dyn Typed; 9] =
         [&names, &priorities, &caps, &caps_per_key, &counted, &limit, &ageing, &any, &refused];
     let mut claim = Claim::default();
-    for row in client.query(&statement, &values).await? {
+    for row in client.rows(CLAIM, &values).await? {
         claim.seen = true;
         if row.column::<Option<JobId>>("id")?.is_some() {
             claim.taken.push(claimed(&row)?);
@@ -145,14 +144,14 @@ pub async fn claim(
 
 /// Waits for our turn to take jobs that are counted; it ends with the transaction. What is read after it, by statements
 /// of their own, is what the one before us has left.
-pub async fn lock_claims(client: &impl GenericClient) -> Result<(), DatabaseError> {
-    client.execute(include_str!("../../sql/queries/claims/claim_lock.sql"), &[]).await?;
+pub async fn lock_claims(client: &impl Statements) -> Result<(), DatabaseError> {
+    client.run(include_str!("../../sql/queries/claims/claim_lock.sql"), &[]).await?;
     Ok(())
 }
 
 /// In our turn, locks up to `limit` jobs of these tasks, of each at most so many and no more than its caps leave room for.
 pub async fn claim_counted(
-    client: &impl GenericClient,
+    client: &impl Statements,
     dispatcher_id: DispatcherId,
     tasks: &[(&Task, i64)],
     limit: i64,
@@ -162,8 +161,7 @@ pub async fn claim_counted(
     let caps_per_key: Vec<Option<i32>> = tasks.iter().map(|(task, _)| per_key(task)).collect();
     let quotas: Vec<i64> = tasks.iter().map(|(_, quota)| *quota).collect();
     let refused: Vec<String> = tasks.iter().map(|(task, _)| refused(dispatcher_id, task)).collect();
-    let statement = client.prepare_cached(CLAIM_COUNTED).await?;
-    let rows = client.query(&statement, &[&names, &caps, &caps_per_key, &quotas, &limit, &refused]).await?;
+    let rows = client.rows(CLAIM_COUNTED, &[&names, &caps, &caps_per_key, &quotas, &limit, &refused]).await?;
     Ok(rows.iter().map(claimed).collect::<Result<_, _>>()?)
 }
 
@@ -182,14 +180,13 @@ pub struct UnkeyedJob {
 
 /// Locks up to `limit` pending jobs of these tasks that have no key yet.
 pub async fn jobs_without_concurrency_key(
-    client: &impl GenericClient,
+    client: &impl Statements,
     tasks: &[String],
     limit: i64,
 ) -> Result<Vec<UnkeyedJob>, DatabaseError> {
-    let statement = client
-        .prepare_cached(include_str!("../../sql/queries/claims/jobs_without_concurrency_key.sql"))
+    let rows = client
+        .rows(include_str!("../../sql/queries/claims/jobs_without_concurrency_key.sql"), &[&tasks, &limit])
         .await?;
-    let rows = client.query(&statement, &[&tasks, &limit]).await?;
     let unkeyed = |row: &Row| {
         let mut unreadable = Noted::default();
         let job = UnkeyedJob {
@@ -208,30 +205,25 @@ pub async fn jobs_without_concurrency_key(
 
 /// Gives pending jobs their keys.
 pub async fn set_concurrency_keys(
-    client: &impl GenericClient,
+    client: &impl Statements,
     keys: &[(JobId, String)],
 ) -> Result<(), DatabaseError> {
     if keys.is_empty() {
         return Ok(());
     }
     let (jobs, keys): (Vec<JobId>, Vec<&str>) = keys.iter().map(|(id, key)| (*id, key.as_str())).unzip();
-    let statement =
-        client.prepare_cached(include_str!("../../sql/queries/claims/jobs_set_concurrency_key.sql")).await?;
-    client.execute(&statement, &[&jobs, &keys]).await?;
+    client
+        .run(include_str!("../../sql/queries/claims/jobs_set_concurrency_key.sql"), &[&jobs, &keys])
+        .await?;
     Ok(())
 }
 
 /// Of these locked jobs of owners, those whose row another owner has. The rows of the others are held until the transaction
 /// ends, where another job waits for them.
-pub async fn jobs_without_row(
-    client: &impl GenericClient,
-    jobs: &[JobId],
-) -> Result<Vec<JobId>, DatabaseError> {
+pub async fn jobs_without_row(client: &impl Statements, jobs: &[JobId]) -> Result<Vec<JobId>, DatabaseError> {
     if jobs.is_empty() {
         return Ok(Vec::new());
     }
-    let statement =
-        client.prepare_cached(include_str!("../../sql/queries/claims/jobs_without_row.sql")).await?;
-    let rows = client.query(&statement, &[&jobs]).await?;
+    let rows = client.rows(include_str!("../../sql/queries/claims/jobs_without_row.sql"), &[&jobs]).await?;
     Ok(rows.iter().map(|row| row.column(0)).collect::<Result<_, _>>()?)
 }

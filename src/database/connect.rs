@@ -1,6 +1,6 @@
 //! Connections: the pool, and single ones for LISTEN and for migrations.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
@@ -11,6 +11,8 @@ use tokio_postgres::{Client, Connection, Socket};
 use super::address::Address;
 use super::columns::Unreadable;
 use super::connector::{Connector, Pooled, Stream, Told};
+use super::pooler::Pooler;
+use super::session::Session;
 use crate::job::UnknownWord;
 use crate::settings::DatabaseSettings;
 
@@ -76,14 +78,20 @@ impl DatabaseError {
         matches!(self, Self::Statement(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE))
     }
 
+    /// Whether a statement's name was another's, or nobody's: a pooler has handed our transactions to different sessions.
+    fn shows_a_pooler(&self) -> bool {
+        const OF_NAMES: [SqlState; 2] =
+            [SqlState::INVALID_SQL_STATEMENT_NAME, SqlState::DUPLICATE_PSTATEMENT];
+        matches!(self, Self::Statement(error) if error.code().is_some_and(|code| OF_NAMES.contains(code)))
+    }
+
     /// Whether a connection may be of no use any more: it is broken or hangs, or a trigger of a user has changed its session.
     fn spoils_connections(&self) -> bool {
-        const OF_THE_SESSION: [SqlState; 4] = [
-            SqlState::READ_ONLY_SQL_TRANSACTION,
-            SqlState::INVALID_SQL_STATEMENT_NAME,
-            SqlState::DUPLICATE_PSTATEMENT,
-            SqlState::IN_FAILED_SQL_TRANSACTION,
-        ];
+        const OF_THE_SESSION: [SqlState; 2] =
+            [SqlState::READ_ONLY_SQL_TRANSACTION, SqlState::IN_FAILED_SQL_TRANSACTION];
+        if self.shows_a_pooler() {
+            return true;
+        }
         match self {
             Self::Statement(error) => error.code().is_none_or(|code| OF_THE_SESSION.contains(code)),
             _ => !self.is_an_answer(),
@@ -97,18 +105,8 @@ pub fn explain(error: &tokio_postgres::Error) -> String {
         Some(db) => {
             let may_not = (db.code() == &tokio_postgres::error::SqlState::INSUFFICIENT_PRIVILEGE)
                 .then_some("`rowcall check --grants` names what is missing");
-            // A pooler in transaction mode hands statements of one session to another.
-            let pooled = [SqlState::DUPLICATE_PSTATEMENT, SqlState::INVALID_SQL_STATEMENT_NAME]
-                .contains(db.code())
-                .then_some(
-                    "is there a pooler in transaction mode? Rowcall needs session mode, or PgBouncer 1.21 or later with \
-                     max_prepared_statements",
-                );
-            let extra = [db.detail(), db.hint(), may_not, pooled]
-                .into_iter()
-                .flatten()
-                .collect::<Vec<_>>()
-                .join("; ");
+            let extra =
+                [db.detail(), db.hint(), may_not].into_iter().flatten().collect::<Vec<_>>().join("; ");
             let extra = if extra.is_empty() { extra } else { format!(" ({extra})") };
             format!("{}{extra} [{}]", db.message(), db.code().code())
         }
@@ -139,18 +137,33 @@ const RESET_LIMIT: Duration = Duration::from_secs(5);
 pub struct Database {
     pool: Pool,
     connector: Connector,
+    /// For connections that last, and must not be shared.
+    own: Connector,
+    /// Whether those go another way than the pool's.
+    listens_elsewhere: bool,
     /// Why the pool could not connect, in our words.
     told: Told,
+    pooler: Arc<Pooler>,
+}
+
+/// What a lock guards, also after a panic.
+pub fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Database {
     /// Prepares a pool; the first connection is made when it is needed.
     pub fn new(settings: &DatabaseSettings) -> Result<Self, DatabaseError> {
         let connector = Connector::new(Address::parse(&settings.url)?, settings.connect_timeout)?;
-        let (pooled, told) = Pooled::new(connector.clone());
+        let own = match settings.listen_url.as_str() {
+            "" => connector.clone(),
+            url => Connector::new(Address::parse(url)?, settings.connect_timeout)?,
+        };
+        let pooler = Arc::<Pooler>::default();
+        let (connecting, told) = Pooled::new(connector.clone(), Arc::clone(&pooler));
         let manager = Manager::from_connect(
             connector.config().clone(),
-            pooled,
+            connecting,
             ManagerConfig { recycling_method: RecyclingMethod::Fast },
         );
         let pool = Pool::builder(manager)
@@ -161,21 +174,36 @@ impl Database {
             .create_timeout(None)
             .build()
             .map_err(|e| DatabaseError::Connect(e.to_string()))?;
-        Ok(Self { pool, connector, told })
+        Ok(Self { pool, connector, own, listens_elsewhere: !settings.listen_url.is_empty(), told, pooler })
     }
 
     /// A pooled connection.
-    pub async fn get(&self) -> Result<Object, DatabaseError> {
+    pub async fn get(&self) -> Result<Session, DatabaseError> {
+        Ok(Session::new(self.pool_get().await?, Arc::clone(&self.pooler)))
+    }
+
+    async fn pool_get(&self) -> Result<Object, DatabaseError> {
         self.pool.get().await.map_err(|error| match error {
-            PoolError::Backend(error) => {
-                match self.told.lock().unwrap_or_else(PoisonError::into_inner).clone() {
-                    Some((words, true)) => DatabaseError::Away(words),
-                    Some((words, false)) => DatabaseError::Connect(words),
-                    None => DatabaseError::Connect(explain(&error)),
-                }
-            }
+            PoolError::Backend(error) => match locked(&self.told).clone() {
+                Some((words, true)) => DatabaseError::Away(words),
+                Some((words, false)) => DatabaseError::Connect(words),
+                None => DatabaseError::Connect(explain(&error)),
+            },
             other => DatabaseError::Connect(other.to_string()),
         })
+    }
+
+    /// Finds out whether a pooler shares sessions among connections, before anything else uses them. Until then, and if so,
+    /// statements are sent without names.
+    pub async fn look_for_pooler(&self) -> Result<(), DatabaseError> {
+        let (one, other) = (self.pool_get().await?, self.pool_get().await?);
+        self.pooler.compare(&one, &other).await
+    }
+
+    /// Whether a connection of its own can LISTEN, and hold a lock: not if it shares its session with others.
+    #[must_use]
+    pub fn can_listen(&self) -> bool {
+        self.listens_elsewhere || !self.pooler.shares_sessions()
     }
 
     /// Some work with pooled connections, which may take so long. After an error, or without an answer, the pool begins
@@ -189,15 +217,25 @@ impl Database {
             .await
             .unwrap_or_else(|_| Err(DatabaseError::Silent(limit).into()));
         if let Err(error) = &done
-            && error.of_database().is_some_and(DatabaseError::spoils_connections)
+            && let Some(error) = error.of_database()
         {
-            self.pool.retain(|_, _| false);
+            if error.shows_a_pooler() {
+                self.pooler.was_met();
+            }
+            if error.spoils_connections() {
+                self.pool.retain(|_, _| false);
+            }
         }
         done
     }
 
     /// Gives a connection back on which triggers of users have run. What they have set for the session ends here.
-    pub fn give_back(&self, client: Object) {
+    pub fn give_back(&self, session: Session) {
+        let client = session.into_inner();
+        if !self.pooler.is_absent() {
+            // Of a session that is not ours it has ended with the transaction.
+            return;
+        }
         tokio::spawn(async move {
             let forget =
                 client.batch_execute(include_str!("../../sql/queries/connections/forget_session.sql"));
@@ -214,9 +252,9 @@ impl Database {
         self.connector.limit()
     }
 
-    /// A connection of its own, driven by the caller.
+    /// A connection of its own, driven by the caller, past a pooler if the settings say how.
     pub async fn connect(&self) -> Result<(Client, Connection<Socket, Stream>), DatabaseError> {
-        self.connector.connect().await.map_err(|error| error.at(&self.connector.place()))
+        self.own.connect().await.map_err(|error| error.at(&self.own.place()))
     }
 }
 

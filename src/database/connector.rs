@@ -1,7 +1,7 @@
 //! New connections, encrypted and signed in as the address says.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use thiserror::Error;
@@ -14,7 +14,8 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::DatabaseError;
 use super::address::{Address, SslMode, Tls};
-use super::connect::explain;
+use super::connect::{explain, locked};
+use super::pooler::Pooler;
 use super::rds_iam::RdsIam;
 use super::tls::{Encryption, SYSTEM, encryption};
 
@@ -258,13 +259,14 @@ pub type Told = Arc<Mutex<Option<(String, bool)>>>;
 pub struct Pooled {
     connector: Connector,
     told: Told,
+    pooler: Arc<Pooler>,
 }
 
 impl Pooled {
     /// With the place where the latest failure is told, and whether it may pass.
-    pub fn new(connector: Connector) -> (Self, Told) {
+    pub fn new(connector: Connector, pooler: Arc<Pooler>) -> (Self, Told) {
         let told = Arc::default();
-        (Self { connector, told: Arc::clone(&told) }, told)
+        (Self { connector, told: Arc::clone(&told), pooler }, told)
     }
 }
 
@@ -272,16 +274,17 @@ impl deadpool_postgres::Connect for Pooled {
     /// The configuration is the connector's own.
     fn connect(&self, _: &Config) -> BoxFuture<'_, Result<(Client, JoinHandle<()>), tokio_postgres::Error>> {
         Box::pin(async {
+            let began = Instant::now();
             let failed = match self.connector.connect().await {
                 Ok((client, connection)) => {
                     // Its end is seen by the client.
                     let driver = tokio::spawn(async { drop(connection.await) });
+                    self.pooler.look(&client, || began.elapsed()).await?;
                     return Ok((client, driver));
                 }
                 Err(failed) => failed,
             };
-            *self.told.lock().unwrap_or_else(PoisonError::into_inner) =
-                Some((format!("{}: {failed}", self.connector.place()), failed.may_pass()));
+            *locked(&self.told) = Some((format!("{}: {failed}", self.connector.place()), failed.may_pass()));
             match failed {
                 ConnectError::Failed { error, .. } => Err(error),
                 // The driver makes an error only of its own failures, such as having nowhere to go.

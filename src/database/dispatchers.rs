@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use deadpool_postgres::GenericClient;
 use tokio_postgres::Client;
 
 use super::DatabaseError;
 use super::columns::Columns as _;
+use super::statements::Statements;
 use crate::job::{DispatcherId, RunnerName};
 
 /// A dispatcher that has just begun.
@@ -35,11 +35,11 @@ pub struct NewDispatcher<'a> {
 
 /// Begins.
 pub async fn register_dispatcher(
-    client: &impl GenericClient,
+    client: &impl Statements,
     new: &NewDispatcher<'_>,
 ) -> Result<Registration, DatabaseError> {
     let row = client
-        .query_one(
+        .one(
             include_str!("../../sql/queries/dispatchers/dispatcher_register.sql"),
             &[
                 &new.host,
@@ -58,43 +58,44 @@ pub async fn register_dispatcher(
 /// Says that this dispatcher lives, and returns for how long it had not said so, by the database's clock; none if others have
 /// been told that it is gone.
 pub async fn dispatcher_seen(
-    client: &impl GenericClient,
+    client: &impl Statements,
     id: DispatcherId,
 ) -> Result<Option<Duration>, DatabaseError> {
-    let statement =
-        client.prepare_cached(include_str!("../../sql/queries/dispatchers/dispatcher_seen.sql")).await?;
-    let Some(row) = client.query_opt(&statement, &[&id]).await? else { return Ok(None) };
+    let Some(row) =
+        client.opt(include_str!("../../sql/queries/dispatchers/dispatcher_seen.sql"), &[&id]).await?
+    else {
+        return Ok(None);
+    };
     // Negative if the clock was set back.
     Ok(Some(Duration::try_from_secs_f64(row.column(0)?).unwrap_or_default()))
 }
 
 /// Other dispatchers at one of these places that have not stopped in order.
 pub async fn dispatchers_here(
-    client: &impl GenericClient,
+    client: &impl Statements,
     id: DispatcherId,
     places: &[String],
 ) -> Result<Vec<DispatcherId>, DatabaseError> {
     let rows = client
-        .query(include_str!("../../sql/queries/dispatchers/dispatchers_here.sql"), &[&id, &places])
+        .rows(include_str!("../../sql/queries/dispatchers/dispatchers_here.sql"), &[&id, &places])
         .await?;
     Ok(rows.iter().map(|row| row.column(0)).collect::<Result<_, _>>()?)
 }
 
 /// Ends on purpose: others may adopt at once what still runs.
-pub async fn dispatcher_stopped(client: &impl GenericClient, id: DispatcherId) -> Result<(), DatabaseError> {
-    client.execute(include_str!("../../sql/queries/dispatchers/dispatcher_stopped.sql"), &[&id]).await?;
+pub async fn dispatcher_stopped(client: &impl Statements, id: DispatcherId) -> Result<(), DatabaseError> {
+    client.run(include_str!("../../sql/queries/dispatchers/dispatcher_stopped.sql"), &[&id]).await?;
     Ok(())
 }
 
 /// The dispatchers that live, each in words. None where there is no schema, or an older one.
 pub async fn running_dispatchers(client: &Client) -> Result<Vec<String>, DatabaseError> {
-    let there = client
-        .query_one(include_str!("../../sql/queries/dispatchers/dispatchers_are_known.sql"), &[])
-        .await?;
+    let there =
+        client.one(include_str!("../../sql/queries/dispatchers/dispatchers_are_known.sql"), &[]).await?;
     if !there.column::<bool>(0)? {
         return Ok(Vec::new());
     }
     let rows =
-        client.query(include_str!("../../sql/queries/dispatchers/dispatchers_running.sql"), &[]).await?;
+        client.rows(include_str!("../../sql/queries/dispatchers/dispatchers_running.sql"), &[]).await?;
     Ok(rows.iter().map(|row| row.column(0)).collect::<Result<_, _>>()?)
 }

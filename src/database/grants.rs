@@ -2,10 +2,9 @@
 //!
 //! The rights stand in one table, the function `rowcall_internal.grants()`; `docs/roles.md` is printed from it.
 
-use deadpool_postgres::GenericClient;
-
 use super::DatabaseError;
 use super::columns::Columns as _;
+use super::statements::Statements;
 
 /// A difference between the rights as documented and as they are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,13 +17,13 @@ pub struct GrantProblem {
 
 /// Every difference; those of the role with which tasks connect too, if its name is given.
 pub async fn grant_problems(
-    client: &impl GenericClient,
+    client: &impl Statements,
     task_role: Option<&str>,
 ) -> Result<Vec<GrantProblem>, DatabaseError> {
-    let mut rows = client.query(include_str!("../../sql/queries/grants/grants_wrong.sql"), &[]).await?;
+    let mut rows = client.rows(include_str!("../../sql/queries/grants/grants_wrong.sql"), &[]).await?;
     if let Some(role) = task_role {
         rows.extend(
-            client.query(include_str!("../../sql/queries/grants/task_role_wrong.sql"), &[&role]).await?,
+            client.rows(include_str!("../../sql/queries/grants/task_role_wrong.sql"), &[&role]).await?,
         );
     }
     rows.iter()

@@ -2,45 +2,40 @@
 
 use std::time::Duration;
 
-use deadpool_postgres::GenericClient;
-use tokio_postgres::Client;
-
 use super::DatabaseError;
 use super::columns::Columns as _;
+use super::statements::Statements;
 use crate::job::{DispatcherId, JobId};
 
 /// Keeps this transaction's statements from waiting long for another's lock, and from reading whole tables by a
 /// plan made when they were empty.
-pub async fn bound_transaction(client: &impl GenericClient) -> Result<(), DatabaseError> {
-    let statement =
-        client.prepare_cached(include_str!("../../sql/queries/jobs/bound_transaction.sql")).await?;
-    client.execute(&statement, &[]).await?;
+pub async fn bound_transaction(client: &impl Statements) -> Result<(), DatabaseError> {
+    client.run(include_str!("../../sql/queries/jobs/bound_transaction.sql"), &[]).await?;
     Ok(())
 }
 
 /// Makes due jobs claimable: how many, and how long until the next one is due. Planned each time: see
 /// [`bound_transaction`], which a statement without a transaction of its own cannot use.
-pub async fn promote_waiting(client: &Client) -> Result<(i64, Option<Duration>), DatabaseError> {
-    let row = client.query_typed_one(include_str!("../../sql/queries/jobs/promote_waiting.sql"), &[]).await?;
+pub async fn promote_waiting(client: &impl Statements) -> Result<(i64, Option<Duration>), DatabaseError> {
+    let sql = include_str!("../../sql/queries/jobs/promote_waiting.sql");
+    let rows = client.rows_planned_anew(sql, &[]).await?;
+    let Some(row) = rows.first() else { return Ok((0, None)) };
     let next: Option<f64> = row.column("next_in")?;
     Ok((row.column("promoted")?, next.and_then(|s| Duration::try_from_secs_f64(s.max(0.0)).ok())))
 }
 
 /// Locked jobs that cannot be started as things stand, each with the reason.
-pub async fn block(client: &impl GenericClient, jobs: &[(JobId, String)]) -> Result<(), DatabaseError> {
+pub async fn block(client: &impl Statements, jobs: &[(JobId, String)]) -> Result<(), DatabaseError> {
     with_reasons(client, include_str!("../../sql/queries/jobs/jobs_block.sql"), jobs).await
 }
 
 /// Locked jobs whose row withdrew its request, each with the reason.
-pub async fn mark_obsolete(
-    client: &impl GenericClient,
-    jobs: &[(JobId, String)],
-) -> Result<(), DatabaseError> {
+pub async fn mark_obsolete(client: &impl Statements, jobs: &[(JobId, String)]) -> Result<(), DatabaseError> {
     with_reasons(client, include_str!("../../sql/queries/jobs/jobs_obsolete.sql"), jobs).await
 }
 
 async fn with_reasons(
-    client: &impl GenericClient,
+    client: &impl Statements,
     sql: &str,
     jobs: &[(JobId, String)],
 ) -> Result<(), DatabaseError> {
@@ -49,15 +44,14 @@ async fn with_reasons(
     }
     let (ids, reasons): (Vec<JobId>, Vec<&str>) =
         jobs.iter().map(|(id, reason)| (*id, reason.as_str())).unzip();
-    let statement = client.prepare_cached(sql).await?;
-    client.execute(&statement, &[&ids, &reasons]).await?;
+    client.run(sql, &[&ids, &reasons]).await?;
     Ok(())
 }
 
 /// Locked jobs that the settings of this dispatcher forbid, each with the reason. Returns how many of them no other may start
 /// either, so that they are blocked.
 pub async fn refuse(
-    client: &impl GenericClient,
+    client: &impl Statements,
     dispatcher_id: DispatcherId,
     jobs: &[(JobId, String)],
 ) -> Result<usize, DatabaseError> {
@@ -66,8 +60,9 @@ pub async fn refuse(
     }
     let (ids, reasons): (Vec<JobId>, Vec<&str>) =
         jobs.iter().map(|(id, reason)| (*id, reason.as_str())).unzip();
-    let statement = client.prepare_cached(include_str!("../../sql/queries/jobs/jobs_refuse.sql")).await?;
-    let rows = client.query(&statement, &[&ids, &reasons, &dispatcher_id]).await?;
+    let rows = client
+        .rows(include_str!("../../sql/queries/jobs/jobs_refuse.sql"), &[&ids, &reasons, &dispatcher_id])
+        .await?;
     let blocked: Vec<bool> = rows.iter().map(|row| row.column(0)).collect::<Result<_, _>>()?;
     Ok(blocked.into_iter().filter(|blocked| *blocked).count())
 }
@@ -75,7 +70,7 @@ pub async fn refuse(
 /// Locked jobs that cannot have their row now, and why: back after `delay`, or later if that has
 /// been so for long.
 pub async fn defer(
-    client: &impl GenericClient,
+    client: &impl Statements,
     jobs: &[JobId],
     delay: Duration,
     reason: &str,
@@ -83,49 +78,50 @@ pub async fn defer(
     if jobs.is_empty() {
         return Ok(());
     }
-    let statement = client.prepare_cached(include_str!("../../sql/queries/jobs/jobs_defer.sql")).await?;
-    client.execute(&statement, &[&jobs, &delay.as_secs_f64(), &reason]).await?;
+    client
+        .run(include_str!("../../sql/queries/jobs/jobs_defer.sql"), &[&jobs, &delay.as_secs_f64(), &reason])
+        .await?;
     Ok(())
 }
 
 /// Makes the jobs for rows that a trigger noted as missed: how many notes were dealt with, or none if there are none.
-pub async fn enqueue_missed(client: &impl GenericClient) -> Result<Option<i64>, DatabaseError> {
-    let row = client.query_one(include_str!("../../sql/queries/jobs/enqueue_missed.sql"), &[]).await?;
+pub async fn enqueue_missed(client: &impl Statements) -> Result<Option<i64>, DatabaseError> {
+    let row = client.one(include_str!("../../sql/queries/jobs/enqueue_missed.sql"), &[]).await?;
     Ok(row.column(0)?)
 }
 
 /// Blocks jobs that no dispatcher would ever claim; returns how many.
 pub async fn block_unowned(
-    client: &impl GenericClient,
+    client: &impl Statements,
     dispatcher_id: DispatcherId,
 ) -> Result<u64, DatabaseError> {
-    Ok(client.execute(include_str!("../../sql/queries/jobs/block_unowned.sql"), &[&dispatcher_id]).await?)
+    Ok(client.run(include_str!("../../sql/queries/jobs/block_unowned.sql"), &[&dispatcher_id]).await?)
 }
 
 /// Releases every blocked job: this dispatcher was taken for dead, and is back. Returns how many.
-pub async fn release_all(client: &impl GenericClient) -> Result<i64, DatabaseError> {
-    Ok(client.query_one(include_str!("../../sql/queries/jobs/release_all.sql"), &[]).await?.column(0)?)
+pub async fn release_all(client: &impl Statements) -> Result<i64, DatabaseError> {
+    Ok(client.one(include_str!("../../sql/queries/jobs/release_all.sql"), &[]).await?.column(0)?)
 }
 
 /// Releases what an edit of parameters has missed; returns how many jobs.
-pub async fn release_owned(client: &impl GenericClient) -> Result<i64, DatabaseError> {
+pub async fn release_owned(client: &impl Statements) -> Result<i64, DatabaseError> {
     let released: i64 =
-        client.query_one(include_str!("../../sql/queries/jobs/release_owned.sql"), &[]).await?.column(0)?;
+        client.one(include_str!("../../sql/queries/jobs/release_owned.sql"), &[]).await?.column(0)?;
     let unkeyed: i64 = client
-        .query_one(include_str!("../../sql/queries/jobs/forget_concurrency_keys.sql"), &[])
+        .one(include_str!("../../sql/queries/jobs/forget_concurrency_keys.sql"), &[])
         .await?
         .column(0)?;
     Ok(released + unkeyed)
 }
 
 /// Makes and drops partitions of the history, and forgets old attempts.
-pub async fn keep_history(client: &impl GenericClient, keep: Duration) -> Result<(), DatabaseError> {
-    client.execute(include_str!("../../sql/queries/jobs/keep_history.sql"), &[&keep.as_secs_f64()]).await?;
+pub async fn keep_history(client: &impl Statements, keep: Duration) -> Result<(), DatabaseError> {
+    client.run(include_str!("../../sql/queries/jobs/keep_history.sql"), &[&keep.as_secs_f64()]).await?;
     Ok(())
 }
 
 /// Forgets dispatchers that are long gone.
-pub async fn forget_dispatchers(client: &impl GenericClient) -> Result<(), DatabaseError> {
-    client.execute(include_str!("../../sql/queries/jobs/dispatchers_forget.sql"), &[]).await?;
+pub async fn forget_dispatchers(client: &impl Statements) -> Result<(), DatabaseError> {
+    client.run(include_str!("../../sql/queries/jobs/dispatchers_forget.sql"), &[]).await?;
     Ok(())
 }

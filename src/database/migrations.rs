@@ -14,6 +14,7 @@ use tokio_postgres::{Client, Transaction};
 use super::DatabaseError;
 use super::columns::{Columns as _, Unreadable};
 use super::function_files::{FunctionFile, function_files};
+use super::statements::Statements as _;
 
 static MIGRATIONS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/sql/tables");
 
@@ -170,7 +171,7 @@ impl Plan {
 /// What is missing in this database.
 pub async fn plan(client: &mut Client) -> anyhow::Result<Plan> {
     if !client
-        .query_one(include_str!("../../sql/queries/migrations/schema_exists.sql"), &[])
+        .one(include_str!("../../sql/queries/migrations/schema_exists.sql"), &[])
         .await?
         .column::<bool>(0)?
     {
@@ -182,13 +183,13 @@ pub async fn plan(client: &mut Client) -> anyhow::Result<Plan> {
 
 async fn read_plan(transaction: &Transaction<'_>) -> anyhow::Result<Plan> {
     let applied: Vec<i32> = transaction
-        .query(include_str!("../../sql/queries/migrations/migrations_applied.sql"), &[])
+        .rows(include_str!("../../sql/queries/migrations/migrations_applied.sql"), &[])
         .await?
         .iter()
         .map(|row| row.column("version"))
         .collect::<Result<_, _>>()?;
     let functions = transaction
-        .query(include_str!("../../sql/queries/migrations/functions_applied.sql"), &[])
+        .rows(include_str!("../../sql/queries/migrations/functions_applied.sql"), &[])
         .await?
         .iter()
         .map(|row| {
@@ -267,7 +268,7 @@ fn is_a_lock(error: &anyhow::Error) -> bool {
 
 /// Who holds locks on what is Rowcall's, for a person.
 async fn holders(client: &Client) -> Result<String, DatabaseError> {
-    let row = client.query_one(include_str!("../../sql/queries/migrations/lock_holders.sql"), &[]).await?;
+    let row = client.one(include_str!("../../sql/queries/migrations/lock_holders.sql"), &[]).await?;
     let holders: Option<String> = row.column(0)?;
     Ok(format!("other sessions hold locks: {}", holders.as_deref().unwrap_or("they are gone by now")))
 }
@@ -278,7 +279,7 @@ async fn migrate_at_once(client: &mut Client) -> anyhow::Result<Plan> {
         .batch_execute(include_str!("../../sql/queries/migrations/migrations_patience.sql"))
         .await
         .map_err(DatabaseError::from)?;
-    transaction.execute(include_str!("../../sql/queries/migrations/migrations_lock.sql"), &[]).await?;
+    transaction.run(include_str!("../../sql/queries/migrations/migrations_lock.sql"), &[]).await?;
     for prepare in [
         include_str!("../../sql/queries/migrations/roles_create.sql"),
         include_str!("../../sql/queries/migrations/migrations_prepare.sql"),
@@ -293,7 +294,7 @@ async fn migrate_at_once(client: &mut Client) -> anyhow::Result<Plan> {
             .map_err(DatabaseError::from)
             .with_context(|| format!("migration {} {} failed", m.version, m.name))?;
         transaction
-            .execute(
+            .run(
                 include_str!("../../sql/queries/migrations/migration_record.sql"),
                 &[&m.version, &m.name, &m.oldest_daemon],
             )
@@ -305,10 +306,9 @@ async fn migrate_at_once(client: &mut Client) -> anyhow::Result<Plan> {
     }
     if plan.changes_functions() {
         let done =
-            transaction.execute(include_str!("../../sql/queries/migrations/triggers_renew.sql"), &[]).await;
+            transaction.run(include_str!("../../sql/queries/migrations/triggers_renew.sql"), &[]).await;
         done.map_err(DatabaseError::from).context("the triggers of watched tables could not be renewed")?;
-        let done =
-            transaction.execute(include_str!("../../sql/queries/migrations/grants_apply.sql"), &[]).await;
+        let done = transaction.run(include_str!("../../sql/queries/migrations/grants_apply.sql"), &[]).await;
         done.map_err(DatabaseError::from).context("the rights in the schema could not be granted")?;
     }
     transaction.commit().await?;
@@ -321,15 +321,15 @@ async fn migrate_at_once(client: &mut Client) -> anyhow::Result<Plan> {
 pub async fn migrate_down(client: &mut Client, to: i32) -> anyhow::Result<Vec<Migration>> {
     let transaction = client.transaction().await?;
     if !transaction
-        .query_one(include_str!("../../sql/queries/migrations/schema_exists.sql"), &[])
+        .one(include_str!("../../sql/queries/migrations/schema_exists.sql"), &[])
         .await?
         .column::<bool>(0)?
     {
         return Ok(Vec::new());
     }
-    transaction.execute(include_str!("../../sql/queries/migrations/migrations_lock.sql"), &[]).await?;
+    transaction.run(include_str!("../../sql/queries/migrations/migrations_lock.sql"), &[]).await?;
     let applied: Vec<i32> = transaction
-        .query(include_str!("../../sql/queries/migrations/migrations_applied.sql"), &[])
+        .rows(include_str!("../../sql/queries/migrations/migrations_applied.sql"), &[])
         .await?
         .iter()
         .map(|row| row.column("version"))
@@ -347,7 +347,7 @@ pub async fn migrate_down(client: &mut Client, to: i32) -> anyhow::Result<Vec<Mi
             .map_err(DatabaseError::from)
             .with_context(|| format!("the way back from migration {} {} failed", m.version, m.name))?;
         transaction
-            .execute(include_str!("../../sql/queries/migrations/migration_forget.sql"), &[&version])
+            .run(include_str!("../../sql/queries/migrations/migration_forget.sql"), &[&version])
             .await?;
         undone.push(*m);
     }
@@ -365,12 +365,12 @@ pub async fn migrate_down(client: &mut Client, to: i32) -> anyhow::Result<Vec<Mi
 pub async fn migration_status(client: &Client) -> anyhow::Result<Vec<MigrationStatus>> {
     let mut applied = Vec::new();
     if client
-        .query_one(include_str!("../../sql/queries/migrations/schema_exists.sql"), &[])
+        .one(include_str!("../../sql/queries/migrations/schema_exists.sql"), &[])
         .await?
         .column::<bool>(0)?
     {
         for row in
-            client.query(include_str!("../../sql/queries/migrations/migrations_applied.sql"), &[]).await?
+            client.rows(include_str!("../../sql/queries/migrations/migrations_applied.sql"), &[]).await?
         {
             applied.push(MigrationStatus {
                 version: row.column("version")?,

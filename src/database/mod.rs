@@ -16,6 +16,7 @@ mod ids;
 mod jobs;
 mod migrations;
 mod notifications;
+mod pooler;
 mod previewing;
 #[cfg(feature = "aws")]
 mod rds_iam;
@@ -24,10 +25,13 @@ mod rds_iam;
 mod rds_iam;
 mod runner_names;
 mod schema;
+mod session;
 mod settling;
 mod source_rows;
+mod statements;
 mod tasks;
 mod tls;
+mod typed;
 pub mod wake_lock;
 
 pub use address::{Address, RdsRegion, Roots, SslMode, Tls};
@@ -56,9 +60,12 @@ pub use migrations::{Migration, MigrationStatus, Plan, migrate, migrate_down, mi
 pub use notifications::{Notifications, Subscription, announce_jobs, notify};
 pub use previewing::{preview, watched_table};
 pub use schema::{SCHEMA_VERSION, SchemaError, Stamp, check_schema, read_stamp};
+pub use session::{Session, Transaction};
 pub use settling::{
     EndedAttempt, FinishedJob, OpenAttempt, RetriedJob, finish_jobs, lock_for_settling, retry_jobs,
     settle_attempts, settled_elsewhere,
 };
 pub use source_rows::{RowProblem, RowWriting, SourceRow, Writing, Written, source_rows, write_back};
+pub use statements::{Statements, Values};
 pub use tasks::{copied_from, instance, load_parameters};
+pub use typed::Typed;

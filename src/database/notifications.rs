@@ -9,11 +9,11 @@ use std::fmt::Write as _;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use deadpool_postgres::GenericClient;
 use tokio::sync::Notify;
 use tokio_postgres::{AsyncMessage, Client};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::statements::Statements;
 use super::{Database, DatabaseError};
 
 /// The channels on which something was heard since the last look: a set, so that a flood of wake-ups takes
@@ -104,12 +104,12 @@ fn quoted(identifier: &str) -> String {
 }
 
 /// Notifies a channel, with nothing in it.
-pub async fn notify(client: &impl GenericClient, channel: &str) -> Result<(), DatabaseError> {
-    client.execute(include_str!("../../sql/queries/notifications/notify.sql"), &[&channel]).await?;
+pub async fn notify(client: &impl Statements, channel: &str) -> Result<(), DatabaseError> {
+    client.run(include_str!("../../sql/queries/notifications/notify.sql"), &[&channel]).await?;
     Ok(())
 }
 
 /// Tells all dispatchers, once this transaction has committed, to look for jobs.
-pub async fn announce_jobs(client: &impl GenericClient) -> Result<(), DatabaseError> {
+pub async fn announce_jobs(client: &impl Statements) -> Result<(), DatabaseError> {
     notify(client, "rowcall_control").await
 }

@@ -1,12 +1,13 @@
 //! Whether this program and the schema in the database understand each other.
 
-use deadpool_postgres::GenericClient;
 use thiserror::Error;
 use tokio_postgres::Row;
 
 use super::DatabaseError;
 use super::columns::Columns as _;
 use super::connect::Failure;
+use super::function_files::function_names;
+use super::statements::Statements;
 
 /// The newest migration this program knows; what it was built to work with.
 pub const SCHEMA_VERSION: i32 = 1;
@@ -25,6 +26,9 @@ pub enum SchemaError {
         /// Version in the database.
         found: i32,
     },
+    /// It is of this version, and was made by an older program all the same.
+    #[error("the rowcall schema lacks functions of this rowcall ({}): run `rowcall migrate`", .0.join(", "))]
+    Behind(Vec<String>),
     /// The schema is ahead, and says that this program is too old for it.
     #[error(
         "the rowcall schema is at version {found} and needs a rowcall that knows version {oldest_daemon} or \
@@ -45,7 +49,7 @@ impl Failure for SchemaError {
     fn of_database(&self) -> Option<&DatabaseError> {
         match self {
             Self::Database(error) => Some(error),
-            Self::Missing | Self::TooOld { .. } | Self::TooNew { .. } => None,
+            Self::Missing | Self::TooOld { .. } | Self::Behind(_) | Self::TooNew { .. } => None,
         }
     }
 }
@@ -58,25 +62,32 @@ pub struct Stamp {
 }
 
 /// Refuses a schema older or newer than this program can work with, or none.
-pub async fn check_schema(client: &impl GenericClient) -> Result<(), SchemaError> {
+pub async fn check_schema(client: &impl Statements) -> Result<(), SchemaError> {
     let exists = client
-        .query_one(include_str!("../../sql/queries/migrations/schema_exists.sql"), &[])
+        .one(include_str!("../../sql/queries/migrations/schema_exists.sql"), &[])
         .await
         .map_err(DatabaseError::from)?;
     if !exists.column::<bool>(0).map_err(DatabaseError::from)? {
         return Err(SchemaError::Missing);
     }
-    read_stamp(client).await.map(drop)
+    read_stamp(client).await?;
+    let brought: Vec<String> = function_names().map(str::to_owned).collect();
+    let missing = client
+        .rows(include_str!("../../sql/queries/schema/functions_missing.sql"), &[&brought])
+        .await
+        .map_err(DatabaseError::from)?;
+    let missing = missing.iter().map(|row| row.column(0)).collect::<Result<Vec<String>, _>>();
+    match missing.map_err(DatabaseError::from)? {
+        none if none.is_empty() => Ok(()),
+        missing => Err(SchemaError::Behind(missing)),
+    }
 }
 
 /// The same for a schema that is known to exist, together with what else a claim must know. A newer schema is
 /// fine as long as its migrations left in place all that this program uses; each says so (`oldest-daemon`).
-pub async fn read_stamp(client: &impl GenericClient) -> Result<Stamp, SchemaError> {
+pub async fn read_stamp(client: &impl Statements) -> Result<Stamp, SchemaError> {
     let row = async {
-        let statement = client
-            .prepare_cached(include_str!("../../sql/queries/schema/schema_and_parameters_stamp.sql"))
-            .await?;
-        client.query_one(&statement, &[]).await
+        client.one(include_str!("../../sql/queries/schema/schema_and_parameters_stamp.sql"), &[]).await
     }
     .await
     .map_err(DatabaseError::from)?;

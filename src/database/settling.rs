@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use deadpool_postgres::GenericClient;
 use serde_json::Value;
 use tokio_postgres::Row;
 
 use super::DatabaseError;
 use super::columns::{Columns as _, Noted, Unreadable};
+use super::statements::Statements;
 use crate::job::{AttemptId, Cause, JobId, Outcome, Report, ReportKind};
 
 /// What the database knows of an attempt about to be settled; its job is locked.
@@ -39,11 +39,15 @@ pub struct OpenAttempt {
 
 /// Locks what can be locked without waiting; the rest must come back later.
 pub async fn lock_for_settling(
-    client: &impl GenericClient,
+    client: &impl Statements,
     ids: &[AttemptId],
 ) -> Result<Vec<OpenAttempt>, DatabaseError> {
-    let statement = client.prepare_cached(include_str!("../../sql/queries/settling/settle_lock.sql")).await?;
-    client.query(&statement, &[&ids]).await?.iter().map(|row| Ok(open(row)?)).collect()
+    client
+        .rows(include_str!("../../sql/queries/settling/settle_lock.sql"), &[&ids])
+        .await?
+        .iter()
+        .map(|row| Ok(open(row)?))
+        .collect()
 }
 
 /// An attempt. What cannot be read of it is noted with it, and ends it alone.
@@ -98,12 +102,10 @@ fn stop(row: &Row) -> Result<Option<(Outcome, Cause, String)>, Unreadable> {
 
 /// Which of these attempts can never be settled by us: their job is over, or has another attempt by now.
 pub async fn settled_elsewhere(
-    client: &impl GenericClient,
+    client: &impl Statements,
     ids: &[AttemptId],
 ) -> Result<Vec<AttemptId>, DatabaseError> {
-    let statement =
-        client.prepare_cached(include_str!("../../sql/queries/settling/settled_elsewhere.sql")).await?;
-    let rows = client.query(&statement, &[&ids]).await?;
+    let rows = client.rows(include_str!("../../sql/queries/settling/settled_elsewhere.sql"), &[&ids]).await?;
     Ok(rows.iter().map(|row| row.column(0)).collect::<Result<_, _>>()?)
 }
 
@@ -122,22 +124,20 @@ pub struct EndedAttempt {
 }
 
 /// Writes the ends of a batch of attempts.
-pub async fn settle_attempts(
-    client: &impl GenericClient,
-    ended: &[EndedAttempt],
-) -> Result<(), DatabaseError> {
+pub async fn settle_attempts(client: &impl Statements, ended: &[EndedAttempt]) -> Result<(), DatabaseError> {
     let ids: Vec<AttemptId> = ended.iter().map(|e| e.id).collect();
     let outcomes: Vec<&str> = ended.iter().map(|e| e.outcome.as_str()).collect();
     let codes: Vec<Option<i32>> = ended.iter().map(|e| e.exit_code).collect();
     let reasons: Vec<Option<&str>> = ended.iter().map(|e| e.reason.as_deref()).collect();
     let outputs: Vec<Option<&str>> = ended.iter().map(|e| e.output.as_deref()).collect();
-    let statement =
-        client.prepare_cached(include_str!("../../sql/queries/settling/settle_attempts.sql")).await?;
     let results: Vec<Option<&Value>> = ended.iter().map(|e| e.result.as_ref()).collect();
     let external: Vec<Option<&str>> = ended.iter().map(|e| e.external_id.as_deref()).collect();
     let causes: Vec<&str> = ended.iter().map(|e| e.cause.as_str()).collect();
     client
-        .execute(&statement, &[&ids, &outcomes, &codes, &reasons, &outputs, &results, &external, &causes])
+        .run(
+            include_str!("../../sql/queries/settling/settle_attempts.sql"),
+            &[&ids, &outcomes, &codes, &reasons, &outputs, &results, &external, &causes],
+        )
         .await?;
     Ok(())
 }
@@ -155,7 +155,7 @@ pub struct FinishedJob {
 }
 
 /// Moves jobs into the history; a row that asked again gets its new job.
-pub async fn finish_jobs(client: &impl GenericClient, finished: &[FinishedJob]) -> Result<(), DatabaseError> {
+pub async fn finish_jobs(client: &impl Statements, finished: &[FinishedJob]) -> Result<(), DatabaseError> {
     if finished.is_empty() {
         return Ok(());
     }
@@ -164,10 +164,13 @@ pub async fn finish_jobs(client: &impl GenericClient, finished: &[FinishedJob]) 
     let outcomes: Vec<&str> = finished.iter().map(|f| f.outcome.as_str()).collect();
     let messages: Vec<Option<&str>> = finished.iter().map(|f| f.message.as_deref()).collect();
     let write_backs: Vec<Option<&str>> = finished.iter().map(|f| f.write_back.as_deref()).collect();
-    let statement =
-        client.prepare_cached(include_str!("../../sql/queries/settling/settle_finish.sql")).await?;
     let causes: Vec<&str> = finished.iter().map(|f| f.cause.as_str()).collect();
-    client.execute(&statement, &[&jobs, &attempts, &outcomes, &messages, &write_backs, &causes]).await?;
+    client
+        .run(
+            include_str!("../../sql/queries/settling/settle_finish.sql"),
+            &[&jobs, &attempts, &outcomes, &messages, &write_backs, &causes],
+        )
+        .await?;
     Ok(())
 }
 
@@ -184,7 +187,7 @@ pub struct RetriedJob {
 }
 
 /// Sends jobs back to wait.
-pub async fn retry_jobs(client: &impl GenericClient, retried: &[RetriedJob]) -> Result<(), DatabaseError> {
+pub async fn retry_jobs(client: &impl Statements, retried: &[RetriedJob]) -> Result<(), DatabaseError> {
     if retried.is_empty() {
         return Ok(());
     }
@@ -194,8 +197,11 @@ pub async fn retry_jobs(client: &impl GenericClient, retried: &[RetriedJob]) -> 
     let failures: Vec<i32> = retried.iter().map(|r| r.failures).collect();
     let runner_failures: Vec<i32> = retried.iter().map(|r| r.runner_failures).collect();
     let reasons: Vec<Option<&str>> = retried.iter().map(|r| r.reason.as_deref()).collect();
-    let statement =
-        client.prepare_cached(include_str!("../../sql/queries/settling/settle_retry.sql")).await?;
-    client.execute(&statement, &[&jobs, &attempts, &delays, &failures, &runner_failures, &reasons]).await?;
+    client
+        .run(
+            include_str!("../../sql/queries/settling/settle_retry.sql"),
+            &[&jobs, &attempts, &delays, &failures, &runner_failures, &reasons],
+        )
+        .await?;
     Ok(())
 }

@@ -1,11 +1,11 @@
 //! Reading and writing rows of source tables, set by set.
 
-use deadpool_postgres::GenericClient;
 use serde_json::Value;
-use tokio_postgres::types::ToSql;
 
 use super::DatabaseError;
 use super::columns::{Columns as _, Noted};
+use super::statements::Statements;
+use super::typed::Typed;
 use crate::job::UnknownWord;
 
 /// The word of `rowcall_internal.source_rows` for a row that is left to the next reading.
@@ -20,6 +20,8 @@ pub struct SourceRow {
     pub status: Option<String>,
     /// All of it, for templates, as the text of a jsonb: what it holds need not be read to be passed on.
     pub data: String,
+    /// Changes with each write of it. None if it cannot be read.
+    pub version: Option<String>,
     /// Why it cannot be read.
     pub problem: Option<RowProblem>,
 }
@@ -35,14 +37,15 @@ pub enum RowProblem {
 
 /// The rows with these keys; missing ones are gone. The error is the table's own (dropped, no right to read).
 pub async fn source_rows(
-    client: &impl GenericClient,
+    client: &impl Statements,
     source_table: u32,
     keys: &[Value],
 ) -> Result<Result<Vec<SourceRow>, String>, DatabaseError> {
-    let statement =
-        client.prepare_cached(include_str!("../../sql/queries/source_rows/source_rows.sql")).await?;
     let mut found = Vec::with_capacity(keys.len());
-    for row in client.query(&statement, &[&source_table, &keys]).await? {
+    for row in client
+        .rows(include_str!("../../sql/queries/source_rows/source_rows.sql"), &[&source_table, &keys])
+        .await?
+    {
         let said: Option<String> = row.column("error")?;
         let Some(key) = row.column("row_key")? else { return Ok(Err(said.unwrap_or_default())) };
         let mut unreadable = Noted::default();
@@ -51,7 +54,8 @@ pub async fn source_rows(
         let said = said.or_else(|| unreadable.first.map(|column| column.to_string()));
         let problem =
             said.map(|word| if word == LATER { RowProblem::Later } else { RowProblem::Wrong(word) });
-        found.push(SourceRow { key, status, data: data.unwrap_or_default(), problem });
+        let version = row.column("version")?;
+        found.push(SourceRow { key, status, data: data.unwrap_or_default(), version, problem });
     }
     Ok(Ok(found))
 }
@@ -63,6 +67,8 @@ pub struct RowWriting {
     pub key: Value,
     /// Statuses in which it may be written.
     pub expected: Vec<String>,
+    /// The only version of it that may be written; none for any.
+    pub version: Option<String>,
     /// The new status; none leaves it.
     pub status: Option<String>,
     /// Merged into the result column; none leaves it.
@@ -93,6 +99,8 @@ pub enum Written {
     Kept(String),
     /// The row has another status by now; left as it is.
     Moved,
+    /// It is another version than the one that was read.
+    Changed,
     /// There is no such row any more.
     Deleted,
     /// Another session holds the row; try again later.
@@ -111,6 +119,7 @@ impl Written {
             Self::Written => None,
             Self::Kept(why) => Some(format!("kept: {why}")),
             Self::Moved => Some("moved".to_owned()),
+            Self::Changed => Some("changed".to_owned()),
             Self::Deleted => Some("deleted".to_owned()),
             Self::Locked | Self::Later => Some("locked".to_owned()),
             Self::Failed(error) => Some(format!("failed: {error}")),
@@ -120,7 +129,7 @@ impl Written {
 
 /// Writes rows of one table, each by compare-and-set; answers in the order asked.
 pub async fn write_back(
-    client: &impl GenericClient,
+    client: &impl Statements,
     source_table: u32,
     result_column: Option<&str>,
     rows: &[RowWriting],
@@ -132,10 +141,9 @@ pub async fn write_back(
     let merges: Vec<Option<&Value>> = rows.iter().map(|r| r.merge.as_ref()).collect();
     let tasks: Vec<&str> = rows.iter().map(|r| r.task.as_str()).collect();
     let channels: Vec<Option<&str>> = rows.iter().map(|r| r.notify_channel.as_deref()).collect();
+    let versions: Vec<Option<&str>> = rows.iter().map(|r| r.version.as_deref()).collect();
     let (back, observers) = (writing == Writing::Back, writing == Writing::Results);
-    let statement =
-        client.prepare_cached(include_str!("../../sql/queries/source_rows/write_back.sql")).await?;
-    let values: [&(dyn ToSql + Sync); 10] = [
+    let values: [&dyn Typed; 11] = [
         &source_table,
         &result_column,
         &keys,
@@ -146,8 +154,9 @@ pub async fn write_back(
         &channels,
         &back,
         &observers,
+        &versions,
     ];
-    let answer = client.query(&statement, &values).await?;
+    let answer = client.rows(include_str!("../../sql/queries/source_rows/write_back.sql"), &values).await?;
     let mut written = vec![Written::Locked; rows.len()];
     for row in answer {
         let place = row.column::<i32>("place")? as usize - 1;
@@ -155,12 +164,13 @@ pub async fn write_back(
             "written" => Written::Written,
             "kept" => Written::Kept(row.column::<Option<String>>("error")?.unwrap_or_default()),
             "moved" => Written::Moved,
+            "changed" => Written::Changed,
             "deleted" => Written::Deleted,
             "failed" => Written::Failed(row.column::<Option<String>>("error")?.unwrap_or_default()),
             "locked" => Written::Locked,
             "later" => Written::Later,
             word => {
-                let known = "written, kept, moved, deleted, failed, locked, later".to_owned();
+                let known = "written, kept, moved, changed, deleted, failed, locked, later".to_owned();
                 return Err(UnknownWord { what: "state of a write", word: word.to_owned(), known }.into());
             }
         };

@@ -1,34 +1,29 @@
 //! Reading `rowcall.parameters` and the installation's secret.
 
-use deadpool_postgres::GenericClient;
 use tokio_postgres::Row;
 
 use super::DatabaseError;
 use super::columns::{Columns as _, Noted, Unreadable};
+use super::statements::Statements;
 use crate::job::{Completion, OnMoved, Policy, RetryOn, RunnerName, StatusRunningBy};
 use crate::parameters::{Deadlines, Task, WriteBackColumns};
 
 /// The installation's id, and the secret that tokens are derived from; the latter is never shown.
-pub async fn instance(client: &impl GenericClient) -> Result<(String, Vec<u8>), DatabaseError> {
-    let row = client.query_one(include_str!("../../sql/queries/tasks/instance.sql"), &[]).await?;
+pub async fn instance(client: &impl Statements) -> Result<(String, Vec<u8>), DatabaseError> {
+    let row = client.one(include_str!("../../sql/queries/tasks/instance.sql"), &[]).await?;
     Ok((row.column(0)?, row.column(1)?))
 }
 
 /// Where the original of this database is, if it is a copy of one in which dispatchers have worked. `has_moved`: it is not,
 /// whatever it looks like; from now on this is its place.
-pub async fn copied_from(
-    client: &impl GenericClient,
-    has_moved: bool,
-) -> Result<Option<String>, DatabaseError> {
-    let row =
-        client.query_one(include_str!("../../sql/queries/tasks/copied_from.sql"), &[&has_moved]).await?;
+pub async fn copied_from(client: &impl Statements, has_moved: bool) -> Result<Option<String>, DatabaseError> {
+    let row = client.one(include_str!("../../sql/queries/tasks/copied_from.sql"), &[&has_moved]).await?;
     Ok(row.column(0)?)
 }
 
 /// Every task, highest priority first; without those whose runner this program does not know, which it cannot offer either.
-pub async fn load_parameters(client: &impl GenericClient) -> Result<Vec<Task>, DatabaseError> {
-    let statement = client.prepare_cached(include_str!("../../sql/queries/tasks/parameters.sql")).await?;
-    let rows = client.query(&statement, &[]).await?;
+pub async fn load_parameters(client: &impl Statements) -> Result<Vec<Task>, DatabaseError> {
+    let rows = client.rows(include_str!("../../sql/queries/tasks/parameters.sql"), &[]).await?;
     let tasks = rows.iter().filter_map(|row| task(row).transpose());
     Ok(tasks.collect::<Result<_, _>>()?)
 }

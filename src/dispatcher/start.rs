@@ -89,6 +89,7 @@ impl Dispatcher {
         runners: impl FnOnce(&Settings, &Ends) -> anyhow::Result<Runners>,
     ) -> Result<Self, DispatcherError> {
         let database = Database::new(&settings.database)?;
+        database.look_for_pooler().await?;
         let client = database.get().await?;
         check_schema(&client).await?;
         if let Some(original) = copied_from(&client, false).await? {

@@ -2,10 +2,9 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use deadpool_postgres::GenericClient;
 use tokio::sync::Notify;
 
-use crate::database::{DatabaseError, load_parameters};
+use crate::database::{DatabaseError, Statements, load_parameters};
 use crate::parameters::Task;
 
 /// A shared view of all tasks. Readers get a whole, unchanging list.
@@ -37,7 +36,7 @@ impl TaskCache {
     }
 
     /// The tasks as of this stamp, read anew if it is another than the last time. True if they were.
-    pub async fn refresh(&self, client: &impl GenericClient, stamp: &str) -> Result<bool, DatabaseError> {
+    pub async fn refresh(&self, client: &impl Statements, stamp: &str) -> Result<bool, DatabaseError> {
         if self.are_as_of(stamp) {
             return Ok(false);
         }

@@ -40,6 +40,8 @@ pub struct Settings {
 pub struct DatabaseSettings {
     /// Connection string; a secret, which is why this type's `Debug` leaves it out.
     pub url: String,
+    /// The same past a pooler, for LISTEN; empty for `url`. A secret, too.
+    pub listen_url: String,
     /// Connections in the pool, besides the listener's own.
     pub pool_size: usize,
     /// Limit of one connection attempt.

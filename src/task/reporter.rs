@@ -6,11 +6,10 @@ use rand::RngExt as _;
 use serde_json::Value;
 use thiserror::Error;
 use tokio_postgres::error::DbError;
-use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Row};
 
 use super::Started;
-use crate::database::{ConnectError, Connector};
+use crate::database::{ConnectError, Connector, Statements as _, Typed, Values};
 
 /// How long one call may take before the connection is given up: behind a cut cable nothing answers.
 const CALL_LIMIT: Duration = Duration::from_secs(30);
@@ -117,7 +116,7 @@ impl Reporter {
     async fn call(
         &mut self,
         sql: &str,
-        parameters: &[&(dyn ToSql + Sync)],
+        parameters: &Values<'_>,
         limit: Duration,
     ) -> Result<Vec<Row>, ReportError> {
         let deadline = Instant::now() + limit;
@@ -141,16 +140,16 @@ impl Reporter {
         }
     }
 
-    async fn call_once(&mut self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Failed> {
+    async fn call_once(&mut self, sql: &str, parameters: &Values<'_>) -> Result<Vec<Row>, Failed> {
         if self.client.as_ref().is_none_or(Client::is_closed) {
             let (client, connection) = self.connector.connect().await?;
             tokio::spawn(connection);
             self.client = Some(client);
         }
         let Some(client) = &self.client else { return Ok(Vec::new()) };
-        let mut all: Vec<&(dyn ToSql + Sync)> = vec![&self.token];
+        let mut all: Vec<&dyn Typed> = vec![&self.token];
         all.extend(parameters);
-        Ok(client.query(sql, &all).await?)
+        Ok(client.rows(sql, &all).await?)
     }
 }
 

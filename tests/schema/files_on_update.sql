@@ -5,12 +5,12 @@ declare
     made bigint;
     cause text;
     -- Which of our own writes this is, if it is one; rowcall_internal.write_back() says what the words mean.
-    writing text := coalesce(current_setting('rowcall.writing', true), '');
+    writing text := case when coalesce(current_setting('rowcall.writing', true), '') = '' then '' else rowcall_internal.own_writing() end;
     -- What other triggers of the table do on that occasion is a user's.
     by_user boolean := writing = '' or pg_trigger_depth() > 1;
     own_lock_timeout constant text := current_setting('lock_timeout');
 begin
-    if writing = 'back' and not by_user then
+    if writing = 'back' and not by_user or false then
         return null;
     end if;
 

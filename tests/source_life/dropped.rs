@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{KEY, orders, report_changes, runs};
-use crate::support::Running;
+use crate::support::{Running, TestDatabase};
 use rowcall::database::migrate;
 use rowcall::job::End;
 
@@ -87,4 +87,26 @@ async fn a_table_made_anew_under_the_name_is_another_table() {
     }
     db.until("select count(*) = 3 from orders where status = 'PROCESSED'").await;
     running.stop().await;
+}
+
+#[tokio::test]
+async fn a_detached_partition_asks_for_nothing() {
+    let db = TestDatabase::new().await;
+    db.run(
+        "create table parts (id int primary key, status text) partition by range (id);
+         create table parts_low partition of parts for values from (0) to (100);
+         create table parts_high partition of parts for values from (100) to (200);
+         select rowcall.watch('parts')",
+    )
+    .await;
+    db.task("book", "NEW", ("source_table, result_column", "'parts', null")).await;
+    db.run("insert into parts_low values (1, 'NEW'); insert into parts values (101, 'NEW')").await;
+    assert_eq!(db.jobs("book").await, 2);
+    db.run(
+        "alter table parts detach partition parts_low; insert into parts_low values (2, 'NEW');
+         update parts_low set status = 'NEW'; insert into parts_low values (3, 'OLD'); update parts_low set status = 'NEW';
+         insert into parts values (102, 'NEW')",
+    )
+    .await;
+    assert_eq!(db.jobs("book").await, 3);
 }

@@ -20,7 +20,7 @@ pub const DAEMON: &str = "rowcall_test_daemon";
 pub const TASKS: &str = "rowcall_test_tasks";
 pub const ADMIN: &str = "rowcall_test_admin";
 pub const VIEWER: &str = "rowcall_test_viewer";
-const LOGIN_PASSWORD: &str = "of-the-tests";
+pub const LOGIN_PASSWORD: &str = "of-the-tests";
 
 /// The same database for another login.
 pub fn login(url: &str, name: &str) -> String {

@@ -2,8 +2,9 @@
 -- (compare-and-set). The end of an observer is written whatever the status, under results.<task>. It does not wait for
 -- a row that another session holds: that one is left, and reported as locked.
 --
--- Per row: written | kept (the status is written, and the result column, which holds no object, is left) | moved (another status by now) | deleted | locked | later (the rows before it took all the time there is)
--- | failed (with the error). One row's error does not touch the others.
+-- Per row: written | kept (the status is written, and the result column, which holds no object, is left) | moved (another
+-- status by now) | changed (it is not the version that was read) | deleted | locked | later (the rows before it took all the
+-- time there is) | failed (with the error). One row's error does not touch the others.
 create or replace function rowcall_internal.write_back(
     source regclass,
     result_column text,      -- null: status only
@@ -15,7 +16,8 @@ create or replace function rowcall_internal.write_back(
     tasks text[] default null,      -- per row, whose write it is; needed where there are channels, and for observers
     channels text[] default null,   -- per row, where its new status is announced once this has committed; null: nowhere
     back boolean default false,     -- a status put back for the same job, which therefore asks for nothing anew
-    observers boolean default false -- these are ends of observers
+    observers boolean default false, -- these are ends of observers
+    versions text[] default null    -- per row, the only version to write on, as source_rows() has it; null: any
 ) returns table (place int, state text, error text)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -41,12 +43,12 @@ begin
     end if;
     statement := format($sql$
         with want as (
-            select * from unnest($1, $2, $3, $4, $5) with ordinality as w(key, expected, status, merge, task, place)
+            select * from unnest($1, $2, $3, $4, $5, $6) with ordinality as w(key, expected, status, merge, task, version, place)
         ), seen as (
-            select w.place, %5$s as as_expected, t.%1$I::text = w.status as arrived from want w join %2$s t on %3$s
+            select w.place, %5$s as as_expected, t.xmin::text <> w.version as is_changed, t.%1$I::text = w.status as arrived from want w join %2$s t on %3$s
         ), held as (
             select w.place from want w join %2$s t on %3$s
-            where %5$s
+            where %5$s and (w.version is null or t.xmin::text = w.version)
             for no key update of t skip locked
         ), written as (
             update %2$s t set %4$s
@@ -58,6 +60,7 @@ begin
             case when written.place is not null then case when written.keeps is null then 'written' else 'kept' end
                  when seen.place is null then 'deleted'
                  when not seen.as_expected then 'moved'
+                 when seen.is_changed then 'changed'
                  else 'locked' end,
             'the result column holds the ' || written.keeps || ', which stays; the result is in rowcall.attempts',
             -- The task itself, with a statement of its own, has given the row the status that it is to have now.
@@ -90,14 +93,14 @@ begin
     -- Read by our own triggers (on_update_body.sql): "on", these changes are the job's own and no user moves the row on;
     -- "back", the same, and the status asks for nothing; '', it is a user who writes. Set for this transaction, and put
     -- back below: what the same transaction writes afterwards is the user's.
-    perform set_config('rowcall.writing', case when back then 'back' else 'on' end, true);
+    perform set_config('rowcall.writing', concat_ws(' ', case when back then 'back' else 'on' end, rowcall_internal.writing_proof()), true);
     -- Loops, not "return query": what that has returned stays returned when the statement's triggers fail.
     begin
         perform set_config('lock_timeout', patience, true);
         -- For the triggers of the table, which know nothing of our path. Not the caller's own: a task may be calling.
         -- Its temporary tables come last: a name that a trigger leaves unqualified must not find one of them.
         perform set_config('search_path', path_of_users, true);
-        for place, state, error, arrived in execute statement using keys, expected, statuses, merges, tasks loop
+        for place, state, error, arrived in execute statement using keys, expected, statuses, merges, tasks, versions loop
             if (state in ('written', 'kept') or state = 'moved' and arrived) and channels[place] is not null and statuses[place] is not null then
                 perform rowcall_internal.announce(channels[place], tasks[place], source, keys[place], statuses[place]);
             end if;
@@ -115,7 +118,7 @@ begin
                 perform set_config('search_path', path_of_users, true);
                 perform set_config('lock_timeout', patience, true);
                 for place, state, error, arrived in
-                    execute statement using keys[i:i], expected[i:i], statuses[i:i], merges[i:i], tasks[i:i]
+                    execute statement using keys[i:i], expected[i:i], statuses[i:i], merges[i:i], tasks[i:i], versions[i:i]
                 loop
                     place := i;
                     if (state in ('written', 'kept') or state = 'moved' and arrived) and channels[i] is not null and statuses[i] is not null then

@@ -15,7 +15,7 @@ as $$
     ('rowcall_writer', 'SELECT', 'view', '{owners_before}', 'which task comes before another'),
     ('rowcall_writer', 'SELECT, UPDATE', 'table', '{files}', 'read and write rows; on other watched tables it has the same, by watch()'),
     ('rowcall_writer', 'EXECUTE', 'function',
-        '{assert_writer,source_of,source_drift,table_key,key_parts,key_sql,key_match_sql,key_type_allowed,column_types,named_key_problem,asks_sql,outcomes,merge_results,announce,notify,notify_queue_is_full,shorter_timeout,path_of_users}',
+        '{assert_writer,source_of,source_drift,table_key,key_parts,key_sql,key_match_sql,key_type_allowed,column_types,named_key_problem,asks_sql,outcomes,merge_results,announce,notify,notify_queue_is_full,shorter_timeout,path_of_users,writing_proof}',
         'to read and write them as they are'),
 
     ('rowcall_dispatcher', 'USAGE', 'schema', '{rowcall,rowcall_internal}', 'to name what is below'),

@@ -1,10 +1,10 @@
 -- The rows of a source table with these keys, as jobs and templates see them; no line for a row that is gone. A row that
 -- cannot be read has a line with its key and an error: what is wrong with it, or "later" if the rows before it are as
--- many bytes as are read at once. A table that cannot be read returns one line with only an error: "locked" if a lock
+-- many bytes as are read at once. The version changes with each write of the row. A table that cannot be read returns one line with only an error: "locked" if a lock
 -- timed out, and what to do if the table has changed since rowcall.watch(). Every session reads a row the same: the
 -- settings that decide how a value is printed are fixed here.
 create or replace function rowcall_internal.source_rows(source regclass, keys jsonb[])
-returns table (row_key jsonb, status text, row_data text, error text)
+returns table (row_key jsonb, status text, row_data text, version text, error text)
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
 set timezone = 'UTC' set datestyle = 'ISO, YMD' set intervalstyle = 'postgres' set bytea_output = 'hex'
@@ -20,18 +20,19 @@ declare
     found_keys jsonb[];
     statuses text[];
     texts text[];
+    versions text[];
     bytes bigint := 0;
     drift text;
 begin
     -- Not among the declarations: an error there would escape the handlers below, and stop the whole claim.
     entry := rowcall_internal.source_of(source);
     statement := format(
-        'select array_agg(w.key), array_agg(t.%I::text), array_agg(to_jsonb(t.*)::text) from unnest($1) as w(key) join %s t on %s',
+        'select array_agg(w.key), array_agg(t.%I::text), array_agg(to_jsonb(t.*)::text), array_agg(t.xmin::text) from unnest($1) as w(key) join %s t on %s',
         entry.status_column, source, rowcall_internal.key_match_sql(entry, 't', 'w.key'));
     begin
-        execute statement into found_keys, statuses, texts using keys;
+        execute statement into found_keys, statuses, texts, versions using keys;
         if coalesce((select sum(octet_length(one)) from unnest(texts) one), 0) <= most_of_a_row then
-            return query select f.*, null::text from unnest(found_keys, statuses, texts) f;
+            return query select f.*, null::text from unnest(found_keys, statuses, texts, versions) f;
             return;
         end if;
     exception when lock_not_available then
@@ -39,7 +40,7 @@ begin
     when others then
         drift := rowcall_internal.source_drift(entry);
         if drift is not null then
-            return query select null::jsonb, null::text, null::text, drift;
+            return query select null::jsonb, null::text, null::text, null::text, drift;
             return;
         end if;
     end;
@@ -48,31 +49,31 @@ begin
     foreach row_key in array keys loop
         begin
             if bytes > most_at_once then
-                status := null; row_data := null; error := 'later';
+                status := null; row_data := null; version := null; error := 'later';
                 return next;
                 continue;
             end if;
-            execute statement into found_keys, statuses, texts using array[row_key];
+            execute statement into found_keys, statuses, texts, versions using array[row_key];
             bytes := bytes + coalesce(octet_length(texts[1]), 0);
             if octet_length(texts[1]) > most_of_a_row then
-                status := null; row_data := null;
+                status := null; row_data := null; version := null;
                 error := format('it has %s bytes as JSON; %s are read. Keep large values in another table', octet_length(texts[1]), most_of_a_row);
                 return next;
             elsif texts is not null then
-                status := statuses[1]; row_data := texts[1]; error := null;
+                status := statuses[1]; row_data := texts[1]; version := versions[1]; error := null;
                 return next;
             end if;
         exception when lock_not_available then
             raise;
         when others then
-            status := null; row_data := null; error := sqlerrm;
+            status := null; row_data := null; version := null; error := sqlerrm;
             return next;
         end;
     end loop;
 exception
     when lock_not_available then
-        return query select null::jsonb, null::text, null::text, 'locked';
+        return query select null::jsonb, null::text, null::text, null::text, 'locked';
     when others then
-        return query select null::jsonb, null::text, null::text, sqlerrm;
+        return query select null::jsonb, null::text, null::text, null::text, sqlerrm;
 end
 $$;

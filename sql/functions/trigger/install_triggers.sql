@@ -15,6 +15,9 @@ declare
                 where a.attrelid = source and a.attname = entry.status_column)
             then format('n.%I::text', entry.status_column) else format('nullif(pg_catalog.concat(n.%I), '''')', entry.status_column) end,
         'key', rowcall_internal.key_sql(entry, 'n'),
+        -- Only partitions can be detached.
+        'is_detached', case when (select relkind from pg_class where oid = source) = 'p'
+            then format('rowcall_internal.is_detached(tg_relid, %s)', entry.id) else 'false' end,
         'same_key', (select string_agg(format('o.%1$I%2$s %3$s n.%1$I%2$s', key_column, '::' || operand, equals), ' and ')
                      from rowcall_internal.key_parts(entry)));
     -- The text of a key must not depend on the writer's zone. Other types do not need this, and save its cost.

@@ -1,6 +1,6 @@
 -- The body of the trigger that a source table has for INSERT; rowcall_internal.install_triggers() puts the table's own names in place
 -- of :source (the number of its registry entry), :status (its status column), :status_text (that of the row n as text) and :key (its row key as jsonb), and the text of
--- enqueue_sql.sql in place of :enqueue_new_rows. tests/schema/files_on_insert.sql shows what comes out for rowcall.files.
+-- enqueue_sql.sql in place of :enqueue_new_rows, and whether this table is no partition of it any more (:is_detached). tests/schema/files_on_insert.sql shows what comes out for rowcall.files.
 --
 -- It runs inside a statement of a user. It makes the jobs that the new rows ask for and wakes a dispatcher that sleeps;
 -- whatever goes wrong is noted in rowcall.missed_rows, and never reaches that user.
@@ -15,6 +15,9 @@ declare
     cause text;
     own_lock_timeout constant text := current_setting('lock_timeout');
 begin
+    if :is_detached then
+        return null;
+    end if;
     -- The writer waits so long for a lock of ours: what holds it longer is no business of the writer's.
     if own_lock_timeout = '0' or own_lock_timeout::interval > interval '80 ms' then
         perform set_config('lock_timeout', '80ms', true);

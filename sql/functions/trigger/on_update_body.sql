@@ -1,6 +1,6 @@
 -- The body of the trigger that a source table has for UPDATE; rowcall_internal.install_triggers() puts the table's own names in place
 -- of :source (the number of its registry entry), :status (its status column), :status_text (that of the row n as text), :key (its row key as jsonb) and :same_key
--- (that the old row, o, and the new one, n, have the same key), and the text of enqueue_sql.sql in place of :enqueue_changed.
+-- (that the old row, o, and the new one, n, have the same key), and the text of enqueue_sql.sql in place of :enqueue_changed, and whether this table is no partition of it any more (:is_detached).
 -- tests/schema/files_on_update.sql shows what comes out for rowcall.files.
 --
 -- As for INSERT (on_insert_body.sql), rows whose status or key has changed get the jobs that they ask for. Besides, jobs of
@@ -15,12 +15,12 @@ declare
     made bigint;
     cause text;
     -- Which of our own writes this is, if it is one; rowcall_internal.write_back() says what the words mean.
-    writing text := coalesce(current_setting('rowcall.writing', true), '');
+    writing text := case when coalesce(current_setting('rowcall.writing', true), '') = '' then '' else rowcall_internal.own_writing() end;
     -- What other triggers of the table do on that occasion is a user's.
     by_user boolean := writing = '' or pg_trigger_depth() > 1;
     own_lock_timeout constant text := current_setting('lock_timeout');
 begin
-    if writing = 'back' and not by_user then
+    if writing = 'back' and not by_user or :is_detached then
         return null;
     end if;
 

@@ -20,6 +20,15 @@ const PROBE_LIMIT: Duration = Duration::from_secs(5);
 
 /// Listens, and connects again whenever that ends.
 pub async fn run(shared: Handle) {
+    if !shared.database.can_listen() {
+        tracing::warn!(
+            poll_interval_without_listen =
+                shared.settings.dispatcher.poll_interval_without_listen.as_secs_f64(),
+            "a pooler shares sessions among connections, so no notification comes, and jobs are found by looking; set \
+             database.listen_url to an address past it, or dispatcher.listen = false"
+        );
+        return;
+    }
     let mut trouble = Trouble::new("listening");
     loop {
         let ended = tokio::select! {

@@ -1,12 +1,10 @@
 //! Gives the rows of claimed jobs their running status, and says in which statuses each job may write its row later.
 
-use deadpool_postgres::GenericClient;
-
-use crate::database::{DatabaseError, RowWriting, Writing, Written, write_back};
+use crate::database::{DatabaseError, RowWriting, Statements, Writing, Written, write_back};
 use crate::dispatcher::claim::prepare::{ReadyJob, SortedJobs, grouped};
 
 /// Marks the rows of all ready jobs. A job whose row cannot be written does not start.
-pub async fn mark_running(client: &impl GenericClient, sorted: &mut SortedJobs) -> Result<(), DatabaseError> {
+pub async fn mark_running(client: &impl Statements, sorted: &mut SortedJobs) -> Result<(), DatabaseError> {
     let mut marking = Vec::new();
     for mut ready in std::mem::take(&mut sorted.ready) {
         match status_for(&ready) {
@@ -54,10 +52,12 @@ fn expected(ready: &ReadyJob, status: &str) -> Vec<String> {
 }
 
 fn row_writing((ready, status): &(ReadyJob, String)) -> RowWriting {
-    let ReadyJob { job, task, found_in, .. } = ready;
+    let ReadyJob { job, task, found_in, version, .. } = ready;
     RowWriting {
         key: job.row_key.clone(),
         expected: vec![found_in.clone()],
+        // What was rendered is what the row holds: a write between the reading and now is read first.
+        version: version.clone(),
         status: Some(status.clone()),
         merge: None,
         task: job.task.clone(),
@@ -74,7 +74,7 @@ fn place(sorted: &mut SortedJobs, mut ready: ReadyJob, status: &str, written: Wr
             sorted.ready.push(ready);
         }
         Written::Locked => sorted.held.push(id),
-        Written::Later => sorted.later.push(id),
+        Written::Later | Written::Changed => sorted.later.push(id),
         Written::Moved => sorted.obsolete.push((id, "the row moved on".to_owned())),
         Written::Deleted => sorted.obsolete.push((id, "the row was deleted".to_owned())),
         Written::Failed(error) => {

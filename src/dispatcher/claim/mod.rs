@@ -14,15 +14,14 @@ mod wake_lock;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use deadpool_postgres::GenericClient;
 use tokio::sync::mpsc;
 
 use self::concurrency_keys::key_some;
 use self::prepare::prepare;
 use self::wake_lock::WakeLock;
 use crate::database::{
-    Choice, Claim, DatabaseError, SchemaError, bound_transaction, claim, claim_counted, lock_claims,
-    promote_waiting, read_stamp,
+    Choice, Claim, DatabaseError, SchemaError, Statements, bound_transaction, claim, claim_counted,
+    lock_claims, promote_waiting, read_stamp,
 };
 use crate::dispatcher::pace::{Trouble, jittered};
 use crate::dispatcher::shared::{Handle, Shared};
@@ -139,7 +138,7 @@ async fn look(shared: &Shared, launch: &mpsc::Sender<Vec<Attempt>>) -> Result<Lo
             found += claimed;
         }
         // Only now, so that a job that has just come in need not wait for it.
-        let promoting = async { promote_waiting(&*shared.database.get().await?).await };
+        let promoting = async { promote_waiting(&shared.database.get().await?).await };
         let (promoted, next_due) = shared.within(promoting).await?;
         if promoted == 0 {
             return Ok(Look { found, next_due });
@@ -289,7 +288,7 @@ async fn claim_batch(
         let edited = shared.parameters.refresh(&transaction, &stamp.parameters).await?;
         if !edited || jobs > 0 && unchanged(&names, &known, &shared.parameters.tasks()) {
             if jobs > 0 {
-                transaction.commit().await.map_err(DatabaseError::from)?;
+                transaction.commit_what_users_saw().await.map_err(DatabaseError::from)?;
                 shared.database.give_back(client);
             }
             return Ok(Batch { seen, jobs, attempts, counted, unkeyed });
@@ -307,7 +306,7 @@ fn unchanged(names: &BTreeSet<String>, before: &[Task], now: &[Task]) -> bool {
 /// Locks jobs that are counted, with the lock that makes counts exact. The wait for it was long enough for an edit of the caps.
 async fn take_counted(
     shared: &Shared,
-    client: &impl GenericClient,
+    client: &impl Statements,
     runner: RunnerName,
     quotas: &[(String, i64)],
     limit: usize,

@@ -3,15 +3,13 @@
 
 use std::collections::{HashMap, HashSet};
 
-use deadpool_postgres::GenericClient;
-
 use super::prepare::SortedJobs;
-use crate::database::{DatabaseError, jobs_without_row};
+use crate::database::{DatabaseError, Statements, jobs_without_row};
 use crate::parameters::Task;
 
 /// Sets aside the ready jobs whose row another owner has.
 pub async fn one_owner(
-    client: &impl GenericClient,
+    client: &impl Statements,
     tasks: &[Task],
     sorted: &mut SortedJobs,
 ) -> Result<(), DatabaseError> {

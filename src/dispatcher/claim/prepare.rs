@@ -5,14 +5,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use deadpool_postgres::GenericClient;
 use serde_json::Value;
 
 use super::mark_running::mark_running;
 use super::one_owner::one_owner;
 use crate::database::{
-    ClaimedJob, DatabaseError, NewAttempt, RowProblem, SourceRow, announce_jobs, block, defer, mark_obsolete,
-    refuse, set_concurrency_keys, source_rows, start_jobs,
+    ClaimedJob, DatabaseError, NewAttempt, RowProblem, SourceRow, Statements, announce_jobs, block, defer,
+    mark_obsolete, refuse, set_concurrency_keys, source_rows, start_jobs,
 };
 use crate::dispatcher::pace::{ROW_HELD, ROW_OWNED, jittered};
 use crate::dispatcher::shared::Shared;
@@ -32,6 +31,8 @@ pub struct ReadyJob {
     pub request: Frozen,
     /// The status in which the row was found.
     pub found_in: String,
+    /// The version of the row that was read.
+    pub version: Option<String>,
 }
 
 /// What claimed jobs turned out to be.
@@ -44,7 +45,8 @@ pub struct SortedJobs {
     pub held: Vec<JobId>,
     /// Another owner has the row.
     pub owned: Vec<JobId>,
-    /// The rows before its own took all the bytes or all the time that one claim has. It stays as it is, for the next.
+    /// The rows before its own took all the bytes or all the time that one claim has, or its row was written after it was read.
+    /// It stays as it is, for the next.
     pub later: Vec<JobId>,
     /// The settings of this dispatcher forbid it, and say why.
     pub refused: Vec<(JobId, String)>,
@@ -55,7 +57,7 @@ pub struct SortedJobs {
 /// Prepares a claimed batch. The attempts returned are written down once the caller commits.
 pub async fn prepare(
     shared: &Shared,
-    client: &impl GenericClient,
+    client: &impl Statements,
     tasks: &[Task],
     claimed: Vec<ClaimedJob>,
 ) -> Result<Vec<Attempt>, DatabaseError> {
@@ -152,8 +154,8 @@ fn sort(
             sorted.rekeyed.push((job.job_id, key));
         }
         Ok((request, _)) => {
-            let found_in = status.to_owned();
-            sorted.ready.push(ReadyJob { job, task: Arc::clone(task), request, found_in });
+            let (found_in, version) = (status.to_owned(), row.version.clone());
+            sorted.ready.push(ReadyJob { job, task: Arc::clone(task), request, found_in, version });
         }
         Err(NotNow::Blocked(reason)) => sorted.blocked.push((job.job_id, reason)),
         Err(NotNow::Refused(reason)) => sorted.refused.push((job.job_id, reason)),
@@ -238,7 +240,7 @@ fn request_for(
 /// Starts jobs, each with an attempt and its frozen request.
 async fn start(
     shared: &Shared,
-    client: &impl GenericClient,
+    client: &impl Statements,
     ready: Vec<ReadyJob>,
 ) -> Result<Vec<Attempt>, DatabaseError> {
     let mut rows = Vec::with_capacity(ready.len());

@@ -5,12 +5,11 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use deadpool_postgres::GenericClient;
 use tokio::sync::mpsc;
 
 use crate::database::{
-    DatabaseError, dispatcher_seen, dispatcher_stopped, dispatchers_here, release_all, rescue_attempts,
-    taken_over,
+    DatabaseError, Statements, dispatcher_seen, dispatcher_stopped, dispatchers_here, release_all,
+    rescue_attempts, taken_over,
 };
 use crate::dispatcher::DispatcherError;
 use crate::dispatcher::boot_clock::BootInstant;
@@ -106,7 +105,7 @@ impl Rescuer {
     }
 
     /// Attempts that another dispatcher follows are its own; those that are over must not run on unwatched.
-    async fn let_go(&mut self, shared: &Shared, client: &impl GenericClient) -> Result<(), DatabaseError> {
+    async fn let_go(&mut self, shared: &Shared, client: &impl Statements) -> Result<(), DatabaseError> {
         let borrowed = shared.in_flight.borrowed();
         let before = std::mem::take(&mut self.over);
         for taken in taken_over(client, shared.identity.id, &shared.in_flight.launch_keys()).await? {
@@ -137,7 +136,7 @@ impl Rescuer {
 
 /// Notes which dispatchers at the same places have ended without a word: what they left need not wait until they have been
 /// silent for long.
-async fn find_the_gone(shared: &Shared, client: &impl GenericClient) -> Result<(), DatabaseError> {
+async fn find_the_gone(shared: &Shared, client: &impl Statements) -> Result<(), DatabaseError> {
     let places: Vec<String> = shared.identity.places.values().cloned().collect();
     if places.is_empty() {
         return Ok(());
@@ -155,7 +154,7 @@ async fn find_the_gone(shared: &Shared, client: &impl GenericClient) -> Result<(
 /// Takes over what dispatchers that are gone have left.
 async fn adopt(
     shared: &Shared,
-    client: &impl GenericClient,
+    client: &impl Statements,
     launch: &mpsc::Sender<Vec<Attempt>>,
 ) -> Result<(), DatabaseError> {
     let (free, bound) = shared.runners.names();

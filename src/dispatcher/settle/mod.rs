@@ -9,6 +9,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
@@ -71,12 +72,10 @@ pub async fn run(shared: Handle, mut ends: mpsc::UnboundedReceiver<(AttemptId, E
         match settling {
             Ok(settled) => {
                 trouble.over();
-                for id in settled {
-                    waiting.remove(&id);
-                    if let Some(followed) = shared.in_flight.remove(id) {
-                        leave(&shared, &followed).await;
-                    }
-                }
+                waiting.retain(|id, _| !settled.contains(id));
+                let left: Vec<_> = settled.iter().filter_map(|id| shared.in_flight.remove(*id)).collect();
+                // All at once: each may take as long as its program takes to die.
+                join_all(left.iter().map(|followed| leave(&shared, followed))).await;
                 shared.signals.wake.notify_one();
                 queue.extend(ids.into_iter().filter(|id| waiting.contains_key(id)).map(|id| (id, true)));
                 pause = match queue.front() {
@@ -255,7 +254,7 @@ async fn settle_batch(
         finish_jobs(&transaction, &finished).await?;
         retry_jobs(&transaction, &retried).await?;
     }
-    transaction.commit().await?;
+    transaction.commit_what_users_saw().await?;
     shared.database.give_back(client);
     Ok(done)
 }

@@ -1,9 +1,8 @@
 //! What is written into a row at a job's end.
 
-use deadpool_postgres::GenericClient;
 use serde_json::{Map, Value, json};
 
-use crate::database::{DatabaseError, OpenAttempt, RowWriting, Writing, Written, write_back};
+use crate::database::{DatabaseError, OpenAttempt, RowWriting, Statements, Writing, Written, write_back};
 use crate::dispatcher::claim::prepare::grouped;
 use crate::job::{RowWrite, Settlement};
 use crate::parameters::WriteBack;
@@ -20,7 +19,7 @@ pub struct DecidedAttempt {
 
 /// Writes status, result and message into the rows that the decisions name.
 pub async fn write_rows(
-    client: &impl GenericClient,
+    client: &impl Statements,
     decided: &mut [DecidedAttempt],
 ) -> Result<(), DatabaseError> {
     let writing: Vec<usize> = (0..decided.len())
@@ -64,6 +63,7 @@ fn row_writing(decided: &DecidedAttempt) -> RowWriting {
     RowWriting {
         key: open.row_key.clone(),
         expected: if still_ours { write_back.expected.clone() } else { Vec::new() },
+        version: None,
         status: status.clone(),
         merge: write_back.result_column.is_some().then_some(Value::Object(merge)),
         task: open.task.clone(),

@@ -4,11 +4,10 @@
 //! How an import knows its rows: their description ends with a fingerprint of what it wrote, so that no table of its
 //! own is needed, and the row itself shows that it was edited by hand.
 
-use deadpool_postgres::GenericClient;
 use serde_json::{Value, json};
 
 use super::wanted::Wanted;
-use crate::database::DatabaseError;
+use crate::database::{DatabaseError, Statements};
 use crate::import::sql;
 
 /// What becomes of a wanted row.
@@ -44,7 +43,7 @@ pub struct Compared {
 
 /// Compares all.
 pub async fn compare(
-    client: &impl GenericClient,
+    client: &impl Statements,
     source: &str,
     wanted: Vec<Wanted>,
     overwrite: bool,
@@ -52,7 +51,7 @@ pub async fn compare(
     let names: Vec<&str> = wanted.iter().map(|row| row.name.as_str()).collect();
     let objects: Vec<Value> = wanted.iter().map(Wanted::object).collect();
     let rows = client
-        .query(include_str!("../../../sql/queries/import/import_compare.sql"), &[&names, &objects])
+        .rows(include_str!("../../../sql/queries/import/import_compare.sql"), &[&names, &objects])
         .await?;
     let compared = rows.iter().zip(wanted).map(|(row, wanted)| {
         let mark: &str = row.get("wanted_mark");

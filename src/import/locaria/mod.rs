@@ -17,8 +17,7 @@ mod wanted;
 use std::collections::BTreeMap;
 
 use anyhow::Context as _;
-use deadpool_postgres::Client;
-use tokio_postgres::IsolationLevel;
+use tokio_postgres::{Client, IsolationLevel};
 
 use crate::database::{DatabaseError, check_schema};
 pub use plan::Plan;

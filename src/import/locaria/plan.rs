@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context as _, bail};
-use deadpool_postgres::GenericClient;
 use serde_json::Value;
 
 use super::Options;
@@ -14,7 +13,7 @@ use super::source::{self, Source};
 use super::statements::{Statement, statements};
 use super::table::{self, Table, resting};
 use super::wanted::{self, Route, Wanted};
-use crate::database::DatabaseError;
+use crate::database::{DatabaseError, Statements};
 
 /// The channel that announces statuses by default, if Locaria had its broadcast.
 const CHANNEL: &str = "locaria_file_status";
@@ -44,8 +43,8 @@ impl Plan {
 }
 
 /// Makes it. Reads only; sets the search path of the transaction it is in, so that every name comes out qualified.
-pub async fn make(client: &impl GenericClient, options: &Options) -> anyhow::Result<Plan> {
-    client.batch_execute("set local search_path = pg_catalog").await.map_err(DatabaseError::from)?;
+pub async fn make(client: &impl Statements, options: &Options) -> anyhow::Result<Plan> {
+    client.batch("set local search_path = pg_catalog").await.map_err(DatabaseError::from)?;
     let mut source = source::read(client, &options.schema, &options.usage).await?;
     let fates = fates(&source.entries, options)?;
     let broadcast = fates.iter().any(|fate| matches!(fate, Fate::Broadcast));
@@ -125,7 +124,7 @@ pub async fn make(client: &impl GenericClient, options: &Options) -> anyhow::Res
 
 /// One wanted row, as far as Rowcall's own checks let it through.
 async fn row(
-    client: &impl GenericClient,
+    client: &impl Statements,
     entry: &Entry,
     route: &Route,
     others: &[Wanted],
@@ -153,7 +152,7 @@ async fn row(
     };
     let text = |column| wanted.column(column).as_str().unwrap_or_default();
     let checked = client
-        .query_one(
+        .one(
             include_str!("../../../sql/queries/import/import_settings_error.sql"),
             &[&text("runner"), &text("target"), wanted.column("settings")],
         )

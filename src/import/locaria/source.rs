@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, bail};
-use deadpool_postgres::GenericClient;
 use serde_json::Value;
 
 use super::entry::Entry;
-use crate::database::DatabaseError;
+use crate::database::{DatabaseError, Statements};
 use crate::import::sql::quoted;
 
 /// The rows of Locaria's parameters by which its triggers dispatch.
@@ -29,9 +28,9 @@ pub struct Source {
 }
 
 /// Reads the configurations of one usage.
-pub async fn read(client: &impl GenericClient, schema: &str, usage: &str) -> anyhow::Result<Source> {
+pub async fn read(client: &impl Statements, schema: &str, usage: &str) -> anyhow::Result<Source> {
     let row = client
-        .query_one(include_str!("../../../sql/queries/import/import_locaria_source.sql"), &[&schema])
+        .one(include_str!("../../../sql/queries/import/import_locaria_source.sql"), &[&schema])
         .await
         .map_err(DatabaseError::from)?;
     if !row.get::<_, bool>("schema_exists") {
@@ -52,7 +51,7 @@ pub async fn read(client: &impl GenericClient, schema: &str, usage: &str) -> any
          where parameter_name in ({configs}) order by parameter_name, usage"
     );
     let rows = client
-        .query(&statement, &[])
+        .rows(&statement, &[])
         .await
         .map_err(DatabaseError::from)
         .with_context(|| format!("reading {parameters}"))?;

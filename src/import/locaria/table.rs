@@ -1,9 +1,8 @@
 //! A source table: whether tasks can work on it, the triggers that Locaria put on it, and the rows that rest there.
 
 use anyhow::{Context as _, bail};
-use deadpool_postgres::GenericClient;
 
-use crate::database::DatabaseError;
+use crate::database::{DatabaseError, Statements};
 use crate::import::sql::quoted;
 
 /// A table of which rows start tasks.
@@ -35,9 +34,9 @@ pub struct Trigger {
 }
 
 /// Looks at a table.
-pub async fn look(client: &impl GenericClient, name: &str) -> anyhow::Result<Table> {
+pub async fn look(client: &impl Statements, name: &str) -> anyhow::Result<Table> {
     let row = client
-        .query_opt(include_str!("../../../sql/queries/import/import_locaria_table.sql"), &[&name])
+        .opt(include_str!("../../../sql/queries/import/import_locaria_table.sql"), &[&name])
         .await
         .map_err(DatabaseError::from)?
         .with_context(|| format!("there is no table {name} in this database"))?;
@@ -48,7 +47,7 @@ pub async fn look(client: &impl GenericClient, name: &str) -> anyhow::Result<Tab
         }
     }
     let triggers = client
-        .query(include_str!("../../../sql/queries/import/import_locaria_triggers.sql"), &[&name])
+        .rows(include_str!("../../../sql/queries/import/import_locaria_triggers.sql"), &[&name])
         .await
         .map_err(DatabaseError::from)?;
     let trigger = |row: tokio_postgres::Row| Trigger {
@@ -68,7 +67,7 @@ pub async fn look(client: &impl GenericClient, name: &str) -> anyhow::Result<Tab
 
 /// How many rows rest in each of these statuses.
 pub async fn resting(
-    client: &impl GenericClient,
+    client: &impl Statements,
     table: &str,
     statuses: &[String],
 ) -> anyhow::Result<Vec<(String, i64)>> {
@@ -77,7 +76,7 @@ pub async fn resting(
         "select status::text, count(*) from {table} where status::text in ({wanted}) group by 1 order by 1"
     );
     let rows = client
-        .query(&statement, &[])
+        .rows(&statement, &[])
         .await
         .map_err(DatabaseError::from)
         .with_context(|| format!("counting the rows of {table}"))?;

@@ -1,6 +1,6 @@
 # Sourced by ./dev: what the tests need besides: a container engine, what stands in for AWS, a driver for Python. Engine and
 # network may be missing; then that part is left out, with its tests, whose modules or names carry its name: on_docker,
-# on_ministack, on_moto, with_psycopg.
+# on_ministack, on_moto, with_psycopg, with_pgbouncer, with_newer_pgbouncer.
 #
 # Sets `left_out`, `without` (modules to skip) and the ROWCALL_TEST_… variables.
 
@@ -39,6 +39,25 @@ set_up_standins() {
     else
         left_out+=("the documented task in Python: $why_not")
         without+=(--skip with_psycopg)
+    fi
+    set_up_poolers
+}
+
+# The oldest PgBouncer in use, which follows no prepared statements, and the newest.
+set_up_poolers() {
+    if command -v pgbouncer >/dev/null || installed_packages pgbouncer >&2; then
+        export ROWCALL_TEST_PGBOUNCER=pgbouncer
+    else
+        left_out+=("tests with PgBouncer: it is missing (apt-get install pgbouncer)")
+        without+=(--skip with_pgbouncer)
+    fi
+    # shellcheck source=tests/support/standins/postgres_image.sh
+    . tests/support/standins/postgres_image.sh
+    if docker_is_there >/dev/null && ROWCALL_TEST_PGBOUNCER_IMAGE=$(pgbouncer_image trixie); then
+        export ROWCALL_TEST_PGBOUNCER_IMAGE
+    else
+        left_out+=("tests with PgBouncer 1.24: no image of it can be made")
+        without+=(--skip with_newer_pgbouncer)
     fi
 }
 

@@ -1,7 +1,8 @@
 -- Makes the jobs that triggers missed: after a restore, after a replay with triggers off, or for a table that was
 -- watched late. With keys, it takes exactly these rows, as the trigger would. Without, it takes every row in the
 -- on_status of a task that has neither a job, nor a run of that task in the history, nor a job there that was cancelled.
--- With a task, only that one. Returns how many jobs it made or began anew.
+-- With a task, only that one. Without keys, it first waits a little for transactions that have written to the table before, and
+-- warns if they have not ended. Returns how many jobs it made or began anew.
 create or replace function rowcall.rescan(source regclass, keys jsonb[] default null, task text default null) returns bigint
 language plpgsql security definer
 -- The zone as for the triggers: the text of a key must not depend on the caller's.
@@ -9,12 +10,25 @@ set search_path = pg_catalog, pg_temp set timezone = 'UTC'
 as $$
 declare
     made bigint;
+    writers bigint;
     own_lock_timeout constant text := current_setting('lock_timeout');
 begin
     perform rowcall_internal.source_of(source);
     perform set_config('lock_timeout', rowcall_internal.shorter_timeout(own_lock_timeout, '5s'), true);
     if task is not null then
         perform rowcall_internal.task_for(task, source);
+    end if;
+    if keys is null then
+        if exists (select from rowcall.parameters p where p.source_table = source and p.xmin = pg_current_xact_id()::xid) then
+            raise warning 'rowcall.rescan: this transaction has edited the parameters of %, and rows that are written before it commits ask for nothing new', source
+                using hint = 'Commit, and call rowcall.rescan() once more.';
+        end if;
+        writers := rowcall_internal.await_writers(source, interval '5 seconds');
+        if writers > 0 then
+            raise warning 'rowcall.rescan: % of other sessions have written to % and not ended; their rows are not looked at', 
+                writers || case when writers = 1 then ' transaction' else ' transactions' end, source
+                using hint = 'When they have ended, call rowcall.rescan() once more.';
+        end if;
     end if;
     execute format($sql$
         insert into rowcall_internal.jobs as j (task, source_table, row_key, on_status)

@@ -73,6 +73,15 @@ begin
             using errcode = '42P10', hint = 'Rowcall writes the status. Name a status column that can be written.';
     end if;
 
+    -- As the trigger compares them.
+    begin
+        execute format('select null::%1$s is distinct from null::%1$s', status_type);
+    exception when undefined_function then
+        raise exception 'rowcall.watch: column % of table % has the type %, whose values cannot be compared',
+            quote_ident(status_column), source, status_type
+            using errcode = '42P10', hint = 'Give the status a type such as text, varchar or an enum.';
+    end;
+
     select attname into touch from pg_attribute
     where attrelid = source and attname = 'last_update' and not attisdropped and attgenerated = ''
       and atttypid in ('timestamptz'::regtype, 'timestamp'::regtype)
