@@ -1,7 +1,7 @@
 //! What a status written by a job leads to: the next task, an announcement, a retry or not.
 
 use crate::ear::Ear;
-use crate::support::{Running, TestDatabase};
+use crate::support::{Running, TASKS, TestDatabase};
 use rowcall::job::End;
 
 #[tokio::test]
@@ -124,5 +124,57 @@ async fn a_last_status_written_by_the_program_is_announced_at_its_end() {
     ear.until("file_status").await;
     let said = r#"{"key": {"id": 7}, "task": "old", "table": "rowcall.files", "status": "PROCESSED"}"#;
     assert_eq!(ear.payloads(), [said]);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_failure_beside_the_task_has_a_status_of_its_own() {
+    let db = TestDatabase::new().await;
+    db.task("task", "REGISTERED", ("status_runner_failed, retry_on", "'RUNNER_FAILED', '{}'")).await;
+    let mut running = Running::start(&db).await;
+    db.run("insert into rowcall.files (id) values (1), (2), (3)").await;
+    let mut launches = [running.launch().await, running.launch().await, running.launch().await];
+    launches.sort_by_key(|launched| launched.attempt.id);
+    running.end(&launches[0], End::lost("the machine is gone"));
+    running.end(&launches[1], End::not_started("no room", true));
+    running.end(&launches[2], End::exited(1));
+    db.until("select count(*) = 3 from rowcall.history").await;
+    let statuses: String = db.one("select string_agg(status, ' ' order by status) from rowcall.files").await;
+    assert_eq!(statuses, "ERROR RUNNER_FAILED RUNNER_FAILED");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_program_that_sets_another_word_has_not_succeeded() {
+    let db = TestDatabase::new().await;
+    db.task("task", "REGISTERED", ("status_runner_failed", "'RUNNER_FAILED'")).await;
+    db.run(&format!(
+        "grant usage on schema rowcall to {TASKS}; grant select, update on rowcall.files to {TASKS}"
+    ))
+    .await;
+    let mut running = Running::start(&db).await;
+    let program = db.connect_as(TASKS).await;
+    for (id, by_program, status) in [(1, true, "BROKEN"), (2, true, "RUNNER_FAILED"), (3, false, "DELETED")] {
+        db.run(&format!("insert into rowcall.files (id) values ({id})")).await;
+        let launched = running.launch().await;
+        let update = format!("update rowcall.files set status = '{status}' where id = {id}");
+        if by_program {
+            program.batch_execute(&update).await.unwrap();
+        } else {
+            db.run(&update).await;
+        }
+        running.end(&launched, End::exited(0));
+        db.until(&format!("select count(*) = {id} from rowcall.history")).await;
+    }
+    let told: String = db
+        .one(
+            "select string_agg(concat_ws(' ', f.id, f.status, h.outcome, h.cause), ', ' order by f.id)
+              from rowcall.history h join rowcall.files f on f.id = (h.row_key->>'id')::int",
+        )
+        .await;
+    assert_eq!(
+        told,
+        "1 BROKEN TASK_FAILED row_moved, 2 RUNNER_FAILED RUNNER_FAILED row_moved, 3 DELETED SUCCEEDED exit_code"
+    );
     running.stop().await;
 }

@@ -303,3 +303,30 @@ async fn whatever_the_task_says_is_stored_as_it_was_said() {
     assert_eq!(said, [text; 4]);
     running.stop().await;
 }
+
+#[tokio::test]
+async fn a_failure_beside_the_task_spends_no_attempt() {
+    let db = TestDatabase::new().await;
+    db.task("task", "REGISTERED", ("max_attempts", "1")).await;
+    let mut running = Running::start(&db).await;
+    db.run("insert into rowcall.files default values").await;
+    let launched = running.launch().await;
+    let call = |kind: &str| {
+        format!(
+            "select rowcall.task_fail('{}', 'the licence server is away', kind => {kind})",
+            launched.token
+        )
+    };
+    let refused = db.refused(&call("'server'")).await;
+    assert!(refused.contains("kind must be task or runner, and is \"server\""), "{refused}");
+    db.run(&call("'runner'")).await;
+    // An answer may have been lost.
+    db.run(&call("'runner'")).await;
+    running.end(&launched, End::exited(1));
+    db.until("select state = 'waiting' from rowcall.jobs").await;
+    let told: String = db
+        .one("select concat_ws(' ', j.failures, j.runner_failures, a.outcome, a.cause, a.reason) from rowcall.jobs j join rowcall.attempts a on a.job_id = j.id")
+        .await;
+    assert_eq!(told, "0 1 RUNNER_FAILED reported the licence server is away");
+    running.stop().await;
+}

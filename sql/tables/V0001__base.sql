@@ -17,7 +17,7 @@ create domain rowcall.cause as text
         'reclaimed', 'stopped_outside', 'image', 'no_capacity', 'not_started', 'launch_timeout', 'timed_out', 'no_heartbeat',
         'cancelled', 'moved_on', 'lost'));
 create domain rowcall.report as text
-    constraint report_is_known check (value in ('succeeded', 'failed', 'snoozed'));
+    constraint report_is_known check (value in ('succeeded', 'failed', 'snoozed', 'runner_failed'));
 create domain rowcall.completion as text
     constraint completion_is_known check (value in ('exit', 'report'));
 create domain rowcall.status_running_by as text
@@ -140,6 +140,8 @@ create table rowcall.parameters (
         constraint status_succeeded_differs_from_on_status check (status_succeeded not in ('', on_status)),
     status_failed text default 'ERROR'
         constraint status_failed_differs_from_on_status check (status_failed not in ('', on_status)),
+    status_runner_failed text
+        constraint status_runner_failed_differs_from_on_status check (status_runner_failed not in ('', on_status)),
     status_running_by text not null default 'rowcall'
         constraint status_running_by_is_known check (status_running_by::rowcall.status_running_by is not null),
     on_moved text not null default 'finish'
@@ -156,10 +158,10 @@ create index parameters_route on rowcall.parameters (source_table, on_status);
 comment on table rowcall.parameters is
     'One row per task: when it runs, where, what with, how hard to try. Edits take effect on the next claim.';
 
--- What makes an owner of a row's status: a word for at least one of the three. A task without any is an observer.
+-- What makes an owner of a row's status: at least one word for it. A task without any is an observer.
 create view rowcall_internal.owners as
 select name, enabled, source_table, on_status, condition, route_order from rowcall.parameters
-where coalesce(status_running, status_succeeded, status_failed) is not null;
+where coalesce(status_running, status_succeeded, status_failed, status_runner_failed) is not null;
 comment on view rowcall_internal.owners is 'The tasks that own the status of the rows they run for; the others are observers.';
 -- Who comes first: enabled ones, then the lowest route_order, then the name. A row thus has one owner, or, while all of
 -- them are disabled, one that waits.
@@ -196,6 +198,7 @@ create table rowcall_internal.jobs (
     cancel_requested text,
     moved_to text,
     moved_at timestamptz,
+    moved_by text,
     due_at timestamptz not null default now(),
     attempt_id bigint,
     attempt_count int not null default 0,
@@ -223,6 +226,7 @@ comment on column rowcall_internal.jobs.on_status is
     'The status that asked for it; where a person asked for it, the status in which its row was then.';
 comment on column rowcall_internal.jobs.moved_to is
     'The status that a user gave the row since the job was asked for, or since its attempt began.';
+comment on column rowcall_internal.jobs.moved_by is 'The login that did.';
 comment on column rowcall_internal.jobs.held_since is
     'Since when it has not been started although its time has come, because another session has its row.';
 comment on column rowcall_internal.jobs.refused_by is

@@ -31,6 +31,7 @@ pub struct OpenAttempt {
     pub seconds: f64,
     pub again: bool,
     pub moved_to: Option<String>,
+    pub moved_by_task: bool,
     pub failures: i32,
     pub runner_failures: i32,
     /// What of it this program cannot read.
@@ -69,6 +70,7 @@ fn open(row: &Row) -> Result<OpenAttempt, Unreadable> {
         table_name: unreadable.note(row.column("table_name")),
         again: row.column("run_again")?,
         moved_to: unreadable.note(row.column("moved_to")),
+        moved_by_task: row.column("moved_by_task")?,
         failures: row.column("failures")?,
         runner_failures: row.column("runner_failures")?,
         unreadable: None,
@@ -87,8 +89,9 @@ fn report(row: &Row) -> Result<Option<Report>, Unreadable> {
                 snooze.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).unwrap_or_default();
             Report::Snoozed { delay, reason: message }
         }
-        ReportKind::Failed => Report::Failed {
+        kind @ (ReportKind::Failed | ReportKind::RunnerFailed) => Report::Failed {
             message: message.unwrap_or_default(),
+            by_runner: kind == ReportKind::RunnerFailed,
             retry: row.column::<Option<bool>>("retry")?.unwrap_or(true),
         },
     }))

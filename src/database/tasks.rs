@@ -74,6 +74,7 @@ fn task(row: &Row) -> Result<Option<Task>, Unreadable> {
                 .unwrap_or(OnMoved::Finish),
             succeeded: unreadable.note(row.column("status_succeeded")),
             failed: unreadable.note(row.column("status_failed")),
+            runner_failed: unreadable.note(row.column("status_runner_failed")),
             result_column: unreadable.note(row.column("result_column")),
             notify_channel: unreadable.note(row.column("notify_channel")),
         },

@@ -130,6 +130,8 @@ pub enum Report {
         message: String,
         /// Whether the task thinks that trying again may help.
         retry: bool,
+        /// Whether the failure is not the task's own.
+        by_runner: bool,
     },
     /// `task_snooze`
     Snoozed {

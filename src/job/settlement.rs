@@ -20,12 +20,18 @@ pub struct Facts<'a> {
     pub stop: Option<(Outcome, Cause, &'a str)>,
     /// The status that a user or the program gave the row meanwhile.
     pub moved_to: Option<&'a str>,
+    /// Whether it was the program, as far as its login tells.
+    pub moved_by_task: bool,
+    /// The statuses that the attempt itself may have left the row in.
+    pub expected: &'a [String],
     /// The row asked again meanwhile.
     pub again: bool,
     /// The status that means success, if the parameters name one.
     pub status_succeeded: Option<&'a str>,
     /// The status that means failure, if the parameters name one.
     pub status_failed: Option<&'a str>,
+    /// The status that means failure by no fault of the task, if the parameters name one.
+    pub status_runner_failed: Option<&'a str>,
     /// How hard to try.
     pub policy: &'a Policy,
     /// Who decides where nothing was reported.
@@ -143,8 +149,9 @@ fn judge(facts: &Facts<'_>) -> Verdict {
     let moved_to = |status: Option<&str>| status.is_some() && facts.moved_to == status;
     match facts.report {
         Some(Report::Succeeded) => return succeeded(facts.end, Cause::Reported),
-        Some(Report::Failed { message, retry }) => {
-            return verdict(Outcome::TaskFailed, Cause::Reported, message, *retry);
+        Some(Report::Failed { message, retry, by_runner }) => {
+            let outcome = if *by_runner { Outcome::RunnerFailed } else { Outcome::TaskFailed };
+            return verdict(outcome, Cause::Reported, message, *retry);
         }
         Some(Report::Snoozed { reason, .. }) => {
             let (outcome, cause) = (Outcome::Snoozed, Cause::Reported);
@@ -159,6 +166,10 @@ fn judge(facts: &Facts<'_>) -> Verdict {
         let words = "the task set the row's status to failed";
         return verdict(Outcome::TaskFailed, Cause::RowMoved, words, false);
     }
+    if moved_to(facts.status_runner_failed) {
+        let words = "the task set the row's status to that of a failure which is not its own";
+        return verdict(Outcome::RunnerFailed, Cause::RowMoved, words, false);
+    }
     if let Some((outcome, cause, reason)) = facts.stop {
         if facts.end.how == How::Unseen && outcome != Outcome::Cancelled {
             let words = format!("{reason}, and {}", explain_exit(facts.end));
@@ -170,6 +181,13 @@ fn judge(facts: &Facts<'_>) -> Verdict {
     let told = |or: &str| facts.end.reason.clone().unwrap_or_else(|| or.to_owned());
     match facts.end.how {
         How::Exited => match (facts.end.exit_code, facts.completion) {
+            (Some(0), Completion::Exit) if let Some(word) = another_word(facts) => {
+                let words = format!(
+                    "the task set the row's status to {word}, which means neither success nor failure (status_succeeded, \
+                     status_failed, status_runner_failed)"
+                );
+                verdict(Outcome::TaskFailed, Cause::RowMoved, words, false)
+            }
             (Some(0), Completion::Exit) => {
                 Verdict { outcome: Outcome::Succeeded, cause, message: None, retry: false }
             }
@@ -189,6 +207,15 @@ fn judge(facts: &Facts<'_>) -> Verdict {
         How::Error => verdict(Outcome::TaskFailed, cause, told("answered with an error"), true),
         How::Unseen => verdict(Outcome::Lost, cause, told("its end cannot be seen"), false),
     }
+}
+
+/// The status that the program itself gave its row, where that is none of its task's words, and success has one.
+fn another_word<'a>(facts: &Facts<'a>) -> Option<&'a str> {
+    facts.moved_to.filter(|word| {
+        facts.moved_by_task
+            && facts.status_succeeded.is_some()
+            && !facts.expected.iter().any(|own| own == word)
+    })
 }
 
 /// A success, whatever the program did afterwards; that is kept as a remark.
@@ -234,9 +261,12 @@ mod tests {
             report: None,
             stop: None,
             moved_to: None,
+            moved_by_task: false,
+            expected: &[],
             again: false,
             status_succeeded: Some("PROCESSED"),
             status_failed: Some("ERROR"),
+            status_runner_failed: None,
             policy: &POLICY,
             completion: Completion::Exit,
             failures: 0,
@@ -317,7 +347,7 @@ mod tests {
     #[test]
     fn a_task_may_refuse_its_retry() {
         let end = End::exited(1);
-        let report = Report::Failed { message: "no such file".into(), retry: false };
+        let report = Report::Failed { message: "no such file".into(), retry: false, by_runner: false };
         let s = settle(&Facts { report: Some(&report), ..facts(&end) }, 0.0);
         assert_eq!((s.outcome, s.next, s.row), (Outcome::TaskFailed, Next::Finish, RowWrite::Failed));
         assert_eq!(s.message.as_deref(), Some("no such file"));
@@ -382,7 +412,7 @@ mod tests {
         let end = End::exited(1);
         let stop = Some((Outcome::Cancelled, Cause::Cancelled, "not today"));
         let snoozed = Report::Snoozed { delay: Duration::from_mins(1), reason: None };
-        let failed = Report::Failed { message: "no such file".into(), retry: true };
+        let failed = Report::Failed { message: "no such file".into(), retry: true, by_runner: false };
         for report in [&snoozed, &failed] {
             let s = settle(&Facts { report: Some(report), stop, ..facts(&end) }, 0.0);
             assert_eq!((s.outcome, s.cause, s.next), (Outcome::Cancelled, Cause::Cancelled, Next::Finish));

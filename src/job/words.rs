@@ -142,7 +142,7 @@ words! {
         NoReport = "no_report",
         /// The task reported its end.
         Reported = "reported",
-        /// The program gave its row `status_succeeded` or `status_failed` itself.
+        /// The program gave its row a status itself.
         RowMoved = "row_moved",
         /// The function answered with an error.
         Error = "error",
@@ -202,6 +202,8 @@ words! {
         Failed = "failed",
         /// `task_snooze`
         Snoozed = "snoozed",
+        /// `task_fail` of the kind `runner`
+        RunnerFailed = "runner_failed",
     }
 }
 

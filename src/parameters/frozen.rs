@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::job::{Completion, OnMoved, Policy, RunnerName};
+use crate::job::{Completion, OnMoved, Outcome, Policy, RunnerName};
 
 /// The form that this program writes.
 pub const VERSION: u64 = 1;
@@ -83,6 +83,9 @@ pub struct WriteBack {
     /// Status after final failure; none leaves it.
     #[serde(deserialize_with = "Option::deserialize")]
     pub status_failed: Option<String>,
+    /// The same where the failure is not the task's; none takes `status_failed`.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub status_runner_failed: Option<String>,
     /// The program finds its rows by their status, and sets the running one itself.
     pub running_by_task: bool,
     /// What becomes of the attempt when a user moves its row on.
@@ -139,10 +142,18 @@ impl WriteBack {
             expected: Vec::new(),
             status_succeeded: None,
             status_failed: None,
+            status_runner_failed: None,
             running_by_task: false,
             on_moved: OnMoved::Finish,
             notify_channel: None,
         }
+    }
+
+    /// The status that tells of a failure of this kind.
+    #[must_use]
+    pub fn status_of(&self, failure: Outcome) -> Option<&String> {
+        let by_runner = matches!(failure, Outcome::RunnerFailed | Outcome::Lost);
+        self.status_runner_failed.as_ref().filter(|_| by_runner).or(self.status_failed.as_ref())
     }
 
     /// That of a request which cannot be read as a whole, if at least this part can.

@@ -91,6 +91,7 @@ pub struct WriteBackColumns {
     pub on_moved: OnMoved,
     pub succeeded: Option<String>,
     pub failed: Option<String>,
+    pub runner_failed: Option<String>,
     pub result_column: Option<String>,
     /// Where written statuses are announced.
     pub notify_channel: Option<String>,
@@ -100,6 +101,6 @@ impl WriteBackColumns {
     /// Whether the task names no status at all: it runs beside the owner of its row, and writes results only.
     #[must_use]
     pub fn is_observer(&self) -> bool {
-        self.running.is_none() && self.succeeded.is_none() && self.failed.is_none()
+        [&self.running, &self.succeeded, &self.failed, &self.runner_failed].iter().all(|word| word.is_none())
     }
 }

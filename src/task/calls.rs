@@ -8,7 +8,7 @@ use humantime::parse_duration;
 use serde_json::Value;
 
 use super::exit::{self, complain};
-use super::{ReportError, Reporter, Started, contract, executor, whereabouts};
+use super::{Failing, ReportError, Reporter, Started, contract, executor, whereabouts};
 
 /// Of a result or a detail that is read from a file; the database takes less.
 const LONGEST: u64 = 4 << 20;
@@ -58,6 +58,9 @@ pub enum Call {
         /// The job ends at once, without a retry
         #[arg(long)]
         no_retry: bool,
+        /// What has failed: the task, or something beside it (runner), which spends no attempt
+        #[arg(long, value_name = "KIND", value_parser = ["task", "runner"], default_value = "task")]
+        kind: String,
         /// More about it, as JSON
         #[arg(long, value_name = "JSON", value_parser = json)]
         detail: Option<Value>,
@@ -99,8 +102,9 @@ pub async fn run(call: Call) -> i32 {
             };
             reporter.succeed(result.as_ref(), limit).await
         }
-        Call::Fail { message, no_retry, detail, limit } => {
-            reporter.fail(&message, &detail.unwrap_or(Value::Null), !no_retry, limit).await
+        Call::Fail { message, no_retry, kind, detail, limit } => {
+            let how = Failing { retry: !no_retry, by_runner: kind == "runner" };
+            reporter.fail(&message, &detail.unwrap_or(Value::Null), how, limit).await
         }
         Call::Snooze { snooze, reason, limit } => reporter.snooze(snooze, reason.as_deref(), limit).await,
     };

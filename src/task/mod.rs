@@ -13,5 +13,5 @@ mod started;
 mod whereabouts;
 
 pub use files::{Entry, list as list_files};
-pub use reporter::{ReportError, Reporter};
+pub use reporter::{Failing, ReportError, Reporter};
 pub use started::Started;

@@ -41,6 +41,23 @@ pub enum ReportError {
     },
 }
 
+/// What follows from a failure.
+#[derive(Debug, Clone, Copy)]
+pub struct Failing {
+    /// The job is tried again while it has attempts left.
+    pub retry: bool,
+    /// It is not the task's own, and counts as none of these.
+    pub by_runner: bool,
+}
+
+impl Failing {
+    /// The task's own.
+    #[must_use]
+    pub fn of_task(retry: bool) -> Self {
+        Self { retry, by_runner: false }
+    }
+}
+
 /// Speaks for one attempt.
 pub struct Reporter {
     connector: Connector,
@@ -93,11 +110,12 @@ impl Reporter {
         &mut self,
         message: &str,
         detail: &Value,
-        retry: bool,
+        how: Failing,
         limit: Duration,
     ) -> Result<(), ReportError> {
         let sql = include_str!("../../sql/queries/reporter/task_fail.sql");
-        self.call(sql, &[&message, detail, &retry], limit).await.map(drop)
+        let kind = if how.by_runner { "runner" } else { "task" };
+        self.call(sql, &[&message, detail, &how.retry, &kind], limit).await.map(drop)
     }
 
     /// `task_snooze`

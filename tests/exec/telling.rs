@@ -114,3 +114,15 @@ async fn a_private_program_knows_neither_token_nor_database() {
     assert_eq!(text(&done.stdout), "ROWCALL_EXECUTOR ROWCALL_PROGRESS_FILE ROWCALL_RESULT_FILE ");
     assert_eq!(attempt.report().await, "succeeded");
 }
+
+#[tokio::test]
+async fn a_last_line_that_is_almost_a_result_is_remarked_upon() {
+    let attempt = Attempt::new(("", "")).await;
+    let done = attempt.run(r#"echo '{"mean": NaN}'"#).await;
+    assert_eq!(done.status.code(), Some(0), "{}", text(&done.stderr));
+    assert_eq!(result(&attempt).await, None);
+    let remark =
+        "the last line printed looks like a result, and is not JSON: expected value at line 1 column 10";
+    assert_eq!(attempt.db.one::<String>("select progress_message from rowcall.attempts").await, remark);
+    assert!(text(&done.stderr).contains(remark));
+}

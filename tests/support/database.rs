@@ -212,8 +212,11 @@ impl TestDatabase {
     pub async fn task(&self, name: &str, on_status: &str, more: (&str, &str)) {
         let (columns, values) = more;
         let comma = if columns.is_empty() { "" } else { ", " };
-        let own =
-            if columns.contains("runner") { ("", "") } else { (", runner, target", ", 'docker', 'fake'") };
+        let own = if columns.split(", ").any(|column| column == "runner") {
+            ("", "")
+        } else {
+            (", runner, target", ", 'docker', 'fake'")
+        };
         self.run(&format!(
             "insert into rowcall.parameters (name, on_status{}{comma}{columns}) values ('{name}', '{on_status}'{}{comma}{values})",
             own.0, own.1

@@ -50,7 +50,8 @@ begin
     for wrong in
         select w.place, w.word, rowcall_internal.status_problem(new.source_table, w.word) as error
         from (values ('on_status', new.on_status), ('status_running', new.status_running),
-            ('status_succeeded', new.status_succeeded), ('status_failed', new.status_failed)) w(place, word)
+            ('status_succeeded', new.status_succeeded), ('status_failed', new.status_failed),
+            ('status_runner_failed', new.status_runner_failed)) w(place, word)
         where changed && array['source_table', w.place]
     loop
         if wrong.error is not null then

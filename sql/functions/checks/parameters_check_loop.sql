@@ -16,10 +16,10 @@ begin
     -- A loop that is there already does not prevent other edits. (jsonpath has no equality of its own.)
     if tg_op = 'UPDATE'
         and (old.name, old.enabled, old.source_table, old.on_status, old.condition::text, old.route_order, old.status_running,
-             old.status_running_by, old.status_succeeded, old.status_failed)
+             old.status_running_by, old.status_succeeded, old.status_failed, old.status_runner_failed)
         is not distinct from
             (new.name, new.enabled, new.source_table, new.on_status, new.condition::text, new.route_order, new.status_running,
-             new.status_running_by, new.status_succeeded, new.status_failed)
+             new.status_running_by, new.status_succeeded, new.status_failed, new.status_runner_failed)
     then
         return null;
     end if;

@@ -8,7 +8,7 @@ as $$
 declare
     range record;
 begin
-    for place in select unnest('{status_running,status_succeeded,status_failed}'::text[]) loop
+    for place in select unnest('{status_running,status_succeeded,status_failed,status_runner_failed}'::text[]) loop
         if to_jsonb(parameters) ->> place = parameters.on_status then
             error := format('parameters.%s must differ from on_status, and both are %s', place, to_json(parameters.on_status));
             hint := 'Choose another status: a row that comes back into on_status would start the task again, without end.';

@@ -85,7 +85,8 @@ begin
                 'max_running_per_key', p.max_running_per_key) end;
         write_back := jsonb_build_object('status_running', p.status_running, 'status_running_by', p.status_running_by,
             'on_moved', p.on_moved,
-            'status_succeeded', p.status_succeeded, 'status_failed', p.status_failed, 'route_order', p.route_order,
+            'status_succeeded', p.status_succeeded, 'status_failed', p.status_failed,
+            'status_runner_failed', p.status_runner_failed, 'route_order', p.route_order,
             'result_column', p.result_column, 'completion', p.completion, 'notify_channel', p.notify_channel);
         return next;
     end loop;

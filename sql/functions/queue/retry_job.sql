@@ -64,7 +64,8 @@ begin
     end if;
 
     select a.request->'write_back' into frozen from rowcall_internal.attempts a where a.job_id = job order by a.number desc limit 1;
-    left_there := array[past.on_status, task.on_status, frozen->>'status_failed', frozen->>'status_succeeded']
+    left_there := array[past.on_status, task.on_status, frozen->>'status_failed', frozen->>'status_runner_failed',
+            frozen->>'status_succeeded']
         || array(select jsonb_array_elements_text(frozen->'expected'));
     -- An observer does not look at the status.
     if task.name in (select name from rowcall_internal.owners)

@@ -62,7 +62,7 @@ begin
                     select n.* from new_rows n left join old_rows o on :same_key
                     where o.:status is distinct from n.:status
                 )
-                update rowcall_internal.jobs j set moved_to = :status_text, moved_at = clock_timestamp(),
+                update rowcall_internal.jobs j set moved_to = :status_text, moved_at = clock_timestamp(), moved_by = session_user,
                     run_again = j.run_again and j.task not in (select name from rowcall_internal.owners)
                 from changed n, rowcall_internal.source_tables s
                 where s.id = :source and j.source_table = s.relation and j.short_key = rowcall.short_key(:key);
@@ -89,7 +89,7 @@ begin
                         select n.* from new_rows n left join old_rows o on :same_key
                         where o.:status is distinct from n.:status
                     )
-                    update rowcall_internal.jobs j set moved_to = :status_text, moved_at = clock_timestamp(),
+                    update rowcall_internal.jobs j set moved_to = :status_text, moved_at = clock_timestamp(), moved_by = session_user,
                     run_again = j.run_again and j.task not in (select name from rowcall_internal.owners)
                     from changed n, rowcall_internal.source_tables s
                     where s.id = :source and j.source_table = s.relation and j.short_key = rowcall.short_key(:key)

@@ -10,6 +10,7 @@ with mine as (
         case
             when a.request->'write_back'->>'on_moved' = 'stop' and j.moved_to <> coalesce(a.request->'write_back'->>'status_succeeded', '')
                     and j.moved_to <> coalesce(a.request->'write_back'->>'status_failed', '')
+                    and j.moved_to <> coalesce(a.request->'write_back'->>'status_runner_failed', '')
                     and not (a.request->'write_back'->'expected') ? j.moved_to
                 then array['moved_on', 'the row moved on to ' || j.moved_to]
             when a.launched_at is null and a.started_at is null and a.created_at < now() - l.launch
@@ -27,7 +28,8 @@ with mine as (
         -- A task that finds rows by their status may be at work on others when this one is done.
         greatest(a.reported_at, case
             when a.request->'write_back'->>'running_by_task' is distinct from 'true'
-                and j.moved_to in (a.request->'write_back'->>'status_succeeded', a.request->'write_back'->>'status_failed')
+                and j.moved_to in (a.request->'write_back'->>'status_succeeded', a.request->'write_back'->>'status_failed',
+                    a.request->'write_back'->>'status_runner_failed')
             then j.moved_at end) as done,
         make_interval(secs => case when a.runner = any ($5) then 0 else $2 end) as grace
     from rowcall_internal.attempts a

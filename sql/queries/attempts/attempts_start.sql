@@ -8,7 +8,8 @@ with started as (
 ), running as (
     update rowcall_internal.jobs j
     set state = 'running', attempt_id = a.id, attempt_count = a.number, moved_to = nullif(j.moved_to, a.moved_to),
-        moved_at = case when j.moved_to is distinct from a.moved_to then j.moved_at end, reason = null,
+        moved_at = case when j.moved_to is distinct from a.moved_to then j.moved_at end,
+        moved_by = case when j.moved_to is distinct from a.moved_to then j.moved_by end, reason = null,
         held_since = null, refused_by = null
     from started a where j.id = a.job_id
 )

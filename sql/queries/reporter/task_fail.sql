@@ -1,2 +1,2 @@
 -- Reports that the program failed.
-select rowcall.task_fail($1, $2, $3, $4)
+select rowcall.task_fail($1, $2, $3, $4, $5)

@@ -10,7 +10,7 @@ with over as (
     from over o join rowcall_internal.jobs j on j.id = o.job_id and j.attempt_id = o.attempt_id
 ), renewed as (
     update rowcall_internal.jobs j
-    set id = default, state = 'pending', run_again = false, cancel_requested = null, moved_to = null, moved_at = null, due_at = now(),
+    set id = default, state = 'pending', run_again = false, cancel_requested = null, moved_to = null, moved_at = null, moved_by = null, due_at = now(),
         attempt_id = null, attempt_count = 0, failures = 0, runner_failures = 0, reason = null, concurrency_key = null,
         created_at = now()
     from over o where j.id = o.job_id and j.attempt_id = o.attempt_id and j.run_again

@@ -7,7 +7,12 @@ select a.id, a.job_id, a.task, a.number, a.report, a.message, a.detail, a.result
     case when j.cancel_requested is not null then 'cancelled' else a.stop_cause end as stop_cause,
     a.request, a.row_key, a.source_table::oid as source_table,
     extract(epoch from clock_timestamp())::float8 - extract(epoch from a.created_at)::float8 as seconds, a.source_table::regclass::text as table_name,
-    j.run_again, j.moved_to, j.failures, j.runner_failures
+    j.run_again, j.moved_to,
+    -- By a login of tasks. One that may do everything is a member of every role, and says nothing.
+    j.moved_by is not null and exists (
+        select from pg_roles mover join pg_roles task on task.rolname = 'rowcall_task'
+        where mover.rolname = j.moved_by and not mover.rolsuper and pg_has_role(mover.oid, task.oid, 'member')) as moved_by_task,
+    j.failures, j.runner_failures
 from rowcall_internal.attempts a
 join rowcall_internal.jobs j on j.id = a.job_id and j.attempt_id = a.id
 where a.id = any ($1) and a.ended_at is null

@@ -9,7 +9,7 @@ select p.name, p.version, p.enabled, p.source_table::oid as source_table, p.on_s
     extract(epoch from p.heartbeat_timeout)::float8 as heartbeat_timeout,
     extract(epoch from p.launch_timeout)::float8 as launch_timeout,
     p.max_running, p.priority, p.concurrency_key, p.max_running_per_key, p.retry_on,
-    p.status_running, p.status_succeeded, p.status_failed, p.result_column, p.completion,
+    p.status_running, p.status_succeeded, p.status_failed, p.status_runner_failed, p.result_column, p.completion,
     p.status_running_by, p.on_moved, p.notify_channel,
     rowcall_internal.channel(p.on_status) as channel, rowcall.status_loop(p.name) as status_loop
 from rowcall.parameters p

@@ -53,10 +53,13 @@ fn row_writing(decided: &DecidedAttempt) -> RowWriting {
     let DecidedAttempt { open, write_back, settlement, result, .. } = decided;
     let (status, merge): (_, Map<String, Value>) = if settlement.row == RowWrite::Failed {
         let words = [("message", json!(settlement.message)), ("outcome", json!(settlement.outcome.as_str()))];
-        (&write_back.status_failed, words.map(|(word, value)| (word.to_owned(), value)).into_iter().collect())
+        (
+            write_back.status_of(settlement.outcome),
+            words.map(|(word, value)| (word.to_owned(), value)).into_iter().collect(),
+        )
     } else {
         let result = result.iter().map(|result| ("result".to_owned(), result.clone()));
-        (&write_back.status_succeeded, result.collect())
+        (write_back.status_succeeded.as_ref(), result.collect())
     };
     // A row that a user has moved on may have come to the same status again, by another task.
     let still_ours = open.moved_to.as_ref().is_none_or(|moved_to| write_back.expected.contains(moved_to));
@@ -64,7 +67,7 @@ fn row_writing(decided: &DecidedAttempt) -> RowWriting {
         key: open.row_key.clone(),
         expected: if still_ours { write_back.expected.clone() } else { Vec::new() },
         version: None,
-        status: status.clone(),
+        status: status.cloned(),
         merge: write_back.result_column.is_some().then_some(Value::Object(merge)),
         task: open.task.clone(),
         notify_channel: write_back.notify_channel.clone(),

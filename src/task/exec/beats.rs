@@ -76,6 +76,13 @@ impl Beats {
         }
     }
 
+    /// Tells people something that is neither progress nor a failure. Where it does not arrive, the output has it.
+    pub async fn remark(&mut self, words: &str) {
+        if let Some(reporter) = &mut self.reporter {
+            let _ = reporter.progress(None, Some(words), self.interval).await;
+        }
+    }
+
     /// Does something else meanwhile, until a signal or the database ends it.
     pub async fn during<T>(
         &mut self,

@@ -179,7 +179,11 @@ impl Run<'_> {
         if let Some(over) = end.over {
             return Ended::Over(over);
         }
-        let result = result::find(self.files.result.as_deref(), &end.kept.last_line);
+        let (result, remark) = result::find(self.files.result.as_deref(), &end.kept.last_line);
+        if let (Some(remark), 0) = (remark, end.exit_code()) {
+            eprintln!("rowcall-task: {remark}");
+            beats.remark(&remark).await;
+        }
         let outcome = Outcome::of(&end, result, &options.no_retry, &secrets);
         let what = outcome::what(&end);
         let outcome = match outcome {

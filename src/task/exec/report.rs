@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::outcome::Outcome;
 use crate::task::exit::{self, complain};
-use crate::task::{ReportError, Reporter};
+use crate::task::{Failing, ReportError, Reporter};
 
 /// How all of it ended.
 pub enum Ended {
@@ -44,7 +44,7 @@ pub async fn report(reporter: &mut Reporter, ended: Ended, limit: Duration) -> i
                 // The work is done but its result was not taken: that is a failure with a reason, not silence.
                 let message = format!("the result was refused: {reason}");
                 complain(exit::REFUSED, &message);
-                let told = reporter.fail(&message, &Value::Null, retry, limit).await;
+                let told = reporter.fail(&message, &Value::Null, Failing::of_task(retry), limit).await;
                 (told, exit::REFUSED, "its failure")
             }
             told => (told, 0, if result.is_some() { "its success and its result" } else { "its success" }),
@@ -53,7 +53,7 @@ pub async fn report(reporter: &mut Reporter, ended: Ended, limit: Duration) -> i
             if exit_code == exit::REFUSED {
                 complain(exit_code, &message);
             }
-            (reporter.fail(&message, &detail, retry, limit).await, exit_code, "its failure")
+            (reporter.fail(&message, &detail, Failing::of_task(retry), limit).await, exit_code, "its failure")
         }
     };
     match told {

@@ -60,13 +60,15 @@ impl LastLine {
         Ok(serde_json::from_slice::<Value>(without_mark(line)).ok().filter(Value::is_object))
     }
 
-    /// What is wrong with a last line that looks like a result and is none, such as {"mean": NaN}.
+    /// What is wrong with a last line that looks like a result and is none, such as {"mean": NaN}. It may be no more than what
+    /// the program printed last; so this is said, and no failure.
     fn almost(&self) -> Option<String> {
         let line = without_mark(self.line.trim_ascii());
         if self.beyond > 0 || !line.starts_with(b"{") || !line.ends_with(b"}") {
             return None;
         }
-        serde_json::from_slice::<Value>(line).err().map(|error| error.to_string())
+        let error = serde_json::from_slice::<Value>(line).err()?;
+        Some(format!("the last line printed looks like a result, and is not JSON: {error}"))
     }
 }
 
@@ -75,15 +77,16 @@ fn without_mark(line: &[u8]) -> &[u8] {
     line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line)
 }
 
-/// The result, if there is one; an error if the program meant to leave one and failed at it.
-pub fn find(file: Option<&Path>, last_line: &LastLine) -> Result<Option<Value>, String> {
-    let Some((bytes, length)) = file.and_then(|file| read_end(file, LONGEST as u64)) else {
-        if let Some(error) = last_line.almost() {
-            // It may be no more than what the program printed last; so this is said, and no failure.
-            eprintln!("rowcall-task: the last line printed looks like a result, and is not JSON: {error}");
-        }
-        return last_line.result();
-    };
+/// The result, if there is one; an error if the program meant to leave one and failed at it. With it what a person must know who
+/// misses one.
+pub fn find(file: Option<&Path>, last_line: &LastLine) -> (Result<Option<Value>, String>, Option<String>) {
+    match file.and_then(|file| read_end(file, LONGEST as u64)) {
+        Some((bytes, length)) => (of_file(&bytes, length), None),
+        None => (last_line.result(), last_line.almost()),
+    }
+}
+
+fn of_file(bytes: &[u8], length: u64) -> Result<Option<Value>, String> {
     if length > LONGEST as u64 {
         return Err(too_large(length));
     }

@@ -25,7 +25,7 @@ begin
         with recursive edges as (
             select p.name, p.on_status as came_from, e.leads_to
             from rowcall.parameters p
-            cross join lateral (values (p.status_succeeded), (p.status_failed),
+            cross join lateral (values (p.status_succeeded), (p.status_failed), (p.status_runner_failed),
                 (case p.status_running_by when 'rowcall' then p.status_running end)) e(leads_to)
             where p.source_table = table_of and p.enabled and p.condition is null and e.leads_to is not null
         ), ways(leads_to) as (
@@ -43,7 +43,7 @@ begin
         for edge in
             select distinct on (e.leads_to) p.name, p.on_status, e.leads_to, e.how
             from rowcall.parameters p
-            cross join lateral (values ('succeeds', p.status_succeeded), ('fails', p.status_failed),
+            cross join lateral (values ('succeeds', p.status_succeeded), ('fails', p.status_failed), ('fails', p.status_runner_failed),
                 ('starts', case p.status_running_by when 'rowcall' then p.status_running end)) e(how, leads_to)
             where p.source_table = table_of and p.enabled and p.condition is null and p.on_status = any (layer)
               and e.leads_to is not null
