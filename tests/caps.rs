@@ -160,6 +160,34 @@ async fn an_uncapped_flood_does_not_take_the_place_of_a_capped_task() {
 }
 
 #[tokio::test]
+async fn tasks_of_one_priority_take_turns() {
+    let db = TestDatabase::new().await;
+    for name in ["a", "b", "c"] {
+        db.task(name, name, ("", "")).await;
+    }
+    db.task("first", "first", ("priority", "1")).await;
+    db.run(
+        "insert into rowcall.files (status) select 'a' from generate_series(1, 6);
+         update rowcall.jobs set due_at = now() - interval '1 hour';
+         insert into rowcall.files (status) values ('b'), ('b'), ('b'), ('c'), ('first')",
+    )
+    .await;
+    let mut one_by_one = settings(&db.url);
+    one_by_one.dispatcher.batch = 1;
+    one_by_one.dispatcher.launch_concurrency = 1;
+    // A backlog of an hour is worth no point.
+    one_by_one.dispatcher.priority_ageing = std::time::Duration::from_hours(24);
+    let mut running = Running::with(one_by_one, Arc::default()).await;
+    let mut order = String::new();
+    for _ in 0..11 {
+        order += &running.launch().await.attempt.task;
+        order += " ";
+    }
+    assert_eq!(order, "first a b c a b a b a a a ");
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn low_priority_rises_with_age() {
     let db = TestDatabase::new().await;
     db.task("low", "L", ("priority", "-10")).await;

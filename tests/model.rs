@@ -222,9 +222,17 @@ impl World {
                 let minute = Duration::from_mins(1);
                 let mut client = self.pool.get().await.unwrap();
                 let transaction = client.transaction().await.unwrap();
-                let claim = claim(&transaction, DispatcherId::new(1), &tasks, 1000, minute, Choice::Best)
-                    .await
-                    .unwrap();
+                let claim = claim(
+                    &transaction,
+                    DispatcherId::new(1),
+                    &tasks,
+                    &vec![0; tasks.len()],
+                    1000,
+                    minute,
+                    Choice::Best,
+                )
+                .await
+                .unwrap();
                 let attempts: Vec<_> = claim.taken.into_iter().map(attempt).collect();
                 start_jobs(&transaction, DispatcherId::new(1), &attempts).await.unwrap();
                 transaction.commit().await.unwrap();

@@ -105,11 +105,13 @@ fn per_key(task: &Task) -> Option<i32> {
     task.concurrency_key.is_some().then_some(task.max_running_per_key)
 }
 
-/// Locks up to `limit` jobs of those tasks whose jobs need not be counted, and counts the others'.
+/// Locks up to `limit` jobs of those tasks whose jobs need not be counted, and counts the others'. `served`: of each task, when
+/// it had its latest turn, in any unit.
 pub async fn claim(
     client: &impl Statements,
     dispatcher_id: DispatcherId,
     tasks: &[&Task],
+    served: &[i64],
     limit: i64,
     ageing: Duration,
     choice: Choice,
@@ -121,8 +123,8 @@ pub async fn claim(
     let counted: Vec<bool> = tasks.iter().map(|task| task.is_counted()).collect();
     let (ageing, any) = (ageing.as_secs_f64(), choice == Choice::Any);
     let refused: Vec<String> = tasks.iter().map(|task| refused(dispatcher_id, task)).collect();
-    let values: [&dyn Typed; 9] =
-        [&names, &priorities, &caps, &caps_per_key, &counted, &limit, &ageing, &any, &refused];
+    let values: [&dyn Typed; 10] =
+        [&names, &priorities, &caps, &caps_per_key, &counted, &limit, &ageing, &any, &refused, &served];
     let mut claim = Claim::default();
     for row in client.rows(CLAIM, &values).await? {
         claim.seen = true;

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::DispatcherError;
 use super::boot_clock::BootInstant;
+use super::claim::turns::Turns;
 use super::follow::in_flight::InFlight;
 use super::pace::work_limit;
 use super::task_cache::TaskCache;
@@ -136,6 +137,7 @@ pub struct Shared {
     pub parameters: TaskCache,
     pub runners: Runners,
     pub in_flight: Arc<InFlight>,
+    pub turns: Turns,
 }
 
 impl Shared {

@@ -11,6 +11,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::claim::turns::Turns;
 use super::claim::{self, listener};
 use super::follow::in_flight::InFlight;
 use super::follow::{stopper, watcher};
@@ -145,6 +146,7 @@ impl Dispatcher {
             parameters,
             runners,
             in_flight: Arc::new(InFlight::default()),
+            turns: Turns::default(),
         });
         let label = shared.identity.label(shared.identity.id);
         shared.runners.iter().for_each(|runner| runner.show_life(&label));

@@ -40,7 +40,12 @@ async fn a_job_says_what_it_waits_for() {
     for (change, undo, line) in [
         ("insert into rowcall.jobs (task, source_table, row_key, on_status, due_at) select 'loader', 'rowcall.files',
           jsonb_build_object('id', n), 'REGISTERED', now() - interval '1 hour' from generate_series(1, 3) n",
-            "delete from rowcall.jobs where due_at < now() - interval '30 minutes'", "pending since TIME: 3 jobs of this task are before it"),
+            "delete from rowcall.jobs where due_at < now() - interval '30 minutes'", "pending since TIME: before it are 3 jobs of this task"),
+        ("insert into rowcall.parameters (name, on_status, runner, target, priority) values ('other', 'X', 'docker', 'x', 0), ('urgent', 'Y', 'docker', 'x', 1);
+          insert into rowcall.jobs (task, source_table, row_key, on_status) select t, 'rowcall.files', jsonb_build_object('id', n), 'X'
+          from generate_series(1, 3) n, unnest('{other,urgent}'::text[]) t",
+            "delete from rowcall.jobs where task <> 'loader'; delete from rowcall.parameters where name <> 'loader'",
+            "pending since TIME: before it are 4 jobs of other tasks on the runner docker"),
         ("update rowcall.parameters set enabled = false", "update rowcall.parameters set enabled = true", "loader is disabled"),
         ("select rowcall.pause('the move')", "select rowcall.resume()", "paused since TIME by postgres: the move"),
         ("update rowcall.dispatchers set stopped_at = now()", "update rowcall.dispatchers set stopped_at = null",

@@ -10,7 +10,8 @@ declare
         -- While it waits for its time, what ends by itself may have ended by then.
         where job.state = 'pending' or not h.waits);
     last_end record;
-    before int;
+    before bigint;
+    others bigint;
     p rowcall.parameters;
     a rowcall_internal.attempts;
     d rowcall_internal.dispatchers;
@@ -22,8 +23,15 @@ begin
             select count(*) into before from (
                 select from rowcall_internal.jobs o
                 where o.state = 'pending' and o.task = job.task and (o.due_at, o.id) < (job.due_at, job.id) limit 1001) o;
-            against := case before when 0 then 'a dispatcher starts it as soon as it has room'
-                else format('%s jobs of this task are before it', case when before > 1000 then 'more than 1000' else before::text end)
+            -- Those of a higher priority come first, and tasks of the same take turns. What age adds is left out.
+            select sum(case when t.priority > p.priority then o.pending else least(o.pending, before + 1) end) into others
+            from rowcall.parameters t cross join lateral (select count(*) as pending from (
+                select from rowcall_internal.jobs j where j.state = 'pending' and j.task = t.name limit 1001) j) o
+            where t.runner = p.runner and t.enabled and t.priority >= p.priority and t.name <> p.name;
+            against := case when before = 0 and coalesce(others, 0) = 0 then 'a dispatcher starts it as soon as it has room'
+                else format('before it %s %s', case when greatest(before, 0) + coalesce(others, 0) = 1 then 'is' else 'are' end, concat_ws(' and ',
+                    case when before > 0 then format('%s of this task', rowcall_internal.counted_jobs(before)) end,
+                    case when others > 0 then format('%s of other tasks on the runner %s', rowcall_internal.counted_jobs(others), p.runner) end))
                 end;
         end if;
         return next format('%spending since %s: %s', head, date_trunc('second', job.due_at), against);

@@ -1,6 +1,7 @@
 -- Looks at the queue, and locks jobs of tasks without a cap. The best $6 jobs of all, by priority and age ($7 seconds
 -- of waiting count as one point), say how many jobs of each task are taken ($8: up to $6 of each task, for when other
--- dispatchers hold the best). Jobs of tasks with a cap are only counted here; claim_counted.sql locks them. Nothing is
+-- dispatchers hold the best). Tasks of one priority take turns, so that a backlog of one holds up no other: the places that
+-- their jobs have by age go round among them, first to the task that was served longest ago ($10). Jobs of tasks with a cap are only counted here; claim_counted.sql locks them. Nothing is
 -- changed yet: attempts_start.sql and the jobs_ statements do that. $9: the word by which a job says that this dispatcher
 -- has refused it.
 with wanted as (
@@ -9,11 +10,11 @@ with wanted as (
             greatest(least($6, w.max_running
                 - (select count(*) from rowcall_internal.jobs r where r.state = 'running' and r.task = w.task)), 0)
         end as room
-    from unnest($1::text[], $2::int[], $3::int[], $4::int[], $5::bool[], $9::text[])
-        as w(task, priority, max_running, max_running_per_key, counted, refused)
+    from unnest($1::text[], $2::int[], $3::int[], $4::int[], $5::bool[], $9::text[], $10::bigint[])
+        as w(task, priority, max_running, max_running_per_key, counted, refused, served)
     where not exists (select from rowcall_internal.control where paused_at is not null)
 ), candidates as (
-    select w.task, w.priority - date_part('epoch', c.due_at) / $7::float8 as score, c.due_at, c.id
+    select w.task, w.priority, w.served, w.priority - date_part('epoch', c.due_at) / $7::float8 as score, c.due_at, c.id
     from wanted w
     cross join lateral (
         select id, due_at from rowcall_internal.jobs
@@ -22,15 +23,22 @@ with wanted as (
         order by due_at, id limit w.room
     ) c
     union all
-    select w.task, w.priority - date_part('epoch', c.due_at) / $7::float8, c.due_at, c.id
+    select w.task, w.priority, w.served, w.priority - date_part('epoch', c.due_at) / $7::float8, c.due_at, c.id
     from wanted w
     cross join lateral (
         select id, due_at from rowcall_internal.claimable_by_key(w.task, w.max_running_per_key, w.room, w.refused)
     ) c
     where w.max_running_per_key is not null and w.room > 0
+), places as (
+    select priority, score, row_number() over (partition by priority order by score desc, due_at, id) as place from candidates
+), turns as (
+    select task, priority, row_number() over (partition by priority order by round, served, score desc, due_at, id) as place
+    from (select c.*, row_number() over (partition by task order by score desc, due_at, id) as round from candidates c) r
 ), planned as (
     select task, case when $8 then $6 else count(*) end as quota, max(score) as score
-    from (select * from candidates order by score desc, due_at, id limit case when $8 then null else $6 end) best
+    from (
+        select turns.task, places.score from turns join places using (priority, place)
+        order by places.score desc, place limit case when $8 then null else $6 end) best
     group by task
 ), picked as (
     select j.job

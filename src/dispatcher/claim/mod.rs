@@ -9,6 +9,7 @@ pub mod listener;
 mod mark_running;
 mod one_owner;
 pub mod prepare;
+pub mod turns;
 mod wake_lock;
 
 use std::collections::BTreeSet;
@@ -267,7 +268,9 @@ async fn claim_batch(
         let claim = match &which {
             Which::Uncounted(choice) => {
                 let ageing = shared.settings.dispatcher.priority_ageing;
-                let claim = claim(&transaction, shared.identity.id, &tasks, limit as i64, ageing, *choice);
+                let served = shared.turns.latest(&tasks);
+                let claim =
+                    claim(&transaction, shared.identity.id, &tasks, &served, limit as i64, ageing, *choice);
                 tokio::try_join!(bound_transaction(&transaction), claim)?.1
             }
             Which::Counted(quotas) => {
@@ -288,6 +291,7 @@ async fn claim_batch(
         let edited = shared.parameters.refresh(&transaction, &stamp.parameters).await?;
         if !edited || jobs > 0 && unchanged(&names, &known, &shared.parameters.tasks()) {
             if jobs > 0 {
+                shared.turns.note(&names, &known);
                 transaction.commit_what_users_saw().await.map_err(DatabaseError::from)?;
                 shared.database.give_back(client);
             }
