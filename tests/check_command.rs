@@ -5,7 +5,7 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 use crate::support::aws::{Fault, REGION, ScriptedAws};
-use crate::support::{TestDatabase, rowcall};
+use crate::support::{TASKS, TestDatabase, VIEWER, login, rowcall};
 
 struct Check {
     db: TestDatabase,
@@ -53,7 +53,9 @@ impl Check {
 async fn run(command: &mut Command) -> (Option<i32>, Vec<String>, String) {
     let output = command.output().await.unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
-    let lines = text(output.stdout).lines().map(str::to_owned).collect();
+    // That tasks can sign in is a line of its own; a test below is about it.
+    let about_tasks = |line: &&str| !line.starts_with("tasks.database_url: ok");
+    let lines = text(output.stdout).lines().filter(about_tasks).map(str::to_owned).collect();
     (output.status.code(), lines, text(output.stderr))
 }
 
@@ -161,4 +163,38 @@ async fn an_arn_in_the_daemons_own_region_needs_no_region_permission() {
     ]);
     let (code, lines, _) = run(&mut command).await;
     assert_eq!(code, Some(0), "{lines:?}");
+}
+
+#[tokio::test]
+async fn check_signs_in_once_as_tasks_do() {
+    let check = Check::new().await;
+    check.task("good", "loader", GOOD).await;
+    let with = async |url: &str| {
+        let output = check.command().env("ROWCALL_TASKS__DATABASE_URL", url).output().await.unwrap();
+        let lines = String::from_utf8(output.stdout).unwrap();
+        (output.status.code(), lines.lines().last().unwrap().to_owned())
+    };
+    let (code, said) = with(&login(&check.db.url, TASKS)).await;
+    assert!(
+        code == Some(0) && said.starts_with("tasks.database_url: ok: ") && said.ends_with(TASKS),
+        "{said}"
+    );
+    let (code, said) = with(&login(&check.db.url, VIEWER)).await;
+    let may_not = format!("{VIEWER} may not call the functions of tasks: GRANT rowcall_task TO {VIEWER}");
+    assert!(code == Some(1) && said.ends_with(&may_not), "{said}");
+    let (code, said) = with(&login(&check.db.url, TASKS).replace("of-the-tests", "wrong")).await;
+    let refused = format!("password authentication failed for user \"{TASKS}\"");
+    assert!(code == Some(1) && said.contains(&refused) && !said.contains("wrong"), "{said}");
+}
+
+#[tokio::test]
+async fn a_login_without_the_schema_is_told_what_to_grant() {
+    let check = Check::new().await;
+    check.db.run("revoke usage on schema rowcall from rowcall_task").await;
+    let mut command = check.command();
+    command.env("DATABASE_URL", login(&check.db.url, TASKS));
+    let (code, _, errors) = run(&mut command).await;
+    let closed =
+        format!("{TASKS} may not use the schema rowcall: GRANT rowcall_dispatcher TO {TASKS} for a daemon");
+    assert!(code == Some(1) && errors.contains(&closed), "{errors}");
 }

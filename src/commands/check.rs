@@ -59,8 +59,22 @@ impl Check {
             };
             println!("{:name$}  {:runner$}  {:target$}  {finding}", task.name, task.runner, task.target);
         }
+        let called_in = match tasks_sign_in(settings).await {
+            None => true,
+            Some(Ok(place)) => {
+                println!("tasks.database_url: ok: {place}");
+                true
+            }
+            Some(Err(problem)) => {
+                println!("tasks.database_url: problem: {}", problem.replace('\n', " "));
+                false
+            }
+        };
         if problems > 0 {
             bail!("{problems} of {} tasks could not run from here", tasks.len());
+        }
+        if !called_in {
+            bail!("tasks could not report: tasks.database_url does not work from here");
         }
         Ok(())
     }
@@ -75,6 +89,19 @@ impl Check {
         tasks.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(tasks)
     }
+}
+
+/// Connects once as tasks do, if they are given an address: where to, or what is wrong.
+async fn tasks_sign_in(settings: &Settings) -> Option<Result<String, String>> {
+    let url = settings.tasks.database_url.as_str();
+    if url.is_empty() {
+        return None;
+    }
+    Some(
+        database::signs_in_as_task(url, settings.database.connect_timeout)
+            .await
+            .map_err(|error| error.to_string()),
+    )
 }
 
 /// Says of each difference what mends it.

@@ -31,6 +31,8 @@ pub struct ClaimedJob {
     pub task: String,
     /// The table of its row, as an OID.
     pub source_table: u32,
+    /// The same by name, for people.
+    pub table_name: String,
     /// The row's primary key.
     pub row_key: Value,
     /// The status that asked for it.
@@ -79,6 +81,7 @@ fn claimed(row: &Row) -> Result<ClaimedJob, Unreadable> {
         job_id: row.column("id")?,
         task: unreadable.note(row.column("task")),
         source_table: row.column("source_table")?,
+        table_name: unreadable.note(row.column("table_name")),
         row_key: unreadable.note(row.column("row_key")),
         on_status: unreadable.note(row.column("on_status")),
         moved_to: unreadable.note(row.column("moved_to")),

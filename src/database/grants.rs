@@ -2,8 +2,12 @@
 //!
 //! The rights stand in one table, the function `rowcall_internal.grants()`; `docs/roles.md` is printed from it.
 
+use std::time::Duration;
+
 use super::DatabaseError;
+use super::address::Address;
 use super::columns::Columns as _;
+use super::connector::Connector;
 use super::statements::Statements;
 
 /// A difference between the rights as documented and as they are.
@@ -29,6 +33,24 @@ pub async fn grant_problems(
     rows.iter()
         .map(|row| Ok(GrantProblem { problem: row.column("problem")?, fix: row.column("fix")? }))
         .collect()
+}
+
+/// Connects once with the address that tasks are given, and returns where that is.
+pub async fn signs_in_as_task(url: &str, connect_timeout: Duration) -> Result<String, DatabaseError> {
+    let connector = Connector::new(Address::parse(url)?, connect_timeout)?;
+    let place = connector.place();
+    let (client, connection) = connector.connect().await.map_err(|error| error.at(&place))?;
+    let driver = tokio::spawn(connection);
+    let row = client.one(include_str!("../../sql/queries/grants/may_report.sql"), &[]).await;
+    driver.abort();
+    let row = row?;
+    if row.column("may_report")? {
+        return Ok(place);
+    }
+    let login: String = row.column("login")?;
+    Err(DatabaseError::Connect(format!(
+        "{place}: {login} may not call the functions of tasks: GRANT rowcall_task TO {login}"
+    )))
 }
 
 /// SQL with which a superuser makes the roles, and hands them a schema that is there already.

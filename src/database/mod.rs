@@ -51,7 +51,7 @@ pub use dispatchers::{
     NewDispatcher, Registration, dispatcher_seen, dispatcher_stopped, dispatchers_here, register_dispatcher,
     running_dispatchers,
 };
-pub use grants::{GrantProblem, grant_problems, roles_sql};
+pub use grants::{GrantProblem, grant_problems, roles_sql, signs_in_as_task};
 pub use jobs::{
     block, block_unowned, bound_transaction, defer, enqueue_missed, forget_dispatchers, keep_history,
     mark_obsolete, promote_waiting, refuse, release_all, release_owned,

@@ -18,6 +18,15 @@ pub enum SchemaError {
     /// There is no schema.
     #[error("this database has no rowcall schema: run `rowcall migrate` first")]
     Missing,
+    /// This login has no right to it.
+    #[error(
+        "{login} may not use the schema rowcall: GRANT rowcall_dispatcher TO {login} for a daemon, rowcall_admin for \
+         `rowcall import`"
+    )]
+    Closed {
+        /// The login.
+        login: String,
+    },
     /// The schema is behind.
     #[error(
         "the rowcall schema is at version {found}; this rowcall needs {SCHEMA_VERSION}: run `rowcall migrate`"
@@ -49,7 +58,11 @@ impl Failure for SchemaError {
     fn of_database(&self) -> Option<&DatabaseError> {
         match self {
             Self::Database(error) => Some(error),
-            Self::Missing | Self::TooOld { .. } | Self::Behind(_) | Self::TooNew { .. } => None,
+            Self::Missing
+            | Self::Closed { .. }
+            | Self::TooOld { .. }
+            | Self::Behind(_)
+            | Self::TooNew { .. } => None,
         }
     }
 }
@@ -63,12 +76,15 @@ pub struct Stamp {
 
 /// Refuses a schema older or newer than this program can work with, or none.
 pub async fn check_schema(client: &impl Statements) -> Result<(), SchemaError> {
-    let exists = client
-        .one(include_str!("../../sql/queries/migrations/schema_exists.sql"), &[])
+    let here = client
+        .one(include_str!("../../sql/queries/schema/schema_and_login.sql"), &[])
         .await
         .map_err(DatabaseError::from)?;
-    if !exists.column::<bool>(0).map_err(DatabaseError::from)? {
+    if !here.column("is_there").map_err(DatabaseError::from)? {
         return Err(SchemaError::Missing);
+    }
+    if !here.column("may_use").map_err(DatabaseError::from)? {
+        return Err(SchemaError::Closed { login: here.column("login").map_err(DatabaseError::from)? });
     }
     read_stamp(client).await?;
     let brought: Vec<String> = function_names().map(str::to_owned).collect();

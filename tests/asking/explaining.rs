@@ -1,6 +1,6 @@
 //! `rowcall.explain`: what is going on with a row, told to a person.
 
-use crate::support::{Running, TestDatabase, settings};
+use crate::support::{Running, TestDatabase, VIEWER, settings};
 use rowcall::job::End;
 
 /// The lines, without the times and durations in them.
@@ -205,4 +205,48 @@ async fn a_long_history_is_cut_with_a_word_on_how_long_it_is() {
     assert!(lines[11].starts_with("and 5 older jobs: SELECT * FROM rowcall.history WHERE"), "{lines:?}");
     let query = lines[11].split_once(": ").unwrap().1;
     assert_eq!(db.client.query(query, &[]).await.unwrap().len(), 15);
+}
+
+#[tokio::test]
+async fn views_show_what_runs_what_failed_and_how_long_it_takes() {
+    let db = TestDatabase::new().await;
+    db.task("loader", "REGISTERED", ("max_attempts, command", "1, '{\"{{ row.id }}\"}'")).await;
+    let mut running = Running::start(&db).await;
+    db.run("insert into rowcall.files (id) values (1), (2), (3)").await;
+    let mut launches = [running.launch().await, running.launch().await, running.launch().await];
+    launches.sort_by_key(|launched| launched.attempt.request.command.clone());
+    db.run("select rowcall.cancel(id, 'typo') from rowcall.jobs where row_key = '{\"id\": 3}'").await;
+    running.end(&launches[0], End::exited(0));
+    running.end(&launches[1], End::exited(3));
+    running.end(&launches[2], End::exited(143));
+    db.until("select count(*) = 3 from rowcall.history").await;
+    db.run("insert into rowcall.files (id) values (4), (5)").await;
+    running.launch().await;
+    db.until("select count(*) = 2 from rowcall.running").await;
+    db.run("update rowcall_internal.jobs set state = 'blocked', blocked_at = now(), reason = 'no such image' where row_key = '{\"id\": 5}'")
+        .await;
+    let viewer = db.connect_as(VIEWER).await;
+    for (sql, expected) in [
+        (
+            "select string_agg(concat_ws(' ', row_key->>'id', outcome, message, cancelled_by, succeeded_since), '; ' order by row_key->>'id') from rowcall.failed",
+            "2 TASK_FAILED exit code 3 f; 3 CANCELLED typo postgres f",
+        ),
+        (
+            "select concat_ws(' ', task, attempts, run_median >= '0', run_longest < '1 minute') from rowcall.durations",
+            "loader 1 t t",
+        ),
+        ("select concat_ws(' ', row_key->>'id', reason) from rowcall.blocked", "5 no such image"),
+        (
+            "select concat_ws(' ', state, outcome, cause, reason) from rowcall.jobs_of('rowcall.files', 2)",
+            "settled TASK_FAILED exit_code exit code 3",
+        ),
+        ("select concat_ws(' ', state, task) from rowcall.jobs_of('rowcall.files', '4')", "running loader"),
+        ("select count(*)::text from rowcall.jobs_of('rowcall.files', 9)", "0"),
+    ] {
+        let told: String = viewer.query_one(sql, &[]).await.unwrap().get(0);
+        assert_eq!(told, expected, "{sql}");
+    }
+    let why: String = db.one("select string_agg(e, ' ') from rowcall.explain('rowcall.files', 3) e").await;
+    assert!(why.contains("after 1 attempt, by postgres: typo"), "{why}");
+    running.stop().await;
 }

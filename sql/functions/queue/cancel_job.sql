@@ -35,7 +35,8 @@ begin
     left_as := rowcall_internal.running_write_back(mine);
     if mine.state = 'running' then
         -- Not in the attempt, which its program may hold. What the row asked for meanwhile is cancelled with it.
-        update rowcall_internal.jobs j set cancel_requested = coalesce(j.cancel_requested, why), run_again = false where j.id = job;
+        update rowcall_internal.jobs j set cancel_requested = coalesce(j.cancel_requested, why),
+            cancelled_by = coalesce(j.cancelled_by, session_user), run_again = false where j.id = job;
         perform rowcall_internal.notify('rowcall_control');
         return true;
     end if;
@@ -56,9 +57,9 @@ begin
         end if;
     end if;
     insert into rowcall_internal.history (job_id, task, source_table, row_key, on_status, outcome, cause, attempt_count, message, write_back,
-        created_at)
+        created_at, cancelled_by)
     values (mine.id, mine.task, mine.source_table, mine.row_key, mine.on_status, 'CANCELLED', 'cancelled', mine.attempt_count, why,
-            case became when 'failed' then 'failed: ' || problem else nullif(became, 'written') end, mine.created_at);
+            case became when 'failed' then 'failed: ' || problem else nullif(became, 'written') end, mine.created_at, session_user);
     return true;
 end
 $$;

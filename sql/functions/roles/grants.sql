@@ -21,7 +21,7 @@ as $$
     ('rowcall_dispatcher', 'USAGE', 'schema', '{rowcall,rowcall_internal}', 'to name what is below'),
     ('rowcall_dispatcher', 'SELECT', 'table', '{parameters,runner_defaults,source_tables,missed_rows,control}',
         'what to run; it edits none of them'),
-    ('rowcall_dispatcher', 'SELECT', 'view', '{jobs,attempts,history,dispatchers,parameters_history,missed_rows,source_tables,control,migrations}',
+    ('rowcall_dispatcher', 'SELECT', 'view', '{jobs,attempts,history,dispatchers,parameters_history,missed_rows,source_tables,control,migrations,running,blocked,failed,durations}',
         'what people read; migrations also before each claim'),
     ('rowcall_dispatcher', 'SELECT', 'table', '{instance}', 'the secret from which tokens are derived'),
     ('rowcall_dispatcher', 'SELECT, INSERT, UPDATE, DELETE', 'table', '{jobs,dispatchers}', 'its work'),
@@ -39,11 +39,11 @@ as $$
 
     ('rowcall_viewer', 'USAGE', 'schema', '{rowcall}', 'to name what is below'),
     ('rowcall_viewer', 'SELECT', 'table', '{parameters,runner_defaults,files}', 'see what runs, and for which rows'),
-    ('rowcall_viewer', 'SELECT', 'view', '{parameters_history,source_tables,jobs,attempts,history,dispatchers,missed_rows,migrations,control}',
+    ('rowcall_viewer', 'SELECT', 'view', '{parameters_history,source_tables,jobs,attempts,history,dispatchers,missed_rows,migrations,control,running,blocked,failed,durations}',
         'see what happened; no view shows the instance''s secret or the hash of a token'),
     ('rowcall_viewer', 'EXECUTE', 'function', '{settings_keys,parameters_columns,status_loop,grants_wrong}',
         'look up keys, columns, loops of statuses and wrong rights'),
-    ('rowcall_viewer', 'EXECUTE', 'function', '{row_key,key_text,short_key,render,preview,explain}',
+    ('rowcall_viewer', 'EXECUTE', 'function', '{row_key,key_text,short_key,render,preview,explain,jobs_of}',
         'ask what happens to a row; of the row itself they show only what a task is given'),
 
     -- A member of rowcall_viewer, too.

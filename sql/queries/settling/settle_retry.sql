@@ -1,7 +1,7 @@
 -- Lets jobs wait for their next attempt. What is known of a user's move of the row stays: at the next claim it says whether
 -- the status of the row is this job's, or that of another task which has the row by then.
 update rowcall_internal.jobs j
-set state = 'waiting', due_at = now() + make_interval(secs => r.delay), attempt_id = null, cancel_requested = null,
+set state = 'waiting', due_at = now() + make_interval(secs => r.delay), attempt_id = null, cancel_requested = null, cancelled_by = null,
     failures = r.failures, runner_failures = r.runner_failures, reason = r.reason
 from unnest($1::bigint[], $2::bigint[], $3::float8[], $4::int[], $5::int[], $6::text[])
     as r(job_id, attempt_id, delay, failures, runner_failures, reason)

@@ -54,6 +54,19 @@ pub struct SortedJobs {
     rekeyed: Vec<(JobId, String)>,
 }
 
+/// A job as the log names it.
+struct Named {
+    task: String,
+    table: String,
+    key: String,
+}
+
+impl Named {
+    fn of(job: &ClaimedJob) -> Self {
+        Self { task: job.task.clone(), table: job.table_name.clone(), key: job.row_key.to_string() }
+    }
+}
+
 /// Prepares a claimed batch. The attempts returned are written down once the caller commits.
 pub async fn prepare(
     shared: &Shared,
@@ -64,6 +77,7 @@ pub async fn prepare(
     let by_name: HashMap<&str, Arc<Task>> =
         tasks.iter().map(|task| (task.name.as_str(), Arc::new(task.clone()))).collect();
     let mut sorted = SortedJobs::default();
+    let names: HashMap<JobId, Named> = claimed.iter().map(|job| (job.job_id, Named::of(job))).collect();
     // After a failover that lost commits, the database gives numbers again. What is left as it is gets another one soon.
     let claimed: Vec<ClaimedJob> =
         claimed.into_iter().filter(|job| !shared.in_flight.is_taken(job.attempt_id)).collect();
@@ -107,7 +121,16 @@ pub async fn prepare(
     let blocked = refuse(client, shared.identity.id, &sorted.refused).await?;
     if blocked > 0 {
         let (first, reason) = &sorted.refused[0];
-        tracing::warn!(jobs = blocked, first_job = first.get(), reason, "blocked: no dispatcher allows them");
+        let of = &names[first];
+        tracing::warn!(
+            jobs = blocked,
+            first_job = first.get(),
+            task = of.task,
+            table = of.table,
+            key = of.key,
+            reason,
+            "blocked: no dispatcher allows them"
+        );
     } else if let Some((first, reason)) = sorted.refused.first() {
         let jobs = sorted.refused.len();
         tracing::info!(jobs, first_job = first.get(), reason, "left to other dispatchers");
@@ -116,7 +139,17 @@ pub async fn prepare(
     }
     set_concurrency_keys(client, &sorted.rekeyed).await?;
     for (reason, jobs) in grouped(sorted.blocked, |(_, reason)| reason.clone()) {
-        tracing::warn!(jobs = jobs.len(), first_job = jobs[0].0.get(), reason, "blocked");
+        let first = jobs[0].0;
+        let of = &names[&first];
+        tracing::warn!(
+            jobs = jobs.len(),
+            first_job = first.get(),
+            task = of.task,
+            table = of.table,
+            key = of.key,
+            reason,
+            "blocked"
+        );
     }
     Ok(attempts)
 }

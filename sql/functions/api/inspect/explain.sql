@@ -17,8 +17,10 @@ declare
 begin
     select * into entry from rowcall_internal.source_tables where relation = source;
     if not found then
-        return next format('%s is not watched by Rowcall, so nothing starts. SELECT rowcall.watch(%L) makes it a source table',
-            source, source);
+        return next format('%s is not watched by Rowcall, so nothing starts. SELECT rowcall.watch(%L%s) makes it a source table',
+            source, source, case when not exists (
+                select from pg_attribute where attrelid = source and attname = 'status' and not attisdropped)
+                then ', ''status_column''' else '' end);
         return;
     end if;
     begin
@@ -70,6 +72,7 @@ begin
         else
             return next format('%s, job %s: %s at %s after %s attempt%s', settled.task, settled.job_id, settled.outcome,
                     date_trunc('second', settled.settled_at), settled.attempt_count, case settled.attempt_count when 1 then '' else 's' end)
+                || coalesce(', by ' || settled.cancelled_by, '')
                 || coalesce(': ' || settled.message, '');
             if settled.write_back is not null then
                 return next format('    the row was not written: %s', case settled.write_back

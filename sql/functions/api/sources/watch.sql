@@ -27,7 +27,8 @@ begin
                 where a.attrelid = source and a.attnum > 0 and not a.attisdropped)
         loop
             foreach role in array array[owner, writer] loop
-                if not has_schema_privilege(role, place, 'usage') then
+                -- A GRANT without the right to grant is a warning for each; below is one error that says what is missing.
+                if not has_schema_privilege(role, place, 'usage') and has_schema_privilege(place, 'usage with grant option') then
                     execute format('grant usage on schema %I to %I', place, role);
                 end if;
             end loop;
@@ -36,17 +37,18 @@ begin
         for member in
             select source union select relid from pg_partition_tree(source)
         loop
-            if not has_table_privilege(owner, member, 'trigger') then
+            if not has_table_privilege(owner, member, 'trigger') and has_table_privilege(member, 'trigger with grant option') then
                 execute format('grant trigger on table %s to %I', member, owner);
             end if;
-            if not (has_table_privilege(writer, member, 'select') and has_table_privilege(writer, member, 'update')) then
+            if not (has_table_privilege(writer, member, 'select') and has_table_privilege(writer, member, 'update'))
+                and has_table_privilege(member, 'select with grant option') and has_table_privilege(member, 'update with grant option')
+            then
                 execute format('grant select, update on table %s to %I', member, writer);
             end if;
         end loop;
     exception when insufficient_privilege then
         -- Not an error by itself; what is missing is found below.
     end;
-    -- A GRANT without the right to grant is only a warning.
     if not (has_schema_privilege(owner, home, 'usage') and has_table_privilege(owner, source, 'trigger')
             and has_schema_privilege(writer, home, 'usage') and has_table_privilege(writer, source, 'select')
             and has_table_privilege(writer, source, 'update')) then
