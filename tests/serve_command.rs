@@ -185,6 +185,13 @@ async fn the_json_log_is_json_line_by_line() {
     let settled =
         |line: &&serde_json::Value| line["message"] == "settled" && line["outcome"] == "TASK_FAILED";
     assert_eq!(lines.iter().filter(settled).count(), 2, "{log}");
+    let mut keys: Vec<_> = lines.iter().filter(settled).map(|line| line["key"].clone()).collect();
+    keys.sort_by_key(ToString::to_string);
+    assert_eq!(keys, [serde_json::json!({"id": 1}), serde_json::json!({"id": 2})]);
+    let numbers = |line: &serde_json::Value| line["seconds"].is_number() && line["job"].is_number();
+    assert!(lines.iter().filter(settled).all(numbers), "{log}");
+    let started = lines.iter().find(|line| line["message"] == "started").unwrap();
+    assert_eq!(started["runners"], serde_json::json!(["process"]));
 }
 
 #[tokio::test]
@@ -210,7 +217,7 @@ async fn no_token_and_no_password_is_in_the_most_talkative_log() {
 }
 
 #[tokio::test]
-async fn serve_waits_for_its_database_and_outlives_a_hangup() {
+async fn serve_waits_for_its_database() {
     let serve = Serve::new().await;
     let proxy = crate::support::Proxy::new(&serve.db.url).await;
     proxy.cut();
@@ -226,8 +233,52 @@ async fn serve_waits_for_its_database_and_outlives_a_hangup() {
     said("waiting for the database").await;
     proxy.mend();
     said("started").await;
-    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGHUP).unwrap();
-    said("settings are read at the start only").await;
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
     assert!(daemon.wait().await.unwrap().success());
+}
+
+#[tokio::test]
+async fn a_hangup_reads_the_settings_again_and_disturbs_no_task() {
+    let serve = Serve::new().await;
+    let (up, gate) = (Fifo::new(serve.place.path(), "up"), Fifo::new(serve.place.path(), "gate"));
+    serve.task(&format!("echo > {}; read x < {}; echo finished", up.path(), gate.path())).await;
+    // A program that the settings do not allow yet.
+    let other = "insert into rowcall.parameters (name, on_status, runner, target) values ('other', 'OTHER', 'process', '/sbin/ldconfig')";
+    serve.db.run(other).await;
+    serve.insert(1).await;
+    let file = serve.place.path().join("settings.toml");
+    let write = |programs: &str| {
+        std::fs::write(&file, format!("[runners.process]\nprograms = [{programs}]\n")).unwrap();
+    };
+    write(r#""/bin/", "/usr/bin/""#);
+    let mut command = serve.command();
+    command.env_remove("ROWCALL_RUNNERS__PROCESS__PROGRAMS").env("ROWCALL_CONFIG", &file);
+    let mut daemon = command.arg("serve").stderr(Stdio::piped()).spawn().unwrap();
+    let pid = Pid::from_raw(daemon.id().unwrap().try_into().unwrap());
+    let mut lines = BufReader::new(daemon.stderr.take().unwrap()).lines();
+    let mut said = async |words: &str| {
+        let heard = async { while !lines.next_line().await.unwrap().expect(words).contains(words) {} };
+        tokio::time::timeout(Duration::from_secs(30), heard).await.expect(words);
+    };
+    up.read().await;
+    serve.db.run("insert into rowcall.files (status) values ('OTHER')").await;
+    serve.db.until("select state = 'blocked' from rowcall.jobs where task = 'other'").await;
+    // What is wrong changes nothing.
+    write("5");
+    kill(pid, Signal::SIGHUP).unwrap();
+    said("SIGHUP: the settings stay as they are").await;
+    write(r#""/bin/", "/usr/bin/", "/sbin/""#);
+    kill(pid, Signal::SIGHUP).unwrap();
+    said("SIGHUP: the settings were read again").await;
+    serve.db.until("select exists (select from rowcall.history where task = 'other')").await;
+    serve.db.until("select dispatcher_id = (select max(id) from rowcall.dispatchers) from rowcall.attempts where task = 'task'").await;
+    gate.open().await;
+    serve.db.until("select count(*) = 1 from rowcall.files where status = 'PROCESSED' and id = 1").await;
+    assert_eq!(serve.db.one::<i64>("select count(*) from rowcall.attempts where task = 'task'").await, 1);
+    kill(pid, Signal::SIGTERM).unwrap();
+    assert!(daemon.wait().await.unwrap().success());
+    assert_eq!(
+        serve.db.one::<i64>("select count(*) from rowcall.dispatchers where stopped_at is null").await,
+        0
+    );
 }

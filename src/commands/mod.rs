@@ -2,19 +2,18 @@
 
 mod check;
 mod import;
+mod log;
 mod migrate;
 mod preview;
 mod run_local;
 mod serve;
 
-use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
-use rowcall::settings::{LogFormat, LogSettings, Settings, Sources, load};
+use rowcall::settings::{Settings, Sources, load};
 use tokio::signal::unix::Signal;
-use tracing_subscriber::EnvFilter;
 
 /// Insert a row, run a container
 #[derive(Parser)]
@@ -83,7 +82,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         }
     }
     let settings = load(&sources)?;
-    start_log(&settings.log)?;
+    log::start(&settings.log)?;
     let runtime = tokio::runtime::Runtime::new().context("cannot start")?;
     runtime.block_on(async {
         match cli.command {
@@ -92,40 +91,15 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
             Command::Migrate(migrate) => migrate.run(&settings).await,
             Command::Preview(preview) => preview.run(&settings).await,
             Command::RunLocal(run_local) => run_local.run().await,
-            Command::Serve(serve) => serve.run(settings).await,
+            Command::Serve(serve) => serve.run(settings, &sources).await,
         }
     })
-}
-
-/// Logs go to standard error: standard output belongs to what a command prints.
-fn start_log(settings: &LogSettings) -> anyhow::Result<()> {
-    let level = settings.level.as_str();
-    let levels = ["off", "error", "warn", "info", "debug", "trace"];
-    // A filter takes any word for the name of a module, and would then log nothing at all.
-    if !level.contains('=')
-        && !level.split(',').all(|word| levels.contains(&word.trim().to_lowercase().as_str()))
-    {
-        bail!("log.level must be {} or a filter such as rowcall=debug, and is {level:?}", levels.join(", "));
-    }
-    let filter: EnvFilter = settings
-        .level
-        .parse()
-        .with_context(|| format!("log.level: {:?} is not a level or filter", settings.level))?;
-    // These log what they send and receive, and that holds tokens, payloads and rendered environments.
-    let filter =
-        filter.add_directive("bollard=warn".parse()?).add_directive("tokio_postgres::query=info".parse()?);
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match settings.format {
-        LogFormat::Human => log.with_target(false).with_ansi(std::io::stderr().is_terminal()).init(),
-        LogFormat::Json => log.json().flatten_event(true).init(),
-    }
-    Ok(())
 }
 
 /// A connection for commands that need one.
 async fn connect(settings: &Settings) -> anyhow::Result<tokio_postgres::Client> {
     let (client, connection) = rowcall::database::Database::new(&settings.database)?.connect().await?;
-    tokio::spawn(connection);
+    tokio::spawn(rowcall::database::drive(connection));
     Ok(client)
 }
 

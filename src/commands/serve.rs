@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use clap::Args;
 use rowcall::database::{Database, check_schema, copied_from};
-use rowcall::dispatcher::{Dispatcher, Mode};
+use rowcall::dispatcher::{Dispatcher, DispatcherError, Mode};
 use rowcall::runners;
-use rowcall::settings::Settings;
+use rowcall::settings::{Settings, Sources, load};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 /// What `rowcall serve` is told.
 #[derive(Args)]
@@ -22,7 +24,7 @@ pub struct Serve {
 
 impl Serve {
     /// Runs until told to stop.
-    pub async fn run(&self, settings: Settings) -> anyhow::Result<()> {
+    pub async fn run(&self, mut settings: Settings, sources: &Sources) -> anyhow::Result<()> {
         // Before anything starts, so that an early signal is not lost.
         let mut signals = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
         let mut hangups = signal(SignalKind::hangup())?;
@@ -33,15 +35,16 @@ impl Serve {
             check_schema(&client).await?;
             copied_from(&client, true).await?;
         }
-        let Some(dispatcher) = start(&settings, mode, &mut signals).await? else { return Ok(()) };
-        let draining = dispatcher.draining();
+        let Some(mut dispatcher) = start(&settings, mode, &mut signals).await? else { return Ok(()) };
+        let mut replaced = Replaced::default();
         loop {
+            let draining = dispatcher.draining();
             tokio::select! {
                 () = draining.cancelled() => break,
-                _ = hangups.recv() => tracing::warn!(
-                    "SIGHUP: settings are read at the start only. Start the dispatcher anew to apply an edit; tasks run on, and \
-                     are followed again"
-                ),
+                _ = hangups.recv() => if mode == Mode::Serve && let Some((new, next)) = reload(&settings, sources).await {
+                    replaced.add(std::mem::replace(&mut dispatcher, next));
+                    settings = new;
+                },
                 () = super::any(&mut signals) => {
                     tracing::info!("draining: no new jobs are claimed");
                     dispatcher.drain();
@@ -49,11 +52,61 @@ impl Serve {
                 }
             }
         }
+        let finishing = async {
+            let (finished, ()) = tokio::join!(dispatcher.finish(), replaced.finish());
+            finished
+        };
         tokio::select! {
-            finished = dispatcher.finish() => finished?,
+            finished = finishing => finished?,
             () = super::any(&mut signals) => tracing::warn!("ended at once; what runs is left to the next dispatcher"),
         }
         Ok(())
+    }
+}
+
+/// Dispatchers of this process that others have replaced, and that still see something to its end.
+#[derive(Default)]
+struct Replaced {
+    ending: JoinSet<Result<(), DispatcherError>>,
+    at_once: CancellationToken,
+}
+
+impl Replaced {
+    fn add(&mut self, dispatcher: Dispatcher) {
+        while self.ending.try_join_next().is_some() {}
+        self.ending.spawn(dispatcher.hand_over(self.at_once.clone()));
+    }
+
+    async fn finish(mut self) {
+        self.at_once.cancel();
+        while self.ending.join_next().await.is_some() {}
+    }
+}
+
+/// Reads the settings again and starts a dispatcher by them. If they are wrong, or it does not start, all stays as it is.
+async fn reload(settings: &Settings, sources: &Sources) -> Option<(Settings, Dispatcher)> {
+    let new = match load(sources) {
+        Ok(new) => new,
+        Err(error) => {
+            tracing::error!(%error, "SIGHUP: the settings stay as they are");
+            return None;
+        }
+    };
+    if (&new.log.level, new.log.format) != (&settings.log.level, settings.log.format) {
+        tracing::warn!("SIGHUP: log.level and log.format are read at the start only");
+    }
+    match Dispatcher::start(new.clone(), Mode::Serve, runners::enabled).await {
+        Ok(dispatcher) => {
+            tracing::info!(
+                dispatcher = dispatcher.id().get(),
+                "SIGHUP: the settings were read again, and a dispatcher goes by them; it adopts the tasks that run"
+            );
+            Some((new, dispatcher))
+        }
+        Err(error) => {
+            tracing::error!(%error, "SIGHUP: no dispatcher can start by these settings, so they stay as they are");
+            None
+        }
     }
 }
 

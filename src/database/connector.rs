@@ -277,8 +277,7 @@ impl deadpool_postgres::Connect for Pooled {
             let began = Instant::now();
             let failed = match self.connector.connect().await {
                 Ok((client, connection)) => {
-                    // Its end is seen by the client.
-                    let driver = tokio::spawn(async { drop(connection.await) });
+                    let driver = tokio::spawn(super::drive(connection));
                     self.pooler.look(&client, || began.elapsed()).await?;
                     return Ok((client, driver));
                 }

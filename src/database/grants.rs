@@ -40,7 +40,7 @@ pub async fn signs_in_as_task(url: &str, connect_timeout: Duration) -> Result<St
     let connector = Connector::new(Address::parse(url)?, connect_timeout)?;
     let place = connector.place();
     let (client, connection) = connector.connect().await.map_err(|error| error.at(&place))?;
-    let driver = tokio::spawn(connection);
+    let driver = tokio::spawn(super::drive(connection));
     let row = client.one(include_str!("../../sql/queries/grants/may_report.sql"), &[]).await;
     driver.abort();
     let row = row?;

@@ -15,6 +15,7 @@ mod grants;
 mod ids;
 mod jobs;
 mod migrations;
+mod notices;
 mod notifications;
 mod pooler;
 mod previewing;
@@ -57,6 +58,7 @@ pub use jobs::{
     mark_obsolete, promote_waiting, refuse, release_all, release_owned,
 };
 pub use migrations::{Migration, MigrationStatus, Plan, migrate, migrate_down, migration_status, plan};
+pub use notices::{drive, drive_and_tell, is_warning};
 pub use notifications::{Notifications, Subscription, announce_jobs, notify};
 pub use previewing::{preview, watched_table};
 pub use schema::{SCHEMA_VERSION, SchemaError, Stamp, check_schema, read_stamp};

@@ -24,7 +24,7 @@ use crate::database::{
     Database, DatabaseError, NewDispatcher, SchemaError, check_schema, copied_from, dispatcher_stopped,
     instance, read_stamp, register_dispatcher,
 };
-use crate::job::{AttemptId, DispatcherId, End};
+use crate::job::{AttemptId, DispatcherId, End, RunnerName};
 use crate::runners::{Ends, Runners};
 use crate::settings::Settings;
 
@@ -194,6 +194,21 @@ impl Dispatcher {
     pub fn abandon(self) {
         self.shared.lifecycle.draining.cancel();
         self.shared.lifecycle.stopping.cancel();
+    }
+
+    /// Ends in favour of another dispatcher in this process, which is at work already. That one adopts what runs, but for what
+    /// only this one can see the end of: that has until `at_once`.
+    pub async fn hand_over(self, at_once: CancellationToken) -> Result<(), DispatcherError> {
+        self.drain();
+        let shared = &self.shared;
+        let unseen: Vec<RunnerName> =
+            shared.runners.iter().filter(|r| !r.capabilities().repeatable).map(|r| r.name()).collect();
+        tokio::select! {
+            () = shared.in_flight.emptied_of(&unseen) => {}
+            () = at_once.cancelled() => {}
+        }
+        shared.lifecycle.stopping.cancel();
+        self.finish().await
     }
 
     /// Waits until draining was asked for and what runs has ended or the grace is over, then ends. What still

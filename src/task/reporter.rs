@@ -9,7 +9,7 @@ use tokio_postgres::error::DbError;
 use tokio_postgres::{Client, Row};
 
 use super::Started;
-use crate::database::{ConnectError, Connector, Statements as _, Typed, Values};
+use crate::database::{ConnectError, Connector, Statements as _, Typed, Values, drive_and_tell, is_warning};
 
 /// How long one call may take before the connection is given up: behind a cut cable nothing answers.
 const CALL_LIMIT: Duration = Duration::from_secs(30);
@@ -161,7 +161,11 @@ impl Reporter {
     async fn call_once(&mut self, sql: &str, parameters: &Values<'_>) -> Result<Vec<Row>, Failed> {
         if self.client.as_ref().is_none_or(Client::is_closed) {
             let (client, connection) = self.connector.connect().await?;
-            tokio::spawn(connection);
+            tokio::spawn(drive_and_tell(connection, |notice| {
+                if is_warning(notice) {
+                    eprintln!("rowcall-task: the database warns: {}", notice.message());
+                }
+            }));
             self.client = Some(client);
         }
         let Some(client) = &self.client else { return Ok(Vec::new()) };

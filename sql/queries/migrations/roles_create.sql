@@ -19,7 +19,7 @@ begin
             when duplicate_object or unique_violation then
                 -- A migration of another database made it at the same moment.
             when insufficient_privilege then
-                raise notice 'the role % is missing, and % may not create it: see "rowcall migrate --print-roles"',
+                raise warning 'the role % is missing, and % may not create it: see "rowcall migrate --print-roles"',
                     role, current_user;
         end;
     end loop;

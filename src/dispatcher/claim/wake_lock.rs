@@ -26,7 +26,7 @@ use tokio_postgres::Client;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{Look, SOONEST, look, until_next, wait};
-use crate::database::{Database, DatabaseError, SchemaError, wake_lock};
+use crate::database::{Database, DatabaseError, SchemaError, drive, wake_lock};
 use crate::dispatcher::shared::Shared;
 use crate::runners::Attempt;
 
@@ -95,10 +95,7 @@ impl WakeLock {
             return Ok(session.pid);
         }
         let (client, connection) = database.connect().await?;
-        let driver = AbortOnDropHandle::new(tokio::spawn(async move {
-            // Its end is seen by the client.
-            let _ = connection.await;
-        }));
+        let driver = AbortOnDropHandle::new(tokio::spawn(drive(connection)));
         let pid = database.within(RELEASE_LIMIT, wake_lock::session_pid(&client)).await?;
         self.session = Some(Session { client, driver, pid });
         Ok(pid)

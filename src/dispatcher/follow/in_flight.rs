@@ -361,11 +361,20 @@ impl InFlight {
 
     /// Waits until there are none.
     pub async fn emptied(&self) {
+        self.until(Self::is_empty).await;
+    }
+
+    /// Waits until no attempt of these runners is left.
+    pub async fn emptied_of(&self, runners: &[RunnerName]) {
+        self.until(|here| here.lock().values().all(|f| !runners.contains(&f.attempt.request.runner))).await;
+    }
+
+    async fn until(&self, is_so: impl Fn(&Self) -> bool) {
         loop {
             let left = self.left.notified();
             tokio::pin!(left);
             left.as_mut().enable();
-            if self.is_empty() {
+            if is_so(self) {
                 return;
             }
             left.await;
