@@ -137,10 +137,35 @@ impl Plan {
         steps
     }
 
+    /// What the SQL comes to, as comments, for a person who must approve it.
+    fn head(&self) -> String {
+        let mut head = String::from("-- What this does, in one transaction:\n");
+        for m in &self.migrations {
+            let _ = writeln!(
+                head,
+                "--   migration {} ({}): tables, views and types in the schemas rowcall and rowcall_internal",
+                m.version, m.name
+            );
+        }
+        if !self.functions.is_empty() {
+            let _ =
+                writeln!(head, "--   {} functions in these schemas, made or replaced", self.functions.len());
+        }
+        if !self.gone.is_empty() {
+            let _ = writeln!(head, "--   {} functions dropped", self.gone.len());
+        }
+        head.push_str(
+            "--   the roles rowcall_…, where they are missing and this login may make them, and their rights in these schemas\n\
+             -- Besides these schemas it touches nothing but the triggers rowcall_insert and rowcall_update of watched tables.\n\n",
+        );
+        head
+    }
+
     /// The whole SQL, as `psql` would take it.
     #[must_use]
     pub fn sql(&self) -> String {
-        let mut sql = String::from("begin;\n");
+        let mut sql = self.head();
+        sql.push_str("begin;\n");
         sql.push_str(include_str!("../../sql/queries/migrations/migrations_lock.sql"));
         sql.push_str(";\n");
         sql.push_str(include_str!("../../sql/queries/migrations/roles_create.sql"));

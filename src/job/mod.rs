@@ -6,6 +6,7 @@ mod launched;
 mod retry_on;
 mod settlement;
 mod states;
+mod telling_line;
 mod words;
 
 use std::time::Duration;
@@ -19,6 +20,7 @@ pub use launched::{Launched, LogPlace};
 pub use retry_on::RetryOn;
 pub use settlement::{Facts, Next, RowWrite, Settlement, settle};
 pub use states::{TRANSITIONS, Transition, state_diagram};
+pub use telling_line::telling_line;
 pub use words::{
     Cause, Completion, JobState, OnMoved, Outcome, ReportKind, RunnerName, StatusRunningBy, UnknownWord,
 };

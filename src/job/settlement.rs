@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use super::{Cause, Completion, End, How, LONGEST, Outcome, Policy, Report, delay};
+use super::{Cause, Completion, End, How, LONGEST, Outcome, Policy, Report, delay, telling_line};
 
 /// Everything known when an attempt is settled.
 #[derive(Debug, Clone)]
@@ -233,8 +233,7 @@ fn explain_exit(end: &End) -> String {
         (None, Some(code)) => format!("exit code {code}"),
         (None, None) => "ended without an exit code".to_owned(),
     };
-    let last_line =
-        end.output.as_deref().and_then(|o| o.lines().rev().map(str::trim).find(|l| !l.is_empty()));
+    let last_line = end.output.as_deref().and_then(telling_line);
     match last_line {
         Some(line) => format!("{what}: {}", line.chars().take(500).collect::<String>()),
         None => what,

@@ -101,8 +101,10 @@ pub fn load(sources: &Sources) -> Result<Settings, SettingsError> {
         let shown = path.display().to_string();
         let text = std::fs::read_to_string(path)
             .map_err(|e| SettingsError::File { path: shown.clone(), reason: e.to_string() })?;
-        for key in leaf_keys(&layer(&text, &shown)?) {
+        let given = layer(&text, &shown)?;
+        for key in leaf_keys(&given) {
             check_key(&key, &known, &shown)?;
+            check_duration(&key, at(&given, &key), at(&defaults, &key), &shown)?;
         }
         builder = builder.add_source(File::from(path.as_path()).format(FileFormat::Toml));
     }
@@ -156,6 +158,39 @@ fn check_key(key: &str, known: &BTreeSet<String>, origin: &str) -> Result<(), Se
     Err(SettingsError::UnknownKey { origin: origin.to_owned(), key: key.to_owned(), hint })
 }
 
+/// What stands at a dotted key.
+fn at<'a>(tables: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
+    let mut tables = tables;
+    let mut found = None;
+    for part in key.split('.') {
+        found = tables.get(part);
+        if let Some(ValueKind::Table(inner)) = found.map(|value| &value.kind) {
+            tables = inner;
+        }
+    }
+    found
+}
+
+/// Where the default is a duration: that the value is one, too. The reader of the whole would name neither file nor form.
+fn check_duration(
+    key: &str,
+    value: Option<&Value>,
+    default: Option<&Value>,
+    origin: &str,
+) -> Result<(), SettingsError> {
+    let is_duration = |value: &Value| match &value.kind {
+        ValueKind::String(text) => humantime::parse_duration(text).is_ok(),
+        _ => false,
+    };
+    let (Some(value), Some(true)) = (value, default.map(is_duration)) else { return Ok(()) };
+    if is_duration(value) {
+        return Ok(());
+    }
+    Err(SettingsError::Value(format!(
+        "{origin}: {key} must be a duration with its unit, such as 500ms, 10s or 5m, and is {value}"
+    )))
+}
+
 fn environment_values(
     sources: &Sources,
     known: &BTreeSet<String>,
@@ -187,14 +222,7 @@ fn set(
     defaults: &Map<String, Value>,
     origin: &str,
 ) -> Result<Builder, SettingsError> {
-    let mut default = None;
-    let mut tables = defaults;
-    for part in key.split('.') {
-        default = tables.get(part);
-        if let Some(ValueKind::Table(inner)) = default.map(|v| &v.kind) {
-            tables = inner;
-        }
-    }
+    let default = at(defaults, key);
     // A value that may be a secret is not repeated in the error.
     let wrong = |form: &str| SettingsError::Value(format!("{origin}: {key} must be {form}"));
     let kind = match default.map(|v| &v.kind) {
@@ -206,9 +234,9 @@ fn set(
         ),
         _ => ValueKind::String(text.to_owned()),
     };
-    builder
-        .set_override(key, Value::new(Some(&origin.to_owned()), kind))
-        .map_err(|e| SettingsError::Value(e.to_string()))
+    let value = Value::new(Some(&origin.to_owned()), kind);
+    check_duration(key, Some(&value), default, origin)?;
+    builder.set_override(key, value).map_err(|e| SettingsError::Value(e.to_string()))
 }
 
 /// What types cannot say.
@@ -299,6 +327,18 @@ mod tests {
     fn error(file: &str, environment: &[(&str, &str)]) -> String {
         let (_path, sources) = sources(file, environment);
         load(&sources).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_duration_without_its_unit_is_told_the_form() {
+        let form = "must be a duration with its unit, such as 500ms, 10s or 5m, and is";
+        let said = error("[dispatcher]\npoll_interval = 5\n", &[]);
+        assert!(said.ends_with(&format!("dispatcher.poll_interval {form} 5")), "{said}");
+        let said = error("[history]\nkeep = 'long'\n", &[]);
+        assert!(said.contains(&format!("history.keep {form} long")), "{said}");
+        let said = error("", &[("ROWCALL_DISPATCHER__POLL_INTERVAL", "5")]);
+        let origin = "environment variable ROWCALL_DISPATCHER__POLL_INTERVAL";
+        assert_eq!(said, format!("{origin}: dispatcher.poll_interval {form} 5"));
     }
 
     #[test]

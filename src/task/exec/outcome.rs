@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::around::Failure;
 use super::program::{How, ProgramEnd};
+use crate::job::telling_line;
 use crate::task::exit;
 
 /// What to tell the database, and this process' exit code.
@@ -59,8 +60,7 @@ impl Outcome {
             };
         }
         let output = end.kept.tail.masked(secrets);
-        let last_line = output.lines().rev().map(str::trim).find(|line| !line.is_empty());
-        let message = last_line.map_or(what(end), |line| format!("{}: {line}", what(end)));
+        let message = telling_line(&output).map_or(what(end), |line| format!("{}: {line}", what(end)));
         // A program that was told to stop did not end of its own accord, whatever its exit code says.
         let retry = end.told.is_some() || !no_retry.contains(&exit_code);
         Self::Failed {
