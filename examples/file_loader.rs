@@ -25,7 +25,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use csv::{ErrorKind, Position, Reader, ReaderBuilder, StringRecord};
-use postgres::{Client, NoTls};
+use postgres::Client;
+use rowcall::database::{Address, Connector};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -135,7 +136,7 @@ fn run() -> Result<(), Failure> {
         std::env::var(name).map_err(|_| wrong(format!("{name} {problem}")))
     };
     let (token, url) = (variable("ROWCALL_TOKEN")?, variable("ROWCALL_DATABASE_URL")?);
-    let mut client = Client::connect(&url, NoTls)?;
+    let mut client = connect(&url)?;
     // Under `rowcall-task exec` the attempt is started already, by an executor whose name we are told. Without a
     // name we may ask only once, which we do.
     let executor = std::env::var("ROWCALL_EXECUTOR").ok();
@@ -157,6 +158,15 @@ fn run() -> Result<(), Failure> {
         }
     }
     loaded
+}
+
+/// As libpq connects: encrypted where the server offers it, or as the address says (`sslmode`, `sslrootcert`, …). RDS takes no
+/// other connections.
+fn connect(url: &str) -> Result<Client, Failure> {
+    let connector = Address::parse(url)
+        .and_then(|address| Connector::new(address, Duration::from_secs(10)))
+        .map_err(|error| wrong(format!("ROWCALL_DATABASE_URL: {error}")))?;
+    Ok(postgres::Config::from(connector.config().clone()).connect(connector.encryption())?)
 }
 
 fn load(attributes: &Attributes, attempt: &mut Attempt, url: &str) -> Result<(), Failure> {
@@ -181,7 +191,7 @@ fn load(attributes: &Attributes, attempt: &mut Attempt, url: &str) -> Result<(),
         attempt.progress(done / 2.0, "reading")
     })?;
 
-    let mut client = Client::connect(url, NoTls)?;
+    let mut client = connect(url)?;
     let mut transaction = client.transaction()?;
     // Two loads into one table take turns.
     transaction.execute("select pg_advisory_xact_lock(hashtextextended($1, 0))", &[&table])?;

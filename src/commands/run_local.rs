@@ -31,7 +31,8 @@ pub struct RunLocal {
     /// An environment variable for the program; without a value, that of this process
     #[arg(long = "env", value_name = "NAME[=VALUE]", value_parser = variable)]
     environment: Vec<(String, String)>,
-    /// User in the container, such as 1000:1000, if not the image's
+    /// User in the container, such as 1000:1000, or `image` for the image's own. By default the caller's, so that what the program
+    /// writes belongs to the caller
     #[arg(long, value_name = "USER")]
     user: Option<String>,
     /// Network of the container, such as host or none, if not the engine's default

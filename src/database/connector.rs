@@ -66,6 +66,12 @@ impl Connector {
         &self.config
     }
 
+    /// What encrypts a connection that another driver makes.
+    #[must_use]
+    pub fn encryption(&self) -> MakeRustlsConnect {
+        self.encryption.make.clone()
+    }
+
     /// How it is encrypted.
     #[must_use]
     pub fn tls(&self) -> &Tls {

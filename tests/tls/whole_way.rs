@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::process::Command;
 
-use super::{Encrypted, connect};
+use super::{Encrypted, ONLY_SSL, connect};
 use crate::support::rowcall;
 
 /// A database of its own on the encrypted server, as the superuser sees it, with these parameters.
@@ -61,4 +61,38 @@ async fn daemon_task_and_program_connect_under_verify_full() {
     insert(&url).await;
     succeed(command(&url, state.path()).args(["serve", "--drain"])).await;
     assert_eq!(row(&url).await, r#"PROCESSED {"result": {"ssl": true, "user": "postgres"}}"#);
+}
+
+#[tokio::test]
+#[ignore = "needs the example file_loader: ./dev test"]
+async fn the_example_loads_where_only_encrypted_logins_may_come_in() {
+    let server = Encrypted::get();
+    let url = database(server, "localhost", "sslmode=require").await;
+    let state = tempfile::tempdir().unwrap();
+    succeed(command(&url, state.path()).arg("migrate")).await;
+    let client = connect(&url).await.unwrap();
+    let loader = std::env::var("ROWCALL_TEST_LOADER").expect("ROWCALL_TEST_LOADER");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/airports.csv");
+    client
+        .batch_execute(&format!(
+            "grant rowcall_task to only_ssl; grant create, usage on schema public to only_ssl;
+             insert into rowcall.parameters (name, on_status, runner, target, max_attempts)
+             values ('load', 'REGISTERED', 'process', '{loader}', 1);
+             insert into rowcall.files (attributes) values ('{{\"path\": \"{path}\"}}')"
+        ))
+        .await
+        .unwrap();
+    let mut serve = command(&url, state.path());
+    let tasks = server.url(ONLY_SSL, "localhost", "").replace("/postgres?", &format!("/{}?", name_of(&url)));
+    serve.env("ROWCALL_TASKS__DATABASE_URL", tasks);
+    serve.env("ROWCALL_RUNNERS__PROCESS__PROGRAMS", &loader);
+    succeed(serve.args(["serve", "--drain"])).await;
+    let why = "select string_agg(line, ' ') from rowcall.explain('rowcall.files', 1) line";
+    let why: String = client.query_one(why, &[]).await.unwrap().get(0);
+    assert!(row(&url).await.starts_with("PROCESSED"), "{why}");
+}
+
+/// The database that a URL names.
+fn name_of(url: &str) -> &str {
+    url.rsplit('/').next().unwrap().split('?').next().unwrap()
 }

@@ -53,7 +53,7 @@ pub struct Run {
     pub command: Vec<String>,
     /// Variables.
     pub environment: Vec<(String, String)>,
-    /// User in the container, if not the image's.
+    /// User in the container; by default the caller's, and for `image` the image's own.
     pub user: Option<String>,
     /// Network, if not the engine's default.
     pub network: Option<String>,
@@ -76,7 +76,10 @@ pub async fn run(
     }
     let engine = Engine::new(endpoint, CALL_TIMEOUT);
     let images = Images::new(Logins::of(environment), PULL_PATIENCE);
-    let body = body(run)?;
+    let info = engine.call("asking the engine", |docker| async move { docker.info().await }).await;
+    let info = info.map_err(|fault| anyhow::anyhow!("{fault}"))?;
+    let is_rootless = info.security_options.iter().flatten().any(|option| option.contains("rootless"));
+    let body = body(run, is_rootless)?;
     let pull = Pull::of_word(&run.pull);
     tokio::select! {
         () = stop.cancelled() => bail!("stopped before it began"),
@@ -95,7 +98,19 @@ pub async fn run(
     Ok(code)
 }
 
-fn body(run: &Run) -> anyhow::Result<ContainerCreateBody> {
+/// The user of a container whose output must belong to the caller. In the container of an engine without root, root is the
+/// caller.
+fn user(asked: Option<&str>, (uid, gid): (u32, u32), is_rootless: bool) -> Option<String> {
+    match asked {
+        Some("image") => None,
+        Some(user) => Some(user.to_owned()),
+        None if uid == 0 => None,
+        None if is_rootless => Some("0:0".to_owned()),
+        None => Some(format!("{uid}:{gid}")),
+    }
+}
+
+fn body(run: &Run, is_rootless: bool) -> anyhow::Result<ContainerCreateBody> {
     let mount = |source: &Path, target: &str, read_only| {
         let source = std::fs::canonicalize(source).with_context(|| source.display().to_string())?;
         if !source.is_dir() {
@@ -125,11 +140,12 @@ fn body(run: &Run) -> anyhow::Result<ContainerCreateBody> {
         ]),
         ..HostConfig::default()
     };
+    let caller = (nix::unistd::getuid().as_raw(), nix::unistd::getgid().as_raw());
     Ok(ContainerCreateBody {
         image: Some(run.image.clone()),
         cmd: Some(run.command.clone()).filter(|command| !command.is_empty()),
         env: Some(given.chain(own).collect()),
-        user: run.user.clone(),
+        user: user(run.user.as_deref(), caller, is_rootless),
         labels: Some(HashMap::from([("rowcall.local".to_owned(), run.image.clone())])),
         host_config: Some(host),
         ..ContainerCreateBody::default()
@@ -188,5 +204,19 @@ async fn stopped(docker: &bollard::Docker, id: &str, stop: &CancellationToken) -
     {
         Err(fault) if !fault.is_missing() => bail!("the container cannot be stopped, and is killed: {fault}"),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn output_belongs_to_the_caller_unless_another_user_is_asked_for() {
+        assert_eq!(user(None, (1000, 100), false).as_deref(), Some("1000:100"));
+        assert_eq!(user(None, (1000, 100), true).as_deref(), Some("0:0"));
+        assert_eq!(user(None, (0, 0), false), None);
+        assert_eq!(user(Some("image"), (1000, 100), false), None);
+        assert_eq!(user(Some("7"), (1000, 100), true).as_deref(), Some("7"));
     }
 }

@@ -41,6 +41,8 @@ set_up_standins() {
         without+=(--skip with_psycopg)
     fi
     set_up_poolers
+    cargo build --quiet --example file_loader >&2 || fail "cargo build failed"
+    export ROWCALL_TEST_LOADER="${CARGO_TARGET_DIR:-$PWD/target}/debug/examples/file_loader"
 }
 
 # The oldest PgBouncer in use, which follows no prepared statements, and the newest.
