@@ -33,5 +33,5 @@ async fn the_page_of_views_is_printed_from_the_catalogue() {
     if std::env::var_os("ROWCALL_WRITE_DOCS").is_some() {
         std::fs::write(&path, &wanted).unwrap();
     }
-    assert_eq!(page, wanted, "{PAGE} is not current: ROWCALL_WRITE_DOCS=1 cargo test writes it");
+    assert!(page == wanted, "{PAGE} is not current: ROWCALL_WRITE_DOCS=1 cargo test writes it");
 }

@@ -59,12 +59,15 @@ create table rowcall_internal.source_tables (
     status_column text not null,
     status_type text not null,
     touch_column text,
+    external_id_column text,
     created_at timestamptz not null default now()
 );
 comment on column rowcall_internal.source_tables.key_types is 'Of a domain, the type that it is over.';
 comment on column rowcall_internal.source_tables.key_named is 'Whether watch() was given the key; otherwise it is the primary key.';
 comment on column rowcall_internal.source_tables.touch_column is
-    'Set to now() by every write-back, where the table has such a column (last_update).';
+    'Set to now() by every write-back: the column that watch() was given, or last_update where the table has one.';
+comment on column rowcall_internal.source_tables.external_id_column is
+    'Gets the name that the runner gave an attempt, such as the ARN of a task, when it is launched.';
 insert into rowcall_internal.source_tables (relation, key_columns, key_types, status_column, status_type, touch_column)
 values ('rowcall.files', '{id}', '{bigint}', 'status', 'text', 'last_update');
 

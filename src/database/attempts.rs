@@ -7,7 +7,8 @@ use serde_json::Value;
 use tokio_postgres::Row;
 
 use super::DatabaseError;
-use super::columns::{Columns as _, Unreadable};
+use super::columns::{Columns as _, Unreadable, strings};
+use super::source_rows::RowWriting;
 use super::statements::Statements;
 use crate::job::{AttemptId, Cause, DispatcherId, JobId, Launched, RunnerName};
 use crate::parameters::Deadlines;
@@ -70,11 +71,20 @@ fn column<'a, T>(attempts: &'a [NewAttempt], field: impl Fn(&'a NewAttempt) -> T
     attempts.iter().map(field).collect()
 }
 
-/// Notes attempts that their runner has taken. Returns those that another session holds, to be noted later.
+/// What is left to do after launches were noted.
+#[derive(Debug, Default)]
+pub struct LaunchesNoted {
+    /// Attempts that another session holds, to be noted later.
+    pub held: Vec<AttemptId>,
+    /// Rows that keep the runner's name of their attempt, each with its table.
+    pub rows: Vec<(u32, RowWriting)>,
+}
+
+/// Notes attempts that their runner has taken.
 pub async fn mark_launched(
     client: &impl Statements,
     launched: &[(AttemptId, Launched)],
-) -> Result<Vec<AttemptId>, DatabaseError> {
+) -> Result<LaunchesNoted, DatabaseError> {
     let ids: Vec<AttemptId> = launched.iter().map(|(id, _)| *id).collect();
     let external: Vec<&str> = launched.iter().map(|(_, l)| l.external_id.as_str()).collect();
     let begun: Vec<bool> = launched.iter().map(|(_, l)| l.begun).collect();
@@ -82,13 +92,31 @@ pub async fn mark_launched(
         launched.iter().map(|(_, l)| l.log.as_ref().map(|log| log.group.as_str())).collect();
     let streams: Vec<Option<&str>> =
         launched.iter().map(|(_, l)| l.log.as_ref().and_then(|log| log.stream.as_deref())).collect();
-    let held = client
-        .rows(
-            include_str!("../../sql/queries/attempts/attempts_launched.sql"),
-            &[&ids, &external, &begun, &groups, &streams],
-        )
-        .await?;
-    Ok(held.iter().map(|row| row.column(0)).collect::<Result<_, _>>()?)
+    let sql = include_str!("../../sql/queries/attempts/attempts_launched.sql");
+    let mut noted = LaunchesNoted::default();
+    for row in client.rows(sql, &[&ids, &external, &begun, &groups, &streams]).await? {
+        if row.column("is_held")? {
+            noted.held.push(row.column("id")?);
+        } else {
+            noted.rows.push((row.column("source_table")?, named_row(&row)?));
+        }
+    }
+    Ok(noted)
+}
+
+/// The name alone: neither status nor result.
+fn named_row(row: &Row) -> Result<RowWriting, Unreadable> {
+    let expected: Option<Value> = row.column("expected")?;
+    Ok(RowWriting {
+        key: row.column("row_key")?,
+        expected: expected.as_ref().map(strings).unwrap_or_default(),
+        version: None,
+        external_id: row.column("external_id")?,
+        status: None,
+        merge: None,
+        task: row.column("task")?,
+        notify_channel: None,
+    })
 }
 
 /// Attempts whose program was seen to run; returns those written down.

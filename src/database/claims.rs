@@ -6,7 +6,7 @@ use serde_json::Value;
 use tokio_postgres::Row;
 
 use super::DatabaseError;
-use super::columns::{Columns as _, Noted, Unreadable};
+use super::columns::{Columns as _, Noted, Unreadable, strings};
 use super::statements::Statements;
 use super::typed::Typed;
 use crate::job::{AttemptId, DispatcherId, JobId};
@@ -87,16 +87,11 @@ fn claimed(row: &Row) -> Result<ClaimedJob, Unreadable> {
         moved_to: unreadable.note(row.column("moved_to")),
         number: row.column("number")?,
         attempt_id: row.column("attempt_id")?,
-        expected_before: before.as_ref().map(words).unwrap_or_default(),
+        expected_before: before.as_ref().map(strings).unwrap_or_default(),
         concurrency_key: unreadable.note(row.column("concurrency_key")),
         unreadable: None,
     };
     Ok(ClaimedJob { unreadable: unreadable.first, ..job })
-}
-
-/// The strings of a JSON array.
-fn words(value: &Value) -> Vec<String> {
-    value.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
 /// The word by which a job says that this dispatcher has refused it, by the parameters as they are.

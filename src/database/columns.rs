@@ -4,6 +4,7 @@
 use std::error::Error as _;
 use std::fmt::Display;
 
+use serde_json::Value;
 use thiserror::Error;
 use tokio_postgres::Row;
 use tokio_postgres::row::RowIndex;
@@ -40,6 +41,11 @@ impl Columns for Row {
             reason: error.source().map_or_else(|| error.to_string(), ToString::to_string),
         })
     }
+}
+
+/// The strings of a JSON array.
+pub fn strings(value: &Value) -> Vec<String> {
+    value.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
 /// The first of several values that cannot be read, where the row has a use without them.

@@ -37,9 +37,9 @@ pub mod wake_lock;
 
 pub use address::{Address, RdsRegion, Roots, SslMode, Tls};
 pub use attempts::{
-    NewAttempt, OverdueAttempt, RescuedAttempt, TakenOver, attempts_over, end_attempts_without_job,
-    mark_asked, mark_begun, mark_launched, overdue_attempts, rescue_attempts, start_jobs, taken_over,
-    unmark_asked,
+    LaunchesNoted, NewAttempt, OverdueAttempt, RescuedAttempt, TakenOver, attempts_over,
+    end_attempts_without_job, mark_asked, mark_begun, mark_launched, overdue_attempts, rescue_attempts,
+    start_jobs, taken_over, unmark_asked,
 };
 pub use claims::{
     Choice, Claim, ClaimedJob, UnkeyedJob, claim, claim_counted, jobs_without_concurrency_key,

@@ -24,6 +24,7 @@ pub struct OpenAttempt {
     pub task: String,
     pub request: Value,
     pub row_key: Value,
+    pub external_id: Option<String>,
     pub source_table: u32,
     /// Its table's name, for people.
     pub table_name: String,
@@ -65,6 +66,7 @@ fn open(row: &Row) -> Result<OpenAttempt, Unreadable> {
         task: unreadable.note(row.column("task")),
         request: unreadable.note(row.column("request")),
         row_key: unreadable.note(row.column("row_key")),
+        external_id: unreadable.note(row.column("external_id")),
         source_table: row.column("source_table")?,
         seconds: row.column("seconds")?,
         table_name: unreadable.note(row.column("table_name")),

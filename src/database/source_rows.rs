@@ -69,6 +69,8 @@ pub struct RowWriting {
     pub expected: Vec<String>,
     /// The only version of it that may be written; none for any.
     pub version: Option<String>,
+    /// What its runner calls the attempt, for tables that keep it; none leaves it.
+    pub external_id: Option<String>,
     /// The new status; none leaves it.
     pub status: Option<String>,
     /// Merged into the result column; none leaves it.
@@ -142,8 +144,9 @@ pub async fn write_back(
     let tasks: Vec<&str> = rows.iter().map(|r| r.task.as_str()).collect();
     let channels: Vec<Option<&str>> = rows.iter().map(|r| r.notify_channel.as_deref()).collect();
     let versions: Vec<Option<&str>> = rows.iter().map(|r| r.version.as_deref()).collect();
+    let external_ids: Vec<Option<&str>> = rows.iter().map(|r| r.external_id.as_deref()).collect();
     let (back, observers) = (writing == Writing::Back, writing == Writing::Results);
-    let values: [&dyn Typed; 11] = [
+    let values: [&dyn Typed; 12] = [
         &source_table,
         &result_column,
         &keys,
@@ -155,6 +158,7 @@ pub async fn write_back(
         &back,
         &observers,
         &versions,
+        &external_ids,
     ];
     let answer = client.rows(include_str!("../../sql/queries/source_rows/write_back.sql"), &values).await?;
     let mut written = vec![Written::Locked; rows.len()];

@@ -17,7 +17,8 @@ create or replace function rowcall_internal.write_back(
     channels text[] default null,   -- per row, where its new status is announced once this has committed; null: nowhere
     back boolean default false,     -- a status put back for the same job, which therefore asks for nothing anew
     observers boolean default false, -- these are ends of observers
-    versions text[] default null    -- per row, the only version to write on, as source_rows() has it; null: any
+    versions text[] default null,   -- per row, the only version to write on, as source_rows() has it; null: any
+    external_ids text[] default null -- per row, the runner's name of the attempt, for a table that keeps it; null: leave it
 ) returns table (place int, state text, error text)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -43,7 +44,7 @@ begin
     end if;
     statement := format($sql$
         with want as (
-            select * from unnest($1, $2, $3, $4, $5, $6) with ordinality as w(key, expected, status, merge, task, version, place)
+            select * from unnest($1, $2, $3, $4, $5, $6, $7) with ordinality as w(key, expected, status, merge, task, version, external_id, place)
         ), seen as (
             select w.place, %5$s as as_expected, t.xmin::text <> w.version as is_changed, t.%1$I::text = w.status as arrived from want w join %2$s t on %3$s
         ), held as (
@@ -81,7 +82,9 @@ begin
                 -- What is no object is the user's own, and keeps its shape.
                 'when coalesce(jsonb_typeof(t.%1$I), ''null'') = ''null'' then w.merge else t.%1$I end', result_column,
                 (select string_agg(quote_literal(o.outcome), ', ') from rowcall_internal.outcomes() o where o.is_failure)) end,
-            case when entry.touch_column is not null then format('%I = now()', entry.touch_column) end),
+            case when entry.touch_column is not null then format('%I = now()', entry.touch_column) end,
+            case when entry.external_id_column is not null
+                then format('%1$I = coalesce(w.external_id, t.%1$I)', entry.external_id_column) end),
         case when observers then 'true' else format('w.expected ? t.%I::text', entry.status_column) end,
         -- After the update it is what it was before, if it was no object.
         case when result_column is null or observers then 'null::text' else format(
@@ -100,7 +103,7 @@ begin
         -- For the triggers of the table, which know nothing of our path. Not the caller's own: a task may be calling.
         -- Its temporary tables come last: a name that a trigger leaves unqualified must not find one of them.
         perform set_config('search_path', path_of_users, true);
-        for place, state, error, arrived in execute statement using keys, expected, statuses, merges, tasks, versions loop
+        for place, state, error, arrived in execute statement using keys, expected, statuses, merges, tasks, versions, external_ids loop
             if (state in ('written', 'kept') or state = 'moved' and arrived) and channels[place] is not null and statuses[place] is not null then
                 perform rowcall_internal.announce(channels[place], tasks[place], source, keys[place], statuses[place]);
             end if;
@@ -118,7 +121,7 @@ begin
                 perform set_config('search_path', path_of_users, true);
                 perform set_config('lock_timeout', patience, true);
                 for place, state, error, arrived in
-                    execute statement using keys[i:i], expected[i:i], statuses[i:i], merges[i:i], tasks[i:i], versions[i:i]
+                    execute statement using keys[i:i], expected[i:i], statuses[i:i], merges[i:i], tasks[i:i], versions[i:i], external_ids[i:i]
                 loop
                     place := i;
                     if (state in ('written', 'kept') or state = 'moved' and arrived) and channels[i] is not null and statuses[i] is not null then

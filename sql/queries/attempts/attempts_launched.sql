@@ -1,5 +1,6 @@
 -- Notes that their runner has taken these attempts. Returns those that another session holds just now (a task in its
--- own transaction), to be noted later. An attempt that has ended meanwhile gets only what is not known of it yet.
+-- own transaction), to be noted later, and those whose row keeps the runner's name of them. An attempt that has ended
+-- meanwhile gets only what is not known of it yet.
 with taken as (
     select * from unnest($1::bigint[], $2::text[], $3::boolean[], $4::text[], $5::text[])
         as l(id, external_id, begun, log_group, log_stream)
@@ -16,5 +17,9 @@ with taken as (
     where a.id = taken.id
     returning a.id
 )
-select a.id from rowcall_internal.attempts a join taken on taken.id = a.id
-where a.ended_at is null and a.id not in (select id from written)
+select a.id, a.id not in (select id from written) as is_held, a.source_table::oid as source_table, a.row_key,
+    a.request->'write_back'->'expected' as expected, a.task, taken.external_id
+from rowcall_internal.attempts a join taken on taken.id = a.id
+where a.ended_at is null and (a.id not in (select id from written)
+    -- Its row gets the name.
+    or a.source_table in (select relation from rowcall_internal.source_tables where external_id_column is not null))

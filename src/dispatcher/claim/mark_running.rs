@@ -58,6 +58,7 @@ fn row_writing((ready, status): &(ReadyJob, String)) -> RowWriting {
         expected: vec![found_in.clone()],
         // What was rendered is what the row holds: a write between the reading and now is read first.
         version: version.clone(),
+        external_id: None,
         status: Some(status.clone()),
         merge: None,
         task: job.task.clone(),

@@ -7,9 +7,13 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc};
 
-use crate::database::{DatabaseError, mark_asked, mark_launched, settled_elsewhere, unmark_asked};
+use crate::database::{
+    DatabaseError, LaunchesNoted, RowWriting, Writing, bound_transaction, mark_asked, mark_launched,
+    settled_elsewhere, unmark_asked, write_back,
+};
+use crate::dispatcher::claim::prepare::grouped;
 use crate::dispatcher::pace::{LAST_WORD, Trouble, jittered};
-use crate::dispatcher::shared::Handle;
+use crate::dispatcher::shared::{Handle, Shared};
 use crate::job::{AttemptId, End, RunnerName};
 use crate::runners::{Attempt, LaunchError, Launched, Runner};
 
@@ -211,6 +215,25 @@ async fn stop_if_over(shared: &Handle, runner: &dyn Runner, attempt: &Attempt, l
     }
 }
 
+/// Writes the runner's names of attempts into rows that keep them. What cannot be written now is written at the end.
+async fn name_in_rows(shared: &Shared, rows: Vec<(u32, RowWriting)>) {
+    for (source_table, rows) in grouped(rows, |(table, _)| *table) {
+        let rows: Vec<RowWriting> = rows.into_iter().map(|(_, row)| row).collect();
+        let writing = async {
+            let mut client = shared.database.get().await?;
+            let transaction = client.transaction().await?;
+            bound_transaction(&transaction).await?;
+            write_back(&transaction, source_table, None, &rows, Writing::Onward).await?;
+            transaction.commit_what_users_saw().await?;
+            shared.database.give_back(client);
+            Ok::<_, DatabaseError>(())
+        };
+        if let Err(error) = shared.within(writing).await {
+            tracing::debug!(%error, source_table, rows = rows.len(), "rows do not have the names of their attempts yet");
+        }
+    }
+}
+
 /// Writes down launches, as many at a time as have come together.
 pub async fn record(shared: Handle, mut launched: mpsc::UnboundedReceiver<(AttemptId, Launched)>) {
     let mut batch: Vec<(AttemptId, Launched)> = Vec::new();
@@ -234,8 +257,9 @@ pub async fn record(shared: Handle, mut launched: mpsc::UnboundedReceiver<(Attem
         let marking = async { mark_launched(&shared.database.get().await?, &batch).await };
         let done = shared.within(marking).await;
         pause = match done {
-            Ok(held) => {
+            Ok(LaunchesNoted { held, rows }) => {
                 trouble.over();
+                name_in_rows(&shared, rows).await;
                 batch.retain(|(id, _)| held.contains(id));
                 (!batch.is_empty()).then(|| jittered(HELD))
             }

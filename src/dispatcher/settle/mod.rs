@@ -208,7 +208,8 @@ async fn settle_batch(
             Some(_) => open.result.clone(),
             None => end.result.clone(),
         };
-        decided.push(DecidedAttempt { open, write_back, settlement, result, written: None });
+        let external_id = end.external_id.clone().or_else(|| open.external_id.clone());
+        decided.push(DecidedAttempt { open, write_back, settlement, result, external_id, written: None });
     }
     write_rows(&transaction, &mut decided).await?;
 

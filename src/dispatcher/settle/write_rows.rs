@@ -14,6 +14,7 @@ pub struct DecidedAttempt {
     pub write_back: WriteBack,
     pub settlement: Settlement,
     pub result: Option<Value>,
+    pub external_id: Option<String>,
     pub written: Option<Written>,
 }
 
@@ -67,6 +68,7 @@ fn row_writing(decided: &DecidedAttempt) -> RowWriting {
         key: open.row_key.clone(),
         expected: if still_ours { write_back.expected.clone() } else { Vec::new() },
         version: None,
+        external_id: decided.external_id.clone(),
         status: status.cloned(),
         merge: write_back.result_column.is_some().then_some(Value::Object(merge)),
         task: open.task.clone(),

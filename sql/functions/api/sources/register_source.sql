@@ -1,6 +1,8 @@
 -- The second half of rowcall.watch(), with the rights of the schema's owner: checks the table, notes its key and
 -- columns in the registry, and installs the triggers.
-create or replace function rowcall.register_source(source regclass, status_column text, key text[] default null) returns void
+create or replace function rowcall.register_source(
+    source regclass, status_column text, key text[] default null, touch_column text default null,
+    external_id_column text default null) returns void
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
@@ -12,6 +14,8 @@ declare
     its_key record;
     status_type text;
     touch text;
+    external_id text;
+    problem text;
     before rowcall_internal.source_tables;
     after rowcall_internal.source_tables;
     -- The number in the trigger functions of a table that was watched before, whose triggers its owner has not dropped.
@@ -82,11 +86,27 @@ begin
             using errcode = '42P10', hint = 'Give the status a type such as text, varchar or an enum.';
     end;
 
-    select attname into touch from pg_attribute
-    where attrelid = source and attname = 'last_update' and not attisdropped and attgenerated = ''
-      and atttypid in ('timestamptz'::regtype, 'timestamp'::regtype)
-      -- To set it would make the row another.
-      and attname <> all (its_key.columns);
+    -- What was named before counts as long as it can be written.
+    touch := coalesce(touch_column, case when rowcall_internal.written_column_problem(
+        source, 'touch_column', before.touch_column, status_column || its_key.columns, '{timestamptz,timestamp}') is null
+        then before.touch_column end, (
+        select attname from pg_attribute
+        where attrelid = source and attname = 'last_update' and not attisdropped and attgenerated = ''
+          and atttypid in ('timestamptz'::regtype, 'timestamp'::regtype)
+          -- To set it would make the row another.
+          and attname <> all (its_key.columns)));
+    external_id := coalesce(external_id_column, case when rowcall_internal.written_column_problem(
+        source, 'external_id_column', before.external_id_column, status_column || its_key.columns, '{text,varchar}') is null
+        then before.external_id_column end);
+    problem := coalesce(
+        rowcall_internal.written_column_problem(source, 'touch_column', touch, status_column || its_key.columns, '{timestamptz,timestamp}'),
+        rowcall_internal.written_column_problem(source, 'external_id_column', external_id, status_column || its_key.columns, '{text,varchar}'));
+    if problem is not null then
+        raise exception 'rowcall.watch: %', problem
+            using errcode = '42703', hint = 'Name a column that Rowcall may write, besides the status and the key; or an empty string for none.';
+    end if;
+    touch := nullif(touch, '');
+    external_id := nullif(external_id, '');
 
     -- The owner agreed to that column being written, and to no other.
     if before.status_column <> register_source.status_column and not pg_has_role(session_user, its_owner, 'member') then
@@ -95,19 +115,24 @@ begin
             using errcode = '42501', hint = format('To make it %I: call this as %I.', register_source.status_column,
                 pg_get_userbyid(its_owner));
     end if;
+    if before.id is not null and not pg_has_role(session_user, its_owner, 'member')
+       and (touch <> coalesce(before.touch_column, '') or external_id <> coalesce(before.external_id_column, '')) then
+        raise exception 'rowcall.watch: % does not own %, and cannot choose other columns of it to be written', session_user, source
+            using errcode = '42501', hint = format('Call it as %I.', pg_get_userbyid(its_owner));
+    end if;
     select substring(p.proname from '^on_(?:insert|update)_(\d+)$')::int into kept
     from pg_trigger t join pg_proc p on p.oid = t.tgfoid
     where t.tgrelid = source and t.tgname in ('rowcall_insert', 'rowcall_update') and p.pronamespace = 'rowcall_internal'::regnamespace
       and not exists (select from rowcall_internal.source_tables s where p.proname in (format('on_insert_%s', s.id), format('on_update_%s', s.id)));
     insert into rowcall_internal.source_tables as s
-        (id, relation, key_columns, key_types, key_named, status_column, status_type, touch_column)
+        (id, relation, key_columns, key_types, key_named, status_column, status_type, touch_column, external_id_column)
     overriding system value
     values (coalesce(before.id, kept, nextval(pg_get_serial_sequence('rowcall_internal.source_tables', 'id'))), source, its_key.columns,
-        its_key.types, named is not null, register_source.status_column, status_type, touch)
+        its_key.types, named is not null, register_source.status_column, status_type, touch, external_id)
     on conflict (relation) do update
     set key_columns = excluded.key_columns, key_types = excluded.key_types, key_named = excluded.key_named,
         status_column = excluded.status_column, status_type = excluded.status_type,
-        touch_column = excluded.touch_column
+        touch_column = excluded.touch_column, external_id_column = excluded.external_id_column
     returning * into after;
     if (before.key_columns, before.key_types) is distinct from (after.key_columns, after.key_types) and before.id is not null then
         perform rowcall_internal.change_row_keys(before, after);

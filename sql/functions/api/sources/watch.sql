@@ -1,11 +1,14 @@
 -- Makes a table a source table: grants rowcall_writer SELECT and UPDATE on it and Rowcall's owner TRIGGER, installs the
 -- triggers, and registers it. Repeating it is safe, and takes up a changed key and new partitions.
 --
--- Rows are named by the table's primary key, or by "key": the columns of another unique index, none of them null.
+-- Rows are named by the table's primary key, or by "key": the columns of another unique index, none of them null. Every write of
+-- ours sets touch_column to now() (last_update, if the table has one), and external_id_column gets the runner's name of an
+-- attempt when it is launched. What was named once is kept until another is; an empty string names none.
 --
 -- It runs with its caller's rights: the caller must be able to make these grants, or the table's owner has made them.
-create or replace function rowcall.watch(source regclass, status_column text default 'status', key text[] default null)
-returns void
+create or replace function rowcall.watch(
+    source regclass, status_column text default 'status', key text[] default null, touch_column text default null,
+    external_id_column text default null) returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
@@ -63,6 +66,6 @@ begin
         raise warning 'rowcall.watch: % has row security: % sees only the rows that its policies let through', source, writer
             using hint = format('CREATE POLICY rowcall ON %s TO %I USING (true);', source, writer);
     end if;
-    perform rowcall.register_source(source, status_column, key);
+    perform rowcall.register_source(source, status_column, key, touch_column, external_id_column);
 end
 $$;
