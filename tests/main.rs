@@ -55,6 +55,7 @@ mod task_functions;
 mod templates;
 mod tls;
 mod triggers;
+mod typed_calls;
 mod views;
 mod waits;
 mod watching;

@@ -51,3 +51,11 @@ begin
     end loop;
 end
 $$;
+
+-- The same for a job whose number a driver has sent as a string.
+create or replace function rowcall.cancel(job text, reason text default 'cancelled') returns boolean
+language sql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select rowcall.cancel(rowcall_internal.job_number(job), reason)
+$$;

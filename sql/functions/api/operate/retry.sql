@@ -51,3 +51,11 @@ begin
     end loop;
 end
 $$;
+
+-- The same for a job whose number a driver has sent as a string.
+create or replace function rowcall.retry(job text) returns bigint
+language sql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select rowcall.retry(rowcall_internal.job_number(job))
+$$;
