@@ -20,17 +20,17 @@ use crate::support::aws::{REGION, ScriptedAws};
 use crate::support::{TestDatabase, settings};
 
 /// The function of every test here.
-const LOADER: &str = "loader";
+pub const LOADER: &str = "loader";
 
 /// A database, an AWS with one function, and a task for it.
-struct Lambda {
-    db: TestDatabase,
-    aws: ScriptedAws,
+pub struct Lambda {
+    pub db: TestDatabase,
+    pub aws: ScriptedAws,
 }
 
 impl Lambda {
     /// With these settings in the parameters row, and further columns.
-    async fn new(task_settings: &str, (columns, values): (&str, &str)) -> Self {
+    pub async fn new(task_settings: &str, (columns, values): (&str, &str)) -> Self {
         let (db, aws) = (TestDatabase::new().await, ScriptedAws::start().await);
         aws.add_function(LOADER, &[("live", "7")]);
         let comma = if columns.is_empty() { "" } else { ", " };
@@ -53,7 +53,7 @@ impl Lambda {
         settings
     }
 
-    async fn dispatcher(&self) -> Dispatcher {
+    pub async fn dispatcher(&self) -> Dispatcher {
         self.dispatcher_with(self.settings()).await
     }
 

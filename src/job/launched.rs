@@ -17,6 +17,23 @@ impl Launched {
     pub fn running(external_id: impl Into<String>) -> Self {
         Self { external_id: external_id.into(), begun: true, log: None }
     }
+
+    /// In strings that Postgres can keep.
+    #[must_use]
+    pub fn storable(mut self) -> Self {
+        let log = self.log.iter_mut().flat_map(|log| std::iter::once(&mut log.group).chain(&mut log.stream));
+        for text in log.chain([&mut self.external_id]) {
+            storable(text);
+        }
+        self
+    }
+}
+
+/// Takes out of a string the one character that Postgres cannot keep.
+pub fn storable(text: &mut String) {
+    if text.contains('\0') {
+        *text = text.replace('\0', "\u{fffd}");
+    }
 }
 
 /// Where a log can be read: CloudWatch's words.

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 pub use backoff::{LONGEST, delay};
 pub use ids::{AttemptId, DispatcherId, JobId};
-pub use launched::{Launched, LogPlace};
+pub use launched::{Launched, LogPlace, storable};
 pub use retry_on::RetryOn;
 pub use settlement::{Facts, Next, RowWrite, Settlement, settle};
 pub use states::{TRANSITIONS, Transition, state_diagram};

@@ -114,7 +114,7 @@ async fn give_up(
         }
         Ok(Found::Running(external_id)) => {
             tracing::info!(attempt = id.get(), external_id, "found what an unconfirmed launch had started");
-            let launched = Launched { external_id, begun: false, log: None };
+            let launched = Launched { external_id, begun: false, log: None }.storable();
             if shared.in_flight.confirm_launch(id, &launched) {
                 let _ = shared.signals.launches.send((id, launched));
             }

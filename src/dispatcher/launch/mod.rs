@@ -172,6 +172,7 @@ async fn not_asked(shared: &Handle, attempt: &Attempt) -> Result<(), DatabaseErr
 }
 
 async fn taken(shared: &Handle, runner: &dyn Runner, attempt: &Attempt, launched: Launched) {
+    let launched = launched.storable();
     tracing::info!(
         job = attempt.job_id.get(),
         attempt = attempt.id.get(),
@@ -254,16 +255,39 @@ pub async fn record(shared: Handle, mut launched: mpsc::UnboundedReceiver<(Attem
                 return;
             }
         }
-        let marking = async { mark_launched(&shared.database.get().await?, &batch).await };
-        let done = shared.within(marking).await;
-        pause = match done {
-            Ok(LaunchesNoted { held, rows }) => {
+        pause = match note(&shared, &batch).await {
+            Ok(held) => {
                 trouble.over();
-                name_in_rows(&shared, rows).await;
                 batch.retain(|(id, _)| held.contains(id));
                 (!batch.is_empty()).then(|| jittered(HELD))
             }
             Err(error) => Some(trouble.wait(&error)),
         };
     }
+}
+
+/// Writes launches down; those that are held come back. After an error one by one: what cannot be written of one, its end writes.
+async fn note(shared: &Shared, batch: &[(AttemptId, Launched)]) -> Result<Vec<AttemptId>, DatabaseError> {
+    let mark = async |launched: &[(AttemptId, Launched)]| {
+        let marking = async { mark_launched(&shared.database.get().await?, launched).await };
+        let LaunchesNoted { held, rows } = shared.within(marking).await?;
+        name_in_rows(shared, rows).await;
+        Ok::<_, DatabaseError>(held)
+    };
+    match mark(batch).await {
+        Err(error) if error.is_an_answer() && !error.is_away() => {}
+        done => return done,
+    }
+    let mut held = Vec::new();
+    for launched in batch {
+        match mark(std::slice::from_ref(launched)).await {
+            Ok(this) => held.extend(this),
+            Err(error) if error.is_a_lock() => held.push(launched.0),
+            Err(error) if error.is_an_answer() && !error.is_away() => {
+                tracing::warn!(attempt = launched.0.get(), %error, "its launch cannot be written down");
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(held)
 }

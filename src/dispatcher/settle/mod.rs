@@ -22,7 +22,7 @@ use crate::dispatcher::follow::in_flight::FollowedAttempt;
 use crate::dispatcher::pace::{Trouble, jittered};
 use crate::dispatcher::shared::{Handle, Shared};
 use crate::job::{
-    AttemptId, Completion, End, Facts, How, Next, Outcome, Policy, RowWrite, Settlement, settle,
+    AttemptId, Completion, End, Facts, How, Next, Outcome, Policy, RowWrite, Settlement, settle, storable,
 };
 use crate::parameters::{Frozen, WriteBack};
 
@@ -50,10 +50,9 @@ pub async fn run(shared: Handle, mut ends: mpsc::UnboundedReceiver<(AttemptId, E
         let was_full = !incoming.is_empty() && a_runner_is_full(&shared);
         for (id, end) in incoming.drain(..) {
             if shared.in_flight.contains(id) && !waiting.contains_key(&id) {
-                let mut end = storable(end);
                 // Its launch may not be written down yet.
-                end.external_id = end.external_id.or_else(|| shared.in_flight.external_id(id));
-                waiting.insert(id, end);
+                let external_id = end.external_id.clone().or_else(|| shared.in_flight.external_id(id));
+                waiting.insert(id, storable_end(End { external_id, ..end }));
                 queue.push_back((id, false));
                 shared.in_flight.ended(id);
             }
@@ -136,12 +135,8 @@ async fn settle_apart(
 }
 
 /// Without what Postgres cannot keep: one character, and numbers beyond its own, which become strings.
-fn storable(mut end: End) -> End {
-    for text in [&mut end.reason, &mut end.output].into_iter().flatten() {
-        if text.contains('\0') {
-            *text = text.replace('\0', "\u{fffd}");
-        }
-    }
+fn storable_end(mut end: End) -> End {
+    [&mut end.reason, &mut end.output, &mut end.external_id].into_iter().flatten().for_each(storable);
     end.result = end.result.map(storable_value);
     end
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use super::wire::Refusal;
@@ -26,6 +26,10 @@ pub enum Fault {
     DoneThenHold(Arc<Semaphore>),
     /// Done, then 200 with a body that is no JSON.
     Garbage,
+    /// Done, then this body.
+    Body(Vec<u8>),
+    /// Done, and the answer has this value at this JSON pointer, or lacks what was there.
+    Spoiled { at: String, value: Option<Value> },
     /// `RunTask`: nothing is launched, and the answer is 200 with these words in `failures`.
     Failures { reason: String, detail: Option<String>, ghost: Ghost },
     /// `RunTask`: launched, but so many `DescribeTasks` answer MISSING.

@@ -52,6 +52,8 @@ struct State {
     actions: BTreeSet<String>,
     abandoned: usize,
     faults: HashMap<String, VecDeque<Fault>>,
+    /// The latest of each action.
+    answers: HashMap<String, Value>,
     ecs: ecs::Ecs,
     lambda: lambda::Lambda,
     logs: logs::Logs,
@@ -96,6 +98,16 @@ impl ScriptedAws {
     /// Every IAM action that the calls so far needed: `ecs:RunTask`, `iam:PassRole`, `sqs:DeleteMessage`, ...
     pub fn actions(&self) -> BTreeSet<String> {
         self.state().actions.clone()
+    }
+
+    /// The latest answer to an action, before anything went wrong with it.
+    pub fn answer(&self, action: &str) -> Value {
+        self.state().answers[action].clone()
+    }
+
+    /// Whether faults that were scripted for an action have not come yet.
+    pub fn has_faults_left(&self, action: &str) -> bool {
+        self.state().faults.get(action).is_some_and(|left| !left.is_empty())
     }
 
     /// How many calls lost their client before they were answered.
@@ -190,6 +202,16 @@ impl Shared {
                 let answer = self.perform(call, &fault).await;
                 Answer { body: b"<html>not what you expected".to_vec(), ..answer }
             }
+            Fault::Body(ref body) => {
+                let answer = self.perform(call, &fault).await;
+                Answer { body: body.clone(), ..answer }
+            }
+            Fault::Spoiled { ref at, ref value } => {
+                let answer = self.perform(call, &fault).await;
+                let mut body: Value = serde_json::from_slice(&answer.body).unwrap();
+                spoil(&mut body, at, value.clone());
+                Answer { body: body.to_string().into_bytes(), ..answer }
+            }
             _ => self.perform(call, &fault).await,
         };
         Ok(answer)
@@ -230,6 +252,11 @@ impl Shared {
                 }
             }
         };
+        if let Ok(Answer { body, .. }) = &answer
+            && let Ok(body) = serde_json::from_slice(body)
+        {
+            self.state.lock().unwrap().answers.insert(call.action.clone(), body);
+        }
         self.changed.notify_waiters();
         answer.unwrap_or_else(|refusal| refusal.answer(call.protocol))
     }
@@ -261,6 +288,19 @@ fn unknown_action(call: &Call) -> Outcome {
 /// A member that is a string, or nothing.
 fn text<'a>(value: &'a Value, member: &str) -> &'a str {
     value[member].as_str().unwrap_or_default()
+}
+
+/// Puts a value in the place that a JSON pointer names, or takes away what is there.
+fn spoil(body: &mut Value, at: &str, value: Option<Value>) {
+    let (parent, member) = at.rsplit_once('/').unwrap();
+    let Some(parent) = body.pointer_mut(parent) else { return };
+    match (parent, value) {
+        (Value::Object(members), Some(value)) => drop(members.insert(member.to_owned(), value)),
+        (Value::Object(members), None) => drop(members.remove(member)),
+        (Value::Array(items), Some(value)) => items[member.parse::<usize>().unwrap()] = value,
+        (Value::Array(items), None) => drop(items.remove(member.parse().unwrap())),
+        _ => {}
+    }
 }
 
 /// RFC 7396: objects merge, null removes, everything else replaces.
