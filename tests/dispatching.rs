@@ -323,3 +323,16 @@ async fn a_task_is_stopped_when_its_row_moves_on_if_it_says_so() {
     assert_eq!(db.one::<String>("select status from rowcall.files").await, "DELETED");
     running.stop().await;
 }
+
+#[tokio::test]
+async fn an_end_that_no_dispatcher_saw_has_its_own_time() {
+    let db = TestDatabase::new().await;
+    db.task("task", "REGISTERED", ("", "")).await;
+    let mut running = Running::start(&db).await;
+    db.run("insert into rowcall.files default values").await;
+    let launched = running.launch().await;
+    // It cannot have ended before it began.
+    running.end(&launched, End { ago: Some(std::time::Duration::from_hours(1)), ..End::exited(0) });
+    db.until("select ended_at = greatest(created_at, begun_at, started_at) from rowcall.attempts").await;
+    running.stop().await;
+}

@@ -228,3 +228,24 @@ async fn a_missed_row_that_is_being_marked_runs_once() {
     assert!(db.one::<bool>("select not run_again and state = 'running' from rowcall.jobs").await);
     assert_eq!(db.one::<i64>("select count(*) from rowcall.missed_rows").await, 0);
 }
+
+#[tokio::test]
+async fn a_move_that_could_only_be_noted_is_told_later() {
+    let db = TestDatabase::new().await;
+    db.task("loader", "REGISTERED", ("on_moved", "'stop'")).await;
+    let mut running = Running::start(&db).await;
+    db.run("insert into rowcall.files (id) values (1)").await;
+    let launched = running.launch().await;
+    db.until("select launched_at is not null from rowcall.attempts").await;
+    let holder = db.connect().await;
+    holder.batch_execute("begin; select from rowcall_internal.jobs for update").await.unwrap();
+    db.run("update rowcall.files set status = 'DELETED'").await;
+    let noted = "select string_agg(concat_ws(' ', moved_to, moved_by), ', ') from rowcall.missed_rows";
+    assert_eq!(db.one::<String>(noted).await, "DELETED postgres");
+    holder.batch_execute("commit").await.unwrap();
+    running.world.stopped(launched.attempt.id).await;
+    running.end(&launched, End::exited(143));
+    db.until("select outcome = 'CANCELLED' from rowcall.history").await;
+    assert_eq!(db.one::<String>("select status from rowcall.files").await, "DELETED");
+    running.stop().await;
+}

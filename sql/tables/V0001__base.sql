@@ -381,6 +381,8 @@ create table rowcall_internal.missed_rows (
     source_table regclass not null,
     row_key jsonb not null,
     error text not null,
+    moved_to text,
+    moved_by text,
     noted_at timestamptz not null default clock_timestamp()
 );
 
@@ -440,6 +442,8 @@ comment on column rowcall_internal.dispatchers.runners is 'The runners that it o
 comment on column rowcall_internal.dispatchers.seen_at is 'When it last showed that it lives.';
 comment on column rowcall_internal.missed_rows.error is 'Why the trigger could make no job.';
 comment on column rowcall_internal.missed_rows.noted_at is 'When.';
+comment on column rowcall_internal.missed_rows.moved_to is 'The status that a user gave the row, of which its jobs do not know yet.';
+comment on column rowcall_internal.missed_rows.moved_by is 'The login that did.';
 comment on column rowcall_internal.parameters_history.operation is 'INSERT, UPDATE or DELETE.';
 comment on column rowcall_internal.parameters_history.changed_by is 'The login that did it.';
 

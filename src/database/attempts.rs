@@ -162,6 +162,8 @@ pub struct OverdueAttempt {
     pub reason: String,
     /// Why, where that was found just now.
     pub cause: Option<Cause>,
+    /// Whether its program has reported its end, and is only to leave.
+    pub is_done: bool,
     /// Whether the database has it. Not if another session holds the attempt.
     pub is_written: bool,
 }
@@ -189,6 +191,7 @@ pub async fn overdue_attempts(
             id: row.column("id")?,
             reason: row.column("reason")?,
             cause: row.column::<Option<&str>>("cause")?.map(Cause::parse).transpose()?,
+            is_done: row.column("is_done")?,
             is_written: row.column("is_written")?,
         })
     };

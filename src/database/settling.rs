@@ -126,6 +126,8 @@ pub struct EndedAttempt {
     pub output: Option<String>,
     pub result: Option<Value>,
     pub external_id: Option<String>,
+    /// How long ago it was.
+    pub ago: Duration,
 }
 
 /// Writes the ends of a batch of attempts.
@@ -138,10 +140,11 @@ pub async fn settle_attempts(client: &impl Statements, ended: &[EndedAttempt]) -
     let results: Vec<Option<&Value>> = ended.iter().map(|e| e.result.as_ref()).collect();
     let external: Vec<Option<&str>> = ended.iter().map(|e| e.external_id.as_deref()).collect();
     let causes: Vec<&str> = ended.iter().map(|e| e.cause.as_str()).collect();
+    let ago: Vec<f64> = ended.iter().map(|e| e.ago.as_secs_f64()).collect();
     client
         .run(
             include_str!("../../sql/queries/settling/settle_attempts.sql"),
-            &[&ids, &outcomes, &codes, &reasons, &outputs, &results, &external, &causes],
+            &[&ids, &outcomes, &codes, &reasons, &outputs, &results, &external, &causes, &ago],
         )
         .await?;
     Ok(())

@@ -42,6 +42,8 @@ pub struct End {
     pub result: Option<Value>,
     /// The runner's own name for it, if that became known only now.
     pub external_id: Option<String>,
+    /// How long ago it was, if no dispatcher was there to see it.
+    pub ago: Option<Duration>,
 }
 
 /// The kinds of end a runner can see.
@@ -69,7 +71,16 @@ pub enum How {
 
 impl End {
     fn of(how: How, cause: Cause) -> Self {
-        Self { how, cause, exit_code: None, reason: None, output: None, result: None, external_id: None }
+        Self {
+            how,
+            cause,
+            exit_code: None,
+            reason: None,
+            output: None,
+            result: None,
+            external_id: None,
+            ago: None,
+        }
     }
 
     /// The program ended with a code.

@@ -1,5 +1,6 @@
--- Makes the jobs for rows that a trigger noted as missed, up to 10,000 notes at a time, and deletes the notes. Notes of
--- a table that still cannot be read stay for the next time. Returns the number of notes dealt with.
+-- Makes the jobs for rows that a trigger noted as missed, and tells the jobs of rows that users have moved on; up to 10,000 notes
+-- at a time. Deletes the notes. Notes of a table that still cannot be read stay for the next time. Returns the number of notes
+-- dealt with.
 create or replace function rowcall_internal.enqueue_missed() returns bigint
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -9,7 +10,7 @@ as $$
 declare
     missed record;
     dealt bigint := 0;
-    one jsonb;
+    one rowcall_internal.missed_rows;
     still_missed bigint := 0;
     tries_end timestamptz;
 begin
@@ -17,31 +18,32 @@ begin
         with taken as (
             delete from rowcall_internal.missed_rows m
             where m.ctid in (select ctid from rowcall_internal.missed_rows for update skip locked limit 10000)
-            returning m.source_table, m.row_key, m.error
+            returning m
         )
-        select source_table, array_agg(distinct row_key) as keys, min(error) as error, count(*) as notes
+        select (m).source_table, array_agg(m order by (m).id) as notes
         from taken
         -- Of a table that is no longer watched nothing is wanted.
-        where source_table in (select relation from rowcall_internal.source_tables) group by source_table
+        where (m).source_table in (select relation from rowcall_internal.source_tables) group by (m).source_table
     loop
         begin
-            perform rowcall.rescan(missed.source_table, missed.keys);
+            perform rowcall_internal.take_notes(missed.source_table, missed.notes);
         exception when others then
             -- Each by itself: what is wrong with one is not the others'. For a while; the rest another time.
             tries_end := clock_timestamp() + interval '2 seconds';
-            foreach one in array missed.keys loop
+            foreach one in array missed.notes loop
                 begin
                     if clock_timestamp() > tries_end then
-                        raise exception '%', missed.error;
+                        raise exception '%', one.error;
                     end if;
-                    perform rowcall.rescan(missed.source_table, array[one]);
+                    perform rowcall_internal.take_notes(missed.source_table, array[one]);
                 exception when others then
-                    insert into rowcall_internal.missed_rows (source_table, row_key, error) values (missed.source_table, one, sqlerrm);
+                    insert into rowcall_internal.missed_rows (source_table, row_key, error, moved_to, moved_by, noted_at)
+                    values (missed.source_table, one.row_key, sqlerrm, one.moved_to, one.moved_by, one.noted_at);
                     still_missed := still_missed + 1;
                 end;
             end loop;
         end;
-        dealt := dealt + missed.notes;
+        dealt := dealt + cardinality(missed.notes);
     end loop;
     return greatest(dealt - still_missed, 0);
 end

@@ -114,11 +114,11 @@ begin
             cause := sqlerrm;
             perform set_config('lock_timeout', '20ms', true);
             execute $many$
-                insert into rowcall_internal.missed_rows (source_table, row_key, error)
-                select s.relation, :key, $1
+                insert into rowcall_internal.missed_rows (source_table, row_key, error, moved_to, moved_by)
+                select s.relation, :key, $1, case when $2 then :status_text end, case when $2 then session_user end
                 from new_rows n left join old_rows o on :same_key, rowcall_internal.source_tables s
                 where s.id = :source and o.:status is distinct from n.:status
-            $many$ using cause;
+            $many$ using cause, by_user;
             get diagnostics made = row_count;
             if made > 0 then
                 perform rowcall_internal.wake('{rowcall_control}');

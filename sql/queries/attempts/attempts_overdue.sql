@@ -57,6 +57,7 @@ with mine as (
 )
 select id, coalesce(stop_requested, case when done is null then overdue[2] end, 'it reported its end and did not leave') as reason,
     case when stop_requested is null and done is null then overdue[1] end as cause,
+    stop_requested is null and done is not null as is_done,
     stop_requested is not null or done is not null or id in (select id from marked) as is_written
 from mine
 where stop_requested is not null or (overdue is not null and done is null)

@@ -16,6 +16,8 @@ const HELD_UP_LIMIT: usize = 500;
 
 /// One attempt being followed.
 #[derive(Debug, Clone)]
+// Each bool is a fact of its own.
+#[allow(clippy::struct_excessive_bools)]
 pub struct FollowedAttempt {
     /// What the runner knows it by.
     pub attempt: Attempt,
@@ -29,6 +31,8 @@ pub struct FollowedAttempt {
     pub told_to_stop: Option<Instant>,
     /// A launch of it is under way; cancelled when it shall end, or is not followed any more.
     launching: Option<CancellationToken>,
+    /// Its runner was asked about it: an adopted one may have ended long ago.
+    observed: bool,
     /// A stopper is busy with it.
     stop_under_way: bool,
     /// It has ended, and is not settled yet: it takes no room of its runner any more.
@@ -75,6 +79,7 @@ impl FollowedAttempt {
             held_since: None,
             told_to_stop: None,
             launching: None,
+            observed: false,
             stop_under_way: false,
             ended: false,
             is_borrowed: false,
@@ -362,6 +367,21 @@ impl InFlight {
     /// Waits until there are none.
     pub async fn emptied(&self) {
         self.until(Self::is_empty).await;
+    }
+
+    /// Their runner was asked about these.
+    pub fn observed(&self, ids: impl IntoIterator<Item = AttemptId>) {
+        let mut attempts = self.lock();
+        for id in ids {
+            if let Some(followed) = attempts.get_mut(&id) {
+                followed.observed = true;
+            }
+        }
+    }
+
+    /// Whether the runner of this one was ever asked about it.
+    pub fn is_observed(&self, id: AttemptId) -> bool {
+        self.lock().get(&id).is_some_and(|followed| followed.observed)
     }
 
     /// Waits until no attempt of these runners is left.

@@ -42,7 +42,11 @@ async fn sweep(shared: &Handle) -> Result<(), DatabaseError> {
     let hanging = shared.in_flight.held_for(HELD_LIMIT, &held);
     let give_up = shared.in_flight.to_give_up().into_iter().map(|(id, reason)| (id, (reason, None)));
     let mut ending: BTreeMap<AttemptId, (String, Option<Cause>)> = give_up.collect();
-    for OverdueAttempt { id, reason, cause, is_written } in overdue {
+    for OverdueAttempt { id, reason, cause, is_done, is_written } in overdue {
+        // One that has only reported, and was just adopted, may be gone for long.
+        if is_done && !shared.in_flight.is_observed(id) {
+            continue;
+        }
         if is_written || hanging.contains(&id) {
             ending.insert(id, (reason, cause.filter(|_| !is_written)));
         }

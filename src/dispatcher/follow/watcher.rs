@@ -21,6 +21,7 @@ async fn sweep(shared: &Shared, runner: &dyn Runner) -> Result<(), DatabaseError
         return Ok(());
     }
     let observations = runner.observe(&attempts).await;
+    shared.in_flight.observed(attempts.iter().map(|attempt| attempt.id));
     let mut beginning = Vec::new();
     for ((attempt, begun), observation) in attempts.iter().zip(begun).zip(observations) {
         match observation {

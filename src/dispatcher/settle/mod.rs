@@ -225,6 +225,7 @@ async fn settle_batch(
             output: end.and_then(|e| e.output.clone()),
             result: end.and_then(|e| e.result.clone()),
             external_id: end.and_then(|e| e.external_id.clone()),
+            ago: end.and_then(|e| e.ago).unwrap_or_default(),
         });
         match settlement.next {
             Next::Finish => finished.push(FinishedJob {

@@ -172,8 +172,10 @@ impl AttemptDir {
 
     /// The end, once it is written.
     pub fn end(&self) -> Option<End> {
-        let text = std::fs::read(self.path.join("end.json")).ok()?;
-        serde_json::from_slice::<EndFile>(&text).ok().map(End::from)
+        let file = self.path.join("end.json");
+        let end = End::from(serde_json::from_slice::<EndFile>(&std::fs::read(&file).ok()?).ok()?);
+        let written = file.metadata().and_then(|metadata| metadata.modified()).ok();
+        Some(End { ago: written.and_then(|written| written.elapsed().ok()), ..end })
     }
 
     /// Whether a supervisor watches over it. The look shares the lock for a moment if it is free.
@@ -195,6 +197,26 @@ impl AttemptDir {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_end_is_as_old_as_its_file() {
+        let place = tempfile::tempdir().unwrap();
+        let dir = AttemptDir::new(place.path(), "a");
+        dir.create().unwrap();
+        let end = EndFile {
+            exit_code: Some(0),
+            signal: None,
+            not_started: None,
+            output: String::new(),
+            retryable: false,
+        };
+        dir.write_end(&end).unwrap();
+        let hour = Duration::from_hours(1);
+        let file = File::options().write(true).open(dir.path().join("end.json")).unwrap();
+        file.set_modified(std::time::SystemTime::now() - hour).unwrap();
+        let ago = dir.end().unwrap().ago.unwrap();
+        assert!(ago >= hour && ago < 2 * hour, "{ago:?}");
+    }
 
     #[test]
     fn garbage_in_its_files_is_no_end() {

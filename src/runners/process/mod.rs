@@ -97,7 +97,7 @@ fn look(attempt: &Attempt, dir: &AttemptDir) -> Observation {
             None => {
                 let killed = strays::kill(attempt);
                 let also = if killed > 0 { " and was stopped" } else { "" };
-                let why = if dir.child().is_some() {
+                let why = if dir.child().is_some() || killed > 0 {
                     "its supervisor was killed, or could not write down its end"
                 } else {
                     "its supervisor left without a word: is the disk of runners.process.state_dir full?"

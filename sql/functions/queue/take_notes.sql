@@ -1,0 +1,17 @@
+-- What the trigger would have done for rows that it could only note: jobs learn that a user has moved their row on, and the rows
+-- get the jobs that they ask for now.
+create or replace function rowcall_internal.take_notes(source regclass, notes rowcall_internal.missed_rows[]) returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    update rowcall_internal.jobs j
+    set moved_to = n.moved_to, moved_at = n.noted_at, moved_by = n.moved_by,
+        run_again = j.run_again and j.task not in (select name from rowcall_internal.owners)
+    from (
+        select distinct on (row_key) * from unnest(notes) where moved_to is not null order by row_key, id desc) n
+    -- A job that was made later is of a later wish.
+    where j.source_table = source and j.short_key = rowcall.short_key(n.row_key) and j.created_at < n.noted_at;
+    perform rowcall.rescan(source, array(select distinct row_key from unnest(notes)));
+end
+$$;
