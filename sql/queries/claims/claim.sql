@@ -30,15 +30,15 @@ with wanted as (
     ) c
     where w.max_running_per_key is not null and w.room > 0
 ), places as (
-    select priority, score, row_number() over (partition by priority order by score desc, due_at, id) as place from candidates
+    select priority, array_agg(score order by score desc) as scores from candidates group by priority
 ), turns as (
     select task, priority, row_number() over (partition by priority order by round, served, score desc, due_at, id) as place
     from (select c.*, row_number() over (partition by task order by score desc, due_at, id) as round from candidates c) r
 ), planned as (
     select task, case when $8 then $6 else count(*) end as quota, max(score) as score
     from (
-        select turns.task, places.score from turns join places using (priority, place)
-        order by places.score desc, place limit case when $8 then null else $6 end) best
+        select turns.task, places.scores[turns.place] as score from turns join places using (priority)
+        order by score desc, place limit case when $8 then null else $6 end) best
     group by task
 ), picked as (
     select j.job
