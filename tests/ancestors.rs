@@ -277,7 +277,8 @@ async fn a_rescan_waits_for_writers_that_saw_no_task() {
     let asking = db.connect().await;
     let waiting = "select exists (select from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep')";
     let (made, ()) = tokio::join!(asking.query_one("select rowcall.rescan('rowcall.files')", &[]), async {
-        while !db.one::<bool>(waiting).await {}
+        let begins = async { while !db.one::<bool>(waiting).await {} };
+        tokio::time::timeout(std::time::Duration::from_secs(20), begins).await.expect("it waits");
         writer.batch_execute("commit").await.unwrap();
     });
     assert_eq!(made.unwrap().get::<_, i64>(0), 1);

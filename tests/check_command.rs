@@ -172,7 +172,7 @@ async fn check_signs_in_once_as_tasks_do() {
     let with = async |url: &str| {
         let output = check.command().env("ROWCALL_TASKS__DATABASE_URL", url).output().await.unwrap();
         let lines = String::from_utf8(output.stdout).unwrap();
-        (output.status.code(), lines.lines().last().unwrap().to_owned())
+        (output.status.code(), lines.lines().next().unwrap().to_owned())
     };
     let (code, said) = with(&login(&check.db.url, TASKS)).await;
     assert!(

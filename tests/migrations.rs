@@ -301,3 +301,13 @@ async fn a_schema_that_lacks_functions_is_refused_at_the_start() {
         "the rowcall schema lacks functions of this rowcall (await_writers, own_writing): run `rowcall migrate`"
     );
 }
+
+#[tokio::test]
+async fn commands_go_to_the_database_and_not_where_it_listens() {
+    let (db, other, state) =
+        (TestDatabase::empty().await, TestDatabase::new().await, tempfile::tempdir().unwrap());
+    let mut command = crate::support::rowcall(&db.url, state.path());
+    command.env("ROWCALL_DATABASE__LISTEN_URL", &other.url);
+    assert!(command.arg("migrate").output().await.unwrap().status.success());
+    check_schema(&db.client).await.unwrap();
+}

@@ -186,3 +186,42 @@ async fn a_result_column_that_holds_no_object_keeps_its_shape() {
     );
     running.stop().await;
 }
+
+#[tokio::test]
+async fn a_trigger_that_fails_at_the_commit_stops_its_own_job_only() {
+    for meddling in [
+        // As late as the transaction lets it.
+        "create constraint trigger late after update on public.bad deferrable initially deferred for each row
+            execute function public.refuse()",
+        // In the middle of the claim.
+        "create trigger quick before update on public.bad for each row execute function public.hurry()",
+    ] {
+        let db = TestDatabase::new().await;
+        db.run(
+            "create table public.bad (id int primary key, status text, attributes jsonb);
+             select rowcall.watch('public.bad');
+             create function public.refuse() returns trigger language plpgsql as
+                $$ begin set constraints all deferred; raise exception 'never'; end $$;
+             create function public.hurry() returns trigger language plpgsql as
+                $$ begin perform set_config('statement_timeout', '1ms', false); return new; end $$",
+        )
+        .await;
+        db.run(meddling).await;
+        db.task("bad", "NEW", ("source_table, priority", "'public.bad', 10")).await;
+        db.task("good", "NEW", ("", "")).await;
+        db.run("insert into public.bad select n, 'NEW' from generate_series(1, 3) n; insert into rowcall.files (status) select 'NEW' from generate_series(1, 3)")
+            .await;
+        let mut running = Running::start(&db).await;
+        for _ in 0..3 {
+            loop {
+                let launched = running.launch().await;
+                running.end(&launched, End::exited(0));
+                if launched.attempt.task == "good" {
+                    break;
+                }
+            }
+        }
+        db.until("select count(*) = 3 from rowcall.files where status = 'PROCESSED'").await;
+        running.stop().await;
+    }
+}

@@ -154,7 +154,9 @@ async fn a_program_that_sets_another_word_has_not_succeeded() {
     .await;
     let mut running = Running::start(&db).await;
     let program = db.connect_as(TASKS).await;
-    for (id, by_program, status) in [(1, true, "BROKEN"), (2, true, "RUNNER_FAILED"), (3, false, "DELETED")] {
+    for (id, by_program, status) in
+        [(1, true, "BROKEN"), (2, true, "RUNNER_FAILED"), (3, false, "DELETED"), (4, true, "REGISTERED")]
+    {
         db.run(&format!("insert into rowcall.files (id) values ({id})")).await;
         let launched = running.launch().await;
         let update = format!("update rowcall.files set status = '{status}' where id = {id}");
@@ -166,6 +168,10 @@ async fn a_program_that_sets_another_word_has_not_succeeded() {
         running.end(&launched, End::exited(0));
         db.until(&format!("select count(*) = {id} from rowcall.history")).await;
     }
+    // That one asks for a run of its own.
+    let again = running.launch().await;
+    running.end(&again, End::exited(0));
+    db.until("select count(*) = 5 from rowcall.history").await;
     let told: String = db
         .one(
             "select string_agg(concat_ws(' ', f.id, f.status, h.outcome, h.cause), ', ' order by f.id)
@@ -174,7 +180,8 @@ async fn a_program_that_sets_another_word_has_not_succeeded() {
         .await;
     assert_eq!(
         told,
-        "1 BROKEN TASK_FAILED row_moved, 2 RUNNER_FAILED RUNNER_FAILED row_moved, 3 DELETED SUCCEEDED exit_code"
+        "1 BROKEN TASK_FAILED row_moved, 2 RUNNER_FAILED RUNNER_FAILED row_moved, 3 DELETED SUCCEEDED exit_code, \
+         4 PROCESSED SUCCEEDED exit_code, 4 PROCESSED SUCCEEDED exit_code"
     );
     running.stop().await;
 }

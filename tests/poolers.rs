@@ -142,6 +142,8 @@ async fn listen_url_leads_past_it(which: Bouncer) {
     let bouncer = PgBouncer::start(which, &db.url).await;
     db.task("task", "REGISTERED", ("", "")).await;
     let mut settings = behind(&bouncer, settings(&db.url));
+    // One is enough, as long as it takes.
+    settings.database.pool_size = 1;
     settings.database.listen_url = login(&db.url, DAEMON);
     // Only a notification can explain a launch now.
     settings.dispatcher.poll_interval = HOUR;

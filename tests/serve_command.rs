@@ -282,3 +282,33 @@ async fn a_hangup_reads_the_settings_again_and_disturbs_no_task() {
         0
     );
 }
+
+#[tokio::test]
+async fn a_hangup_starts_no_more_than_there_is_room_for() {
+    let serve = Serve::new().await;
+    let gate = Fifo::new(serve.place.path(), "gate");
+    serve.task(&format!("read x < {}", gate.path())).await;
+    serve.insert(4).await;
+    let mut command = serve.command();
+    command.env("ROWCALL_RUNNERS__PROCESS__MAX_RUNNING", "1").arg("serve").stderr(Stdio::piped());
+    let mut daemon = command.spawn().unwrap();
+    let pid = Pid::from_raw(daemon.id().unwrap().try_into().unwrap());
+    let mut lines = BufReader::new(daemon.stderr.take().unwrap()).lines();
+    let mut said = async |words: &str| {
+        let heard = async { while !lines.next_line().await.unwrap().expect(words).contains(words) {} };
+        tokio::time::timeout(Duration::from_secs(30), heard).await.expect(words);
+    };
+    said("launched").await;
+    for _ in 0..3 {
+        kill(pid, Signal::SIGHUP).unwrap();
+        said("adopted from a dispatcher that is gone").await;
+    }
+    assert_eq!(serve.db.one::<i64>("select count(*) from rowcall.attempts").await, 1);
+    // Each that ends makes room for the next.
+    for n in 1..=4 {
+        gate.open().await;
+        serve.db.until(&format!("select count(*) = {n} from rowcall.history")).await;
+    }
+    kill(pid, Signal::SIGTERM).unwrap();
+    assert!(daemon.wait().await.unwrap().success());
+}

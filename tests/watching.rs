@@ -300,3 +300,49 @@ async fn a_trigger_that_is_not_ours_or_does_not_fire_is_refused() {
     let refused = db.refused("select rowcall.watch('t')").await;
     assert!(refused.contains("the trigger rowcall_update of public.t is disabled"), "{refused}");
 }
+
+#[tokio::test]
+async fn a_table_keeps_the_runners_name_of_an_attempt() {
+    let db = TestDatabase::new().await;
+    db.run(
+        "create table operations (id int primary key, status text, output jsonb, task_arn text, updated_at timestamptz, n int);
+         create trigger test_changed after update on operations for each statement execute function public.test_changed()",
+    )
+    .await;
+    for (column, said) in [
+        (
+            "touch_column => 'n'",
+            "touch_column n of public.operations must be of type timestamptz or timestamp, and not generated",
+        ),
+        ("external_id_column => 'arn'", "external_id_column: table public.operations has no column arn"),
+        (
+            "external_id_column => 'status'",
+            "external_id_column status of public.operations is the status or part of the key",
+        ),
+    ] {
+        let refused = db.refused(&format!("select rowcall.watch('operations', {column})")).await;
+        assert!(refused.contains(said), "{refused}");
+    }
+    db.run("select rowcall.watch('operations', touch_column => 'updated_at', external_id_column => 'task_arn'); select rowcall.watch('operations')")
+        .await;
+    db.task("task", "NEW", ("source_table, result_column", "'operations', 'output'")).await;
+    db.run("insert into operations values (1, 'NEW')").await;
+    let mut running = Running::start(&db).await;
+    let launched = running.launch().await;
+    let named = "status = 'PROCESSING' and updated_at is not null and task_arn =";
+    db.until(&format!("select {named} (select external_id from rowcall.attempts) from operations")).await;
+    // At the end once more, should it not have been written before.
+    db.run("update operations set task_arn = null").await;
+    running.end(&launched, End::exited(0));
+    db.until("select status = 'PROCESSED' and task_arn = (select external_id from rowcall.attempts) from operations").await;
+    running.stop().await;
+    // An empty string names none.
+    db.run("select rowcall.watch('operations', external_id_column => '')").await;
+    assert_eq!(
+        db.one::<Option<String>>(
+            "select nullif(external_id_column, '') from rowcall.source_tables where relation = 'operations'::regclass"
+        )
+        .await,
+        None
+    );
+}

@@ -31,9 +31,9 @@ impl Check {
             return check_grants(&client, settings).await;
         }
         let tasks = self.wanted(database::load_parameters(&client).await?)?;
+        let signed_in = show_sign_in(settings).await;
         if tasks.is_empty() {
             println!("nothing to check: no row of rowcall.parameters is enabled");
-            return Ok(());
         }
         let (ends, _ended) = mpsc::unbounded_channel();
         let runners = runners::enabled(settings, &ends)?;
@@ -59,21 +59,10 @@ impl Check {
             };
             println!("{:name$}  {:runner$}  {:target$}  {finding}", task.name, task.runner, task.target);
         }
-        let called_in = match tasks_sign_in(settings).await {
-            None => true,
-            Some(Ok(place)) => {
-                println!("tasks.database_url: ok: {place}");
-                true
-            }
-            Some(Err(problem)) => {
-                println!("tasks.database_url: problem: {}", problem.replace('\n', " "));
-                false
-            }
-        };
         if problems > 0 {
             bail!("{problems} of {} tasks could not run from here", tasks.len());
         }
-        if !called_in {
+        if !signed_in {
             bail!("tasks could not report: tasks.database_url does not work from here");
         }
         Ok(())
@@ -102,6 +91,21 @@ async fn tasks_sign_in(settings: &Settings) -> Option<Result<String, String>> {
             .await
             .map_err(|error| error.to_string()),
     )
+}
+
+/// Prints whether tasks could sign in; true also where they are given no address.
+async fn show_sign_in(settings: &Settings) -> bool {
+    match tasks_sign_in(settings).await {
+        None => true,
+        Some(Ok(place)) => {
+            println!("tasks.database_url: ok: {place}");
+            true
+        }
+        Some(Err(problem)) => {
+            println!("tasks.database_url: problem: {}", problem.replace('\n', " "));
+            false
+        }
+    }
 }
 
 /// Says of each difference what mends it.

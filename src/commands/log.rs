@@ -12,12 +12,12 @@ use tracing_subscriber::fmt::format::{Format, Json, JsonFields, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent};
 use tracing_subscriber::registry::LookupSpan;
 
-/// Libraries that say in their own words what our errors say in ours, or that log what they send and receive, which holds
-/// tokens, payloads and rendered environments.
+/// These libraries repeat our errors in their own words, or log what they send and receive: tokens, payloads and rendered
+/// environments.
 const QUIET: [&str; 4] =
     ["bollard=warn", "tokio_postgres::query=info", "deadpool.postgres=off", "aws_config=error"];
 
-/// Fields that hold JSON. The driver of the log knows strings and numbers only.
+/// Fields that hold JSON. `tracing` has no such values: they come as strings.
 const JSON: [&str; 2] = ["key", "runners"];
 
 /// Begins to log.

@@ -40,7 +40,8 @@ enum Command {
     /// Check whether each task could run from here
     ///
     /// Checks every enabled row of rowcall.parameters against the settings of this daemon, and asks its runner (on ECS:
-    /// about the task definition, its container and network mode, and the cluster). Nothing is started, and no template
+    /// about the task definition, its container and network mode, and the cluster). It also signs in once with
+    /// tasks.database_url, as tasks do. Nothing is started, and no template
     /// is rendered. Prints one line for each task; the exit code is 1 if there is a problem with any.
     Check(check::Check),
     /// Import the tasks of another dispatcher

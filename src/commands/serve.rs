@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use rowcall::database::{Database, check_schema, copied_from};
-use rowcall::dispatcher::{Dispatcher, DispatcherError, Mode};
+use rowcall::dispatcher::{Dispatcher, Mode};
 use rowcall::runners;
 use rowcall::settings::{Settings, Sources, load};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -41,10 +41,19 @@ impl Serve {
             let draining = dispatcher.draining();
             tokio::select! {
                 () = draining.cancelled() => break,
-                _ = hangups.recv() => if mode == Mode::Serve && let Some((new, next)) = reload(&settings, sources).await {
-                    replaced.add(std::mem::replace(&mut dispatcher, next));
-                    settings = new;
-                },
+                _ = hangups.recv(), if mode == Mode::Serve => {
+                    let reloaded = tokio::select! {
+                        reloaded = reload(&settings, sources, &dispatcher) => reloaded,
+                        () = super::any(&mut signals) => {
+                            dispatcher.drain();
+                            break;
+                        }
+                    };
+                    if let Some((new, next)) = reloaded {
+                        replaced.add(std::mem::replace(&mut dispatcher, next), &dispatcher);
+                        settings = new;
+                    }
+                }
                 () = super::any(&mut signals) => {
                     tracing::info!("draining: no new jobs are claimed");
                     dispatcher.drain();
@@ -67,14 +76,21 @@ impl Serve {
 /// Dispatchers of this process that others have replaced, and that still see something to its end.
 #[derive(Default)]
 struct Replaced {
-    ending: JoinSet<Result<(), DispatcherError>>,
+    ending: JoinSet<()>,
     at_once: CancellationToken,
 }
 
 impl Replaced {
-    fn add(&mut self, dispatcher: Dispatcher) {
+    fn add(&mut self, old: Dispatcher, next: &Dispatcher) {
         while self.ending.try_join_next().is_some() {}
-        self.ending.spawn(dispatcher.hand_over(self.at_once.clone()));
+        let unseen = old.unseen_by(next);
+        let at_once = self.at_once.clone();
+        self.ending.spawn(async move {
+            let id = old.id().get();
+            if let Err(error) = old.hand_over(unseen, at_once).await {
+                tracing::warn!(dispatcher = id, %error, "a dispatcher that was replaced did not end in order");
+            }
+        });
     }
 
     async fn finish(mut self) {
@@ -84,7 +100,7 @@ impl Replaced {
 }
 
 /// Reads the settings again and starts a dispatcher by them. If they are wrong, or it does not start, all stays as it is.
-async fn reload(settings: &Settings, sources: &Sources) -> Option<(Settings, Dispatcher)> {
+async fn reload(settings: &Settings, sources: &Sources, old: &Dispatcher) -> Option<(Settings, Dispatcher)> {
     let new = match load(sources) {
         Ok(new) => new,
         Err(error) => {
@@ -95,11 +111,11 @@ async fn reload(settings: &Settings, sources: &Sources) -> Option<(Settings, Dis
     if (&new.log.level, new.log.format) != (&settings.log.level, settings.log.format) {
         tracing::warn!("SIGHUP: log.level and log.format are read at the start only");
     }
-    match Dispatcher::start(new.clone(), Mode::Serve, runners::enabled).await {
+    match Dispatcher::start_after(new.clone(), Mode::Serve, runners::enabled, Some(old)).await {
         Ok(dispatcher) => {
             tracing::info!(
                 dispatcher = dispatcher.id().get(),
-                "SIGHUP: the settings were read again, and a dispatcher goes by them; it adopts the tasks that run"
+                "SIGHUP: the settings were read again, and a dispatcher goes by them; it adopts the tasks that it can see"
             );
             Some((new, dispatcher))
         }

@@ -45,6 +45,8 @@ pub struct ClaimedJob {
     pub attempt_id: AttemptId,
     /// Statuses in which the attempt before left the row.
     pub expected_before: Vec<String>,
+    /// Whether it has been held back for so long by sessions that hold or write its row that it runs all the same.
+    pub has_waited: bool,
     /// What it was counted by.
     pub concurrency_key: Option<String>,
     /// What of it this program cannot read.
@@ -88,6 +90,7 @@ fn claimed(row: &Row) -> Result<ClaimedJob, Unreadable> {
         number: row.column("number")?,
         attempt_id: row.column("attempt_id")?,
         expected_before: before.as_ref().map(strings).unwrap_or_default(),
+        has_waited: row.column("has_waited")?,
         concurrency_key: unreadable.note(row.column("concurrency_key")),
         unreadable: None,
     };
@@ -224,6 +227,7 @@ pub async fn jobs_without_row(client: &impl Statements, jobs: &[JobId]) -> Resul
     if jobs.is_empty() {
         return Ok(Vec::new());
     }
+    client.users_ran();
     let rows = client.rows(include_str!("../../sql/queries/claims/jobs_without_row.sql"), &[&jobs]).await?;
     Ok(rows.iter().map(|row| row.column(0)).collect::<Result<_, _>>()?)
 }

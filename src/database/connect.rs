@@ -31,6 +31,9 @@ pub enum DatabaseError {
     /// The same, because the server is not there, or not ready yet.
     #[error("cannot connect to the database: {0}")]
     Away(String),
+    /// The connection is there, and is of no use.
+    #[error("{0}")]
+    Unfit(String),
     /// A statement failed.
     #[error("{}", explain(.0))]
     Statement(#[from] tokio_postgres::Error),
@@ -54,7 +57,7 @@ impl DatabaseError {
     pub fn is_an_answer(&self) -> bool {
         match self {
             Self::Statement(error) => error.as_db_error().is_some(),
-            Self::Unreadable(_) => true,
+            Self::Unreadable(_) | Self::Unfit(_) => true,
             Self::Url(_) | Self::Tls(_) | Self::Connect(_) | Self::Away(_) | Self::Silent(_) => false,
         }
     }
@@ -72,13 +75,21 @@ impl DatabaseError {
         }
     }
 
+    /// Whether a value was refused (classes 22 and 23), so that the same statement fails each time.
+    #[must_use]
+    pub fn is_of_a_value(&self) -> bool {
+        let class = |code: &SqlState| code.code().starts_with("22") || code.code().starts_with("23");
+        matches!(self, Self::Statement(error) if error.code().is_some_and(class))
+    }
+
     /// Whether another session holds what the statement needs.
     #[must_use]
     pub fn is_a_lock(&self) -> bool {
         matches!(self, Self::Statement(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE))
     }
 
-    /// Whether a statement's name was another's, or nobody's: a pooler has handed our transactions to different sessions.
+    /// Whether the server did not know the statement's name, or had it already: a pooler has handed our transactions to different
+    /// sessions.
     fn shows_a_pooler(&self) -> bool {
         const OF_NAMES: [SqlState; 2] =
             [SqlState::INVALID_SQL_STATEMENT_NAME, SqlState::DUPLICATE_PSTATEMENT];
@@ -196,8 +207,13 @@ impl Database {
     /// Finds out whether a pooler shares sessions among connections, before anything else uses them. Until then, and if so,
     /// statements are sent without names.
     pub async fn look_for_pooler(&self) -> Result<(), DatabaseError> {
-        let (one, other) = (self.pool_get().await?, self.pool_get().await?);
-        self.pooler.compare(&one, &other).await
+        let one = self.pool_get().await?;
+        // Beside the pool, which may have room for one only.
+        let (other, connection) = self.connect().await?;
+        let driver = tokio::spawn(super::drive(connection));
+        let compared = self.pooler.compare(&one, &other).await;
+        driver.abort();
+        compared
     }
 
     /// Whether a connection of its own can LISTEN, and hold a lock: not if it shares its session with others.
@@ -252,8 +268,13 @@ impl Database {
         self.connector.limit()
     }
 
-    /// A connection of its own, driven by the caller, past a pooler if the settings say how.
+    /// A connection of its own, driven by the caller.
     pub async fn connect(&self) -> Result<(Client, Connection<Socket, Stream>), DatabaseError> {
+        self.connector.connect().await.map_err(|error| error.at(&self.connector.place()))
+    }
+
+    /// The same past a pooler, if the settings say how: to LISTEN, and to hold a lock.
+    pub async fn connect_past_pooler(&self) -> Result<(Client, Connection<Socket, Stream>), DatabaseError> {
         self.own.connect().await.map_err(|error| error.at(&self.own.place()))
     }
 }

@@ -48,9 +48,11 @@ pub async fn signs_in_as_task(url: &str, connect_timeout: Duration) -> Result<St
         return Ok(place);
     }
     let login: String = row.column("login")?;
-    Err(DatabaseError::Connect(format!(
-        "{place}: {login} may not call the functions of tasks: GRANT rowcall_task TO {login}"
-    )))
+    Err(DatabaseError::Unfit(if row.column("is_there")? {
+        format!("{place}: {login} may not call the functions of tasks: GRANT rowcall_task TO {login}")
+    } else {
+        format!("{place}: this database has no rowcall schema")
+    }))
 }
 
 /// SQL with which a superuser makes the roles, and hands them a schema that is there already.

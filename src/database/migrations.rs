@@ -19,7 +19,7 @@ use super::statements::Statements as _;
 static MIGRATIONS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/sql/tables");
 
 /// One step of the schema and its way back.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Migration {
     /// 1, 2, 3, …
     pub version: i32,
@@ -27,7 +27,7 @@ pub struct Migration {
     pub name: &'static str,
     /// The oldest schema version a daemon may have been built for to work with this one.
     pub oldest_daemon: i32,
-    up: &'static str,
+    up: String,
     down: &'static str,
 }
 
@@ -48,7 +48,8 @@ fn migrations() -> anyhow::Result<Vec<Migration>> {
     for file in MIGRATIONS.files() {
         let path = file.path().to_str().unwrap_or_default();
         let Some(stem) = path.strip_suffix(".sql") else { continue };
-        if stem.strip_suffix(".down").is_some() {
+        // Its way back, and its second half.
+        if stem.ends_with(".down") || stem.ends_with(".views") {
             continue;
         }
         let (number, name) = stem
@@ -58,6 +59,7 @@ fn migrations() -> anyhow::Result<Vec<Migration>> {
         let text =
             |file: Option<&'static include_dir::File<'_>>| file.and_then(include_dir::File::contents_utf8);
         let up = text(Some(file)).with_context(|| format!("migration {path} is not UTF-8"))?;
+        let views = text(MIGRATIONS.get_file(format!("{stem}.views.sql"))).unwrap_or_default();
         let down = text(MIGRATIONS.get_file(format!("{stem}.down.sql")))
             .with_context(|| format!("migration {path} has no way back ({stem}.down.sql)"))?;
         let oldest_daemon = up
@@ -68,7 +70,7 @@ fn migrations() -> anyhow::Result<Vec<Migration>> {
             version: number.parse()?,
             name,
             oldest_daemon: oldest_daemon.trim().parse()?,
-            up,
+            up: format!("{up}\n{views}"),
             down,
         });
     }
@@ -314,7 +316,7 @@ async fn migrate_at_once(client: &mut Client) -> anyhow::Result<Plan> {
     let plan = read_plan(&transaction).await?;
     for m in &plan.migrations {
         transaction
-            .batch_execute(m.up)
+            .batch_execute(&m.up)
             .await
             .map_err(DatabaseError::from)
             .with_context(|| format!("migration {} {} failed", m.version, m.name))?;
@@ -374,7 +376,7 @@ pub async fn migrate_down(client: &mut Client, to: i32) -> anyhow::Result<Vec<Mi
         transaction
             .run(include_str!("../../sql/queries/migrations/migration_forget.sql"), &[&version])
             .await?;
-        undone.push(*m);
+        undone.push(m.clone());
     }
     if !undone.is_empty() {
         transaction.batch_execute(include_str!("../../sql/queries/migrations/functions_forget.sql")).await?;

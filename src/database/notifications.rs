@@ -64,7 +64,7 @@ pub struct Subscription {
 impl Subscription {
     /// Connects.
     pub async fn open(database: &Database) -> Result<(Self, Notifications), DatabaseError> {
-        let (client, mut connection) = database.connect().await?;
+        let (client, mut connection) = database.connect_past_pooler().await?;
         let notifications = Notifications::default();
         let heard = notifications.clone();
         let reader = tokio::spawn(async move {

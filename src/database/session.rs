@@ -1,6 +1,7 @@
 //! A connection of the pool, and its transactions.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use deadpool_postgres::{ClientWrapper, GenericClient as _, Object};
 use tokio_postgres::types::Type;
@@ -18,8 +19,10 @@ pub struct Session {
 /// A transaction on a connection of the pool.
 pub struct Transaction<'a> {
     inner: deadpool_postgres::Transaction<'a>,
-    /// Not where the session may be a pooler's.
-    names_statements: bool,
+    /// Not where the session may be a pooler's, nor after code of users has run.
+    names_statements: AtomicBool,
+    /// Whether the session may be a pooler's.
+    has_pooler: bool,
 }
 
 impl Session {
@@ -30,7 +33,11 @@ impl Session {
 
     /// Begins a transaction.
     pub async fn transaction(&mut self) -> Result<Transaction<'_>, Error> {
-        Ok(Transaction { names_statements: self.pooler.is_absent(), inner: self.client.transaction().await? })
+        Ok(Transaction {
+            names_statements: AtomicBool::new(self.pooler.is_absent()),
+            has_pooler: !self.pooler.is_absent(),
+            inner: self.client.transaction().await?,
+        })
     }
 
     /// The pool's own.
@@ -47,8 +54,8 @@ impl Transaction<'_> {
 
     /// The same after triggers of users have run. Where the session is a pooler's, what they have set for it ends here, and
     /// else by [`super::Database::give_back`].
-    pub async fn commit_what_users_saw(self) -> Result<(), Error> {
-        if !self.names_statements {
+    pub async fn commit_after_users(self) -> Result<(), Error> {
+        if self.has_pooler {
             let forget = include_str!("../../sql/queries/connections/forget_in_transaction.sql");
             self.inner.batch_execute(forget).await?;
         }
@@ -84,8 +91,12 @@ impl<'a> Statements for Transaction<'a> {
         &self.inner
     }
 
+    fn users_ran(&self) {
+        self.names_statements.store(false, Ordering::Relaxed);
+    }
+
     async fn named(&self, sql: &str, types: &[Type]) -> Result<Option<Statement>, Error> {
-        if !self.names_statements {
+        if !self.names_statements.load(Ordering::Relaxed) {
             return Ok(None);
         }
         self.inner.prepare_typed_cached(sql, types).await.map(Some)

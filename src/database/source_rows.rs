@@ -42,6 +42,7 @@ pub async fn source_rows(
     keys: &[Value],
 ) -> Result<Result<Vec<SourceRow>, String>, DatabaseError> {
     let mut found = Vec::with_capacity(keys.len());
+    client.users_ran();
     for row in client
         .rows(include_str!("../../sql/queries/source_rows/source_rows.sql"), &[&source_table, &keys])
         .await?
@@ -146,6 +147,7 @@ pub async fn write_back(
     let versions: Vec<Option<&str>> = rows.iter().map(|r| r.version.as_deref()).collect();
     let external_ids: Vec<Option<&str>> = rows.iter().map(|r| r.external_id.as_deref()).collect();
     let (back, observers) = (writing == Writing::Back, writing == Writing::Results);
+    client.users_ran();
     let values: [&dyn Typed; 12] = [
         &source_table,
         &result_column,

@@ -27,6 +27,10 @@ pub trait Statements: Sync {
         types: &[Type],
     ) -> impl Future<Output = Result<Option<Statement>, Error>> + Send;
 
+    /// Code of users, such as a trigger, has run here. It may have put other statements in the place of named ones, so that from
+    /// now on none is called by its name.
+    fn users_ran(&self) {}
+
     /// The rows of the answer.
     fn rows(&self, sql: &str, values: &Values<'_>) -> impl Future<Output = Result<Vec<Row>, Error>> + Send {
         async move {

@@ -26,6 +26,9 @@ pub const LAST_WORD: Duration = Duration::from_secs(5);
 /// How long a job whose row another session holds is left alone.
 pub const ROW_HELD: Duration = Duration::from_millis(500);
 
+/// How long a job is left alone whose row was written while it was read: the next write may be as near.
+pub const ROW_CHANGED: Duration = Duration::from_millis(100);
+
 /// How long a job whose row another owner has is left alone: that one may run for hours, and this one is asked for by hand.
 pub const ROW_OWNED: Duration = Duration::from_secs(5);
 

@@ -137,10 +137,17 @@ pub struct Shared {
     pub parameters: TaskCache,
     pub runners: Runners,
     pub in_flight: Arc<InFlight>,
+    /// What dispatchers of this process followed that this one has replaced, until it is over or adopted.
+    pub before: Vec<Arc<InFlight>>,
     pub turns: Turns,
 }
 
 impl Shared {
+    /// What this dispatcher follows, and what those before it do.
+    pub fn all_in_flight(&self) -> Vec<Arc<InFlight>> {
+        std::iter::once(&self.in_flight).chain(&self.before).cloned().collect()
+    }
+
     /// Some work with the database that must not take for ever.
     pub async fn within<T, E: Failure>(&self, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
         self.database.within(work_limit(self.lifecycle.dead_after), work).await

@@ -89,6 +89,16 @@ impl Dispatcher {
         mode: Mode,
         runners: impl FnOnce(&Settings, &Ends) -> anyhow::Result<Runners>,
     ) -> Result<Self, DispatcherError> {
+        Self::start_after(settings, mode, runners, None).await
+    }
+
+    /// The same in the place of another one of this process. What that one still follows takes room until it is adopted.
+    pub async fn start_after(
+        settings: Settings,
+        mode: Mode,
+        runners: impl FnOnce(&Settings, &Ends) -> anyhow::Result<Runners>,
+        replaced: Option<&Self>,
+    ) -> Result<Self, DispatcherError> {
         let database = Database::new(&settings.database)?;
         database.look_for_pooler().await?;
         let client = database.get().await?;
@@ -146,6 +156,7 @@ impl Dispatcher {
             parameters,
             runners,
             in_flight: Arc::new(InFlight::default()),
+            before: replaced.map(|old| old.shared.all_in_flight()).unwrap_or_default(),
             turns: Turns::default(),
         });
         let label = shared.identity.label(shared.identity.id);
@@ -196,16 +207,36 @@ impl Dispatcher {
         self.shared.lifecycle.stopping.cancel();
     }
 
-    /// Ends in favour of another dispatcher in this process, which is at work already. That one adopts what runs, but for what
-    /// only this one can see the end of: that has until `at_once`.
-    pub async fn hand_over(self, at_once: CancellationToken) -> Result<(), DispatcherError> {
+    /// The runners of this dispatcher whose attempts the next one cannot follow: it does not offer them, or not at the same place,
+    /// or only the call that started them tells their end.
+    #[must_use]
+    pub fn unseen_by(&self, next: &Self) -> Vec<RunnerName> {
+        let (shared, next) = (&self.shared, &next.shared);
+        let is_seen = |name| {
+            next.runners.get(name).is_some()
+                && shared.identity.places.get(&name) == next.identity.places.get(&name)
+        };
+        let runners = shared.runners.iter().map(|runner| (runner.name(), runner.capabilities().repeatable));
+        runners.filter(|(name, repeatable)| !repeatable || !is_seen(*name)).map(|(name, _)| name).collect()
+    }
+
+    /// Ends, because another dispatcher of this process goes on. That one adopts what runs, but for the attempts of these runners:
+    /// they run to their end, and after `at_once` for the time of the grace.
+    pub async fn hand_over(
+        self,
+        unseen: Vec<RunnerName>,
+        at_once: CancellationToken,
+    ) -> Result<(), DispatcherError> {
         self.drain();
         let shared = &self.shared;
-        let unseen: Vec<RunnerName> =
-            shared.runners.iter().filter(|r| !r.capabilities().repeatable).map(|r| r.name()).collect();
+        let late = async {
+            at_once.cancelled().await;
+            tokio::time::sleep(shared.settings.dispatcher.shutdown_grace).await;
+        };
         tokio::select! {
             () = shared.in_flight.emptied_of(&unseen) => {}
-            () = at_once.cancelled() => {}
+            () = shared.lifecycle.stopping.cancelled() => {}
+            () = late => {}
         }
         shared.lifecycle.stopping.cancel();
         self.finish().await

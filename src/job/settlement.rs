@@ -167,7 +167,7 @@ fn judge(facts: &Facts<'_>) -> Verdict {
         return verdict(Outcome::TaskFailed, Cause::RowMoved, words, false);
     }
     if moved_to(facts.status_runner_failed) {
-        let words = "the task set the row's status to that of a failure which is not its own";
+        let words = "the task set the row's status to status_runner_failed";
         return verdict(Outcome::RunnerFailed, Cause::RowMoved, words, false);
     }
     if let Some((outcome, cause, reason)) = facts.stop {
@@ -209,10 +209,12 @@ fn judge(facts: &Facts<'_>) -> Verdict {
     }
 }
 
-/// The status that the program itself gave its row, where that is none of its task's words, and success has one.
+/// The status that the program itself gave its row, where that is none of its task's words, and success has one. A program that
+/// asks for another run of its own is none that has failed.
 fn another_word<'a>(facts: &Facts<'a>) -> Option<&'a str> {
     facts.moved_to.filter(|word| {
-        facts.moved_by_task
+        !facts.again
+            && facts.moved_by_task
             && facts.status_succeeded.is_some()
             && !facts.expected.iter().any(|own| own == word)
     })

@@ -45,7 +45,7 @@ begin
             using errcode = '23514', column = 'route_order',
                   hint = 'One task owns a row''s status: the first by route_order, then name, whose condition holds. Give the '
                       'first a condition, the other a lower route_order or another on_status; or set status_running, '
-                      'status_succeeded and status_failed of one to null: it then runs beside the owner and writes results only.';
+                      'status_succeeded, status_failed and status_runner_failed of one to null: it then runs beside the owner and writes results only.';
     end if;
     loop_of_it := rowcall.status_loop(new.name);
     if loop_of_it is not null then

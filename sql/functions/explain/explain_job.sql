@@ -24,7 +24,8 @@ begin
                 select from rowcall_internal.jobs o
                 where o.state = 'pending' and o.task = job.task and (o.due_at, o.id) < (job.due_at, job.id) limit 1001) o;
             -- Those of a higher priority come first, and tasks of the same take turns. What age adds is left out.
-            select sum(case when t.priority > p.priority then o.pending else least(o.pending, before + 1) end) into others
+            -- A task with a cap takes no more places at a time.
+            select sum(least(t.max_running, case when t.priority > p.priority then o.pending else least(o.pending, before + 1) end)) into others
             from rowcall.parameters t cross join lateral (select count(*) as pending from (
                 select from rowcall_internal.jobs j where j.state = 'pending' and j.task = t.name limit 1001) j) o
             where t.runner = p.runner and t.enabled and t.priority >= p.priority and t.name <> p.name;

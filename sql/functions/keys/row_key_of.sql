@@ -12,6 +12,8 @@ begin
     execute format('select %s from (select %s) t', rowcall_internal.key_sql(source, 't'), (
         select string_agg(format('($1 ->> %L)::%s as %1$I', p.key_column, p.read_as), ', ') from rowcall_internal.key_parts(source) p))
     into row_key using given;
+    -- Code of the table's owner may have changed it, and would choose what the caller's next names mean.
+    perform set_config('search_path', 'pg_catalog, pg_temp', true);
     return row_key;
 end
 $$;

@@ -12,6 +12,8 @@ begin
     execute format('select from %s t where %s for no key update skip locked', source, rowcall_internal.key_match_sql(entry, 't', '$1'))
     using row_key;
     get diagnostics held = row_count;
+    -- Code of the table's owner may have changed it, and would choose what the caller's next names mean.
+    perform set_config('search_path', 'pg_catalog, pg_temp', true);
     return held > 0;
 end
 $$;

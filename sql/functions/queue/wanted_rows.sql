@@ -20,5 +20,7 @@ begin
             source, rowcall_internal.key_match_sql(entry, 'n', 'w.key')) end,
         entry.status_column, rowcall_internal.asks_sql(), case when keys is not null then 'for no key update of n' end)
     using source, keys, only_task;
+    -- Code of the table's owner may have changed it, and would choose what the caller's next names mean.
+    perform set_config('search_path', 'pg_catalog, pg_temp', true);
 end
 $$;

@@ -36,6 +36,9 @@ declare
     own_lock_timeout constant text := current_setting('lock_timeout');
     path_of_users constant text := rowcall_internal.path_of_users();
     tries_end timestamptz;
+    places int[] := '{}';
+    states text[] := '{}';
+    errors text[] := '{}';
 begin
     select * into entry from rowcall_internal.source_tables where relation = source;
     if not found then
@@ -82,7 +85,8 @@ begin
                 -- What is no object is the user's own, and keeps its shape.
                 'when coalesce(jsonb_typeof(t.%1$I), ''null'') = ''null'' then w.merge else t.%1$I end', result_column,
                 (select string_agg(quote_literal(o.outcome), ', ') from rowcall_internal.outcomes() o where o.is_failure)) end,
-            case when entry.touch_column is not null then format('%I = now()', entry.touch_column) end,
+            -- An empty string says that there is none.
+            case when entry.touch_column <> '' then format('%I = now()', entry.touch_column) end,
             case when entry.external_id_column is not null
                 then format('%1$I = coalesce(w.external_id, t.%1$I)', entry.external_id_column) end),
         case when observers then 'true' else format('w.expected ? t.%I::text', entry.status_column) end,
@@ -97,7 +101,7 @@ begin
     -- "back", the same, and the status asks for nothing; '', it is a user who writes. Set for this transaction, and put
     -- back below: what the same transaction writes afterwards is the user's.
     perform set_config('rowcall.writing', concat_ws(' ', case when back then 'back' else 'on' end, rowcall_internal.writing_proof()), true);
-    -- Loops, not "return query": what that has returned stays returned when the statement's triggers fail.
+    -- Returned at last: what has been returned stays returned when triggers fail.
     begin
         perform set_config('lock_timeout', patience, true);
         -- For the triggers of the table, which know nothing of our path. Not the caller's own: a task may be calling.
@@ -107,8 +111,13 @@ begin
             if (state in ('written', 'kept') or state = 'moved' and arrived) and channels[place] is not null and statuses[place] is not null then
                 perform rowcall_internal.announce(channels[place], tasks[place], source, keys[place], statuses[place]);
             end if;
-            return next;
+            places := places || place; states := states || state; errors := errors || error;
         end loop;
+        if immediate then
+            -- What a trigger has deferred is done now, with the rights that the trigger has, and its error has a row's name.
+            set constraints all immediate;
+        end if;
+        return query select * from unnest(places, states, errors);
     exception when others then
         tries_end := clock_timestamp() + interval '2 seconds';
         for i in 1 .. cardinality(keys) loop
@@ -127,8 +136,11 @@ begin
                     if (state in ('written', 'kept') or state = 'moved' and arrived) and channels[i] is not null and statuses[i] is not null then
                         perform rowcall_internal.announce(channels[i], tasks[i], source, keys[i], statuses[i]);
                     end if;
-                    return next;
                 end loop;
+                if immediate then
+                    set constraints all immediate;
+                end if;
+                return next;
             exception
                 when lock_not_available or deadlock_detected or serialization_failure then
                     place := i; state := 'locked'; error := sqlerrm;

@@ -23,27 +23,34 @@ declare
     versions text[];
     bytes bigint := 0;
     drift text;
+    is_read boolean;
 begin
     -- Not among the declarations: an error there would escape the handlers below, and stop the whole claim.
     entry := rowcall_internal.source_of(source);
     statement := format(
         'select array_agg(w.key), array_agg(t.%I::text), array_agg(to_jsonb(t.*)::text), array_agg(t.xmin::text) from unnest($1) as w(key) join %s t on %s',
         entry.status_column, source, rowcall_internal.key_match_sql(entry, 't', 'w.key'));
+    -- A cast or policy of the table's owner must leave nothing behind: not a search_path for what its caller does next. So the
+    -- reading is undone, but for what was read.
     begin
+        is_read := false;
         execute statement into found_keys, statuses, texts, versions using keys;
+        is_read := true;
+        raise exception using errcode = 'RC000';
+    exception when lock_not_available then
+        raise;
+    when others then
+        drift := case when is_read then null else coalesce(rowcall_internal.source_drift(entry), '') end;
+    end;
+    if is_read then
         if coalesce((select sum(octet_length(one)) from unnest(texts) one), 0) <= most_of_a_row then
             return query select f.*, null::text from unnest(found_keys, statuses, texts, versions) f;
             return;
         end if;
-    exception when lock_not_available then
-        raise;
-    when others then
-        drift := rowcall_internal.source_drift(entry);
-        if drift is not null then
-            return query select null::jsonb, null::text, null::text, null::text, drift;
-            return;
-        end if;
-    end;
+    elsif drift <> '' then
+        return query select null::jsonb, null::text, null::text, null::text, drift;
+        return;
+    end if;
 
     -- Each by itself: what is wrong with one is not the others'.
     foreach row_key in array keys loop
@@ -53,7 +60,16 @@ begin
                 return next;
                 continue;
             end if;
-            execute statement into found_keys, statuses, texts, versions using array[row_key];
+            begin
+                is_read := false;
+                execute statement into found_keys, statuses, texts, versions using array[row_key];
+                is_read := true;
+                raise exception using errcode = 'RC000';
+            exception when others then
+                if not is_read then
+                    raise;
+                end if;
+            end;
             bytes := bytes + coalesce(octet_length(texts[1]), 0);
             if octet_length(texts[1]) > most_of_a_row then
                 status := null; row_data := null; version := null;

@@ -17,6 +17,7 @@ begin
     begin
         execute format('select %L::%s', word, entry.status_type);
     exception when others then
+        perform set_config('search_path', 'pg_catalog, pg_temp', true);
         return sqlerrm || coalesce('; it takes ' || (
             select string_agg(e.enumlabel, ', ' order by e.enumsortorder) from pg_enum e
             where e.enumtypid = to_regtype(entry.status_type)), '');
@@ -32,6 +33,7 @@ begin
                 when 'c' then format('select (%s) is false from (select %L::%s as %I) t', rule.expression, word, entry.status_type, entry.status_column)
                 else format('select not exists (select from %s r where r.%I::text = %L)', rule.other, rule.other_column, word) end
             into refused;
+            perform set_config('search_path', 'pg_catalog, pg_temp', true);
             if refused then
                 return case rule.contype when 'c' then format('its constraint %I refuses it', rule.conname)
                     else format('%s, which it refers to, has no such row', rule.other) end;
@@ -40,6 +42,8 @@ begin
             -- For want of a right, say.
         end;
     end loop;
+    -- Code of the table's owner may have changed it, and would choose what the caller's next names mean.
+    perform set_config('search_path', 'pg_catalog, pg_temp', true);
     return null;
 end
 $$;

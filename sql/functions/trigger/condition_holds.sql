@@ -13,14 +13,17 @@ $$;
 
 -- The same of a row itself, for triggers: what it says must not depend on the settings of the session that writes it.
 create or replace function rowcall_internal.condition_holds(row_itself anyelement, condition jsonpath) returns boolean
-language plpgsql stable parallel safe security definer
+language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
 set timezone = 'UTC' set datestyle = 'ISO, YMD' set intervalstyle = 'postgres' set bytea_output = 'hex'
 set extra_float_digits = 1 set lc_monetary = 'C' set quote_all_identifiers = off
 as $$
 declare
     is_writer constant boolean := rowcall_internal.assert_writer();
+    row_data constant jsonb := to_jsonb(row_itself);
 begin
-    return rowcall_internal.condition_holds(to_jsonb(row_itself), condition);
+    -- Code of the table's owner may have changed it, and would choose what the caller's next names mean.
+    perform set_config('search_path', 'pg_catalog, pg_temp', true);
+    return rowcall_internal.condition_holds(row_data, condition);
 end
 $$;

@@ -1,7 +1,7 @@
 -- The end of both claims (claim.sql, claim_counted.sql): what a dispatcher must know of the jobs just locked. It is
 -- read from the locked rows themselves, because another look at the table could see an older version.
 select (p.job).id, (p.job).task, (p.job).source_table::oid as source_table, (p.job).source_table::regclass::text as table_name, (p.job).row_key, (p.job).on_status,
-    (p.job).moved_to, (p.job).concurrency_key, least((p.job).attempt_count, 2147483646) + 1 as number,
+    (p.job).moved_to, coalesce((p.job).held_since < now() - interval '1 minute', false) as has_waited, (p.job).concurrency_key, least((p.job).attempt_count, 2147483646) + 1 as number,
     nextval('rowcall_internal.attempts_id_seq') as attempt_id,
     -- The statuses in which the attempt before may have left the row.
     case when (p.job).attempt_count > 0 then (

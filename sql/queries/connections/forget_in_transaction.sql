@@ -1,5 +1,5 @@
--- The same before a transaction ends, for a session that belongs to a pooler: after the end it may be another program's. What
--- triggers of users would do at the end is done before.
+-- Resets the session as forget_session.sql does, before the transaction ends: the session belongs to a pooler, and may be
+-- another program's after the end. What triggers of users have deferred to the end is done before.
 set constraints all immediate;
 reset role;
 reset all;

@@ -43,7 +43,8 @@ pub async fn key_some(shared: &Shared, tasks: &[String]) -> Result<usize, Databa
         }
     }
     set_concurrency_keys(&transaction, &keys).await?;
-    transaction.commit().await?;
+    transaction.commit_after_users().await?;
+    shared.database.give_back(client);
     Ok(keys.len())
 }
 

@@ -57,7 +57,8 @@ fn row_writing((ready, status): &(ReadyJob, String)) -> RowWriting {
         key: job.row_key.clone(),
         expected: vec![found_in.clone()],
         // What was rendered is what the row holds: a write between the reading and now is read first.
-        version: version.clone(),
+        // A job that has waited long for its row to rest runs with what was read.
+        version: version.clone().filter(|_| !job.has_waited),
         external_id: None,
         status: Some(status.clone()),
         merge: None,
@@ -75,7 +76,8 @@ fn place(sorted: &mut SortedJobs, mut ready: ReadyJob, status: &str, written: Wr
             sorted.ready.push(ready);
         }
         Written::Locked => sorted.held.push(id),
-        Written::Later | Written::Changed => sorted.later.push(id),
+        Written::Later => sorted.later.push(id),
+        Written::Changed => sorted.changed.push(id),
         Written::Moved => sorted.obsolete.push((id, "the row moved on".to_owned())),
         Written::Deleted => sorted.obsolete.push((id, "the row was deleted".to_owned())),
         Written::Failed(error) => {

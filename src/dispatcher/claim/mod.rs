@@ -21,13 +21,13 @@ use self::concurrency_keys::key_some;
 use self::prepare::prepare;
 use self::wake_lock::WakeLock;
 use crate::database::{
-    Choice, Claim, DatabaseError, SchemaError, Statements, bound_transaction, claim, claim_counted,
+    Choice, Claim, DatabaseError, SchemaError, Statements, bound_transaction, claim, claim_counted, defer,
     lock_claims, promote_waiting, read_stamp,
 };
-use crate::dispatcher::pace::{Trouble, jittered};
+use crate::dispatcher::pace::{ROW_HELD, Trouble, jittered};
 use crate::dispatcher::shared::{Handle, Shared};
 use crate::dispatcher::{DispatcherError, Mode};
-use crate::job::RunnerName;
+use crate::job::{JobId, RunnerName};
 use crate::parameters::Task;
 use crate::runners::{Attempt, Capabilities, Runner};
 
@@ -118,8 +118,9 @@ fn has_room(shared: &Shared) -> bool {
 /// Attempts that a runner may be given now.
 fn room(shared: &Shared, runner: &dyn Runner) -> usize {
     let (following, unlaunched) = shared.in_flight.counts(runner.name());
+    let before: usize = shared.before.iter().map(|before| before.counts(runner.name()).0).sum();
     let Capabilities { capacity, backlog, .. } = runner.capabilities();
-    capacity.saturating_sub(following).min(backlog.saturating_sub(unlaunched))
+    capacity.saturating_sub(following + before).min(backlog.saturating_sub(unlaunched))
 }
 
 /// Claims until there is nothing to claim or no more room.
@@ -235,13 +236,61 @@ struct Batch {
     unkeyed: Vec<String>,
 }
 
+/// One claim. After an error that Postgres answers with, job by job, and the one that it is about is set aside: a trigger or a
+/// constraint of its table may fail as late as at the commit.
 async fn claim_within(
     shared: &Shared,
     runner: RunnerName,
     limit: usize,
     which: Which,
 ) -> Result<Batch, SchemaError> {
-    shared.within(claim_batch(shared, runner, limit, which)).await
+    let (error, jobs) = match claim_once(shared, runner, limit, &which).await {
+        Ok(batch) => return Ok(batch),
+        Err((error, jobs)) => (error, jobs),
+    };
+    let SchemaError::Database(error) = error else { return Err(error) };
+    if jobs.is_empty() || !error.is_an_answer() || error.is_a_lock() || error.is_away() {
+        return Err(error.into());
+    }
+    tracing::debug!(%error, jobs = jobs.len(), "claiming one by one");
+    let mut whole = Batch { seen: true, ..Batch::default() };
+    for _ in jobs {
+        match claim_once(shared, runner, 1, &which).await {
+            Ok(one) if one.jobs == 0 => break,
+            Ok(one) => {
+                whole.jobs += one.jobs;
+                whole.attempts.extend(one.attempts);
+            }
+            Err((SchemaError::Database(error), job)) if job.len() == 1 && error.is_an_answer() => {
+                shared.within(set_aside(shared, job[0], &error)).await?;
+                whole.jobs += 1;
+            }
+            Err((error, _)) => return Err(error),
+        }
+    }
+    Ok(whole)
+}
+
+/// The claim within its time, and after an error the jobs that it had locked.
+async fn claim_once(
+    shared: &Shared,
+    runner: RunnerName,
+    limit: usize,
+    which: &Which,
+) -> Result<Batch, (SchemaError, Vec<JobId>)> {
+    let mut jobs = Vec::new();
+    let claimed = shared.within(claim_batch(shared, runner, limit, which, &mut jobs)).await;
+    claimed.map_err(|error| (error, jobs))
+}
+
+/// Lets a job wait whose claim fails.
+async fn set_aside(shared: &Shared, job: JobId, error: &DatabaseError) -> Result<(), DatabaseError> {
+    tracing::warn!(job = job.get(), %error, "it cannot be claimed now; the others can");
+    let mut client = shared.database.get().await?;
+    let transaction = client.transaction().await?;
+    bound_transaction(&transaction).await?;
+    defer(&transaction, &[job], jittered(ROW_HELD), &format!("it cannot be claimed: {error}")).await?;
+    Ok(transaction.commit().await?)
 }
 
 /// One claim in one transaction.
@@ -254,7 +303,8 @@ async fn claim_batch(
     shared: &Shared,
     runner: RunnerName,
     limit: usize,
-    which: Which,
+    which: &Which,
+    locked: &mut Vec<JobId>,
 ) -> Result<Batch, SchemaError> {
     let mut client = shared.database.get().await?;
     loop {
@@ -265,7 +315,7 @@ async fn claim_batch(
         }
         let transaction = client.transaction().await.map_err(DatabaseError::from)?;
         // Sent together, done one after the other.
-        let claim = match &which {
+        let claim = match which {
             Which::Uncounted(choice) => {
                 let ageing = shared.settings.dispatcher.priority_ageing;
                 let served = shared.turns.latest(&tasks);
@@ -281,6 +331,7 @@ async fn claim_batch(
             }
         };
         let Claim { seen, taken, counted, unkeyed } = claim;
+        *locked = taken.iter().map(|job| job.job_id).collect();
         let jobs = taken.len();
         let names: BTreeSet<String> = taken.iter().map(|job| job.task.clone()).collect();
         let mut attempts = Vec::new();
@@ -292,7 +343,7 @@ async fn claim_batch(
         if !edited || jobs > 0 && unchanged(&names, &known, &shared.parameters.tasks()) {
             if jobs > 0 {
                 shared.turns.note(&names, &known);
-                transaction.commit_what_users_saw().await.map_err(DatabaseError::from)?;
+                transaction.commit_after_users().await.map_err(DatabaseError::from)?;
                 shared.database.give_back(client);
             }
             return Ok(Batch { seen, jobs, attempts, counted, unkeyed });

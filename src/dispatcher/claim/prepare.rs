@@ -13,7 +13,7 @@ use crate::database::{
     ClaimedJob, DatabaseError, NewAttempt, RowProblem, SourceRow, Statements, announce_jobs, block, defer,
     mark_obsolete, refuse, set_concurrency_keys, source_rows, start_jobs,
 };
-use crate::dispatcher::pace::{ROW_HELD, ROW_OWNED, jittered};
+use crate::dispatcher::pace::{ROW_CHANGED, ROW_HELD, ROW_OWNED, jittered};
 use crate::dispatcher::shared::Shared;
 use crate::dispatcher::token;
 use crate::job::JobId;
@@ -45,8 +45,9 @@ pub struct SortedJobs {
     pub held: Vec<JobId>,
     /// Another owner has the row.
     pub owned: Vec<JobId>,
-    /// The rows before its own took all the bytes or all the time that one claim has, or its row was written after it was read.
-    /// It stays as it is, for the next.
+    /// Its row was written after it was read.
+    pub changed: Vec<JobId>,
+    /// The rows before its own took all the bytes or all the time that one claim has. It stays as it is, for the next.
     pub later: Vec<JobId>,
     /// The settings of this dispatcher forbid it, and say why.
     pub refused: Vec<(JobId, String)>,
@@ -111,6 +112,7 @@ pub async fn prepare(
     block(client, &sorted.blocked).await?;
     mark_obsolete(client, &sorted.obsolete).await?;
     defer(client, &sorted.held, jittered(ROW_HELD), "another session holds the row").await?;
+    defer(client, &sorted.changed, jittered(ROW_CHANGED), "the row was written while it was read").await?;
     defer(
         client,
         &sorted.owned,
@@ -127,13 +129,13 @@ pub async fn prepare(
             first_job = first.get(),
             task = of.task,
             table = of.table,
-            key = of.key,
+            key = %of.key,
             reason,
             "blocked: no dispatcher allows them"
         );
     } else if let Some((first, reason)) = sorted.refused.first() {
-        let jobs = sorted.refused.len();
-        tracing::info!(jobs, first_job = first.get(), reason, "left to other dispatchers");
+        let (jobs, of) = (sorted.refused.len(), &names[first]);
+        tracing::info!(jobs, first_job = first.get(), task = of.task, table = of.table, key = %of.key, reason, "left to other dispatchers");
         // They may be asleep, and were told nothing of these jobs, which an awake one took.
         announce_jobs(client).await?;
     }
@@ -146,7 +148,7 @@ pub async fn prepare(
             first_job = first.get(),
             task = of.task,
             table = of.table,
-            key = of.key,
+            key = %of.key,
             reason,
             "blocked"
         );

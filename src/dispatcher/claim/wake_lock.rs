@@ -94,7 +94,7 @@ impl WakeLock {
         {
             return Ok(session.pid);
         }
-        let (client, connection) = database.connect().await?;
+        let (client, connection) = database.connect_past_pooler().await?;
         let driver = AbortOnDropHandle::new(tokio::spawn(drive(connection)));
         let pid = database.within(RELEASE_LIMIT, wake_lock::session_pid(&client)).await?;
         self.session = Some(Session { client, driver, pid });

@@ -34,7 +34,13 @@ pub async fn run(shared: Handle) {
 }
 
 async fn make(shared: &Shared) -> Result<Option<i64>, DatabaseError> {
-    let making = async { enqueue_missed(&shared.database.get().await?).await };
+    let making = async {
+        let client = shared.database.get().await?;
+        let made = enqueue_missed(&client).await;
+        // Code of the tables' owners has run.
+        shared.database.give_back(client);
+        made
+    };
     let made = shared.within(making).await?;
     if let Some(rows @ 1..) = made {
         tracing::warn!(rows, "a trigger had missed rows; their jobs are made now");

@@ -237,6 +237,7 @@ async fn adopt(
         // under its key is removed with it, by runners that can.
         let launched = rescued.launched || unfit.is_some();
         shared.in_flight.adopt(attempt.clone(), known_as, launched, rescued.begun);
+        shared.before.iter().for_each(|before| drop(before.remove(attempt.id)));
         if let Some(unfit) = unfit {
             let _ = shared.signals.ends.send((rescued.id, End::unseen(unfit)));
         }

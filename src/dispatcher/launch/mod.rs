@@ -225,7 +225,7 @@ async fn name_in_rows(shared: &Shared, rows: Vec<(u32, RowWriting)>) {
             let transaction = client.transaction().await?;
             bound_transaction(&transaction).await?;
             write_back(&transaction, source_table, None, &rows, Writing::Onward).await?;
-            transaction.commit_what_users_saw().await?;
+            transaction.commit_after_users().await?;
             shared.database.give_back(client);
             Ok::<_, DatabaseError>(())
         };
@@ -266,7 +266,7 @@ pub async fn record(shared: Handle, mut launched: mpsc::UnboundedReceiver<(Attem
     }
 }
 
-/// Writes launches down; those that are held come back. After an error one by one: what cannot be written of one, its end writes.
+/// Writes launches down; those that are held come back. After an error that is about a value, one by one.
 async fn note(shared: &Shared, batch: &[(AttemptId, Launched)]) -> Result<Vec<AttemptId>, DatabaseError> {
     let mark = async |launched: &[(AttemptId, Launched)]| {
         let marking = async { mark_launched(&shared.database.get().await?, launched).await };
@@ -275,16 +275,18 @@ async fn note(shared: &Shared, batch: &[(AttemptId, Launched)]) -> Result<Vec<At
         Ok::<_, DatabaseError>(held)
     };
     match mark(batch).await {
-        Err(error) if error.is_an_answer() && !error.is_away() => {}
+        Err(error) if error.is_of_a_value() => {}
         done => return done,
     }
     let mut held = Vec::new();
     for launched in batch {
         match mark(std::slice::from_ref(launched)).await {
             Ok(this) => held.extend(this),
-            Err(error) if error.is_a_lock() => held.push(launched.0),
-            Err(error) if error.is_an_answer() && !error.is_away() => {
-                tracing::warn!(attempt = launched.0.get(), %error, "its launch cannot be written down");
+            // That it was launched must be known, or it would count as never launched.
+            Err(error) if error.is_of_a_value() => {
+                tracing::warn!(attempt = launched.0.get(), %error, "what its runner calls it cannot be written down");
+                let nameless = Launched { external_id: String::new(), log: None, ..launched.1.clone() };
+                held.extend(mark(&[(launched.0, nameless)]).await?);
             }
             Err(error) => return Err(error),
         }

@@ -251,7 +251,7 @@ async fn settle_batch(
         finish_jobs(&transaction, &finished).await?;
         retry_jobs(&transaction, &retried).await?;
     }
-    transaction.commit_what_users_saw().await?;
+    transaction.commit_after_users().await?;
     shared.database.give_back(client);
     Ok(done)
 }

@@ -68,7 +68,8 @@ fn row_writing(decided: &DecidedAttempt) -> RowWriting {
         key: open.row_key.clone(),
         expected: if still_ours { write_back.expected.clone() } else { Vec::new() },
         version: None,
-        external_id: decided.external_id.clone(),
+        // An observer's is not the row's.
+        external_id: decided.external_id.clone().filter(|_| !write_back.observer),
         status: status.cloned(),
         merge: write_back.result_column.is_some().then_some(Value::Object(merge)),
         task: open.task.clone(),

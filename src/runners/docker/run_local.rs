@@ -212,7 +212,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn output_belongs_to_the_caller_unless_another_user_is_asked_for() {
+    fn output_belongs_to_the_caller_unless_asked_otherwise() {
         assert_eq!(user(None, (1000, 100), false).as_deref(), Some("1000:100"));
         assert_eq!(user(None, (1000, 100), true).as_deref(), Some("0:0"));
         assert_eq!(user(None, (0, 0), false), None);

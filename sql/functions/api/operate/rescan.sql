@@ -19,9 +19,10 @@ begin
         perform rowcall_internal.task_for(task, source);
     end if;
     if keys is null then
-        if exists (select from rowcall.parameters p where p.source_table = source and p.xmin = pg_current_xact_id()::xid) then
-            raise warning 'rowcall.rescan: this transaction has edited the parameters of %, and rows that are written before it commits ask for nothing new', source
-                using hint = 'Commit, and call rowcall.rescan() once more.';
+        if exists (select from rowcall.parameters p where p.source_table = source and p.updated_at >= now())
+            or current_setting('transaction_isolation') <> 'read committed' then
+            raise warning 'rowcall.rescan: this transaction began before the parameters of % were edited, or does not see what others commit: rows that are written meanwhile may be missed', source
+                using hint = 'Commit, and call rowcall.rescan() once more in a transaction of its own, READ COMMITTED.';
         end if;
         writers := rowcall_internal.await_writers(source, interval '5 seconds');
         if writers > 0 then

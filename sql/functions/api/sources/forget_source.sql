@@ -17,8 +17,10 @@ begin
     with ended as (
         delete from rowcall_internal.jobs j where j.source_table = source and j.state <> 'running' returning j.*
     )
-    insert into rowcall_internal.history (job_id, task, source_table, row_key, on_status, outcome, cause, attempt_count, message, created_at)
-    select id, task, source_table, row_key, on_status, 'CANCELLED', 'cancelled', attempt_count, rowcall_internal.unwatched(), created_at
+    insert into rowcall_internal.history (job_id, task, source_table, row_key, on_status, outcome, cause, attempt_count, message, created_at,
+        cancelled_by)
+    select id, task, source_table, row_key, on_status, 'CANCELLED', 'cancelled', attempt_count, rowcall_internal.unwatched(), created_at,
+        session_user
     from ended;
 end
 $$;

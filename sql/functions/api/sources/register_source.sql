@@ -16,6 +16,7 @@ declare
     touch text;
     external_id text;
     problem text;
+    other_columns text[];
     before rowcall_internal.source_tables;
     after rowcall_internal.source_tables;
     -- The number in the trigger functions of a table that was watched before, whose triggers its owner has not dropped.
@@ -86,27 +87,26 @@ begin
             using errcode = '42P10', hint = 'Give the status a type such as text, varchar or an enum.';
     end;
 
-    -- What was named before counts as long as it can be written.
-    touch := coalesce(touch_column, case when rowcall_internal.written_column_problem(
-        source, 'touch_column', before.touch_column, status_column || its_key.columns, '{timestamptz,timestamp}') is null
-        then before.touch_column end, (
-        select attname from pg_attribute
-        where attrelid = source and attname = 'last_update' and not attisdropped and attgenerated = ''
-          and atttypid in ('timestamptz'::regtype, 'timestamp'::regtype)
-          -- To set it would make the row another.
-          and attname <> all (its_key.columns)));
-    external_id := coalesce(external_id_column, case when rowcall_internal.written_column_problem(
-        source, 'external_id_column', before.external_id_column, status_column || its_key.columns, '{text,varchar}') is null
-        then before.external_id_column end);
-    problem := coalesce(
-        rowcall_internal.written_column_problem(source, 'touch_column', touch, status_column || its_key.columns, '{timestamptz,timestamp}'),
-        rowcall_internal.written_column_problem(source, 'external_id_column', external_id, status_column || its_key.columns, '{text,varchar}'));
+    -- What was named before counts as long as it can be written; an empty string is kept, too.
+    other_columns := status_column || its_key.columns;
+    problem := coalesce(rowcall_internal.written_column_problem(source, 'touch_column', touch_column, other_columns),
+        rowcall_internal.written_column_problem(source, 'external_id_column', external_id_column, other_columns));
     if problem is not null then
         raise exception 'rowcall.watch: %', problem
             using errcode = '42703', hint = 'Name a column that Rowcall may write, besides the status and the key; or an empty string for none.';
     end if;
-    touch := nullif(touch, '');
-    external_id := nullif(external_id, '');
+    if coalesce(nullif(touch_column, before.touch_column), nullif(external_id_column, before.external_id_column), '') <> ''
+       and not pg_has_role(session_user, its_owner, 'member') then
+        raise exception 'rowcall.watch: % does not own %, and cannot choose columns of it to be written', session_user, source
+            using errcode = '42501', hint = format('Call it as %I.', pg_get_userbyid(its_owner));
+    end if;
+    touch := coalesce(touch_column,
+        case when rowcall_internal.written_column_problem(source, 'touch_column', before.touch_column, other_columns) is null
+            then before.touch_column end,
+        case when rowcall_internal.written_column_problem(source, 'touch_column', 'last_update', other_columns) is null
+            then 'last_update' end);
+    external_id := coalesce(external_id_column, case when rowcall_internal.written_column_problem(
+        source, 'external_id_column', before.external_id_column, other_columns) is null then before.external_id_column end);
 
     -- The owner agreed to that column being written, and to no other.
     if before.status_column <> register_source.status_column and not pg_has_role(session_user, its_owner, 'member') then
@@ -114,11 +114,6 @@ begin
                 source, quote_ident(before.status_column), session_user
             using errcode = '42501', hint = format('To make it %I: call this as %I.', register_source.status_column,
                 pg_get_userbyid(its_owner));
-    end if;
-    if before.id is not null and not pg_has_role(session_user, its_owner, 'member')
-       and (touch <> coalesce(before.touch_column, '') or external_id <> coalesce(before.external_id_column, '')) then
-        raise exception 'rowcall.watch: % does not own %, and cannot choose other columns of it to be written', session_user, source
-            using errcode = '42501', hint = format('Call it as %I.', pg_get_userbyid(its_owner));
     end if;
     select substring(p.proname from '^on_(?:insert|update)_(\d+)$')::int into kept
     from pg_trigger t join pg_proc p on p.oid = t.tgfoid

@@ -45,7 +45,8 @@ begin
             array[write_back->>'status_succeeded'],
             array[case when result is null then '{}' else jsonb_build_object('result', result) end],
             immediate => false, tasks => array[mine.task], channels => array[write_back->>'notify_channel'],
-            observers => (write_back->>'observer')::boolean) w;
+            observers => (write_back->>'observer')::boolean,
+            external_ids => array[case when write_back->>'observer' = 'false' then mine.external_id end]) w;
         if written = 'failed' then
             raise exception 'rowcall.task_succeed: the row could not be written: %', problem using errcode = 'RC005';
         end if;
