@@ -12,6 +12,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use rowcall::database::DatabaseError;
 use rowcall::settings::{Settings, Sources, load};
 use tokio::signal::unix::Signal;
 
@@ -85,7 +86,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
     let settings = load(&sources)?;
     log::start(&settings.log)?;
     let runtime = tokio::runtime::Runtime::new().context("cannot start")?;
-    runtime.block_on(async {
+    let done = runtime.block_on(async {
         match cli.command {
             Command::Check(check) => check.run(&settings).await,
             Command::Import(import) => import.run(&settings).await,
@@ -94,6 +95,11 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
             Command::RunLocal(run_local) => run_local.run().await,
             Command::Serve(serve) => serve.run(settings, &sources).await,
         }
+    });
+    // In Postgres' words instead of the driver's.
+    done.map_err(|error| match error.downcast::<tokio_postgres::Error>() {
+        Ok(error) => DatabaseError::from(error).into(),
+        Err(error) => error,
     })
 }
 

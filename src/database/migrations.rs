@@ -49,7 +49,7 @@ fn migrations() -> anyhow::Result<Vec<Migration>> {
         let path = file.path().to_str().unwrap_or_default();
         let Some(stem) = path.strip_suffix(".sql") else { continue };
         // Its way back, and its second half.
-        if stem.ends_with(".down") || stem.ends_with(".views") {
+        if [".down", ".views"].iter().any(|part| stem.ends_with(part)) {
             continue;
         }
         let (number, name) = stem

@@ -276,11 +276,21 @@ impl Runner for ProcessRunner {
     async fn forget(&self, attempt: &Attempt) {
         let dir = self.dir(attempt);
         // Settled without having ended: once the directory is gone, the program could not be found any more.
-        if let (true, Ok(Life::Supervised), Some(group)) = (dir.path().exists(), dir.life(), dir.child()) {
-            let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
-            // Its supervisor writes down the end, which would get between us and an empty directory.
+        let is_supervised = || dir.path().exists() && dir.life().is_ok_and(|life| life == Life::Supervised);
+        if is_supervised() {
             let mut patience = 100;
-            while patience > 0 && dir.life().is_ok_and(|life| life == Life::Supervised) {
+            // Its supervisor notes the program's group just after it has started it.
+            let mut group = dir.child();
+            while group.is_none() && patience > 0 && is_supervised() {
+                patience -= 1;
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                group = dir.child();
+            }
+            if let Some(group) = group {
+                let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+            }
+            // Its supervisor writes down the end, which would get between us and an empty directory.
+            while patience > 0 && is_supervised() {
                 patience -= 1;
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }

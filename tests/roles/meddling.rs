@@ -1,0 +1,67 @@
+//! Code of a watched table's owner runs while Rowcall reads and writes its rows. It gains nothing by what it leaves behind.
+
+use rowcall::job::End;
+
+use crate::support::{Running, TestDatabase, VIEWER};
+
+#[tokio::test]
+async fn what_a_tables_owner_sets_while_it_is_read_ends_with_the_reading() {
+    let db = TestDatabase::new().await;
+    // Operators of another meaning, in the path of whoever reads the row.
+    db.run(
+        "create schema evil; grant usage on schema evil to public; create table evil.seen (name text); grant all on evil.seen to public;
+         create function evil.same(text, text) returns boolean language plpgsql as
+            $$ begin insert into evil.seen values (current_user); return $1 operator(pg_catalog.=) $2; end $$;
+         create operator evil.= (leftarg = text, rightarg = text, function = evil.same);
+         create type evil.mood as enum ('fine');
+         create function evil.mood_json(evil.mood) returns json language plpgsql as $$ begin
+            perform set_config('search_path', 'evil, pg_catalog', false);
+            return to_json($1::text); end $$;
+         create cast (evil.mood as json) with function evil.mood_json(evil.mood);
+         create table public.trap (id int primary key, mood evil.mood, status text, attributes jsonb);
+         select rowcall.watch('public.trap')",
+    )
+    .await;
+    db.task("task", "NEW", ("source_table", "'public.trap'")).await;
+    db.run("insert into public.trap values (1, 'fine', 'NEW')").await;
+    let viewer = db.connect_as(VIEWER).await;
+    viewer.query("select * from rowcall.preview('public.trap', 1)", &[]).await.unwrap();
+    let path: String = viewer.query_one("show search_path", &[]).await.unwrap().get(0);
+    assert_eq!(path, "\"$user\", public");
+    let mut running = Running::start(&db).await;
+    let launched = running.launch().await;
+    running.end(&launched, End::exited(0));
+    db.until("select exists (select from rowcall.history)").await;
+    running.stop().await;
+    let seen: Option<String> =
+        db.one("select string_agg(distinct name, ' ') from evil.seen where name <> 'rowcall_writer'").await;
+    assert_eq!(seen, None);
+}
+
+#[tokio::test]
+async fn a_trigger_that_replaces_a_statement_of_the_daemon_is_not_run_by_it() {
+    let db = TestDatabase::new().await;
+    db.task("task", "REGISTERED", ("", "")).await;
+    db.run(
+        "create table public.ran (name text); grant all on public.ran to public;
+         create function public.replace_statements() returns trigger language plpgsql as $$
+         declare theirs record; begin
+            for theirs in select name, parameter_types from pg_prepared_statements where not from_sql loop
+                execute format('deallocate %I', theirs.name);
+                execute format('prepare %I%s as insert into public.ran values (current_user)', theirs.name,
+                    case when cardinality(theirs.parameter_types) > 0 then '(' || array_to_string(theirs.parameter_types, ',') || ')' else '' end);
+            end loop;
+            return new; end $$;
+         create trigger replace_statements before update on rowcall.files for each row execute function public.replace_statements()",
+    )
+    .await;
+    let mut running = Running::start(&db).await;
+    for n in 1..=5 {
+        db.run("insert into rowcall.files default values").await;
+        let launched = running.launch().await;
+        running.end(&launched, End::exited(0));
+        db.until(&format!("select count(*) = {n} from rowcall.files where status = 'PROCESSED'")).await;
+    }
+    running.stop().await;
+    assert_eq!(db.one::<i64>("select count(*) from public.ran").await, 0);
+}
