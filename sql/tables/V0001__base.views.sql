@@ -1,6 +1,6 @@
 -- The second half of V0001__base.sql: what people read.
 
--- What a person who reads the views must know.
+-- Comments for readers of the views.
 comment on column rowcall_internal.jobs.task is 'Its row of rowcall.parameters.';
 comment on column rowcall_internal.jobs.source_table is 'The table of its row.';
 comment on column rowcall_internal.jobs.row_key is 'The key of its row, as an object of its columns.';

@@ -139,7 +139,7 @@ impl Plan {
         steps
     }
 
-    /// What the SQL comes to, as comments, for a person who must approve it.
+    /// What the SQL comes to, as comments, for its approval by a person.
     fn head(&self) -> String {
         let mut head = String::from("-- What this does, in one transaction:\n");
         for m in &self.migrations {

@@ -5,9 +5,9 @@ use rowcall::job::End;
 use crate::support::{Running, TestDatabase, VIEWER};
 
 #[tokio::test]
-async fn what_a_tables_owner_sets_while_it_is_read_ends_with_the_reading() {
+async fn what_a_tables_owner_sets_ends_with_the_reading() {
     let db = TestDatabase::new().await;
-    // Operators of another meaning, in the path of whoever reads the row.
+    // Operators of another meaning, in the path of every reader of the row.
     db.run(
         "create schema evil; grant usage on schema evil to public; create table evil.seen (name text); grant all on evil.seen to public;
          create function evil.same(text, text) returns boolean language plpgsql as
@@ -39,7 +39,7 @@ async fn what_a_tables_owner_sets_while_it_is_read_ends_with_the_reading() {
 }
 
 #[tokio::test]
-async fn a_trigger_that_replaces_a_statement_of_the_daemon_is_not_run_by_it() {
+async fn a_statement_that_a_trigger_replaced_is_not_run() {
     let db = TestDatabase::new().await;
     db.task("task", "REGISTERED", ("", "")).await;
     db.run(

@@ -1,5 +1,6 @@
 //! PgBouncer, the real one, in transaction mode.
 
+use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
@@ -52,28 +53,22 @@ impl PgBouncer {
         );
         succeed(Command::new("chmod").args(["-R", "a+rX"]).arg(place.path()));
         let mut command = command(which, place.path(), port);
-        let child =
-            command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let bouncer = Self { port, server, child, _place: place };
-        bouncer.answers(url).await;
-        bouncer
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+        let begun = tokio::task::spawn_blocking(move || {
+            let begun = log.by_ref().map_while(Result::ok).any(|line| line.contains("process up"));
+            // It must not wait for a reader of what it says later.
+            std::thread::spawn(move || log.for_each(drop));
+            begun
+        });
+        assert!(begun.await.unwrap(), "PgBouncer did not begin");
+        Self { port, server, child, _place: place }
     }
 
     /// A database URL through it.
     pub fn url(&self, url: &str) -> String {
         url.replacen(&self.server, &format!("127.0.0.1:{}", self.port), 1)
-    }
-
-    /// It has no signal for when it has begun.
-    async fn answers(&self, url: &str) {
-        let url = self.url(url);
-        for _ in 0..600 {
-            if tokio_postgres::connect(&url, tokio_postgres::NoTls).await.is_ok() {
-                return;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-        }
-        panic!("PgBouncer does not answer");
     }
 }
 

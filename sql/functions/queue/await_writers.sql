@@ -1,5 +1,5 @@
 -- Waits until the transactions have ended that have written to a table and not committed yet: their triggers may have run before
--- parameters were edited, and their rows cannot be seen. No longer than so; returns how many are left. Writers who begin
+-- parameters were edited, and their rows cannot be seen. No longer than so; returns how many are left. Writers that begin
 -- meanwhile are not waited for, and none waits for us.
 create or replace function rowcall_internal.await_writers(source regclass, patience interval) returns bigint
 language plpgsql

@@ -77,8 +77,8 @@ fn without_mark(line: &[u8]) -> &[u8] {
     line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line)
 }
 
-/// The result, if there is one; an error if the program meant to leave one and failed at it. Returns also a remark, for a person
-/// who misses a result.
+/// The result, if there is one; an error if the program meant to leave one and failed at it. Returns also a remark for a
+/// person, where a result seems to be missing.
 pub fn find(file: Option<&Path>, last_line: &LastLine) -> (Result<Option<Value>, String>, Option<String>) {
     match file.and_then(|file| read_end(file, LONGEST as u64)) {
         Some((bytes, length)) => (of_file(&bytes, length), None),
