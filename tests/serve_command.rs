@@ -8,8 +8,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::Command;
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStderr, Command};
 
 use crate::support::{Fifo, TestDatabase, log_to, rowcall, rowcall_task};
 
@@ -43,6 +43,35 @@ impl Serve {
 
     async fn processed(&self) -> i64 {
         self.db.one("select count(*) from rowcall.files where status = 'PROCESSED'").await
+    }
+}
+
+/// A daemon whose log is read.
+struct Daemon {
+    child: Child,
+    log: Lines<BufReader<ChildStderr>>,
+}
+
+impl Daemon {
+    fn spawn(command: &mut Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let log = BufReader::new(child.stderr.take().unwrap()).lines();
+        Self { child, log }
+    }
+
+    /// Waits until it has said this.
+    async fn said(&mut self, words: &str) {
+        let heard = async { while !self.log.next_line().await.unwrap().expect(words).contains(words) {} };
+        tokio::time::timeout(Duration::from_secs(30), heard).await.expect(words);
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().unwrap().try_into().unwrap()), signal).unwrap();
+    }
+
+    async fn ends_well(&mut self) {
+        self.signal(Signal::SIGTERM);
+        assert!(self.child.wait().await.unwrap().success());
     }
 }
 
@@ -222,19 +251,12 @@ async fn serve_waits_for_its_database() {
     let proxy = crate::support::Proxy::new(&serve.db.url).await;
     proxy.cut();
     let mut command = serve.command();
-    command.env("DATABASE_URL", proxy.url(&serve.db.url)).arg("serve").stderr(Stdio::piped());
-    let mut daemon = command.spawn().unwrap();
-    let pid = Pid::from_raw(daemon.id().unwrap().try_into().unwrap());
-    let mut lines = BufReader::new(daemon.stderr.take().unwrap()).lines();
-    let mut said = async |words: &str| {
-        let heard = async { while !lines.next_line().await.unwrap().expect(words).contains(words) {} };
-        tokio::time::timeout(Duration::from_secs(30), heard).await.expect(words);
-    };
-    said("waiting for the database").await;
+    command.env("DATABASE_URL", proxy.url(&serve.db.url)).arg("serve");
+    let mut daemon = Daemon::spawn(&mut command);
+    daemon.said("waiting for the database").await;
     proxy.mend();
-    said("started").await;
-    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
-    assert!(daemon.wait().await.unwrap().success());
+    daemon.said("started").await;
+    daemon.ends_well().await;
 }
 
 #[tokio::test]
@@ -253,30 +275,23 @@ async fn a_hangup_reads_the_settings_again_and_disturbs_no_task() {
     write(r#""/bin/", "/usr/bin/""#);
     let mut command = serve.command();
     command.env_remove("ROWCALL_RUNNERS__PROCESS__PROGRAMS").env("ROWCALL_CONFIG", &file);
-    let mut daemon = command.arg("serve").stderr(Stdio::piped()).spawn().unwrap();
-    let pid = Pid::from_raw(daemon.id().unwrap().try_into().unwrap());
-    let mut lines = BufReader::new(daemon.stderr.take().unwrap()).lines();
-    let mut said = async |words: &str| {
-        let heard = async { while !lines.next_line().await.unwrap().expect(words).contains(words) {} };
-        tokio::time::timeout(Duration::from_secs(30), heard).await.expect(words);
-    };
+    let mut daemon = Daemon::spawn(command.arg("serve"));
     up.read().await;
     serve.db.run("insert into rowcall.files (status) values ('OTHER')").await;
     serve.db.until("select state = 'blocked' from rowcall.jobs where task = 'other'").await;
     // What is wrong changes nothing.
     write("5");
-    kill(pid, Signal::SIGHUP).unwrap();
-    said("SIGHUP: the settings stay as they are").await;
+    daemon.signal(Signal::SIGHUP);
+    daemon.said("SIGHUP: the settings stay as they are").await;
     write(r#""/bin/", "/usr/bin/", "/sbin/""#);
-    kill(pid, Signal::SIGHUP).unwrap();
-    said("SIGHUP: the settings were read again").await;
+    daemon.signal(Signal::SIGHUP);
+    daemon.said("SIGHUP: the settings were read again").await;
     serve.db.until("select exists (select from rowcall.history where task = 'other')").await;
     serve.db.until("select dispatcher_id = (select max(id) from rowcall.dispatchers) from rowcall.attempts where task = 'task'").await;
     gate.open().await;
     serve.db.until("select count(*) = 1 from rowcall.files where status = 'PROCESSED' and id = 1").await;
     assert_eq!(serve.db.one::<i64>("select count(*) from rowcall.attempts where task = 'task'").await, 1);
-    kill(pid, Signal::SIGTERM).unwrap();
-    assert!(daemon.wait().await.unwrap().success());
+    daemon.ends_well().await;
     assert_eq!(
         serve.db.one::<i64>("select count(*) from rowcall.dispatchers where stopped_at is null").await,
         0
@@ -290,18 +305,12 @@ async fn a_hangup_starts_no_more_than_there_is_room_for() {
     serve.task(&format!("read x < {}", gate.path())).await;
     serve.insert(4).await;
     let mut command = serve.command();
-    command.env("ROWCALL_RUNNERS__PROCESS__MAX_RUNNING", "1").arg("serve").stderr(Stdio::piped());
-    let mut daemon = command.spawn().unwrap();
-    let pid = Pid::from_raw(daemon.id().unwrap().try_into().unwrap());
-    let mut lines = BufReader::new(daemon.stderr.take().unwrap()).lines();
-    let mut said = async |words: &str| {
-        let heard = async { while !lines.next_line().await.unwrap().expect(words).contains(words) {} };
-        tokio::time::timeout(Duration::from_secs(30), heard).await.expect(words);
-    };
-    said("launched").await;
+    command.env("ROWCALL_RUNNERS__PROCESS__MAX_RUNNING", "1").arg("serve");
+    let mut daemon = Daemon::spawn(&mut command);
+    daemon.said("launched").await;
     for _ in 0..3 {
-        kill(pid, Signal::SIGHUP).unwrap();
-        said("adopted from a dispatcher that is gone").await;
+        daemon.signal(Signal::SIGHUP);
+        daemon.said("adopted from a dispatcher that is gone").await;
     }
     assert_eq!(serve.db.one::<i64>("select count(*) from rowcall.attempts").await, 1);
     // Each that ends makes room for the next.
@@ -309,6 +318,5 @@ async fn a_hangup_starts_no_more_than_there_is_room_for() {
         gate.open().await;
         serve.db.until(&format!("select count(*) = {n} from rowcall.history")).await;
     }
-    kill(pid, Signal::SIGTERM).unwrap();
-    assert!(daemon.wait().await.unwrap().success());
+    daemon.ends_well().await;
 }

@@ -7,6 +7,7 @@ use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, Recycli
 use thiserror::Error;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Connection, Socket};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::address::Address;
 use super::columns::Unreadable;
@@ -207,13 +208,15 @@ impl Database {
     /// Finds out whether a pooler shares sessions among connections, before anything else uses them. Until then, and if so,
     /// statements are sent without names.
     pub async fn look_for_pooler(&self) -> Result<(), DatabaseError> {
-        let one = self.pool_get().await?;
-        // Beside the pool, which may have room for one only.
-        let (other, connection) = self.connect().await?;
-        let driver = tokio::spawn(super::drive(connection));
-        let compared = self.pooler.compare(&one, &other).await;
-        driver.abort();
-        compared
+        let comparing = async {
+            let one = self.pool_get().await?;
+            // Beside the pool, which may have room for one only.
+            let (other, connection) = self.connect().await?;
+            let _driver = AbortOnDropHandle::new(tokio::spawn(super::drive(connection)));
+            self.pooler.compare(&one, &other).await
+        };
+        // Two connections are made.
+        self.within(2 * self.connect_limit(), comparing).await
     }
 
     /// Whether a connection of its own can LISTEN, and hold a lock: not if it shares its session with others.

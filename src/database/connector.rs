@@ -284,8 +284,13 @@ impl deadpool_postgres::Connect for Pooled {
             let failed = match self.connector.connect().await {
                 Ok((client, connection)) => {
                     let driver = tokio::spawn(super::drive(connection));
-                    self.pooler.look(&client, || began.elapsed()).await?;
-                    return Ok((client, driver));
+                    let limit = self.connector.limit();
+                    let looking = self.pooler.look(&client, || began.elapsed());
+                    match tokio::time::timeout(limit, looking).await {
+                        Ok(Ok(())) => return Ok((client, driver)),
+                        Ok(Err(error)) => ConnectError::Failed { what: explain(&error), error },
+                        Err(_) => ConnectError::Silent(limit),
+                    }
                 }
                 Err(failed) => failed,
             };

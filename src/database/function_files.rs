@@ -52,17 +52,6 @@ pub(super) fn function_files() -> anyhow::Result<Vec<FunctionFile>> {
     Ok(files)
 }
 
-/// The names of all functions.
-pub(super) fn function_names() -> impl Iterator<Item = &'static str> {
-    let mut dirs = vec![&FUNCTIONS];
-    let mut files = Vec::new();
-    while let Some(dir) = dirs.pop() {
-        dirs.extend(dir.dirs());
-        files.extend(dir.files().filter_map(|file| file.path().file_stem()?.to_str()));
-    }
-    files.into_iter()
-}
-
 fn walk(dir: &'static Dir<'static>, files: &mut Vec<FunctionFile>) -> anyhow::Result<()> {
     for entry in dir.entries() {
         match entry {

@@ -6,7 +6,7 @@ use tokio_postgres::Row;
 use super::DatabaseError;
 use super::columns::Columns as _;
 use super::connect::Failure;
-use super::function_files::function_names;
+use super::function_files::function_files;
 use super::statements::Statements;
 
 /// The newest migration this program knows; what it was built to work with.
@@ -91,7 +91,8 @@ pub async fn check_schema(client: &impl Statements) -> Result<(), SchemaError> {
     if found > SCHEMA_VERSION {
         return Ok(());
     }
-    let brought: Vec<String> = function_names().map(str::to_owned).collect();
+    let files = function_files().map_err(|error| DatabaseError::Unfit(format!("{error:#}")))?;
+    let brought: Vec<String> = files.into_iter().map(|file| file.name).collect();
     let missing = client
         .rows(include_str!("../../sql/queries/schema/functions_missing.sql"), &[&brought])
         .await

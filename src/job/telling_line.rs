@@ -6,7 +6,7 @@ const WORDS: [&str; 5] = ["error", "exception", "fatal", "panic", "failed"];
 /// Lines from the end in which such a word is looked for: what comes before is about something else.
 const LOOKED_AT: usize = 10;
 
-/// The last line that is not empty. Where that has no word for a failure and one of the lines before it has, such as the error
+/// The last line that is not empty. Where that names no failure and one of the lines before it does, such as the error
 /// before its hint, both.
 #[must_use]
 pub fn telling_line(output: &str) -> Option<String> {

@@ -55,7 +55,14 @@ pub struct SortedJobs {
     rekeyed: Vec<(JobId, String)>,
 }
 
+/// Says that jobs are blocked, and which is the first of them.
+fn tell_blocked(names: &HashMap<JobId, Named>, jobs: usize, first_job: JobId, reason: &str, words: &str) {
+    let Named { task, table, key } = names.get(&first_job).cloned().unwrap_or_default();
+    tracing::warn!(jobs, first_job = first_job.get(), task, table, %key, reason, "{words}");
+}
+
 /// A job as the log names it.
+#[derive(Debug, Default, Clone)]
 struct Named {
     task: String,
     table: String,
@@ -123,35 +130,16 @@ pub async fn prepare(
     let blocked = refuse(client, shared.identity.id, &sorted.refused).await?;
     if blocked > 0 {
         let (first, reason) = &sorted.refused[0];
-        let of = &names[first];
-        tracing::warn!(
-            jobs = blocked,
-            first_job = first.get(),
-            task = of.task,
-            table = of.table,
-            key = %of.key,
-            reason,
-            "blocked: no dispatcher allows them"
-        );
+        tell_blocked(&names, blocked, *first, reason, "blocked: no dispatcher allows them");
     } else if let Some((first, reason)) = sorted.refused.first() {
-        let (jobs, of) = (sorted.refused.len(), &names[first]);
+        let (jobs, of) = (sorted.refused.len(), names.get(first).cloned().unwrap_or_default());
         tracing::info!(jobs, first_job = first.get(), task = of.task, table = of.table, key = %of.key, reason, "left to other dispatchers");
         // They may be asleep, and were told nothing of these jobs, which an awake one took.
         announce_jobs(client).await?;
     }
     set_concurrency_keys(client, &sorted.rekeyed).await?;
     for (reason, jobs) in grouped(sorted.blocked, |(_, reason)| reason.clone()) {
-        let first = jobs[0].0;
-        let of = &names[&first];
-        tracing::warn!(
-            jobs = jobs.len(),
-            first_job = first.get(),
-            task = of.task,
-            table = of.table,
-            key = %of.key,
-            reason,
-            "blocked"
-        );
+        tell_blocked(&names, jobs.len(), jobs[0].0, &reason, "blocked");
     }
     Ok(attempts)
 }

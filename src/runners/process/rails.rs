@@ -13,7 +13,7 @@ const EXEC: &str = "rowcall-task";
 /// Names that begin so are the dispatcher's own, whose supervisor runs what it is told to.
 const DAEMON: &str = "rowcall";
 
-/// Nobody needs more, and each takes a look at the disk.
+/// More are not needed, and each takes a look at the disk.
 const MOST_NESTED: usize = 4;
 
 /// Refuses a request for a program outside the list, naming the rule. What `rowcall-task exec` is to run must be
