@@ -43,18 +43,19 @@ async fn a_statement_that_a_trigger_replaced_is_not_run() {
     let db = TestDatabase::new().await;
     db.task("task", "REGISTERED", ("", "")).await;
     db.run(
-        "create table public.ran (name text); grant all on public.ran to public;
+        "create sequence public.ran; grant all on sequence public.ran to public;
          create function public.replace_statements() returns trigger language plpgsql as $$
          declare theirs record; begin
             for theirs in select name, parameter_types from pg_prepared_statements where not from_sql loop
                 execute format('deallocate %I', theirs.name);
-                execute format('prepare %I%s as insert into public.ran values (current_user)', theirs.name,
+                execute format('prepare %I%s as select nextval(''public.ran'')', theirs.name,
                     case when cardinality(theirs.parameter_types) > 0 then '(' || array_to_string(theirs.parameter_types, ',') || ')' else '' end);
             end loop;
             return new; end $$;",
     )
     .await;
-    // All of it on one connection, whose statements have their names before the trigger is there.
+    // All of it on one connection, whose statements have their names before the trigger is there. The sequence keeps its
+    // value when the transaction of a replaced statement fails and is tried again.
     let mut settings = settings(&db.url);
     settings.database.pool_size = 1;
     let mut running = Running::with(settings, std::sync::Arc::default()).await;
@@ -68,5 +69,5 @@ async fn a_statement_that_a_trigger_replaced_is_not_run() {
         }
     }
     running.stop().await;
-    assert_eq!(db.one::<i64>("select count(*) from public.ran").await, 0);
+    assert!(!db.one::<bool>("select is_called from public.ran").await);
 }
