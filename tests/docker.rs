@@ -6,6 +6,7 @@ mod engine_on_docker;
 mod launching_on_docker;
 mod pulling_on_docker;
 mod registry;
+pub mod spoiler;
 
 use std::sync::Arc;
 

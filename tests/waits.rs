@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use rowcall::database::migrate;
+use rowcall::database::{Database, migrate};
 use rowcall::job::End;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 use tokio_postgres::Client;
 
 use crate::support::{Proxy, Running, TestDatabase, settings, settings_as_owner};
@@ -248,4 +250,27 @@ async fn a_move_that_could_only_be_noted_is_told_later() {
     db.until("select outcome = 'CANCELLED' from rowcall.history").await;
     assert_eq!(db.one::<String>("select status from rowcall.files").await, "DELETED");
     running.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_that_falls_silent_after_the_start_is_given_up() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut settings = settings("postgresql://daemon@127.0.0.1/db?sslmode=disable").database;
+    settings.url = settings.url.replace("127.0.0.1", &silent.local_addr().unwrap().to_string());
+    settings.connect_timeout = Duration::from_millis(100);
+    let greeting = tokio::spawn(async move {
+        let mut connections = Vec::new();
+        loop {
+            let (mut connection, _) = silent.accept().await.unwrap();
+            let _ = connection.read(&mut [0; 1024]).await;
+            // Signed in, and ready for a query.
+            connection.write_all(b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I").await.unwrap();
+            connections.push(connection);
+        }
+    });
+    let database = Database::new(&settings).unwrap();
+    let looking = tokio::time::timeout(Duration::from_secs(30), database.look_for_pooler()).await;
+    let error = looking.expect("it has a limit").unwrap_err().to_string();
+    assert!(error.contains("no answer"), "{error}");
+    greeting.abort();
 }

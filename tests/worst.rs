@@ -1,7 +1,9 @@
 //! Nothing that a table holds stops a dispatcher: the worst that each column can hold, one value after the other, in the
 //! place of one job, and beside it a neighbour that must run.
 
+mod answers;
 mod of_aws;
+mod on_docker;
 
 use std::fmt::Write as _;
 use std::time::Duration;

@@ -9,6 +9,7 @@ pub mod aws;
 pub mod docker;
 pub mod ecs;
 mod exit_code;
+mod in_time;
 pub mod lambda;
 pub mod process;
 mod rails;

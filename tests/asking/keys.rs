@@ -168,6 +168,21 @@ async fn naming_a_row_runs_no_code_of_its_types() {
 }
 
 #[tokio::test]
+async fn a_change_of_the_key_runs_no_code_of_its_types() {
+    let db = TestDatabase::new().await;
+    db.run(
+        "create type kind as enum ('a'); create table kinds (id kind primary key, n int not null default 1, status text);
+         create function spy(text) returns kind language plpgsql as $$ begin raise 'spied as %', current_user; end $$;
+         create cast (text as kind) with function spy; select rowcall.watch('kinds')",
+    )
+    .await;
+    db.task("look", "NEW", ("source_table, result_column", "'kinds', null")).await;
+    db.run("insert into kinds values ('a', 1, 'NEW')").await;
+    db.run("alter table kinds drop constraint kinds_pkey, add primary key (id, n); select rowcall.watch('kinds')").await;
+    assert_eq!(db.one::<String>("select row_key::text from rowcall.jobs").await, r#"{"n": 1, "id": "a"}"#);
+}
+
+#[tokio::test]
 async fn no_name_at_all_is_answered_like_a_wrong_one() {
     let db = TestDatabase::new().await;
     for call in ["run(null, 'rowcall.files', '1')", "restore_parameters(null, 1)"] {

@@ -3,8 +3,7 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
-
+use super::answers::{places, told, worst};
 use crate::ecs::Ecs;
 use crate::lambda::{LOADER, Lambda};
 use crate::support::TestDatabase;
@@ -12,35 +11,6 @@ use crate::support::aws::{Fault, ScriptedAws};
 
 /// Longer than a neighbour takes on a busy machine.
 const LIMIT: Duration = Duration::from_secs(30);
-
-/// JSON pointers to all that an answer holds.
-fn places(answer: &Value) -> Vec<String> {
-    let mut places = Vec::new();
-    let members: Vec<(String, &Value)> = match answer {
-        Value::Object(members) => members.iter().map(|(name, value)| (name.clone(), value)).collect(),
-        Value::Array(items) => items.iter().enumerate().map(|(n, value)| (n.to_string(), value)).collect(),
-        _ => Vec::new(),
-    };
-    for (name, value) in members {
-        places.push(format!("/{name}"));
-        places.extend(places_below(&name, value));
-    }
-    places
-}
-
-fn places_below(name: &str, value: &Value) -> impl Iterator<Item = String> {
-    places(value).into_iter().map(move |below| format!("/{name}{below}"))
-}
-
-/// What may stand there instead; nothing for none at all.
-fn worst() -> Vec<Option<Value>> {
-    let mut deep = json!(1);
-    for _ in 0..200 {
-        deep = json!([deep]);
-    }
-    let long = format!("\0{}", "é".repeat(10_000));
-    vec![None, Some(Value::Null), Some(json!(-1e300)), Some(json!(long)), Some(json!({})), Some(deep)]
-}
 
 /// Lets every task that runs end well, for as long as this is polled.
 async fn finish_all(aws: &ScriptedAws) {
@@ -79,10 +49,7 @@ async fn nothing_in_answers_to(action: &str) {
     let mut victims = Vec::new();
     for at in places(&answer) {
         for value in worst() {
-            let case = format!(
-                "{action}{at} = {}",
-                value.as_ref().map_or("none".into(), |v| v.to_string().chars().take(40).collect::<String>())
-            );
+            let case = format!("{action}{at} = {}", told(value.as_ref()));
             ecs.aws.script(action, [Fault::Spoiled { at: at.clone(), value }]);
             victims.push((insert(&ecs.db).await, case.clone()));
             ecs.aws.until(|aws| !aws.has_faults_left(action)).await;

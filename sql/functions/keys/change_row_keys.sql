@@ -31,9 +31,10 @@ begin
     if exists (select from unnest(old_key.key_types) t where rowcall_internal.key_type_allowed(t) is not true) then
         return;
     end if;
-    -- By the text of the value, where the type is another that does not take every text.
+    -- By the text of the value, where the type is another that does not take every text, or the owner of the type may have
+    -- made a cast to it, which would run with our rights.
     select string_agg(
-        case when p.read_as = b.read_as or p.key_type = any ('{text,varchar,bpchar}'::regtype[])
+        case when p.read_as = b.read_as and p.operand is null or p.key_type = any ('{text,varchar,bpchar}'::regtype[])
                 or p.operand is not null and p.equals <> 'operator(pg_catalog.=)'
             then format('t.%I%s %s (w.row_key->>%L)::%s', p.key_column, '::' || p.operand, p.equals, b.key_column, p.read_as)
             else format('%s->>%L = w.row_key->>%L', rowcall_internal.key_sql(old_key, 't'), p.key_column, b.key_column) end, ' and ')

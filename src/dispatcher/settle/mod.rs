@@ -317,7 +317,12 @@ fn log(open: &OpenAttempt, settlement: &Settlement, written: Option<&Written>) {
         tracing::warn!(job, attempt, number, task, table, %key, seconds, outcome, error, "settled, but the row could not be written");
     } else if let Next::Retry(delay) = settlement.next {
         let again_in_seconds = (delay.as_secs_f64() * 10.0).round() / 10.0;
-        tracing::info!(job, attempt, number, task, table, %key, seconds, outcome, reason, again_in_seconds, "attempt ended");
+        // What became of it is not known: that is seldom, and a person may want to look.
+        if settlement.outcome == Outcome::Lost {
+            tracing::warn!(job, attempt, number, task, table, %key, seconds, outcome, reason, again_in_seconds, "attempt ended");
+        } else {
+            tracing::info!(job, attempt, number, task, table, %key, seconds, outcome, reason, again_in_seconds, "attempt ended");
+        }
     } else if settlement.outcome == Outcome::Succeeded {
         tracing::info!(job, attempt, number, task, table, %key, seconds, outcome, "settled");
     } else {

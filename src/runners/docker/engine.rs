@@ -139,7 +139,7 @@ impl Engine {
     pub fn note(&self, fault: Option<&Fault>) {
         let engine = self.endpoint.url.as_str();
         match fault {
-            Some(fault) if !matches!(fault.kind, Kind::Answer(_)) => {
+            Some(fault) if !matches!(fault.kind, Kind::Answer(_) | Kind::Unreadable) => {
                 if !self.away.swap(true, Ordering::Relaxed) {
                     tracing::warn!(engine, %fault, "the container engine does not answer; what runs on it is followed once it does");
                 }

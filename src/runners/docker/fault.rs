@@ -9,7 +9,9 @@ pub enum Kind {
     NotSent,
     /// The engine has answered with this status.
     Answer(u16),
-    /// It may have been done: no answer, or an unreadable one.
+    /// It was done, and the answer to it cannot be read.
+    Unreadable,
+    /// It may have been done: there was no answer.
     Unclear,
 }
 
@@ -45,6 +47,9 @@ impl From<Error> for Fault {
         match error {
             Error::DockerResponseServerError { status_code, message } => {
                 Self { kind: Kind::Answer(status_code), message: message.trim().to_owned() }
+            }
+            error @ (Error::JsonDataError { .. } | Error::JsonSerdeError { .. }) => {
+                Self { kind: Kind::Unreadable, message: with_causes(&error) }
             }
             Error::DockerStreamError { error } => Self::unclear(error),
             Error::SocketNotFoundError(path) => {

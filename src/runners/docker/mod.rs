@@ -34,6 +34,7 @@ use bollard::query_parameters::StopContainerOptionsBuilder;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::in_time::in_time;
 use super::rails::{check_environment, check_lengths};
 use super::{Attempt, Capabilities, Ends, Found, LaunchError, Launched, Observation, Runner, Stray};
 use crate::job::RunnerName;
@@ -81,7 +82,19 @@ impl Core {
     fn allowed(&self, request: &LaunchSpec, settings: &TaskSettings) -> Result<(), String> {
         check_lengths(request)?;
         check_environment(RunnerName::Docker, request.environment.keys(), &self.settings.environment)?;
-        rails::check(&request.target, settings, &self.settings, self.engine.endpoint.is_local())
+        let local = self.engine.endpoint.is_local();
+        let paths: Vec<&str> = settings
+            .mounts
+            .iter()
+            .filter(|mount| mount.is_path())
+            .map(|mount| mount.source.as_str())
+            .collect();
+        if !local || paths.is_empty() {
+            return rails::check(&request.target, settings, &self.settings, local);
+        }
+        let what = format!("settings.mounts: {}", paths.join(", "));
+        let (target, settings, rules) = (request.target.clone(), settings.clone(), self.settings.clone());
+        in_time(&what, move || rails::check(&target, &settings, &rules, local))
     }
 
     fn pull(&self, settings: &TaskSettings) -> Pull {

@@ -10,7 +10,7 @@ use futures_util::StreamExt as _;
 
 use super::Core;
 use super::container::{KEY, is_of};
-use super::fault::Fault;
+use super::fault::{Fault, Kind};
 use super::outcome::{self, Evidence, end, removed};
 use super::output;
 use super::settings::handed_to;
@@ -28,6 +28,11 @@ const ASKED_FOR: Duration = Duration::from_mins(1);
 pub async fn observe(core: &Core, attempts: &[Attempt]) -> Vec<Observation> {
     let listed = match list(core, KEY).await {
         Ok(listed) => listed,
+        // What cannot be read of one container holds up none of the others: each is looked at by itself.
+        Err(fault) if fault.kind == Kind::Unreadable => {
+            tracing::debug!(%fault, "each container is looked at by itself");
+            Vec::new()
+        }
         Err(fault) => return attempts.iter().map(|_| Observation::Unknown(fault.message.clone())).collect(),
     };
     let running: HashSet<&str> = listed

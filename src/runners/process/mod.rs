@@ -20,6 +20,7 @@ use async_trait::async_trait;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
+use super::in_time::in_time;
 use super::rails::{check_environment, check_lengths};
 use super::{Attempt, Capabilities, Ends, Found, LaunchError, Launched, Observation, Runner, Stray};
 use crate::job::{End, RunnerName};
@@ -179,7 +180,9 @@ impl Runner for ProcessRunner {
     fn may_launch(&self, request: &LaunchSpec) -> Result<(), String> {
         check_lengths(request)?;
         check_environment(self.name(), request.environment.keys(), &self.settings.environment)?;
-        rails::check_command(&request.target, &request.command, &self.settings.programs)
+        let (target, command) = (request.target.clone(), request.command.clone());
+        let programs = self.settings.programs.clone();
+        in_time(&request.target, move || rails::check_command(&target, &command, &programs))
     }
 
     /// The program is here, and may be run: that is all there is to find out.

@@ -291,7 +291,7 @@ fn text<'a>(value: &'a Value, member: &str) -> &'a str {
 }
 
 /// Puts a value in the place that a JSON pointer names, or takes away what is there.
-fn spoil(body: &mut Value, at: &str, value: Option<Value>) {
+pub fn spoil(body: &mut Value, at: &str, value: Option<Value>) {
     let (parent, member) = at.rsplit_once('/').unwrap();
     let Some(parent) = body.pointer_mut(parent) else { return };
     match (parent, value) {
