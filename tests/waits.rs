@@ -253,6 +253,26 @@ async fn a_move_that_could_only_be_noted_is_told_later() {
 }
 
 #[tokio::test]
+async fn a_note_of_a_move_before_the_start_moves_nothing() {
+    let db = TestDatabase::new().await;
+    db.task("loader", "REGISTERED", ("", "")).await;
+    let mut running = Running::start(&db).await;
+    db.run("insert into rowcall.files (id) values (1)").await;
+    let launched = running.launch().await;
+    // The row went to and fro while its job was locked, and the note of it is taken late.
+    db.run(
+        "insert into rowcall_internal.missed_rows (source_table, row_key, error, moved_to, moved_by, noted_at)
+         select source_table, row_key, 'lock timeout', 'REGISTERED', 'a user', created_at - interval '1 microsecond' from rowcall.attempts;
+         select rowcall_internal.enqueue_missed()",
+    )
+    .await;
+    db.until("select not exists (select from rowcall_internal.missed_rows)").await;
+    running.end(&launched, End::exited(0));
+    db.until("select status = 'PROCESSED' from rowcall.files").await;
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn a_server_that_falls_silent_after_the_start_is_given_up() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut settings = settings("postgresql://daemon@127.0.0.1/db?sslmode=disable").database;

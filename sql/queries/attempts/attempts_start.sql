@@ -14,9 +14,11 @@ with started as (
     from started a where j.id = a.job_id
 )
 insert into rowcall_internal.attempts (id, job_id, task, source_table, row_key, number, runner, launch_key, token_hash,
-    request, timeout, launch_timeout, heartbeat_timeout, dispatcher_id)
+    request, timeout, launch_timeout, heartbeat_timeout, dispatcher_id, created_at)
 overriding system value
 select a.id, a.job_id, a.task, a.source_table::regclass, a.row_key, a.number, a.runner, a.launch_key, a.token_hash,
     a.request, make_interval(secs => a.timeout), make_interval(secs => a.launch_timeout),
-    make_interval(secs => a.heartbeat_timeout), $1
+    make_interval(secs => a.heartbeat_timeout), $1,
+    -- After its row was marked: what a user did to the row before is older.
+    clock_timestamp()
 from started a
