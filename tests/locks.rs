@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rowcall::database::{Database, Statements as _, bound_transaction};
+use rowcall::database::{Database, Statements as _};
 use rowcall::job::End;
 
 use crate::support::{Running, TestDatabase, settings};
@@ -131,8 +131,8 @@ async fn a_dispatcher_frozen_in_a_transaction_lets_go() {
     db.run("insert into rowcall.files default values").await;
     let database = Database::new(&settings(&db.url).database).unwrap();
     let mut client = database.get().await.unwrap();
-    let transaction = client.transaction().await.unwrap();
-    bound_transaction(&transaction).await.unwrap();
+    let transaction = client.transaction();
+    transaction.begin().await.unwrap();
     transaction.run("select from rowcall_internal.jobs for update", &[]).await.unwrap();
     // It does nothing from here on, and another session wants the job. The server ends the frozen one.
     let other = db.run("select from rowcall_internal.jobs for update");

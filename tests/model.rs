@@ -221,7 +221,8 @@ impl World {
                 let tasks: Vec<_> = tasks.iter().filter(|task| task.enabled).collect();
                 let minute = Duration::from_mins(1);
                 let mut client = self.pool.get().await.unwrap();
-                let transaction = client.transaction().await.unwrap();
+                let transaction = client.transaction();
+                transaction.begin().await.unwrap();
                 let claim = claim(
                     &transaction,
                     DispatcherId::new(1),

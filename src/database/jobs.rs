@@ -4,22 +4,13 @@ use std::time::Duration;
 
 use super::DatabaseError;
 use super::columns::Columns as _;
+use super::session::Transaction;
 use super::statements::Statements;
 use crate::job::{DispatcherId, JobId};
 
-/// Keeps this transaction's statements from waiting long for another's lock, and from reading whole tables by a
-/// plan made when they were empty.
-pub async fn bound_transaction(client: &impl Statements) -> Result<(), DatabaseError> {
-    client.run(include_str!("../../sql/queries/jobs/bound_transaction.sql"), &[]).await?;
-    Ok(())
-}
-
-/// Makes due jobs claimable: how many, and how long until the next one is due. Planned each time: see
-/// [`bound_transaction`], which a statement without a transaction of its own cannot use.
-pub async fn promote_waiting(client: &impl Statements) -> Result<(i64, Option<Duration>), DatabaseError> {
-    let sql = include_str!("../../sql/queries/jobs/promote_waiting.sql");
-    let rows = client.rows_planned_anew(sql, &[]).await?;
-    let Some(row) = rows.first() else { return Ok((0, None)) };
+/// Makes due jobs claimable: how many, and how long until the next one is due.
+pub async fn promote_waiting(client: &Transaction<'_>) -> Result<(i64, Option<Duration>), DatabaseError> {
+    let row = client.one(include_str!("../../sql/queries/jobs/promote_waiting.sql"), &[]).await?;
     let next: Option<f64> = row.column("next_in")?;
     Ok((row.column("promoted")?, next.and_then(|s| Duration::try_from_secs_f64(s.max(0.0)).ok())))
 }

@@ -54,8 +54,8 @@ pub use dispatchers::{
 };
 pub use grants::{GrantProblem, grant_problems, roles_sql, signs_in_as_task};
 pub use jobs::{
-    block, block_unowned, bound_transaction, defer, enqueue_missed, forget_dispatchers, keep_history,
-    mark_obsolete, promote_waiting, refuse, release_all, release_owned,
+    block, block_unowned, defer, enqueue_missed, forget_dispatchers, keep_history, mark_obsolete,
+    promote_waiting, refuse, release_all, release_owned,
 };
 pub use migrations::{Migration, MigrationStatus, Plan, migrate, migrate_down, migration_status, plan};
 pub use notices::{drive, drive_and_tell, is_warning};

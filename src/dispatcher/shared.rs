@@ -118,6 +118,8 @@ pub struct Signals {
     pub wake: Notify,
     /// Whether LISTEN is proven to work, so that polling may be rare.
     pub listening: AtomicBool,
+    /// Whether the claimer would have taken more, had a runner had more room: then freed slots wake it.
+    pub room_wanted: AtomicBool,
 }
 
 impl Signals {

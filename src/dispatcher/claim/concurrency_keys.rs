@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use crate::database::{
-    DatabaseError, RowProblem, SourceRow, UnkeyedJob, bound_transaction, jobs_without_concurrency_key,
-    set_concurrency_keys, source_rows,
+    DatabaseError, RowProblem, SourceRow, UnkeyedJob, jobs_without_concurrency_key, set_concurrency_keys,
+    source_rows,
 };
 use crate::dispatcher::claim::prepare::grouped;
 use crate::dispatcher::shared::Shared;
@@ -18,10 +18,10 @@ use crate::parameters::{JobContext, Task, render_key};
 /// others, and the claim finds out and says what is wrong with it.
 pub async fn key_some(shared: &Shared, tasks: &[String]) -> Result<usize, DatabaseError> {
     let mut client = shared.database.get().await?;
-    let transaction = client.transaction().await?;
-    bound_transaction(&transaction).await?;
+    let transaction = client.transaction();
     let limit = shared.settings.dispatcher.batch as i64;
-    let jobs = jobs_without_concurrency_key(&transaction, tasks, limit).await?;
+    let locking = jobs_without_concurrency_key(&transaction, tasks, limit);
+    let ((), jobs) = tokio::try_join!(transaction.begin(), locking)?;
     let known = shared.parameters.tasks();
     let mut keys = Vec::with_capacity(jobs.len());
     let (unreadable, jobs): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| job.unreadable.is_some());
@@ -44,6 +44,7 @@ pub async fn key_some(shared: &Shared, tasks: &[String]) -> Result<usize, Databa
     }
     set_concurrency_keys(&transaction, &keys).await?;
     transaction.commit_after_users().await?;
+    drop(transaction);
     shared.database.give_back(client);
     Ok(keys.len())
 }

@@ -13,6 +13,7 @@ pub mod turns;
 mod wake_lock;
 
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -21,8 +22,8 @@ use self::concurrency_keys::key_some;
 use self::prepare::prepare;
 use self::wake_lock::WakeLock;
 use crate::database::{
-    Choice, Claim, DatabaseError, SchemaError, Statements, bound_transaction, claim, claim_counted, defer,
-    lock_claims, promote_waiting, read_stamp,
+    Choice, Claim, DatabaseError, SchemaError, Statements, claim, claim_counted, defer, lock_claims,
+    promote_waiting, read_stamp,
 };
 use crate::dispatcher::pace::{ROW_HELD, Trouble, jittered};
 use crate::dispatcher::shared::{Handle, Shared};
@@ -44,7 +45,7 @@ const BUSY_LOOK: Duration = Duration::from_millis(10);
 pub struct Look {
     /// Jobs claimed.
     found: usize,
-    /// When the next waiting job is due.
+    /// When the next waiting job is due. Only a look that has found nothing asks.
     next_due: Option<Duration>,
 }
 
@@ -79,13 +80,15 @@ async fn look_and_wait(
     launch: &mpsc::Sender<Vec<Attempt>>,
     wake_lock: &mut WakeLock,
 ) -> Result<(), SchemaError> {
-    let done = look(shared, launch).await?;
+    // Until it is released writers announce more than they must, and nothing else: the look need not wait for that.
+    let (looked, ()) = tokio::join!(look(shared, launch), wake_lock.release());
+    let done = looked?;
     if mode == Mode::Drain && !shared.lifecycle.rescued.is_cancelled() {
         // Attempts that a dead dispatcher left are due, too.
         shared.lifecycle.rescued.cancelled().await;
         return Ok(());
     }
-    if mode == Mode::Drain && shared.in_flight.is_empty() {
+    if mode == Mode::Drain && done.found == 0 && shared.in_flight.is_empty() {
         shared.lifecycle.draining.cancel();
         return Ok(());
     }
@@ -93,7 +96,7 @@ async fn look_and_wait(
         wait(shared, BUSY_LOOK).await;
     } else if shared.signals.is_listening() {
         wake_lock.sleep(shared, launch, done).await?;
-    } else {
+    } else if done.found == 0 {
         wait(shared, until_next(&done, shared.settings.dispatcher.poll_interval_without_listen)).await;
     }
     Ok(())
@@ -123,8 +126,11 @@ fn room(shared: &Shared, runner: &dyn Runner) -> usize {
     capacity.saturating_sub(following + before).min(backlog.saturating_sub(unlaunched))
 }
 
-/// Claims until there is nothing to claim or no more room.
+/// Claims once for each runner that has room, and makes jobs claimable whose waiting is over. After a look that has found
+/// something there is another before anything waits long.
 async fn look(shared: &Shared, launch: &mpsc::Sender<Vec<Attempt>>) -> Result<Look, SchemaError> {
+    // Also of slots that are freed while this look counts them.
+    shared.signals.room_wanted.store(true, Ordering::Relaxed);
     if !shared.runners.iter().any(|r| any_task(shared, r.name()) && room(shared, r.as_ref()) > 0) {
         // Nothing to claim would be found, and so no new task be noticed.
         let reading = async {
@@ -134,30 +140,39 @@ async fn look(shared: &Shared, launch: &mpsc::Sender<Vec<Attempt>>) -> Result<Lo
         };
         shared.within(reading).await?;
     }
-    let mut found = 0;
-    loop {
-        while let claimed @ 1.. = claim_all(shared, launch).await? {
-            found += claimed;
-        }
-        // Only now, so that a job that has just come in need not wait for it.
-        let promoting = async { promote_waiting(&shared.database.get().await?).await };
-        let (promoted, next_due) = shared.within(promoting).await?;
-        if promoted == 0 {
-            return Ok(Look { found, next_due });
-        }
+    let (claimed, wants_room) = claim_all(shared, launch).await?;
+    shared.signals.room_wanted.store(wants_room, Ordering::Relaxed);
+    if (1..BUSY).contains(&claimed) {
+        return Ok(Look { found: claimed, next_due: None });
     }
+    // Only now, so that a job that has just come in need not wait for it.
+    let (promoted, next_due) = shared.within(promote(shared)).await?;
+    Ok(Look { found: claimed + promoted as usize, next_due })
+}
+
+async fn promote(shared: &Shared) -> Result<(i64, Option<Duration>), DatabaseError> {
+    let mut client = shared.database.get().await?;
+    let transaction = client.transaction();
+    let ((), promoted, ()) =
+        tokio::try_join!(transaction.begin(), promote_waiting(&transaction), transaction.commit())?;
+    Ok(promoted)
 }
 
 fn any_task(shared: &Shared, runner: RunnerName) -> bool {
     shared.parameters.tasks().iter().any(|task| task.enabled && task.runner == runner)
 }
 
-/// One claim for each runner that has room; returns how many jobs were dealt with.
-async fn claim_all(shared: &Shared, launch: &mpsc::Sender<Vec<Attempt>>) -> Result<usize, SchemaError> {
-    let mut found = 0;
+/// One claim for each runner that has room: how many jobs were dealt with, and whether more would have been with more room.
+async fn claim_all(
+    shared: &Shared,
+    launch: &mpsc::Sender<Vec<Attempt>>,
+) -> Result<(usize, bool), SchemaError> {
+    let (mut found, mut wants_room) = (0, false);
     for runner in shared.runners.iter() {
-        let limit = room(shared, runner.as_ref()).min(shared.settings.dispatcher.batch);
+        let room = room(shared, runner.as_ref());
+        let limit = room.min(shared.settings.dispatcher.batch);
         if limit == 0 {
+            wants_room = true;
             continue;
         }
         let mut dealt = claim_for(shared, launch, runner.name(), limit, Choice::Best).await?;
@@ -165,9 +180,11 @@ async fn claim_all(shared: &Shared, launch: &mpsc::Sender<Vec<Attempt>>) -> Resu
             // There is something, and others hold the best of it; the rest need not wait for that.
             dealt = claim_for(shared, launch, runner.name(), limit, Choice::Any).await?;
         }
-        found += dealt.unwrap_or(0);
+        let dealt = dealt.unwrap_or(0);
+        wants_room |= dealt >= room;
+        found += dealt;
     }
-    Ok(found)
+    Ok((found, wants_room))
 }
 
 /// One claim for a runner: how many jobs were dealt with, or none if there was nothing to be had.
@@ -287,10 +304,12 @@ async fn claim_once(
 async fn set_aside(shared: &Shared, job: JobId, error: &DatabaseError) -> Result<(), DatabaseError> {
     tracing::warn!(job = job.get(), %error, "it cannot be claimed now; the others can");
     let mut client = shared.database.get().await?;
-    let transaction = client.transaction().await?;
-    bound_transaction(&transaction).await?;
-    defer(&transaction, &[job], jittered(ROW_HELD), &format!("it cannot be claimed: {error}")).await?;
-    Ok(transaction.commit().await?)
+    let transaction = client.transaction();
+    let words = format!("it cannot be claimed: {error}");
+    let jobs = [job];
+    let deferring = defer(&transaction, &jobs, jittered(ROW_HELD), &words);
+    tokio::try_join!(transaction.begin(), deferring, transaction.commit())?;
+    Ok(())
 }
 
 /// One claim in one transaction.
@@ -313,7 +332,7 @@ async fn claim_batch(
         if tasks.is_empty() {
             return Ok(Batch::default());
         }
-        let transaction = client.transaction().await.map_err(DatabaseError::from)?;
+        let transaction = client.transaction();
         // Sent together, done one after the other.
         let claim = match which {
             Which::Uncounted(choice) => {
@@ -321,10 +340,10 @@ async fn claim_batch(
                 let served = shared.turns.latest(&tasks);
                 let claim =
                     claim(&transaction, shared.identity.id, &tasks, &served, limit as i64, ageing, *choice);
-                tokio::try_join!(bound_transaction(&transaction), claim)?.1
+                tokio::try_join!(transaction.begin(), claim)?.1
             }
             Which::Counted(quotas) => {
-                tokio::try_join!(bound_transaction(&transaction), lock_claims(&transaction))?;
+                tokio::try_join!(transaction.begin(), lock_claims(&transaction))?;
                 let claim = take_counted(shared, &transaction, runner, quotas, limit).await?;
                 known = shared.parameters.tasks();
                 claim
@@ -343,12 +362,13 @@ async fn claim_batch(
         if !edited || jobs > 0 && unchanged(&names, &known, &shared.parameters.tasks()) {
             if jobs > 0 {
                 shared.turns.note(&names, &known);
-                transaction.commit_after_users().await.map_err(DatabaseError::from)?;
+                transaction.commit_after_users().await?;
+                drop(transaction);
                 shared.database.give_back(client);
             }
             return Ok(Batch { seen, jobs, attempts, counted, unkeyed });
         }
-        transaction.rollback().await.map_err(DatabaseError::from)?;
+        transaction.rollback().await?;
     }
 }
 

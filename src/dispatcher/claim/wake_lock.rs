@@ -37,6 +37,8 @@ const RELEASE_LIMIT: Duration = Duration::from_secs(5);
 #[derive(Default)]
 pub struct WakeLock {
     session: Option<Session>,
+    /// Or being asked for.
+    is_held: bool,
 }
 
 struct Session {
@@ -46,7 +48,8 @@ struct Session {
 }
 
 impl WakeLock {
-    /// Sleeps until woken, or until the next job's time or the poll floor has come.
+    /// Sleeps until woken, or until the next job's time or the poll floor has come. The lock is still held then:
+    /// [`Self::release`].
     pub async fn sleep(
         &mut self,
         shared: &Shared,
@@ -61,7 +64,7 @@ impl WakeLock {
             let mut queued = false;
             loop {
                 let floor = dispatcher.poll_interval_without_listen;
-                let limit = if queued { until_next(&latest, floor) } else { SOONEST };
+                let limit = if queued && latest.found == 0 { until_next(&latest, floor) } else { SOONEST };
                 tokio::select! {
                     acquired = &mut acquiring => break acquired?,
                     () = wait(shared, limit) => {
@@ -83,7 +86,6 @@ impl WakeLock {
                 () = self.lost() => {}
             }
         }
-        self.release().await;
         last.map(drop)
     }
 
@@ -105,6 +107,7 @@ impl WakeLock {
     /// announced.
     async fn acquire(&mut self) -> Result<(), DatabaseError> {
         let Some(session) = &self.session else { return Ok(()) };
+        self.is_held = true;
         let acquired = wake_lock::acquire(&session.client).await;
         if acquired.is_err() {
             self.session = None;
@@ -121,7 +124,10 @@ impl WakeLock {
     }
 
     /// From here on writers need not announce anything to this dispatcher.
-    async fn release(&mut self) {
+    pub async fn release(&mut self) {
+        if !std::mem::take(&mut self.is_held) {
+            return;
+        }
         let Some(session) = &self.session else { return };
         let released = tokio::time::timeout(RELEASE_LIMIT, wake_lock::release(&session.client)).await;
         if !matches!(released, Ok(Ok(()))) {

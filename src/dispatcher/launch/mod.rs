@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::database::{
-    DatabaseError, LaunchesNoted, RowWriting, Writing, bound_transaction, mark_asked, mark_launched,
-    settled_elsewhere, unmark_asked, write_back,
+    DatabaseError, LaunchesNoted, RowWriting, Writing, mark_asked, mark_launched, settled_elsewhere,
+    unmark_asked, write_back,
 };
 use crate::dispatcher::claim::prepare::grouped;
 use crate::dispatcher::pace::{LAST_WORD, Trouble, jittered};
@@ -222,10 +222,11 @@ async fn name_in_rows(shared: &Shared, rows: Vec<(u32, RowWriting)>) {
         let rows: Vec<RowWriting> = rows.into_iter().map(|(_, row)| row).collect();
         let writing = async {
             let mut client = shared.database.get().await?;
-            let transaction = client.transaction().await?;
-            bound_transaction(&transaction).await?;
-            write_back(&transaction, source_table, None, &rows, Writing::Onward).await?;
+            let transaction = client.transaction();
+            let writing = write_back(&transaction, source_table, None, &rows, Writing::Onward);
+            tokio::try_join!(transaction.begin(), writing)?;
             transaction.commit_after_users().await?;
+            drop(transaction);
             shared.database.give_back(client);
             Ok::<_, DatabaseError>(())
         };

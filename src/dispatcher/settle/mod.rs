@@ -7,6 +7,7 @@ mod write_rows;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::LazyLock;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -15,8 +16,8 @@ use tokio::sync::mpsc;
 
 use self::write_rows::{DecidedAttempt, write_rows};
 use crate::database::{
-    DatabaseError, EndedAttempt, FinishedJob, OpenAttempt, RetriedJob, Written, bound_transaction,
-    finish_jobs, lock_for_settling, retry_jobs, settle_attempts, settled_elsewhere,
+    DatabaseError, EndedAttempt, FinishedJob, OpenAttempt, RetriedJob, Written, finish_jobs,
+    lock_for_settling, retry_jobs, settle_attempts, settled_elsewhere,
 };
 use crate::dispatcher::follow::in_flight::FollowedAttempt;
 use crate::dispatcher::pace::{Trouble, jittered};
@@ -24,7 +25,7 @@ use crate::dispatcher::shared::{Handle, Shared};
 use crate::job::{
     AttemptId, Completion, End, Facts, How, Next, Outcome, Policy, RowWrite, Settlement, settle, storable,
 };
-use crate::parameters::{Frozen, WriteBack};
+use crate::parameters::{Frozen, Task, WriteBack};
 
 static NEVER_AGAIN: LazyLock<Policy> = LazyLock::new(Policy::never_again);
 
@@ -47,7 +48,7 @@ pub async fn run(shared: Handle, mut ends: mpsc::UnboundedReceiver<(AttemptId, E
             n = ends.recv_many(&mut incoming, limit) => if n == 0 { return },
             () = tokio::time::sleep(pause.unwrap_or(Duration::MAX)), if pause.is_some() => {}
         }
-        let was_full = !incoming.is_empty() && a_runner_is_full(&shared);
+        let frees_room = !incoming.is_empty();
         for (id, end) in incoming.drain(..) {
             if shared.in_flight.contains(id) && !waiting.contains_key(&id) {
                 // Its launch may not be written down yet.
@@ -57,7 +58,7 @@ pub async fn run(shared: Handle, mut ends: mpsc::UnboundedReceiver<(AttemptId, E
                 shared.in_flight.ended(id);
             }
         }
-        if was_full {
+        if frees_room && shared.signals.room_wanted.load(Ordering::Relaxed) {
             // There is room for others now, also if the rows of these are held for long.
             shared.signals.wake.notify_one();
         }
@@ -71,11 +72,15 @@ pub async fn run(shared: Handle, mut ends: mpsc::UnboundedReceiver<(AttemptId, E
         match settling {
             Ok(settled) => {
                 trouble.over();
-                waiting.retain(|id, _| !settled.contains(id));
-                let left: Vec<_> = settled.iter().filter_map(|id| shared.in_flight.remove(*id)).collect();
+                waiting.retain(|id, _| !settled.attempts.contains(id));
+                let left: Vec<_> =
+                    settled.attempts.iter().filter_map(|id| shared.in_flight.remove(*id)).collect();
                 // All at once: each may take as long as its program takes to die.
                 join_all(left.iter().map(|followed| leave(&shared, followed))).await;
-                shared.signals.wake.notify_one();
+                // One that polls may be told to drain, and waits for the last end.
+                if settled.gives_work || !shared.signals.is_listening() {
+                    shared.signals.wake.notify_one();
+                }
                 queue.extend(ids.into_iter().filter(|id| waiting.contains_key(id)).map(|id| (id, true)));
                 pause = match queue.front() {
                     None => None,
@@ -91,9 +96,13 @@ pub async fn run(shared: Handle, mut ends: mpsc::UnboundedReceiver<(AttemptId, E
     }
 }
 
-/// Whether some runner has no room for another attempt.
-fn a_runner_is_full(shared: &Shared) -> bool {
-    shared.runners.iter().any(|r| shared.in_flight.counts(r.name()).0 >= r.capabilities().capacity)
+/// What a batch came to.
+#[derive(Debug, Default)]
+struct Settled {
+    /// Attempts that need nothing more.
+    attempts: Vec<AttemptId>,
+    /// Whether there may be something to claim now, or a time to wait for, that was not there before.
+    gives_work: bool,
 }
 
 /// Nothing of a settled attempt may stay.
@@ -110,17 +119,20 @@ async fn settle_apart(
     shared: &Shared,
     ids: &[AttemptId],
     ends: &HashMap<AttemptId, End>,
-) -> Result<Vec<AttemptId>, DatabaseError> {
+) -> Result<Settled, DatabaseError> {
     let settling = |ids| shared.within(settle_batch(shared, ids, ends));
     let failed = match settling(ids).await {
         Err(error) if ids.len() > 1 && error.is_an_answer() => error,
         other => return other,
     };
     tracing::debug!(error = %failed, batch = ids.len(), "settling one by one");
-    let (mut settled, mut last) = (Vec::new(), failed);
+    let (mut settled, mut last) = (Settled::default(), failed);
     for id in ids {
         match settling(std::slice::from_ref(id)).await {
-            Ok(done) => settled.extend(done),
+            Ok(done) => {
+                settled.attempts.extend(done.attempts);
+                settled.gives_work |= done.gives_work;
+            }
             Err(error) => {
                 tracing::debug!(attempt = id.get(), %error, "cannot be settled now");
                 last = error;
@@ -131,7 +143,7 @@ async fn settle_apart(
             }
         }
     }
-    if settled.is_empty() { Err(last) } else { Ok(settled) }
+    if settled.attempts.is_empty() { Err(last) } else { Ok(settled) }
 }
 
 /// Without what Postgres cannot keep: one character, and numbers beyond its own, which become strings.
@@ -167,16 +179,16 @@ async fn settle_batch(
     shared: &Shared,
     ids: &[AttemptId],
     ends: &HashMap<AttemptId, End>,
-) -> Result<Vec<AttemptId>, DatabaseError> {
+) -> Result<Settled, DatabaseError> {
     if ids.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Settled::default());
     }
     let mut client = shared.database.get().await?;
-    let transaction = client.transaction().await?;
-    let ((), open) = tokio::try_join!(bound_transaction(&transaction), lock_for_settling(&transaction, ids))?;
-    let mut done = Vec::new();
+    let transaction = client.transaction();
+    let ((), open) = tokio::try_join!(transaction.begin(), lock_for_settling(&transaction, ids))?;
+    let mut done = Settled::default();
     if open.len() < ids.len() {
-        done = settled_elsewhere(&transaction, ids).await?;
+        done.attempts = settled_elsewhere(&transaction, ids).await?;
     }
 
     let mut decided = Vec::with_capacity(open.len());
@@ -214,7 +226,9 @@ async fn settle_batch(
             continue;
         }
         let end = ends.get(&open.id);
-        done.push(open.id);
+        done.attempts.push(open.id);
+        done.gives_work |=
+            open.again || matches!(settlement.next, Next::Retry(_)) || is_counted(shared, &open.task);
         log(&open, &settlement, written.as_ref());
         attempts.push(EndedAttempt {
             id: open.id,
@@ -252,8 +266,14 @@ async fn settle_batch(
         retry_jobs(&transaction, &retried).await?;
     }
     transaction.commit_after_users().await?;
+    drop(transaction);
     shared.database.give_back(client);
     Ok(done)
+}
+
+/// Whether the end of one job of this task may let another one start.
+fn is_counted(shared: &Shared, task: &str) -> bool {
+    shared.parameters.tasks().iter().find(|known| known.name == task).is_none_or(Task::is_counted)
 }
 
 fn decide(shared: &Shared, open: &OpenAttempt, end: &End, frozen: &Frozen) -> Settlement {
