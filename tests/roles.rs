@@ -42,7 +42,8 @@ async fn the_rights_are_those_documented_and_each_difference_is_named() {
         .one(
             "select count(*) from rowcall_internal.grants() g, unnest(g.objects) o
              where o not in ('rowcall', 'rowcall_internal')
-               and not exists (select from pg_proc where pronamespace = any (array['rowcall', 'rowcall_internal']::regnamespace[]) and proname = o)
+               and not exists (select from pg_proc where pronamespace = any (array['rowcall', 'rowcall_internal']::regnamespace[])
+                               and regexp_replace(proname, '_\\d+$', '') = o)
                and not exists (select from pg_class where relnamespace = any (array['rowcall', 'rowcall_internal']::regnamespace[]) and relname = o
                                and (g.kind = 'view') = (relkind = 'v'))",
         )
@@ -75,10 +76,11 @@ async fn the_rights_are_those_documented_and_each_difference_is_named() {
 #[tokio::test]
 async fn every_function_pins_a_search_path_with_temporary_tables_last() {
     let db = TestDatabase::new().await;
+    // Triggers of users run within mark_rows, and see its path; it is called with the one made for them.
     let loose: Option<String> = db
         .one(
             "select string_agg(proname, ', ') from pg_proc p where pronamespace = any (array['rowcall', 'rowcall_internal']::regnamespace[])
-             and not coalesce('search_path=pg_catalog, pg_temp' = any (proconfig), false)",
+             and not coalesce('search_path=pg_catalog, pg_temp' = any (proconfig), false) and proname !~ '^mark_rows_'",
         )
         .await;
     assert_eq!(loose, None);

@@ -45,54 +45,9 @@ begin
         return query select generate_subscripts(keys, 1), 'failed', 'the table is no longer watched';
         return;
     end if;
-    statement := format($sql$
-        with want as (
-            select * from unnest($1, $2, $3, $4, $5, $6, $7) with ordinality as w(key, expected, status, merge, task, version, external_id, place)
-        ), seen as (
-            select w.place, %5$s as as_expected, t.xmin::text <> w.version as is_changed, t.%1$I::text = w.status as arrived from want w join %2$s t on %3$s
-        ), held as (
-            select w.place from want w join %2$s t on %3$s
-            where %5$s and (w.version is null or t.xmin::text = w.version)
-            for no key update of t skip locked
-        ), written as (
-            update %2$s t set %4$s
-            from want w join held using (place)
-            where %3$s
-            returning w.place, %6$s as keeps
-        )
-        select w.place::int,
-            case when written.place is not null then case when written.keeps is null then 'written' else 'kept' end
-                 when seen.place is null then 'deleted'
-                 when not seen.as_expected then 'moved'
-                 when seen.is_changed then 'changed'
-                 else 'locked' end,
-            'the result column holds the ' || written.keeps || ', which stays; the result is in rowcall.attempts',
-            -- The task itself, with a statement of its own, has given the row the status that it is to have now.
-            coalesce(seen.arrived, false)
-        from want w left join seen using (place) left join written using (place)
-    $sql$,
-        entry.status_column, source, rowcall_internal.key_match_sql(entry, 't', 'w.key'),
-        concat_ws(', ',
-            format('%1$I = coalesce(w.status::%2$s, t.%1$I)', entry.status_column, entry.status_type),
-            -- A "message" without an "outcome" of ours is the user's own.
-            case when result_column is null then null when observers then format(
-                '%1$I = case when w.merge is null then t.%1$I else rowcall_internal.merge_results(t.%1$I, w.task, w.merge) end',
-                result_column)
-            else format(
-                '%1$I = case when w.merge is null then t.%1$I when jsonb_typeof(t.%1$I) = ''object'' '
-                'then t.%1$I - case when t.%1$I->>''outcome''::text in (%2$s) '
-                'then ''{message,outcome}''::text[] else ''{}'' end || w.merge '
-                -- What is no object is the user's own, and keeps its shape.
-                'when coalesce(jsonb_typeof(t.%1$I), ''null'') = ''null'' then w.merge else t.%1$I end', result_column,
-                (select string_agg(quote_literal(o.outcome), ', ') from rowcall_internal.outcomes() o where o.is_failure)) end,
-            -- An empty string says that there is none.
-            case when entry.touch_column <> '' then format('%I = now()', entry.touch_column) end,
-            case when entry.external_id_column is not null
-                then format('%1$I = coalesce(w.external_id, t.%1$I)', entry.external_id_column) end),
-        case when observers then 'true' else format('w.expected ? t.%I::text', entry.status_column) end,
-        -- After the update it is what it was before, if it was no object.
-        case when result_column is null or observers then 'null::text' else format(
-            'case when w.merge is not null and w.merge <> ''{}'' and jsonb_typeof(t.%1$I) not in (''object'', ''null'') then jsonb_typeof(t.%1$I) end', result_column) end);
+    statement := case when result_column is null and not observers and entry.written_as = source::text
+        then format('select * from rowcall_internal.mark_rows_%s($1, $2, $3, $4, $5, $6, $7)', entry.id)
+        else rowcall_internal.write_rows_sql(entry, result_column, observers) end;
 
     if immediate then
         set constraints all immediate;
@@ -120,6 +75,8 @@ begin
         return query select * from unnest(places, states, errors);
     exception when others then
         tries_end := clock_timestamp() + interval '2 seconds';
+        -- What the function of the table was written with may be called otherwise by now.
+        statement := rowcall_internal.write_rows_sql(entry, result_column, observers);
         for i in 1 .. cardinality(keys) loop
             if clock_timestamp() > tries_end then
                 place := i; state := 'later'; error := null;

@@ -27,9 +27,9 @@ declare
 begin
     -- Not among the declarations: an error there would escape the handlers below, and stop the whole claim.
     entry := rowcall_internal.source_of(source);
-    statement := format(
-        'select array_agg(w.key), array_agg(t.%I::text), array_agg(to_jsonb(t.*)::text), array_agg(t.xmin::text) from unnest($1) as w(key) join %s t on %s',
-        entry.status_column, source, rowcall_internal.key_match_sql(entry, 't', 'w.key'));
+    statement := case when entry.written_as = source::text
+        then format('select * from rowcall_internal.read_rows_%s($1)', entry.id)
+        else rowcall_internal.read_rows_sql(entry) end;
     -- A cast or policy of the table's owner must leave nothing behind: not a search_path for what its caller does next. So the
     -- reading is undone, but for what was read.
     begin
@@ -40,7 +40,11 @@ begin
     exception when lock_not_available then
         raise;
     when others then
-        drift := case when is_read then null else coalesce(rowcall_internal.source_drift(entry), '') end;
+        if not is_read then
+            drift := coalesce(rowcall_internal.source_drift(entry), '');
+            -- What the function of the table was written with may be called otherwise by now.
+            statement := rowcall_internal.read_rows_sql(entry);
+        end if;
     end;
     if is_read then
         if coalesce((select sum(octet_length(one)) from unnest(texts) one), 0) <= most_of_a_row then

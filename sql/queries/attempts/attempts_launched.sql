@@ -22,4 +22,4 @@ select a.id, a.id not in (select id from written) as is_held, a.source_table::oi
 from rowcall_internal.attempts a join taken on taken.id = a.id
 where a.ended_at is null and (a.id not in (select id from written)
     -- Its row gets the name.
-    or a.source_table in (select relation from rowcall_internal.source_tables where external_id_column is not null))
+    or a.source_table in (select relation from rowcall_internal.source_tables where external_id_column <> ''))

@@ -1,4 +1,4 @@
--- The second half of rowcall.unwatch(), with the rights of the schema's owner: drops the trigger functions, deletes the
+-- The second half of rowcall.unwatch(), with the rights of the schema's owner: drops the functions written for the table, deletes the
 -- table from the registry, and cancels those of its jobs that do not run.
 create or replace function rowcall.forget_source(source regclass) returns void
 language plpgsql security definer
@@ -7,6 +7,7 @@ as $$
 declare
     entry rowcall_internal.source_tables := rowcall_internal.source_of(source);
 begin
+    execute format('drop function if exists rowcall_internal.read_rows_%s, rowcall_internal.mark_rows_%1$s', entry.id);
     begin
         execute format('drop function if exists rowcall_internal.on_insert_%s()', entry.id);
         execute format('drop function if exists rowcall_internal.on_update_%s()', entry.id);

@@ -133,6 +133,7 @@ begin
         perform rowcall_internal.change_row_keys(before, after);
     end if;
     perform rowcall_internal.install_triggers(source);
+    perform rowcall_internal.install_row_functions(source);
     -- That there is a trigger of the name does not say that it is ours, nor that it fires.
     select c.relation, e.event, t.tgname, t.tgenabled, t.tgfoid into wrong
     from (select source as relation union select relid from pg_partition_tree(source)) c

@@ -1,0 +1,32 @@
+-- Writes the two functions by which rows of a source table are read (rowcall_internal.source_rows) and given a status
+-- (rowcall_internal.write_back): the statements of read_rows_sql.sql and write_rows_sql.sql, planned once for each session instead of
+-- each time, which takes longer than to run them. They run with the rights of their caller, and marking with its search_path, which
+-- triggers of users see. What they are written with is noted: once the table is called otherwise, they are not used.
+create or replace function rowcall_internal.install_row_functions(source regclass) returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    entry rowcall_internal.source_tables := rowcall_internal.source_of(source);
+    made record;
+begin
+    for made in
+        select * from (values
+            (format('rowcall_internal.read_rows_%s(jsonb[])', entry.id), 'keys jsonb[], statuses text[], texts text[], versions text[]',
+                'set search_path = pg_catalog, pg_temp', rowcall_internal.read_rows_sql(entry)),
+            (format('rowcall_internal.mark_rows_%s(jsonb[], jsonb[], text[], jsonb[], text[], text[], text[])', entry.id),
+                'place int, state text, error text, arrived boolean',
+                '', rowcall_internal.write_rows_sql(entry, null, false))) f(signature, answer, settings, statement)
+    loop
+        execute format('create or replace function %s returns table (%s) language plpgsql %s as %L', made.signature, made.answer, made.settings,
+            format(E'#variable_conflict use_column\nbegin\n    return query %s;\nend', made.statement));
+        execute format('comment on function %s is %L', made.signature,
+            format('Written for %s by rowcall_internal.install_row_functions().', source));
+        execute format('revoke all on function %s from public', made.signature);
+        if to_regrole('rowcall_writer') is not null then
+            execute format('grant execute on function %s to rowcall_writer', made.signature);
+        end if;
+    end loop;
+    update rowcall_internal.source_tables s set written_as = source::text where s.id = entry.id;
+end
+$$;

@@ -1,0 +1,60 @@
+-- SQL text: writes rows of a source table, each if its status and version allow, and says of each what became of it;
+-- rowcall_internal.write_back() has the words. $1: keys, $2: for each an array of the statuses expected, $3: new statuses, $4: what is
+-- merged into the result column, $5: tasks, $6: versions, $7: the runner's names of the attempts.
+create or replace function rowcall_internal.write_rows_sql(source rowcall_internal.source_tables, result_column text, observers boolean) returns text
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    has_key constant text := rowcall_internal.key_match_sql(source, 't', 'w.key');
+begin
+    return format($sql$
+        with want as (
+            select * from unnest($1, $2, $3, $4, $5, $6, $7) with ordinality as w(key, expected, status, merge, task, version, external_id, place)
+        ), seen as (
+            select w.place, %5$s as as_expected, t.xmin::text <> w.version as is_changed, t.%1$I::text = w.status as arrived from want w join %2$s t on %3$s
+        ), held as (
+            select w.place from want w join %2$s t on %3$s
+            where %5$s and (w.version is null or t.xmin::text = w.version)
+            for no key update of t skip locked
+        ), written as (
+            update %2$s t set %4$s
+            from want w join held using (place)
+            where %3$s
+            returning w.place, %6$s as keeps
+        )
+        select w.place::int,
+            case when written.place is not null then case when written.keeps is null then 'written' else 'kept' end
+                 when seen.place is null then 'deleted'
+                 when not seen.as_expected then 'moved'
+                 when seen.is_changed then 'changed'
+                 else 'locked' end,
+            'the result column holds the ' || written.keeps || ', which stays; the result is in rowcall.attempts',
+            -- The task itself, with a statement of its own, has given the row the status that it is to have now.
+            coalesce(seen.arrived, false)
+        from want w left join seen using (place) left join written using (place)
+    $sql$,
+        source.status_column, source.relation, has_key,
+        concat_ws(', ',
+            format('%1$I = coalesce(w.status::%2$s, t.%1$I)', source.status_column, source.status_type),
+            -- A "message" without an "outcome" of ours is the user's own.
+            case when result_column is null then null when observers then format(
+                '%1$I = case when w.merge is null then t.%1$I else rowcall_internal.merge_results(t.%1$I, w.task, w.merge) end',
+                result_column)
+            else format(
+                '%1$I = case when w.merge is null then t.%1$I when jsonb_typeof(t.%1$I) = ''object'' '
+                'then t.%1$I - case when t.%1$I->>''outcome''::text in (%2$s) '
+                'then ''{message,outcome}''::text[] else ''{}'' end || w.merge '
+                -- What is no object is the user's own, and keeps its shape.
+                'when coalesce(jsonb_typeof(t.%1$I), ''null'') = ''null'' then w.merge else t.%1$I end', result_column,
+                (select string_agg(quote_literal(o.outcome), ', ') from rowcall_internal.outcomes() o where o.is_failure)) end,
+            -- An empty string says that there is none.
+            case when source.touch_column <> '' then format('%I = now()', source.touch_column) end,
+            case when source.external_id_column <> ''
+                then format('%1$I = coalesce(w.external_id, t.%1$I)', source.external_id_column) end),
+        case when observers then 'true' else format('w.expected ? t.%I::text', source.status_column) end,
+        -- After the update it is what it was before, if it was no object.
+        case when result_column is null or observers then 'null::text' else format(
+            'case when w.merge is not null and w.merge <> ''{}'' and jsonb_typeof(t.%1$I) not in (''object'', ''null'') then jsonb_typeof(t.%1$I) end', result_column) end);
+end
+$$;
