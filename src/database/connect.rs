@@ -250,7 +250,7 @@ impl Database {
 
     /// Gives a connection back on which triggers of users have run. What they have set for the session ends here.
     pub fn give_back(&self, session: Session) {
-        let client = session.into_inner();
+        let Some(client) = session.into_inner() else { return };
         if !self.pooler.is_absent() {
             // Of a session that is not ours it has ended with the transaction.
             return;

@@ -14,17 +14,17 @@ use super::statements::Statements;
 
 /// A connection of the pool.
 pub struct Session {
-    client: Object,
+    /// There until it is given back, which consumes the session.
+    client: Option<Object>,
     pooler: Arc<Pooler>,
+    /// Code of users, such as a trigger, has run here, and may have left something in the session: other statements in the
+    /// place of named ones, which a rollback does not undo.
+    users_ran: AtomicBool,
 }
 
 /// A transaction on a connection of the pool. Undone where it is dropped without [`Transaction::commit`].
 pub struct Transaction<'a> {
-    client: &'a mut Object,
-    /// Not where the session may be a pooler's, nor after code of users has run.
-    names_statements: AtomicBool,
-    /// Whether the session may be a pooler's.
-    has_pooler: bool,
+    session: &'a mut Session,
     /// Begun, and not over.
     is_open: AtomicBool,
 }
@@ -32,23 +32,37 @@ pub struct Transaction<'a> {
 impl Session {
     /// A connection, and what is known of a pooler in front of it.
     pub fn new(client: Object, pooler: Arc<Pooler>) -> Self {
-        Self { client, pooler }
+        Self { client: Some(client), pooler, users_ran: AtomicBool::new(false) }
     }
 
     /// A transaction that has still to begin.
     pub fn transaction(&mut self) -> Transaction<'_> {
-        let is_direct = self.pooler.is_absent();
-        Transaction {
-            names_statements: AtomicBool::new(is_direct),
-            has_pooler: !is_direct,
-            is_open: AtomicBool::new(false),
-            client: &mut self.client,
-        }
+        Transaction { session: self, is_open: AtomicBool::new(false) }
     }
 
-    /// The pool's own.
-    pub fn into_inner(self) -> Object {
-        self.client
+    /// The pool's own; none if it was taken before.
+    pub fn into_inner(mut self) -> Option<Object> {
+        self.client.take()
+    }
+
+    fn client(&self) -> &ClientWrapper {
+        self.client.as_ref().expect("a session that was given back is gone")
+    }
+
+    /// Not where the session may be a pooler's, nor after code of users has run.
+    fn names_statements(&self) -> bool {
+        self.pooler.is_absent() && !self.users_ran.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // Not given back, so something has failed after code of users has run: no other may have this connection.
+        if self.users_ran.load(Ordering::Relaxed)
+            && let Some(client) = self.client.take()
+        {
+            drop(Object::take(client));
+        }
     }
 }
 
@@ -71,7 +85,7 @@ impl Transaction<'_> {
     /// The same after triggers of users have run. Where the session is a pooler's, what they have set for it ends here, and
     /// else by [`super::Database::give_back`].
     pub async fn commit_after_users(&self) -> Result<(), DatabaseError> {
-        if self.has_pooler {
+        if !self.session.pooler.is_absent() {
             let forget = include_str!("../../sql/queries/connections/forget_in_transaction.sql");
             self.driver().batch_execute(forget).await?;
         }
@@ -98,15 +112,18 @@ impl Statements for Session {
     type Driver = Client;
 
     fn driver(&self) -> &Client {
-        let wrapper: &ClientWrapper = &self.client;
-        wrapper
+        self.client()
+    }
+
+    fn users_ran(&self) {
+        self.users_ran.store(true, Ordering::Relaxed);
     }
 
     async fn named(&self, sql: &str, types: &[Type]) -> Result<Option<Statement>, Error> {
-        if !self.pooler.is_absent() {
+        if !self.names_statements() {
             return Ok(None);
         }
-        self.client.prepare_typed_cached(sql, types).await.map(Some)
+        self.client().prepare_typed_cached(sql, types).await.map(Some)
     }
 }
 
@@ -114,18 +131,14 @@ impl Statements for Transaction<'_> {
     type Driver = Client;
 
     fn driver(&self) -> &Client {
-        let wrapper: &ClientWrapper = self.client;
-        wrapper
+        self.session.driver()
     }
 
     fn users_ran(&self) {
-        self.names_statements.store(false, Ordering::Relaxed);
+        self.session.users_ran();
     }
 
     async fn named(&self, sql: &str, types: &[Type]) -> Result<Option<Statement>, Error> {
-        if !self.names_statements.load(Ordering::Relaxed) {
-            return Ok(None);
-        }
-        self.client.prepare_typed_cached(sql, types).await.map(Some)
+        self.session.named(sql, types).await
     }
 }
