@@ -79,7 +79,9 @@ async fn main() -> anyhow::Result<()> {
     let server = server::Server::start(&[("shared_buffers", "512MB"), ("max_wal_size", "4GB")])
         .map_err(anyhow::Error::msg)?;
     if runs("latency") {
-        latency::run(Bench::new(&server, "latency").await?).await?;
+        let (claiming, as_ours) =
+            (Bench::new(&server, "claiming").await?, Bench::new(&server, "as_ours").await?);
+        latency::run(claiming, as_ours, Bench::new(&server, "latency").await?).await?;
     }
     if runs("throughput") {
         throughput::run(Bench::new(&server, "throughput").await?).await?;

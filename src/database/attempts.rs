@@ -10,6 +10,7 @@ use super::DatabaseError;
 use super::columns::{Columns as _, Unreadable, strings};
 use super::source_rows::RowWriting;
 use super::statements::Statements;
+use super::typed::Typed;
 use crate::job::{AttemptId, Cause, DispatcherId, JobId, Launched, RunnerName};
 use crate::parameters::Deadlines;
 
@@ -63,6 +64,35 @@ pub async fn start_jobs(
             ],
         )
         .await?;
+    Ok(())
+}
+
+/// Rows of one table that attempts which are about to start find in a status and leave in another.
+#[derive(Debug, Default)]
+#[allow(missing_docs)]
+pub struct Marks {
+    pub source_table: u32,
+    /// The new status asks for nothing.
+    pub back: bool,
+    pub keys: Vec<Value>,
+    pub found_in: Vec<String>,
+    pub statuses: Vec<String>,
+    /// The only versions that may be written; none for any.
+    pub versions: Vec<Option<String>>,
+    pub tasks: Vec<String>,
+    /// Where the new statuses are announced, if anywhere.
+    pub channels: Vec<Option<String>>,
+}
+
+/// Gives rows the statuses of attempts that are about to start. An error if one of them cannot have it now, and then none has.
+pub async fn mark_all(client: &impl Statements, marks: &Marks) -> Result<(), DatabaseError> {
+    if marks.keys.is_empty() {
+        return Ok(());
+    }
+    client.users_ran();
+    let Marks { source_table, back, keys, found_in, statuses, versions, tasks, channels } = marks;
+    let values: [&dyn Typed; 8] = [source_table, keys, found_in, statuses, versions, tasks, channels, back];
+    client.run(include_str!("../../sql/queries/attempts/attempts_mark_rows.sql"), &values).await?;
     Ok(())
 }
 

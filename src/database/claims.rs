@@ -1,5 +1,6 @@
 //! Locking the jobs to start next, and the keys by which they are counted.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -7,6 +8,7 @@ use tokio_postgres::Row;
 
 use super::DatabaseError;
 use super::columns::{Columns as _, Noted, Unreadable, strings};
+use super::source_rows::{TableRows, add_row};
 use super::statements::Statements;
 use super::typed::Typed;
 use crate::job::{AttemptId, DispatcherId, JobId};
@@ -58,12 +60,31 @@ pub struct ClaimedJob {
 pub struct Claim {
     /// Jobs locked.
     pub taken: Vec<ClaimedJob>,
+    /// Their rows, by table.
+    pub rows: HashMap<u32, TableRows>,
     /// Whether there was anything to be had, taken or not.
     pub seen: bool,
     /// Tasks whose jobs are counted, and how many of each may be locked.
     pub counted: Vec<(String, i64)>,
     /// Tasks with jobs whose concurrency key is not rendered yet.
     pub unkeyed: Vec<String>,
+}
+
+impl Claim {
+    /// Whether a line is of a job or of its row: then it is in the claim now. To read a row may have run code of users.
+    fn takes(&mut self, client: &impl Statements, line: &Row) -> Result<bool, DatabaseError> {
+        if line.column("of_row")? {
+            client.users_ran();
+            let table = line.column("source_table")?;
+            add_row(self.rows.entry(table).or_insert_with(|| Ok(Vec::new())), line)?;
+        } else if line.column::<Option<JobId>>("id")?.is_some() {
+            client.users_ran();
+            self.taken.push(claimed(line)?);
+        } else {
+            return Ok(false);
+        }
+        Ok(true)
+    }
 }
 
 /// How to choose among the jobs that wait.
@@ -129,8 +150,7 @@ pub async fn claim(
     let mut claim = Claim::default();
     for row in client.rows(CLAIM, &values).await? {
         claim.seen = true;
-        if row.column::<Option<JobId>>("id")?.is_some() {
-            claim.taken.push(claimed(&row)?);
+        if claim.takes(client, &row)? {
             continue;
         }
         let task: String = row.column("task")?;
@@ -158,14 +178,18 @@ pub async fn claim_counted(
     dispatcher_id: DispatcherId,
     tasks: &[(&Task, i64)],
     limit: i64,
-) -> Result<Vec<ClaimedJob>, DatabaseError> {
+) -> Result<Claim, DatabaseError> {
     let names: Vec<&str> = tasks.iter().map(|(task, _)| task.name.as_str()).collect();
     let caps: Vec<Option<i32>> = tasks.iter().map(|(task, _)| task.max_running).collect();
     let caps_per_key: Vec<Option<i32>> = tasks.iter().map(|(task, _)| per_key(task)).collect();
     let quotas: Vec<i64> = tasks.iter().map(|(_, quota)| *quota).collect();
     let refused: Vec<String> = tasks.iter().map(|(task, _)| refused(dispatcher_id, task)).collect();
-    let rows = client.rows(CLAIM_COUNTED, &[&names, &caps, &caps_per_key, &quotas, &limit, &refused]).await?;
-    Ok(rows.iter().map(claimed).collect::<Result<_, _>>()?)
+    let values: [&dyn Typed; 6] = [&names, &caps, &caps_per_key, &quotas, &limit, &refused];
+    let mut claim = Claim::default();
+    for row in client.rows(CLAIM_COUNTED, &values).await? {
+        claim.takes(client, &row)?;
+    }
+    Ok(claim)
 }
 
 /// A pending job without its concurrency key.

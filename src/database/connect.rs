@@ -3,7 +3,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
+use deadpool_postgres::{
+    Manager, ManagerConfig, Object, Pool, PoolError, QueueMode, RecyclingMethod, Runtime,
+};
 use thiserror::Error;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Connection, Socket};
@@ -181,6 +183,8 @@ impl Database {
         let pool = Pool::builder(manager)
             .max_size(settings.pool_size)
             .runtime(Runtime::Tokio1)
+            // The latest first: its session has its plans and catalogues at hand.
+            .queue_mode(QueueMode::Lifo)
             .wait_timeout(Some(settings.connect_timeout))
             // The connector has its own limit.
             .create_timeout(None)

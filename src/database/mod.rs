@@ -37,9 +37,9 @@ pub mod wake_lock;
 
 pub use address::{Address, RdsRegion, Roots, SslMode, Tls};
 pub use attempts::{
-    LaunchesNoted, NewAttempt, OverdueAttempt, RescuedAttempt, TakenOver, attempts_over,
-    end_attempts_without_job, mark_asked, mark_begun, mark_launched, overdue_attempts, rescue_attempts,
-    start_jobs, taken_over, unmark_asked,
+    LaunchesNoted, Marks, NewAttempt, OverdueAttempt, RescuedAttempt, TakenOver, attempts_over,
+    end_attempts_without_job, mark_all, mark_asked, mark_begun, mark_launched, overdue_attempts,
+    rescue_attempts, start_jobs, taken_over, unmark_asked,
 };
 pub use claims::{
     Choice, Claim, ClaimedJob, UnkeyedJob, claim, claim_counted, jobs_without_concurrency_key,
@@ -61,13 +61,15 @@ pub use migrations::{Migration, MigrationStatus, Plan, migrate, migrate_down, mi
 pub use notices::{drive, drive_and_tell, is_warning};
 pub use notifications::{Notifications, Subscription, announce_jobs, notify};
 pub use previewing::{preview, watched_table};
-pub use schema::{SCHEMA_VERSION, SchemaError, Stamp, check_schema, read_stamp};
+pub use schema::{SCHEMA_VERSION, SchemaError, Stamp, assert_parameters, check_schema, read_stamp};
 pub use session::{Session, Transaction};
 pub use settling::{
     EndedAttempt, FinishedJob, OpenAttempt, RetriedJob, finish_jobs, lock_for_settling, retry_jobs,
     settle_attempts, settled_elsewhere,
 };
-pub use source_rows::{RowProblem, RowWriting, SourceRow, Writing, Written, source_rows, write_back};
+pub use source_rows::{
+    RowProblem, RowWriting, SourceRow, TableRows, Writing, Written, source_rows, write_back,
+};
 pub use statements::{Statements, Values};
 pub use tasks::{copied_from, instance, load_parameters};
 pub use typed::Typed;

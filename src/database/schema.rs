@@ -86,7 +86,8 @@ pub async fn check_schema(client: &impl Statements) -> Result<(), SchemaError> {
     if !here.column("may_use").map_err(DatabaseError::from)? {
         return Err(SchemaError::Closed { login: here.column("login").map_err(DatabaseError::from)? });
     }
-    let (_, found) = read_stamp_and_version(client).await?;
+    let version = client.one(include_str!("../../sql/queries/schema/schema_version.sql"), &[]).await;
+    let found = fitting_version(&version.map_err(DatabaseError::from)?)?;
     // A newer schema says itself whether it has all that this program uses.
     if found > SCHEMA_VERSION {
         return Ok(());
@@ -107,16 +108,21 @@ pub async fn check_schema(client: &impl Statements) -> Result<(), SchemaError> {
 /// The same for a schema that is known to exist, together with what else a claim must know. A newer schema is
 /// fine as long as its migrations left in place all that this program uses; each says so (`oldest-daemon`).
 pub async fn read_stamp(client: &impl Statements) -> Result<Stamp, SchemaError> {
-    Ok(read_stamp_and_version(client).await?.0)
+    let sql = include_str!("../../sql/queries/schema/schema_and_parameters_stamp.sql");
+    let row = client.one(sql, &[]).await.map_err(DatabaseError::from)?;
+    fitting_version(&row)?;
+    Ok(Stamp { parameters: row.column("parameters_stamp").map_err(DatabaseError::from)? })
 }
 
-async fn read_stamp_and_version(client: &impl Statements) -> Result<(Stamp, i32), SchemaError> {
-    let row = async {
-        client.one(include_str!("../../sql/queries/schema/schema_and_parameters_stamp.sql"), &[]).await
-    }
-    .await
-    .map_err(DatabaseError::from)?;
-    let (Some(found), Some(oldest_daemon)) = versions(&row)? else {
+/// An error if the parameters were edited since they were read under this stamp. Behind all else in a transaction, so that this
+/// is as of its end.
+pub async fn assert_parameters(client: &impl Statements, stamp: &str) -> Result<(), DatabaseError> {
+    client.run(include_str!("../../sql/queries/schema/parameters_unchanged.sql"), &[&stamp]).await?;
+    Ok(())
+}
+
+fn fitting_version(row: &Row) -> Result<i32, SchemaError> {
+    let (Some(found), Some(oldest_daemon)) = versions(row)? else {
         return Err(SchemaError::Missing);
     };
     if found < SCHEMA_VERSION {
@@ -125,7 +131,7 @@ async fn read_stamp_and_version(client: &impl Statements) -> Result<(Stamp, i32)
     if oldest_daemon > SCHEMA_VERSION {
         return Err(SchemaError::TooNew { found, oldest_daemon });
     }
-    Ok((Stamp { parameters: row.column("parameters_stamp").map_err(DatabaseError::from)? }, found))
+    Ok(found)
 }
 
 /// The schema's version, and the oldest that a daemon may be made for; none in a schema of which nothing is applied.

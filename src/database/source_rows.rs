@@ -1,9 +1,10 @@
 //! Reading and writing rows of source tables, set by set.
 
 use serde_json::Value;
+use tokio_postgres::Row;
 
 use super::DatabaseError;
-use super::columns::{Columns as _, Noted};
+use super::columns::{Columns as _, Noted, Unreadable};
 use super::statements::Statements;
 use super::typed::Typed;
 use crate::job::UnknownWord;
@@ -35,30 +36,43 @@ pub enum RowProblem {
     Wrong(String),
 }
 
-/// The rows with these keys; missing ones are gone. The error is the table's own (dropped, no right to read).
+/// The rows of one table; missing ones are gone. The error is the table's own (dropped, no right to read, a lock).
+pub type TableRows = Result<Vec<SourceRow>, String>;
+
+/// The rows with these keys.
 pub async fn source_rows(
     client: &impl Statements,
     source_table: u32,
     keys: &[Value],
-) -> Result<Result<Vec<SourceRow>, String>, DatabaseError> {
-    let mut found = Vec::with_capacity(keys.len());
+) -> Result<TableRows, DatabaseError> {
+    let mut found = Ok(Vec::with_capacity(keys.len()));
     client.users_ran();
     for row in client
         .rows(include_str!("../../sql/queries/source_rows/source_rows.sql"), &[&source_table, &keys])
         .await?
     {
-        let said: Option<String> = row.column("error")?;
-        let Some(key) = row.column("row_key")? else { return Ok(Err(said.unwrap_or_default())) };
-        let mut unreadable = Noted::default();
-        let status = unreadable.note(row.column("status"));
-        let data: Option<String> = unreadable.note(row.column("row_data"));
-        let said = said.or_else(|| unreadable.first.map(|column| column.to_string()));
-        let problem =
-            said.map(|word| if word == LATER { RowProblem::Later } else { RowProblem::Wrong(word) });
-        let version = row.column("version")?;
-        found.push(SourceRow { key, status, data: data.unwrap_or_default(), version, problem });
+        add_row(&mut found, &row)?;
     }
-    Ok(Ok(found))
+    Ok(found)
+}
+
+/// Adds a line of `rowcall_internal.source_rows` to the rows of its table.
+pub fn add_row(found: &mut TableRows, line: &Row) -> Result<(), Unreadable> {
+    let said: Option<String> = line.column("error")?;
+    let Some(key) = line.column("row_key")? else {
+        *found = Err(said.unwrap_or_default());
+        return Ok(());
+    };
+    let mut unreadable = Noted::default();
+    let status = unreadable.note(line.column("status"));
+    let data: Option<String> = unreadable.note(line.column("row_data"));
+    let said = said.or_else(|| unreadable.first.map(|column| column.to_string()));
+    let problem = said.map(|word| if word == LATER { RowProblem::Later } else { RowProblem::Wrong(word) });
+    let version = line.column("version")?;
+    if let Ok(rows) = found {
+        rows.push(SourceRow { key, status, data: data.unwrap_or_default(), version, problem });
+    }
+    Ok(())
 }
 
 /// One row to write.

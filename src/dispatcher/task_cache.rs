@@ -29,6 +29,13 @@ impl TaskCache {
         Arc::clone(&self.read.read().unwrap_or_else(PoisonError::into_inner).tasks)
     }
 
+    /// The same with the stamp under which they were read.
+    #[must_use]
+    pub fn tasks_and_stamp(&self) -> (Arc<Vec<Task>>, String) {
+        let read = self.read.read().unwrap_or_else(PoisonError::into_inner);
+        (Arc::clone(&read.tasks), read.stamp.clone())
+    }
+
     /// Whether the tasks were read under this stamp.
     #[must_use]
     pub fn are_as_of(&self, stamp: &str) -> bool {

@@ -32,7 +32,7 @@ pub const TRANSITIONS: &[Transition] = &[
     way(None, PENDING, "its row enters on_status", "trigger", "functions/trigger/enqueue_sql.sql"),
     way(None, PENDING, "run or retry", "a person", "functions/queue/request_job.sql"),
     way(None, PENDING, "rescan", "a person", "functions/api/operate/rescan.sql"),
-    way(PENDING, RUNNING, "claimed", "claim", "queries/attempts/attempts_start.sql"),
+    way(PENDING, RUNNING, "claimed", "claim", "functions/queue/start_jobs.sql"),
     way(PENDING, WAITING, "another session or owner has its row", "claim", "queries/jobs/jobs_defer.sql"),
     way(PENDING, BLOCKED, "it cannot start as things are", "claim", "queries/jobs/jobs_block.sql"),
     way(

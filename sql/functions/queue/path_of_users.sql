@@ -4,8 +4,7 @@ create or replace function rowcall_internal.path_of_users() returns text
 language sql stable
 set search_path = pg_catalog, pg_temp
 as $$
-    select case when exists (
-            select from pg_namespace n cross join lateral aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) a
-            where n.nspname = 'public' and a.grantee = 0 and a.privilege_type = 'CREATE')
+    -- The first public is PUBLIC, which is no role and has rights like one.
+    select case when to_regnamespace('public') is not null and has_schema_privilege('public', 'public', 'create')
         then 'pg_catalog, pg_temp' else 'pg_catalog, public, pg_temp' end
 $$;

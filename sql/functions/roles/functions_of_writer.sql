@@ -5,5 +5,5 @@ create or replace function rowcall_internal.functions_of_writer() returns text[]
 language sql immutable
 set search_path = pg_catalog, pg_temp
 as $$
-    select '{row_key_of,source_rows,write_back,status_problem,hold_row,hold_row_now,wanted_rows,condition_holds}'::text[]
+    select '{row_key_of,source_rows,write_back,mark_all,status_problem,hold_row,hold_row_now,wanted_rows,condition_holds}'::text[]
 $$;

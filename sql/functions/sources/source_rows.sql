@@ -5,7 +5,7 @@
 -- settings that decide how a value is printed are fixed here.
 create or replace function rowcall_internal.source_rows(source regclass, keys jsonb[])
 returns table (row_key jsonb, status text, row_data text, version text, error text)
-language plpgsql stable security definer
+language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 set timezone = 'UTC' set datestyle = 'ISO, YMD' set intervalstyle = 'postgres' set bytea_output = 'hex'
 set extra_float_digits = 1 set lc_monetary = 'C' set quote_all_identifiers = off

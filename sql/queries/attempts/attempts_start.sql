@@ -1,24 +1,2 @@
--- Starts the jobs of a claimed batch: each gets an attempt with its frozen request, before any runner is called. $15:
--- the status to which a user was known to have moved the row; a later one stays.
-with started as (
-    select * from unnest($2::bigint[], $3::bigint[], $4::text[], $5::oid[], $6::jsonb[], $7::int[], $8::text[], $9::text[],
-        $10::bytea[], $11::jsonb[], $12::float8[], $13::float8[], $14::float8[], $15::text[])
-        as a(id, job_id, task, source_table, row_key, number, runner, launch_key, token_hash, request, timeout,
-             launch_timeout, heartbeat_timeout, moved_to)
-), running as (
-    update rowcall_internal.jobs j
-    set state = 'running', attempt_id = a.id, attempt_count = a.number, moved_to = nullif(j.moved_to, a.moved_to),
-        moved_at = case when j.moved_to is distinct from a.moved_to then j.moved_at end,
-        moved_by = case when j.moved_to is distinct from a.moved_to then j.moved_by end, reason = null,
-        held_since = null, refused_by = null
-    from started a where j.id = a.job_id
-)
-insert into rowcall_internal.attempts (id, job_id, task, source_table, row_key, number, runner, launch_key, token_hash,
-    request, timeout, launch_timeout, heartbeat_timeout, dispatcher_id, created_at)
-overriding system value
-select a.id, a.job_id, a.task, a.source_table::regclass, a.row_key, a.number, a.runner, a.launch_key, a.token_hash,
-    a.request, make_interval(secs => a.timeout), make_interval(secs => a.launch_timeout),
-    make_interval(secs => a.heartbeat_timeout), $1,
-    -- After its row was marked: what a user did to the row before is older.
-    clock_timestamp()
-from started a
+-- Starts the jobs of a claimed batch, each with its attempt.
+select rowcall_internal.start_jobs($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)

@@ -2,7 +2,7 @@
 -- of waiting count as one point), say how many jobs of each task are taken ($8: up to $6 of each task, for when other
 -- dispatchers hold the best). Tasks of one priority take turns, so that a backlog of one holds up no other: the places that
 -- their jobs have by age go round among them, first to the task that was served longest ago ($10). Jobs of tasks with a cap are only counted here; claim_counted.sql locks them. Nothing is
--- changed yet: attempts_start.sql and the jobs_ statements do that. $9: the word by which a job says that this dispatcher
+-- changed yet: start_jobs() and the jobs_ statements do that. $9: the word by which a job says that this dispatcher
 -- has refused it.
 with wanted as (
     select w.*,

@@ -1,8 +1,5 @@
--- Before each claim: is the schema still one we understand, and are the parameters still those we have read? By the view of
--- the migrations, because "rowcall import" asks this, too, with the rights of an admin.
+-- Before each claim: is the schema still one we understand, and are the parameters still those we have read?
 select
-    (select max(version) from rowcall.migrations) as version,
-    (select max(oldest_daemon) from rowcall.migrations) as oldest_daemon,
-    md5(concat(
-        (select string_agg(xmin::text, ',' order by name) from rowcall.parameters), ';',
-        (select string_agg(xmin::text, ',' order by runner) from rowcall.runner_defaults))) as parameters_stamp
+    (select max(version) from rowcall_internal.migrations) as version,
+    (select max(oldest_daemon) from rowcall_internal.migrations) as oldest_daemon,
+    rowcall_internal.parameters_stamp() as parameters_stamp

@@ -19,7 +19,8 @@ pub async fn mark_running(client: &impl Statements, sorted: &mut SortedJobs) -> 
         |(ready, _): &(ReadyJob, String)| (ready.job.source_table, ready.task.write_back.running_by_task);
     for ((source_table, back), marking) in grouped(marking, group) {
         let writing = if back { Writing::Back } else { Writing::Onward };
-        let rows: Vec<RowWriting> = marking.iter().map(row_writing).collect();
+        let rows: Vec<RowWriting> =
+            marking.iter().map(|(ready, status)| row_writing(ready, status)).collect();
         let written = write_back(client, source_table, None, &rows, writing).await?;
         for ((ready, status), written) in marking.into_iter().zip(written) {
             place(sorted, ready, &status, written);
@@ -29,7 +30,7 @@ pub async fn mark_running(client: &impl Statements, sorted: &mut SortedJobs) -> 
 }
 
 /// The status to be written for a job that starts, if any.
-fn status_for(ready: &ReadyJob) -> Option<String> {
+pub fn status_for(ready: &ReadyJob) -> Option<String> {
     let task = &ready.task;
     if task.write_back.running_by_task {
         // Its program looks for rows by their status, and an attempt before may have left this one in another.
@@ -39,7 +40,7 @@ fn status_for(ready: &ReadyJob) -> Option<String> {
 }
 
 /// The statuses in which a job that starts with its row in `status` may write it when it ends.
-fn expected(ready: &ReadyJob, status: &str) -> Vec<String> {
+pub fn expected(ready: &ReadyJob, status: &str) -> Vec<String> {
     let write_back = &ready.task.write_back;
     if write_back.is_observer() {
         return Vec::new();
@@ -51,7 +52,8 @@ fn expected(ready: &ReadyJob, status: &str) -> Vec<String> {
     expected
 }
 
-fn row_writing((ready, status): &(ReadyJob, String)) -> RowWriting {
+/// The write that marks its row.
+pub fn row_writing(ready: &ReadyJob, status: &str) -> RowWriting {
     let ReadyJob { job, task, found_in, version, .. } = ready;
     RowWriting {
         key: job.row_key.clone(),
@@ -60,7 +62,7 @@ fn row_writing((ready, status): &(ReadyJob, String)) -> RowWriting {
         // A job that has waited long for its row to rest runs with what was read.
         version: version.clone().filter(|_| !job.has_waited),
         external_id: None,
-        status: Some(status.clone()),
+        status: Some(status.to_owned()),
         merge: None,
         task: job.task.clone(),
         notify_channel: task.write_back.notify_channel.clone(),

@@ -1,7 +1,8 @@
 //! The claimer: takes jobs while there is room for them, in batches, each in one transaction with its attempts.
 //!
-//! One claim locks jobs and returns them, looks at their rows ([`prepare`]), marks the rows ([`mark_running`]), and only then
-//! writes: the jobs that start, each with its attempt, and the others with the reason why not. Between claims the claimer
+//! One claim locks jobs and returns them with their rows, looks at these ([`prepare`]), marks the rows ([`mark_running`]), and
+//! only then writes: the jobs that start, each with its attempt, and the others with the reason why not. Where a few jobs are
+//! all ready, the second half is one round trip ([`start_at_once`]). Between claims the claimer
 //! sleeps so that writers know ([`wake_lock`]), or waits where nothing can wake it.
 
 mod concurrency_keys;
@@ -9,6 +10,7 @@ pub mod listener;
 mod mark_running;
 mod one_owner;
 pub mod prepare;
+mod start_at_once;
 pub mod turns;
 mod wake_lock;
 
@@ -19,7 +21,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use self::concurrency_keys::key_some;
-use self::prepare::prepare;
+use self::prepare::{prepare, sort_all};
+use self::start_at_once::{can_start_at_once, start_at_once};
 use self::wake_lock::WakeLock;
 use crate::database::{
     Choice, Claim, DatabaseError, SchemaError, Statements, claim, claim_counted, defer, lock_claims,
@@ -153,8 +156,8 @@ async fn look(shared: &Shared, launch: &mpsc::Sender<Vec<Attempt>>) -> Result<Lo
 async fn promote(shared: &Shared) -> Result<(i64, Option<Duration>), DatabaseError> {
     let mut client = shared.database.get().await?;
     let transaction = client.transaction();
-    let ((), promoted, ()) =
-        tokio::try_join!(transaction.begin(), promote_waiting(&transaction), transaction.commit())?;
+    let ((), promoted) = tokio::try_join!(transaction.begin(), promote_waiting(&transaction))?;
+    transaction.commit().await?;
     Ok(promoted)
 }
 
@@ -296,7 +299,9 @@ async fn claim_once(
     which: &Which,
 ) -> Result<Batch, (SchemaError, Vec<JobId>)> {
     let mut jobs = Vec::new();
-    let claimed = shared.within(claim_batch(shared, runner, limit, which, &mut jobs)).await;
+    // Large, as it holds the parts of what it sends together.
+    let claiming = Box::pin(claim_batch(shared, runner, limit, which, &mut jobs));
+    let claimed = shared.within(claiming).await;
     claimed.map_err(|error| (error, jobs))
 }
 
@@ -308,8 +313,8 @@ async fn set_aside(shared: &Shared, job: JobId, error: &DatabaseError) -> Result
     let words = format!("it cannot be claimed: {error}");
     let jobs = [job];
     let deferring = defer(&transaction, &jobs, jittered(ROW_HELD), &words);
-    tokio::try_join!(transaction.begin(), deferring, transaction.commit())?;
-    Ok(())
+    tokio::try_join!(transaction.begin(), deferring)?;
+    transaction.commit().await
 }
 
 /// One claim in one transaction.
@@ -326,8 +331,9 @@ async fn claim_batch(
     locked: &mut Vec<JobId>,
 ) -> Result<Batch, SchemaError> {
     let mut client = shared.database.get().await?;
+    let mut is_first_try = true;
     loop {
-        let mut known = shared.parameters.tasks();
+        let (mut known, read_under) = shared.parameters.tasks_and_stamp();
         let tasks: Vec<&Task> = known.iter().filter(|task| task.enabled && task.runner == runner).collect();
         if tasks.is_empty() {
             return Ok(Batch::default());
@@ -349,13 +355,29 @@ async fn claim_batch(
                 claim
             }
         };
-        let Claim { seen, taken, counted, unkeyed } = claim;
+        let Claim { seen, taken, rows, counted, unkeyed } = claim;
         *locked = taken.iter().map(|job| job.job_id).collect();
         let jobs = taken.len();
         let names: BTreeSet<String> = taken.iter().map(|job| job.task.clone()).collect();
+        let prepared = sort_all(shared, &known, taken, rows);
+        let can_be_short = is_first_try && matches!(which, Which::Uncounted(_));
+        if can_be_short && can_start_at_once(&known, &prepared) {
+            is_first_try = false;
+            match start_at_once(shared, &transaction, &read_under, prepared).await {
+                Ok(attempts) => {
+                    shared.turns.note(&names, &known);
+                    drop(transaction);
+                    shared.database.give_back(client);
+                    return Ok(Batch { seen, jobs, attempts, counted, unkeyed });
+                }
+                // Whatever is wrong, the long way says of which job.
+                Err(error) if error.is_an_answer() && !error.is_away() => continue,
+                Err(error) => return Err(error.into()),
+            }
+        }
         let mut attempts = Vec::new();
         if jobs > 0 {
-            attempts = prepare(shared, &transaction, &known, taken).await?;
+            attempts = prepare(shared, &transaction, &known, prepared).await?;
         }
         let stamp = read_stamp(&transaction).await?;
         let edited = shared.parameters.refresh(&transaction, &stamp.parameters).await?;
@@ -394,6 +416,5 @@ async fn take_counted(
         task.map(|task| (task, *quota))
     };
     let wanted: Vec<(&Task, i64)> = quotas.iter().filter_map(task).collect();
-    let taken = claim_counted(client, shared.identity.id, &wanted, limit as i64).await?;
-    Ok(Claim { taken, ..Claim::default() })
+    Ok(claim_counted(client, shared.identity.id, &wanted, limit as i64).await?)
 }

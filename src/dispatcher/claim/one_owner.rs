@@ -30,6 +30,16 @@ pub async fn one_owner(
     Ok(())
 }
 
+/// Whether the database must be asked about the row of one of these jobs.
+pub fn may_be_anothers(tasks: &[Task], sorted: &SortedJobs) -> bool {
+    let owners = owners_of_tables(tasks);
+    let mut rows = HashSet::new();
+    sorted.ready.iter().filter(|ready| !ready.task.write_back.is_observer()).any(|ready| {
+        !rows.insert((ready.job.source_table, ready.job.row_key.to_string()))
+            || owners.get(&ready.job.source_table).is_some_and(|owners| *owners > 1)
+    })
+}
+
 /// How many owners a table has. Where there is one, there is no other to ask about.
 fn owners_of_tables(tasks: &[Task]) -> HashMap<u32, usize> {
     let mut owners = HashMap::new();

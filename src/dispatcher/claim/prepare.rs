@@ -5,13 +5,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use super::mark_running::mark_running;
 use super::one_owner::one_owner;
 use crate::database::{
-    ClaimedJob, DatabaseError, NewAttempt, RowProblem, SourceRow, Statements, announce_jobs, block, defer,
-    mark_obsolete, refuse, set_concurrency_keys, source_rows, start_jobs,
+    ClaimedJob, DatabaseError, NewAttempt, RowProblem, SourceRow, Statements, TableRows, announce_jobs,
+    block, defer, mark_obsolete, refuse, set_concurrency_keys, start_jobs,
 };
 use crate::dispatcher::pace::{ROW_CHANGED, ROW_HELD, ROW_OWNED, jittered};
 use crate::dispatcher::shared::Shared;
@@ -47,12 +45,23 @@ pub struct SortedJobs {
     pub owned: Vec<JobId>,
     /// Its row was written after it was read.
     pub changed: Vec<JobId>,
-    /// The rows before its own took all the bytes or all the time that one claim has. It stays as it is, for the next.
+    /// It stays as it is, for the next claim: the rows before its own took all the bytes or all the time that one has.
     pub later: Vec<JobId>,
     /// The settings of this dispatcher forbid it, and say why.
     pub refused: Vec<(JobId, String)>,
     /// The row says another concurrency key by now.
     rekeyed: Vec<(JobId, String)>,
+}
+
+impl SortedJobs {
+    /// Whether there is nothing to be said of any of them but that it starts.
+    pub fn are_all_ready(&self) -> bool {
+        let Self { ready, blocked, obsolete, held, owned, changed, later, refused, rekeyed } = self;
+        !ready.is_empty()
+            && [blocked.len(), obsolete.len(), held.len(), owned.len(), changed.len(), later.len()] == [0; 6]
+            && refused.is_empty()
+            && rekeyed.is_empty()
+    }
 }
 
 /// Says that jobs are blocked, and which is the first of them.
@@ -75,20 +84,28 @@ impl Named {
     }
 }
 
-/// Prepares a claimed batch. The attempts returned are written down once the caller commits.
-pub async fn prepare(
+/// A claimed batch, sorted.
+#[derive(Debug)]
+pub struct Prepared {
+    pub sorted: SortedJobs,
+    names: HashMap<JobId, Named>,
+}
+
+/// Looks at claimed jobs and their rows.
+pub fn sort_all(
     shared: &Shared,
-    client: &impl Statements,
     tasks: &[Task],
     claimed: Vec<ClaimedJob>,
-) -> Result<Vec<Attempt>, DatabaseError> {
+    mut rows: HashMap<u32, TableRows>,
+) -> Prepared {
     let by_name: HashMap<&str, Arc<Task>> =
         tasks.iter().map(|task| (task.name.as_str(), Arc::new(task.clone()))).collect();
     let mut sorted = SortedJobs::default();
     let names: HashMap<JobId, Named> = claimed.iter().map(|job| (job.job_id, Named::of(job))).collect();
     // After a failover that lost commits, the database gives numbers again. What is left as it is gets another one soon.
-    let claimed: Vec<ClaimedJob> =
-        claimed.into_iter().filter(|job| !shared.in_flight.is_taken(job.attempt_id)).collect();
+    let (taken, claimed): (Vec<_>, Vec<_>) =
+        claimed.into_iter().partition(|job| shared.in_flight.is_taken(job.attempt_id));
+    sorted.later.extend(taken.into_iter().map(|job| job.job_id));
     let (unreadable, claimed): (Vec<_>, Vec<_>) =
         claimed.into_iter().partition(|job| job.unreadable.is_some());
     for job in unreadable {
@@ -96,8 +113,7 @@ pub async fn prepare(
         sorted.blocked.push((job.job_id, reason.unwrap_or_default()));
     }
     for (source_table, jobs) in grouped(claimed, |job| job.source_table) {
-        let keys: Vec<Value> = jobs.iter().map(|job| job.row_key.clone()).collect();
-        match source_rows(client, source_table, &keys).await? {
+        match rows.remove(&source_table).unwrap_or_else(|| Ok(Vec::new())) {
             Err(error) if error == LOCKED => sorted.held.extend(jobs.into_iter().map(|job| job.job_id)),
             Err(error) => sorted
                 .blocked
@@ -112,10 +128,21 @@ pub async fn prepare(
             }
         }
     }
+    Prepared { sorted, names }
+}
+
+/// Prepares a claimed batch, step by step. The attempts returned are written down once the caller commits.
+pub async fn prepare(
+    shared: &Shared,
+    client: &impl Statements,
+    tasks: &[Task],
+    Prepared { mut sorted, names }: Prepared,
+) -> Result<Vec<Attempt>, DatabaseError> {
     one_owner(client, tasks, &mut sorted).await?;
     mark_running(client, &mut sorted).await?;
 
-    let attempts = start(shared, client, sorted.ready).await?;
+    let (new, attempts) = attempts_of(shared, sorted.ready);
+    start_jobs(client, shared.identity.id, &new).await?;
     block(client, &sorted.blocked).await?;
     mark_obsolete(client, &sorted.obsolete).await?;
     defer(client, &sorted.held, jittered(ROW_HELD), "another session holds the row").await?;
@@ -260,12 +287,8 @@ fn request_for(
     Ok((request, key))
 }
 
-/// Starts jobs, each with an attempt and its frozen request.
-async fn start(
-    shared: &Shared,
-    client: &impl Statements,
-    ready: Vec<ReadyJob>,
-) -> Result<Vec<Attempt>, DatabaseError> {
+/// An attempt for each job, with its frozen request: as it is written down, and as runners see it.
+pub fn attempts_of(shared: &Shared, ready: Vec<ReadyJob>) -> (Vec<NewAttempt>, Vec<Attempt>) {
     let mut rows = Vec::with_capacity(ready.len());
     let mut attempts = Vec::with_capacity(ready.len());
     for ReadyJob { job, task, request, .. } in ready {
@@ -296,8 +319,7 @@ async fn start(
             in_doubt: false,
         });
     }
-    start_jobs(client, shared.identity.id, &rows).await?;
-    Ok(attempts)
+    (rows, attempts)
 }
 
 /// Items by a key, keys in order of first appearance.

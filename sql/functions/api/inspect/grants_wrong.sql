@@ -24,7 +24,7 @@ as $$
         from pg_class c join home on home.oid = c.relnamespace
         where c.relkind in ('r', 'p', 'v', 'S') and c.relname !~ '^history_(default|\d{8})$'
         union all
-        select 'function', p.oid, regexp_replace(p.proname, '^(read_rows|mark_rows)_\d+$', '\1'), p.proowner, p.proacl, 'f'::"char", home.owner,
+        select 'function', p.oid, regexp_replace(p.proname, '^(read_rows|mark_rows|mark_all)_\d+$', '\1_N'), p.proowner, p.proacl, 'f'::"char", home.owner,
             format('function %I.%I(%s)', home.name, p.proname, pg_get_function_identity_arguments(p.oid))
         from pg_proc p join home on home.oid = p.pronamespace
     ), live as (

@@ -1,0 +1,34 @@
+-- Starts the jobs of a claimed batch: each gets an attempt with its frozen request, before any runner is called. moved_to:
+-- the status to which a user was known to have moved the row; a later one stays.
+create or replace function rowcall_internal.start_jobs(
+    dispatcher bigint, ids bigint[], jobs bigint[], tasks text[], source_tables oid[], row_keys jsonb[], numbers int[], runners text[], launch_keys text[],
+    token_hashes bytea[], requests jsonb[], timeouts float8[], launch_timeouts float8[], heartbeat_timeouts float8[], moved_to text[]) returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+begin
+    with started as (
+        select * from unnest(ids, jobs, tasks, source_tables, row_keys, numbers, runners, launch_keys, token_hashes, requests, timeouts,
+                launch_timeouts, heartbeat_timeouts, start_jobs.moved_to)
+            as a(id, job_id, task, source_table, row_key, number, runner, launch_key, token_hash, request, timeout,
+                 launch_timeout, heartbeat_timeout, moved_to)
+    ), running as (
+        update rowcall_internal.jobs j
+        set state = 'running', attempt_id = a.id, attempt_count = a.number, moved_to = nullif(j.moved_to, a.moved_to),
+            moved_at = case when j.moved_to is distinct from a.moved_to then j.moved_at end,
+            moved_by = case when j.moved_to is distinct from a.moved_to then j.moved_by end, reason = null,
+            held_since = null, refused_by = null
+        from started a where j.id = a.job_id
+    )
+    insert into rowcall_internal.attempts (id, job_id, task, source_table, row_key, number, runner, launch_key, token_hash,
+        request, timeout, launch_timeout, heartbeat_timeout, dispatcher_id, created_at)
+    overriding system value
+    select a.id, a.job_id, a.task, a.source_table::regclass, a.row_key, a.number, a.runner, a.launch_key, a.token_hash,
+        a.request, make_interval(secs => a.timeout), make_interval(secs => a.launch_timeout),
+        make_interval(secs => a.heartbeat_timeout), dispatcher,
+        -- After its row was marked: what a user did to the row before is older.
+        clock_timestamp()
+    from started a;
+end
+$$;

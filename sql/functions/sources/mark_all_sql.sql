@@ -1,0 +1,22 @@
+-- SQL text: gives rows of a source table new statuses, those that are as they were read and that no other session holds. $1: keys,
+-- $2: the statuses in which they were read, $3: the new ones, $4: the versions that were read, or null for any.
+create or replace function rowcall_internal.mark_all_sql(source rowcall_internal.source_tables) returns text
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return format($sql$
+        with want as (
+            select * from unnest($1, $2, $3, $4) with ordinality as w(key, found_in, status, version, place)
+        ), held as (
+            select w.place from want w join %2$s t on %3$s
+            where t.%1$I::text = w.found_in and (w.version is null or t.xmin::text = w.version)
+            for no key update of t skip locked
+        )
+        update %2$s t set %4$s from want w join held using (place) where %3$s
+    $sql$,
+        source.status_column, source.relation, rowcall_internal.key_match_sql(source, 't', 'w.key'),
+        concat_ws(', ', format('%I = w.status::%s', source.status_column, source.status_type),
+            case when source.touch_column <> '' then format('%I = now()', source.touch_column) end));
+end
+$$;
