@@ -19,6 +19,11 @@ const CLAIM: &str = concat!(
     include_str!("../../sql/queries/claims/claimed_jobs.sql"),
     include_str!("../../sql/queries/claims/claim_plan.sql")
 );
+const CLAIM_FEW: &str = concat!(
+    include_str!("../../sql/queries/claims/claim_few.sql"),
+    include_str!("../../sql/queries/claims/claimed_jobs.sql"),
+    include_str!("../../sql/queries/claims/claim_few_counted.sql")
+);
 const CLAIM_COUNTED: &str = concat!(
     include_str!("../../sql/queries/claims/claim_counted.sql"),
     include_str!("../../sql/queries/claims/claimed_jobs.sql")
@@ -125,6 +130,29 @@ fn refused(dispatcher_id: DispatcherId, task: &Task) -> String {
 
 fn per_key(task: &Task) -> Option<i32> {
     task.concurrency_key.is_some().then_some(task.max_running_per_key)
+}
+
+/// Locks all jobs of these tasks, if there are fewer than `limit` and none of a counted task. None if there are more: what is
+/// locked then is no choice, and the transaction must be undone.
+pub async fn claim_few(
+    client: &impl Statements,
+    dispatcher_id: DispatcherId,
+    tasks: &[&Task],
+    limit: i64,
+) -> Result<Option<Claim>, DatabaseError> {
+    let (counted, free): (Vec<&Task>, Vec<&Task>) = tasks.iter().partition(|task| task.is_counted());
+    let names: Vec<&str> = free.iter().map(|task| task.name.as_str()).collect();
+    let refused: Vec<String> = free.iter().map(|task| refused(dispatcher_id, task)).collect();
+    let counted: Vec<&str> = counted.iter().map(|task| task.name.as_str()).collect();
+    let values: [&dyn Typed; 4] = [&names, &refused, &limit, &counted];
+    let mut claim = Claim::default();
+    let mut is_all = true;
+    for row in client.rows(CLAIM_FEW, &values).await? {
+        claim.seen = true;
+        is_all &= claim.takes(client, &row)?;
+    }
+    is_all &= (claim.taken.len() as i64) < limit;
+    Ok(is_all.then_some(claim))
 }
 
 /// Locks up to `limit` jobs of those tasks whose jobs need not be counted, and counts the others'. `served`: of each task, when

@@ -120,6 +120,8 @@ pub struct Signals {
     pub listening: AtomicBool,
     /// Whether the claimer would have taken more, had a runner had more room: then freed slots wake it.
     pub room_wanted: AtomicBool,
+    /// Whether the latest claim has found few jobs, so that the next one asks in the cheap way.
+    pub queue_is_short: AtomicBool,
 }
 
 impl Signals {

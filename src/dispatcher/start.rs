@@ -156,6 +156,7 @@ impl Dispatcher {
                 wake: Notify::new(),
                 listening: AtomicBool::new(false),
                 room_wanted: AtomicBool::new(false),
+                queue_is_short: AtomicBool::new(true),
             },
             settings,
             database,

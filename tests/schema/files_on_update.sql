@@ -91,6 +91,13 @@ begin
                 )
                 select array_agg(distinct rowcall_internal.channel(on_status)) into strict channels from enqueued;
             end if;
+        elsif not by_user and not exists (
+            select from rowcall_internal.source_tables s
+            join rowcall.parameters p on p.source_table = s.relation
+            where s.id = 1 and p.on_status in (select n.status::text from new_rows n))
+        then
+            -- A write of ours, after which no task comes.
+            exit the_work;
         else
             -- The same for many rows. The join of new and old rows must be planned for the rows at hand: a plan kept from a
             -- statement of one row compares every row of a large one with every other. Hence the dynamic statements.

@@ -11,8 +11,6 @@ begin
     return format($sql$
         with want as (
             select * from unnest($1, $2, $3, $4, $5, $6, $7) with ordinality as w(key, expected, status, merge, task, version, external_id, place)
-        ), seen as (
-            select w.place, %5$s as as_expected, t.xmin::text <> w.version as is_changed, t.%1$I::text = w.status as arrived from want w join %2$s t on %3$s
         ), held as (
             select w.place from want w join %2$s t on %3$s
             where %5$s and (w.version is null or t.xmin::text = w.version)
@@ -25,14 +23,18 @@ begin
         )
         select w.place::int,
             case when written.place is not null then case when written.keeps is null then 'written' else 'kept' end
-                 when seen.place is null then 'deleted'
+                 when seen.is_there is null then 'deleted'
                  when not seen.as_expected then 'moved'
                  when seen.is_changed then 'changed'
                  else 'locked' end,
             'the result column holds the ' || written.keeps || ', which stays; the result is in rowcall.attempts',
             -- The task itself, with a statement of its own, has given the row the status that it is to have now.
             coalesce(seen.arrived, false)
-        from want w left join seen using (place) left join written using (place)
+        from want w left join written using (place)
+        -- Looked at only where it was not written.
+        left join lateral (
+            select true as is_there, %5$s as as_expected, t.xmin::text <> w.version as is_changed, t.%1$I::text = w.status as arrived
+            from %2$s t where %3$s) seen on written.place is null
     $sql$,
         source.status_column, source.relation, has_key,
         concat_ws(', ',

@@ -22,11 +22,11 @@ use tokio::sync::mpsc;
 
 use self::concurrency_keys::key_some;
 use self::prepare::{prepare, sort_all};
-use self::start_at_once::{can_start_at_once, start_at_once};
+use self::start_at_once::{FEW, can_start_at_once, start_at_once};
 use self::wake_lock::WakeLock;
 use crate::database::{
-    Choice, Claim, DatabaseError, SchemaError, Statements, claim, claim_counted, defer, lock_claims,
-    promote_waiting, read_stamp,
+    Choice, Claim, DatabaseError, SchemaError, Statements, claim, claim_counted, claim_few, defer,
+    lock_claims, promote_waiting, read_stamp,
 };
 use crate::dispatcher::pace::{ROW_HELD, Trouble, jittered};
 use crate::dispatcher::shared::{Handle, Shared};
@@ -332,6 +332,7 @@ async fn claim_batch(
 ) -> Result<Batch, SchemaError> {
     let mut client = shared.database.get().await?;
     let mut is_first_try = true;
+    let mut asks_for_few = shared.signals.queue_is_short.load(Ordering::Relaxed);
     loop {
         let (mut known, read_under) = shared.parameters.tasks_and_stamp();
         let tasks: Vec<&Task> = known.iter().filter(|task| task.enabled && task.runner == runner).collect();
@@ -341,6 +342,15 @@ async fn claim_batch(
         let transaction = client.transaction();
         // Sent together, done one after the other.
         let claim = match which {
+            Which::Uncounted(Choice::Best) if asks_for_few && limit > FEW => {
+                let claiming = claim_few(&transaction, shared.identity.id, &tasks, FEW as i64 + 1);
+                let ((), Some(claim)) = tokio::try_join!(transaction.begin(), claiming)? else {
+                    transaction.rollback().await?;
+                    asks_for_few = false;
+                    continue;
+                };
+                claim
+            }
             Which::Uncounted(choice) => {
                 let ageing = shared.settings.dispatcher.priority_ageing;
                 let served = shared.turns.latest(&tasks);
@@ -358,6 +368,8 @@ async fn claim_batch(
         let Claim { seen, taken, rows, counted, unkeyed } = claim;
         *locked = taken.iter().map(|job| job.job_id).collect();
         let jobs = taken.len();
+        let is_short = jobs <= FEW && counted.is_empty() && unkeyed.is_empty();
+        shared.signals.queue_is_short.store(is_short, Ordering::Relaxed);
         let names: BTreeSet<String> = taken.iter().map(|job| job.task.clone()).collect();
         let prepared = sort_all(shared, &known, taken, rows);
         let can_be_short = is_first_try && matches!(which, Which::Uncounted(_));

@@ -15,7 +15,7 @@ use crate::parameters::Task;
 use crate::runners::Attempt;
 
 /// With more jobs the round trips do not matter.
-const FEW: usize = 16;
+pub const FEW: usize = 16;
 
 /// Whether these jobs can go the short way.
 pub fn can_start_at_once(tasks: &[Task], prepared: &Prepared) -> bool {

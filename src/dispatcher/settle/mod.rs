@@ -261,9 +261,12 @@ async fn settle_batch(
         }
     }
     if !attempts.is_empty() {
-        settle_attempts(&transaction, &attempts).await?;
-        finish_jobs(&transaction, &finished).await?;
-        retry_jobs(&transaction, &retried).await?;
+        tokio::try_join!(
+            biased;
+            settle_attempts(&transaction, &attempts),
+            finish_jobs(&transaction, &finished),
+            retry_jobs(&transaction, &retried),
+        )?;
     }
     transaction.commit_after_users().await?;
     drop(transaction);
