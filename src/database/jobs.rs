@@ -8,11 +8,26 @@ use super::session::Transaction;
 use super::statements::Statements;
 use crate::job::{DispatcherId, JobId};
 
-/// Makes due jobs claimable: how many, and how long until the next one is due.
-pub async fn promote_waiting(client: &Transaction<'_>) -> Result<(i64, Option<Duration>), DatabaseError> {
+/// What a look that found nothing to claim came to.
+#[derive(Debug, Clone, Copy)]
+pub struct Promoted {
+    /// Jobs that were waiting, and are claimable now.
+    pub jobs: i64,
+    /// How long until the next one is due.
+    pub next_due: Option<Duration>,
+    /// Whether triggers have noted rows whose jobs they could not make.
+    pub has_missed_rows: bool,
+}
+
+/// Makes due jobs claimable.
+pub async fn promote_waiting(client: &Transaction<'_>) -> Result<Promoted, DatabaseError> {
     let row = client.one(include_str!("../../sql/queries/jobs/promote_waiting.sql"), &[]).await?;
     let next: Option<f64> = row.column("next_in")?;
-    Ok((row.column("promoted")?, next.and_then(|s| Duration::try_from_secs_f64(s.max(0.0)).ok())))
+    Ok(Promoted {
+        jobs: row.column("promoted")?,
+        next_due: next.and_then(|s| Duration::try_from_secs_f64(s.max(0.0)).ok()),
+        has_missed_rows: row.column("has_missed_rows")?,
+    })
 }
 
 /// Locked jobs that cannot be started as things stand, each with the reason.

@@ -54,7 +54,7 @@ pub use dispatchers::{
 };
 pub use grants::{GrantProblem, grant_problems, roles_sql, signs_in_as_task};
 pub use jobs::{
-    block, block_unowned, defer, enqueue_missed, forget_dispatchers, keep_history, mark_obsolete,
+    Promoted, block, block_unowned, defer, enqueue_missed, forget_dispatchers, keep_history, mark_obsolete,
     promote_waiting, refuse, release_all, release_owned,
 };
 pub use migrations::{Migration, MigrationStatus, Plan, migrate, migrate_down, migration_status, plan};

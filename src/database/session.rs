@@ -92,10 +92,16 @@ impl Transaction<'_> {
         self.commit().await
     }
 
-    /// Undoes it.
+    /// Undoes it. Where the session is a pooler's, what code of users has left in it ends here; else [`Session`] sees to that.
     pub async fn rollback(&self) -> Result<(), DatabaseError> {
         self.is_open.store(false, Ordering::Relaxed);
-        Ok(self.driver().batch_execute("rollback").await?)
+        let Session { pooler, users_ran, .. } = &*self.session;
+        let sql = if users_ran.load(Ordering::Relaxed) && !pooler.is_absent() {
+            include_str!("../../sql/queries/connections/rollback_and_forget.sql")
+        } else {
+            "rollback"
+        };
+        Ok(self.driver().batch_execute(sql).await?)
     }
 }
 

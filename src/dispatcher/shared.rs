@@ -116,6 +116,8 @@ pub struct Signals {
     pub launches: mpsc::UnboundedSender<(AttemptId, Launched)>,
     /// To the claimer: there may be jobs. Set by the listener, by freed slots, by edits.
     pub wake: Notify,
+    /// To the loop that makes the jobs of missed rows: there are notes.
+    pub missed_rows: Notify,
     /// Whether LISTEN is proven to work, so that polling may be rare.
     pub listening: AtomicBool,
     /// Whether the claimer would have taken more, had a runner had more room: then freed slots wake it.

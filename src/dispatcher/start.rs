@@ -154,6 +154,7 @@ impl Dispatcher {
                 ends,
                 launches,
                 wake: Notify::new(),
+                missed_rows: Notify::new(),
                 listening: AtomicBool::new(false),
                 room_wanted: AtomicBool::new(false),
                 queue_is_short: AtomicBool::new(true),

@@ -25,7 +25,7 @@ use self::prepare::{prepare, sort_all};
 use self::start_at_once::{FEW, can_start_at_once, start_at_once};
 use self::wake_lock::WakeLock;
 use crate::database::{
-    Choice, Claim, DatabaseError, SchemaError, Statements, claim, claim_counted, claim_few, defer,
+    Choice, Claim, DatabaseError, Promoted, SchemaError, Statements, claim, claim_counted, claim_few, defer,
     lock_claims, promote_waiting, read_stamp,
 };
 use crate::dispatcher::pace::{ROW_HELD, Trouble, jittered};
@@ -149,11 +149,14 @@ async fn look(shared: &Shared, launch: &mpsc::Sender<Vec<Attempt>>) -> Result<Lo
         return Ok(Look { found: claimed, next_due: None });
     }
     // Only now, so that a job that has just come in need not wait for it.
-    let (promoted, next_due) = shared.within(promote(shared)).await?;
-    Ok(Look { found: claimed + promoted as usize, next_due })
+    let promoted = shared.within(promote(shared)).await?;
+    if promoted.has_missed_rows {
+        shared.signals.missed_rows.notify_one();
+    }
+    Ok(Look { found: claimed + promoted.jobs as usize, next_due: promoted.next_due })
 }
 
-async fn promote(shared: &Shared) -> Result<(i64, Option<Duration>), DatabaseError> {
+async fn promote(shared: &Shared) -> Result<Promoted, DatabaseError> {
     let mut client = shared.database.get().await?;
     let transaction = client.transaction();
     let ((), promoted) = tokio::try_join!(transaction.begin(), promote_waiting(&transaction))?;
@@ -342,8 +345,9 @@ async fn claim_batch(
         let transaction = client.transaction();
         // Sent together, done one after the other.
         let claim = match which {
-            Which::Uncounted(Choice::Best) if asks_for_few && limit > FEW => {
-                let claiming = claim_few(&transaction, shared.identity.id, &tasks, FEW as i64 + 1);
+            Which::Uncounted(Choice::Best) if asks_for_few && limit > 1 => {
+                let few = limit.min(FEW + 1) as i64;
+                let claiming = claim_few(&transaction, shared.identity.id, &tasks, few);
                 let ((), Some(claim)) = tokio::try_join!(transaction.begin(), claiming)? else {
                     transaction.rollback().await?;
                     asks_for_few = false;
@@ -368,7 +372,7 @@ async fn claim_batch(
         let Claim { seen, taken, rows, counted, unkeyed } = claim;
         *locked = taken.iter().map(|job| job.job_id).collect();
         let jobs = taken.len();
-        let is_short = jobs <= FEW && counted.is_empty() && unkeyed.is_empty();
+        let is_short = jobs <= FEW && jobs < limit && counted.is_empty() && unkeyed.is_empty();
         shared.signals.queue_is_short.store(is_short, Ordering::Relaxed);
         let names: BTreeSet<String> = taken.iter().map(|job| job.task.clone()).collect();
         let prepared = sort_all(shared, &known, taken, rows);

@@ -1,4 +1,8 @@
 //! Makes the jobs for rows that a trigger noted as missed, because it could not have a lock of ours in time, or failed.
+//!
+//! **No note is overlooked**, for the reason that no job is ([`crate::dispatcher::claim`]): the writer of a note wakes a dispatcher that
+//! sleeps, and one that goes to sleep looks once more after every such writer has committed. Each look that finds nothing to claim
+//! says whether there are notes.
 
 use std::time::Duration;
 
@@ -6,28 +10,34 @@ use crate::database::{DatabaseError, enqueue_missed};
 use crate::dispatcher::pace::{Trouble, jittered};
 use crate::dispatcher::shared::{Handle, Shared};
 
-/// How soon after a note its job is made. A trigger gives up its wait for a lock after less than a tenth of a second, so
-/// that notes are nothing rare, and the look costs next to nothing while there are none.
+/// How long notes rest after some were dealt with: more may be on their way, and a trigger gives up its wait for a lock after
+/// less than a tenth of a second, so that they are nothing rare.
 const INTERVAL: Duration = Duration::from_secs(2);
 
-/// Looks again and again; less often at notes of which nothing could be made.
+/// Looks when there are notes, and now and then; less often at notes of which nothing could be made.
 pub async fn run(shared: Handle) {
     let mut trouble = Trouble::new("making the jobs of missed rows");
+    let seldom = shared.settings.dispatcher.janitor_interval;
     loop {
         let made = tokio::select! {
             () = shared.lifecycle.stopping.cancelled() => return,
             made = make(&shared) => made,
         };
-        let wait = match made {
-            Ok(Some(0)) => jittered(shared.settings.dispatcher.janitor_interval.max(INTERVAL)),
-            Ok(_) => {
+        let (wait, hears) = match made {
+            Ok(Some(0)) => (jittered(seldom.max(INTERVAL)), false),
+            Ok(Some(_)) => {
                 trouble.over();
-                jittered(INTERVAL.min(shared.settings.dispatcher.janitor_interval))
+                (jittered(INTERVAL.min(seldom)), false)
             }
-            Err(error) => trouble.wait(&error),
+            Ok(None) => {
+                trouble.over();
+                (jittered(seldom), true)
+            }
+            Err(error) => (trouble.wait(&error), false),
         };
         tokio::select! {
             () = shared.lifecycle.stopping.cancelled() => return,
+            () = shared.signals.missed_rows.notified(), if hears => {}
             () = tokio::time::sleep(wait) => {}
         }
     }

@@ -120,7 +120,8 @@ async fn settle_apart(
     ids: &[AttemptId],
     ends: &HashMap<AttemptId, End>,
 ) -> Result<Settled, DatabaseError> {
-    let settling = |ids| shared.within(settle_batch(shared, ids, ends));
+    // Large, as it holds the parts of what it sends together.
+    let settling = |ids| shared.within(Box::pin(settle_batch(shared, ids, ends)));
     let failed = match settling(ids).await {
         Err(error) if ids.len() > 1 && error.is_an_answer() => error,
         other => return other,
