@@ -125,6 +125,19 @@ async fn a_long_reader_of_the_history_keeps_settling_going() {
 }
 
 #[tokio::test]
+async fn a_claim_reads_what_is_committed_whatever_the_default() {
+    let db = TestDatabase::new().await;
+    let name: String = db.one("select quote_ident(current_database())").await;
+    db.run(&format!("alter database {name} set default_transaction_isolation = 'serializable'")).await;
+    let database = Database::new(&settings(&db.url).database).unwrap();
+    let mut client = database.get().await.unwrap();
+    let transaction = client.transaction();
+    transaction.begin().await.unwrap();
+    let level = transaction.one("select current_setting('transaction_isolation')", &[]).await.unwrap();
+    assert_eq!(level.get::<_, &str>(0), "read committed");
+}
+
+#[tokio::test]
 async fn a_dispatcher_frozen_in_a_transaction_lets_go() {
     let db = TestDatabase::new().await;
     db.task("loader", "REGISTERED", ("", "")).await;
