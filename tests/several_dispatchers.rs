@@ -93,6 +93,27 @@ async fn a_drained_dispatcher_leaves_what_runs_to_the_next() {
 }
 
 #[tokio::test]
+async fn what_is_being_claimed_when_a_drain_begins_is_launched() {
+    let db = TestDatabase::new().await;
+    db.task("task", "REGISTERED", ("", "")).await;
+    db.run(
+        "create function public.slow() returns trigger language plpgsql as $$ begin
+            if new.status = 'PROCESSING' then perform pg_sleep(0.5); end if; return new; end $$;
+         create trigger slow before update on rowcall.files for each row execute function public.slow()",
+    )
+    .await;
+    let mut running = Running::start(&db).await;
+    db.run("insert into rowcall.files default values").await;
+    let marks = "select exists (select from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep')";
+    while !db.one::<bool>(marks).await {}
+    running.dispatcher.drain();
+    let launched = running.launch().await;
+    running.end(&launched, End::exited(0));
+    running.dispatcher.finish().await.unwrap();
+    assert_eq!(db.one::<String>("select status from rowcall.files").await, "PROCESSED");
+}
+
+#[tokio::test]
 async fn a_drain_does_not_wait_for_a_runner_that_does_not_answer() {
     let (db, world) = prepared().await;
     *world.gate.lock().unwrap() = Some(Arc::new(Semaphore::new(0)));

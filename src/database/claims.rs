@@ -22,6 +22,7 @@ const CLAIM: &str = concat!(
 const CLAIM_FEW: &str = concat!(
     include_str!("../../sql/queries/claims/claim_few.sql"),
     include_str!("../../sql/queries/claims/claimed_jobs.sql"),
+    include_str!("../../sql/queries/claims/claimed_rows.sql"),
     include_str!("../../sql/queries/claims/claim_few_counted.sql")
 );
 const CLAIM_COUNTED: &str = concat!(
@@ -65,8 +66,8 @@ pub struct ClaimedJob {
 pub struct Claim {
     /// Jobs locked.
     pub taken: Vec<ClaimedJob>,
-    /// Their rows, by table.
-    pub rows: HashMap<u32, TableRows>,
+    /// Their rows, by table, where they came along.
+    pub rows: Option<HashMap<u32, TableRows>>,
     /// Whether there was anything to be had, taken or not.
     pub seen: bool,
     /// Tasks whose jobs are counted, and how many of each may be locked.
@@ -76,14 +77,13 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// Whether a line is of a job or of its row: then it is in the claim now. To read a row may have run code of users.
-    fn takes(&mut self, client: &impl Statements, line: &Row) -> Result<bool, DatabaseError> {
+    /// Whether a line is of a job or of its row: then it is in the claim now.
+    fn takes(&mut self, line: &Row) -> Result<bool, DatabaseError> {
         if line.column("of_row")? {
-            client.users_ran();
             let table = line.column("source_table")?;
-            add_row(self.rows.entry(table).or_insert_with(|| Ok(Vec::new())), line)?;
+            let rows = self.rows.get_or_insert_default();
+            add_row(rows.entry(table).or_insert_with(|| Ok(Vec::new())), line)?;
         } else if line.column::<Option<JobId>>("id")?.is_some() {
-            client.users_ran();
             self.taken.push(claimed(line)?);
         } else {
             return Ok(false);
@@ -132,8 +132,8 @@ fn per_key(task: &Task) -> Option<i32> {
     task.concurrency_key.is_some().then_some(task.max_running_per_key)
 }
 
-/// Locks all jobs of these tasks, if there are fewer than `limit` and none of a counted task. None if there are more: what is
-/// locked then is no choice, and the transaction must be undone.
+/// Locks all jobs of these tasks, if there are fewer than `limit` and none of a counted task, and reads their rows. None if there
+/// are more: what is locked then is no choice, and the transaction must be undone.
 pub async fn claim_few(
     client: &impl Statements,
     dispatcher_id: DispatcherId,
@@ -145,11 +145,14 @@ pub async fn claim_few(
     let refused: Vec<String> = free.iter().map(|task| refused(dispatcher_id, task)).collect();
     let counted: Vec<&str> = counted.iter().map(|task| task.name.as_str()).collect();
     let values: [&dyn Typed; 4] = [&names, &refused, &limit, &counted];
-    let mut claim = Claim::default();
+    let mut claim = Claim { rows: Some(HashMap::new()), ..Claim::default() };
     let mut is_all = true;
-    for row in client.rows(CLAIM_FEW, &values).await? {
+    for row in client.rows_of_users(CLAIM_FEW, &values).await? {
         claim.seen = true;
-        is_all &= claim.takes(client, &row)?;
+        is_all &= claim.takes(&row)?;
+    }
+    if claim.taken.is_empty() {
+        client.no_user_ran();
     }
     is_all &= (claim.taken.len() as i64) < limit;
     Ok(is_all.then_some(claim))
@@ -178,7 +181,7 @@ pub async fn claim(
     let mut claim = Claim::default();
     for row in client.rows(CLAIM, &values).await? {
         claim.seen = true;
-        if claim.takes(client, &row)? {
+        if claim.takes(&row)? {
             continue;
         }
         let task: String = row.column("task")?;
@@ -215,7 +218,7 @@ pub async fn claim_counted(
     let values: [&dyn Typed; 6] = [&names, &caps, &caps_per_key, &quotas, &limit, &refused];
     let mut claim = Claim::default();
     for row in client.rows(CLAIM_COUNTED, &values).await? {
-        claim.takes(client, &row)?;
+        claim.takes(&row)?;
     }
     Ok(claim)
 }

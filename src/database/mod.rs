@@ -46,7 +46,7 @@ pub use claims::{
     jobs_without_row, lock_claims, set_concurrency_keys,
 };
 pub use columns::Unreadable;
-pub use connect::{Database, DatabaseError, Failure};
+pub use connect::{Database, DatabaseError, Failure, locked};
 pub use connector::{ConnectError, Connector};
 pub use dispatchers::{
     NewDispatcher, Registration, dispatcher_seen, dispatcher_stopped, dispatchers_here, register_dispatcher,

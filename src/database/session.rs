@@ -17,9 +17,11 @@ pub struct Session {
     /// There until it is given back, which consumes the session.
     client: Option<Object>,
     pooler: Arc<Pooler>,
-    /// Code of users, such as a trigger, has run here, and may have left something in the session: other statements in the
-    /// place of named ones, which a rollback does not undo.
+    /// Code of users, such as a trigger, has run here, or may have, and may have left something in the session: other statements
+    /// in the place of named ones, which a rollback does not undo.
     users_ran: AtomicBool,
+    /// The same before the latest statement of which this was said.
+    users_ran_before: AtomicBool,
 }
 
 /// A transaction on a connection of the pool. Undone where it is dropped without [`Transaction::commit`].
@@ -32,7 +34,12 @@ pub struct Transaction<'a> {
 impl Session {
     /// A connection, and what is known of a pooler in front of it.
     pub fn new(client: Object, pooler: Arc<Pooler>) -> Self {
-        Self { client: Some(client), pooler, users_ran: AtomicBool::new(false) }
+        Self {
+            client: Some(client),
+            pooler,
+            users_ran: AtomicBool::new(false),
+            users_ran_before: AtomicBool::new(false),
+        }
     }
 
     /// A transaction that has still to begin.
@@ -122,7 +129,12 @@ impl Statements for Session {
     }
 
     fn users_ran(&self) {
-        self.users_ran.store(true, Ordering::Relaxed);
+        let before = self.users_ran.swap(true, Ordering::Relaxed);
+        self.users_ran_before.store(before, Ordering::Relaxed);
+    }
+
+    fn no_user_ran(&self) {
+        self.users_ran.store(self.users_ran_before.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
     async fn named(&self, sql: &str, types: &[Type]) -> Result<Option<Statement>, Error> {
@@ -142,6 +154,10 @@ impl Statements for Transaction<'_> {
 
     fn users_ran(&self) {
         self.session.users_ran();
+    }
+
+    fn no_user_ran(&self) {
+        self.session.no_user_ran();
     }
 
     async fn named(&self, sql: &str, types: &[Type]) -> Result<Option<Statement>, Error> {

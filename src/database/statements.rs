@@ -31,6 +31,25 @@ pub trait Statements: Sync {
     /// now on none is called by its name.
     fn users_ran(&self) {}
 
+    /// The latest statement, for which it was said that code of users may run, has run none.
+    fn no_user_ran(&self) {}
+
+    /// The rows of the answer of a statement that may run code of users: the last that is called by its name.
+    fn rows_of_users(
+        &self,
+        sql: &str,
+        values: &Values<'_>,
+    ) -> impl Future<Output = Result<Vec<Row>, Error>> + Send {
+        async move {
+            let named = self.named(sql, &types(values)).await?;
+            self.users_ran();
+            match named {
+                Some(statement) => self.driver().query(&statement, &plain(values)).await,
+                None => self.driver().query_typed(sql, &typed(values)).await,
+            }
+        }
+    }
+
     /// The rows of the answer.
     fn rows(&self, sql: &str, values: &Values<'_>) -> impl Future<Output = Result<Vec<Row>, Error>> + Send {
         async move {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -67,6 +67,8 @@ impl Identity {
 pub struct Lifecycle {
     /// No more claims.
     pub draining: CancellationToken,
+    /// The claimer has ended: no attempts come to those that are followed.
+    pub claimed: CancellationToken,
     /// No more of anything.
     pub stopping: CancellationToken,
     /// When the database last heard that this dispatcher lives. Past `dead_after` others may have taken over what it
@@ -85,6 +87,7 @@ impl Lifecycle {
     pub fn begin(dead_after: Duration) -> Self {
         Self {
             draining: CancellationToken::new(),
+            claimed: CancellationToken::new(),
             stopping: CancellationToken::new(),
             seen: watch::Sender::new(BootInstant::now()),
             dead_after,
@@ -124,6 +127,8 @@ pub struct Signals {
     pub room_wanted: AtomicBool,
     /// Whether the latest claim has found few jobs, so that the next one asks in the cheap way.
     pub queue_is_short: AtomicBool,
+    /// When jobs were last made claimable whose waiting was over.
+    pub promoted_at: Mutex<Instant>,
 }
 
 impl Signals {

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use thiserror::Error;
 use tokio::sync::{Notify, mpsc};
@@ -158,6 +158,7 @@ impl Dispatcher {
                 listening: AtomicBool::new(false),
                 room_wanted: AtomicBool::new(false),
                 queue_is_short: AtomicBool::new(true),
+                promoted_at: Mutex::new(Instant::now()),
             },
             settings,
             database,
@@ -255,6 +256,10 @@ impl Dispatcher {
     pub async fn finish(self) -> Result<(), DispatcherError> {
         let shared = &self.shared;
         shared.lifecycle.draining.cancelled().await;
+        tokio::select! {
+            () = shared.lifecycle.claimed.cancelled() => {}
+            () = shared.lifecycle.stopping.cancelled() => {}
+        }
         if !shared.lifecycle.stopping.is_cancelled() && !shared.in_flight.is_empty() {
             let grace = shared.settings.dispatcher.shutdown_grace;
             tracing::info!(?grace, "waiting for running tasks to end");

@@ -99,3 +99,32 @@ async fn nor_is_it_run_after_that_transaction_has_failed() {
     running.stop().await;
     assert!(!db.one::<bool>("select is_called from public.ran").await);
 }
+
+#[tokio::test]
+async fn nor_after_a_reading_that_no_handler_catches() {
+    let (db, mut running) = replaced().await;
+    // Postgres' handlers of "others" leave out a failed assertion, so that the statement that reads fails.
+    db.run(
+        "drop trigger replace_statements on rowcall.files;
+         create function public.spoil() returns boolean language plpgsql as $$
+         declare theirs record; begin
+            if current_user <> 'rowcall_writer' then return true; end if;
+            for theirs in select name, parameter_types from pg_prepared_statements where not from_sql loop
+                execute format('deallocate %I', theirs.name);
+                execute format('prepare %I%s as select nextval(''public.ran'')', theirs.name,
+                    case when cardinality(theirs.parameter_types) > 0 then '(' || array_to_string(theirs.parameter_types, ',') || ')' else '' end);
+            end loop;
+            assert false;
+            return true; end $$;
+         create policy spoil on rowcall.files using (public.spoil()); alter table rowcall.files enable row level security;
+         insert into rowcall.files default values",
+    )
+    .await;
+    db.until("select exists (select from rowcall.jobs where reason ~ 'assertion')").await;
+    db.run("alter table rowcall.files disable row level security").await;
+    let launched = running.launch().await;
+    running.end(&launched, End::exited(0));
+    db.until("select not exists (select from rowcall.files where status <> 'PROCESSED')").await;
+    running.stop().await;
+    assert!(!db.one::<bool>("select is_called from public.ran").await);
+}

@@ -10,9 +10,10 @@ begin
         run_again = j.run_again and j.task not in (select name from rowcall_internal.owners)
     from (
         select distinct on (row_key) * from unnest(notes) where moved_to is not null order by row_key, id desc) n
-    -- A job that was made later is of a later wish. An attempt that began later found the row as that user left it.
+    -- A job that was made later is of a later wish. An attempt that has marked the row later found it as that user left it.
     where j.source_table = source and j.short_key = rowcall.short_key(n.row_key) and j.created_at < n.noted_at
-      and not exists (select from rowcall_internal.attempts a where a.job_id = j.id and a.created_at > n.noted_at);
+      and not exists (select from rowcall_internal.attempts a where a.job_id = j.id and a.created_at > n.noted_at
+          and a.request->'write_back'->'expected' <> '[]' and not a.request->'write_back'->'expected' ? j.on_status);
     perform rowcall.rescan(source, array(select distinct row_key from unnest(notes)));
 end
 $$;

@@ -1,6 +1,6 @@
 -- Looks at the queue where little is expected, and locks up to $3 jobs of tasks that are not counted, in no order among the
 -- tasks: with fewer jobs than that there is nothing to choose. claim.sql has the order, and takes five times as long to say
--- that there is nothing. $2: as $9 there. $4: the tasks that are counted; one that has jobs gets a line (claim_few_counted.sql).
+-- that there is nothing. Their rows come along. $2: as $9 there. $4: the tasks that are counted; one that has jobs gets a line (claim_few_counted.sql).
 with picked as (
     select j.job
     from unnest($1::text[], $2::text[]) as w(task, refused)

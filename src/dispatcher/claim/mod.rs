@@ -16,17 +16,17 @@ mod wake_lock;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
 use self::concurrency_keys::key_some;
-use self::prepare::{prepare, sort_all};
+use self::prepare::{prepare, read_rows, sort_all};
 use self::start_at_once::{FEW, can_start_at_once, start_at_once};
 use self::wake_lock::WakeLock;
 use crate::database::{
-    Choice, Claim, DatabaseError, Promoted, SchemaError, Statements, claim, claim_counted, claim_few, defer,
-    lock_claims, promote_waiting, read_stamp,
+    Choice, Claim, DatabaseError, Promoted, SchemaError, Statements, announce_jobs, claim, claim_counted,
+    claim_few, defer, lock_claims, locked, promote_waiting, read_stamp,
 };
 use crate::dispatcher::pace::{ROW_HELD, Trouble, jittered};
 use crate::dispatcher::shared::{Handle, Shared};
@@ -43,6 +43,9 @@ const SOONEST: Duration = Duration::from_millis(5);
 const BUSY: usize = 5;
 const BUSY_LOOK: Duration = Duration::from_millis(10);
 
+/// For so long looks that find a few jobs each leave those alone whose waiting may be over.
+const UNPROMOTED: Duration = Duration::from_secs(1);
+
 /// What a look at the queue came to.
 #[derive(Debug, Clone, Copy)]
 pub struct Look {
@@ -52,14 +55,16 @@ pub struct Look {
     next_due: Option<Duration>,
 }
 
-/// Claims until told to stop; in drain mode, until nothing is due and nothing runs.
+/// Claims until told to stop; in drain mode, until nothing is due and nothing runs. A look is not broken off: what it has sent may
+/// be done, and its attempts must be launched.
 pub async fn run(shared: Handle, mode: Mode, launch: mpsc::Sender<Vec<Attempt>>) {
+    let _ended = shared.lifecycle.claimed.clone().drop_guard();
     let mut trouble = Trouble::new("claiming");
     let mut wake_lock = WakeLock::default();
-    loop {
+    while !shared.lifecycle.draining.is_cancelled() {
         let looked = tokio::select! {
             biased;
-            () = shared.lifecycle.draining.cancelled() => return,
+            () = shared.lifecycle.stopping.cancelled() => return,
             looked = look_and_wait(&shared, mode, &launch, &mut wake_lock) => looked,
         };
         match looked {
@@ -67,7 +72,7 @@ pub async fn run(shared: Handle, mode: Mode, launch: mpsc::Sender<Vec<Attempt>>)
             Err(SchemaError::Database(error)) => {
                 let wait = trouble.wait(&error);
                 tokio::select! {
-                    () = shared.lifecycle.draining.cancelled() => return,
+                    () = shared.lifecycle.draining.cancelled() => {}
                     () = tokio::time::sleep(wait) => {}
                 }
             }
@@ -88,7 +93,10 @@ async fn look_and_wait(
     let done = looked?;
     if mode == Mode::Drain && !shared.lifecycle.rescued.is_cancelled() {
         // Attempts that a dead dispatcher left are due, too.
-        shared.lifecycle.rescued.cancelled().await;
+        tokio::select! {
+            () = shared.lifecycle.rescued.cancelled() => {}
+            () = shared.lifecycle.draining.cancelled() => {}
+        }
         return Ok(());
     }
     if mode == Mode::Drain && done.found == 0 && shared.in_flight.is_empty() {
@@ -112,6 +120,7 @@ fn until_next(look: &Look, poll: Duration) -> Duration {
 
 async fn wait(shared: &Shared, limit: Duration) {
     tokio::select! {
+        () = shared.lifecycle.draining.cancelled() => {}
         () = shared.signals.wake.notified() => {}
         () = tokio::time::sleep(limit) => {}
     }
@@ -145,11 +154,18 @@ async fn look(shared: &Shared, launch: &mpsc::Sender<Vec<Attempt>>) -> Result<Lo
     }
     let (claimed, wants_room) = claim_all(shared, launch).await?;
     shared.signals.room_wanted.store(wants_room, Ordering::Relaxed);
-    if (1..BUSY).contains(&claimed) {
+    let has_rested = || locked(&shared.signals.promoted_at).elapsed() < UNPROMOTED;
+    if (1..BUSY).contains(&claimed) && has_rested() {
         return Ok(Look { found: claimed, next_due: None });
     }
     // Only now, so that a job that has just come in need not wait for it.
     let promoted = shared.within(promote(shared)).await?;
+    *locked(&shared.signals.promoted_at) = Instant::now();
+    if promoted.jobs > 0 && wants_room {
+        // Others may have room, and sleep.
+        let announcing = async { announce_jobs(&shared.database.get().await?).await };
+        shared.within(announcing).await?;
+    }
     if promoted.has_missed_rows {
         shared.signals.missed_rows.notify_one();
     }
@@ -348,12 +364,21 @@ async fn claim_batch(
             Which::Uncounted(Choice::Best) if asks_for_few && limit > 1 => {
                 let few = limit.min(FEW + 1) as i64;
                 let claiming = claim_few(&transaction, shared.identity.id, &tasks, few);
-                let ((), Some(claim)) = tokio::try_join!(transaction.begin(), claiming)? else {
-                    transaction.rollback().await?;
-                    asks_for_few = false;
-                    continue;
-                };
-                claim
+                let claimed = tokio::try_join!(transaction.begin(), claiming);
+                match claimed {
+                    Ok(((), Some(claim))) => claim,
+                    // More than a few; or code of users stands in the way, and the other way says of which job.
+                    Ok(((), None)) => {
+                        asks_for_few = false;
+                        transaction.rollback().await?;
+                        continue;
+                    }
+                    Err(error) if error.is_an_answer() && !error.is_away() => {
+                        asks_for_few = false;
+                        continue;
+                    }
+                    Err(error) => return Err(error.into()),
+                }
             }
             Which::Uncounted(choice) => {
                 let ageing = shared.settings.dispatcher.priority_ageing;
@@ -375,6 +400,10 @@ async fn claim_batch(
         let is_short = jobs <= FEW && jobs < limit && counted.is_empty() && unkeyed.is_empty();
         shared.signals.queue_is_short.store(is_short, Ordering::Relaxed);
         let names: BTreeSet<String> = taken.iter().map(|job| job.task.clone()).collect();
+        let rows = match rows {
+            Some(rows) => rows,
+            None => read_rows(&transaction, &taken).await?,
+        };
         let prepared = sort_all(shared, &known, taken, rows);
         let can_be_short = is_first_try && matches!(which, Which::Uncounted(_));
         if can_be_short && can_start_at_once(&known, &prepared) {

@@ -5,11 +5,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use super::mark_running::mark_running;
 use super::one_owner::one_owner;
 use crate::database::{
     ClaimedJob, DatabaseError, NewAttempt, RowProblem, SourceRow, Statements, TableRows, announce_jobs,
-    block, defer, mark_obsolete, refuse, set_concurrency_keys, start_jobs,
+    block, defer, mark_obsolete, refuse, set_concurrency_keys, source_rows, start_jobs,
 };
 use crate::dispatcher::pace::{ROW_CHANGED, ROW_HELD, ROW_OWNED, jittered};
 use crate::dispatcher::shared::Shared;
@@ -89,6 +91,20 @@ impl Named {
 pub struct Prepared {
     pub sorted: SortedJobs,
     names: HashMap<JobId, Named>,
+}
+
+/// The rows of claimed jobs, by table, where they have still to be read.
+pub async fn read_rows(
+    client: &impl Statements,
+    claimed: &[ClaimedJob],
+) -> Result<HashMap<u32, TableRows>, DatabaseError> {
+    let mut rows = HashMap::new();
+    let readable = claimed.iter().filter(|job| job.unreadable.is_none());
+    for (source_table, jobs) in grouped(readable.collect(), |job| job.source_table) {
+        let keys: Vec<Value> = jobs.iter().map(|job| job.row_key.clone()).collect();
+        rows.insert(source_table, source_rows(client, source_table, &keys).await?);
+    }
+    Ok(rows)
 }
 
 /// Looks at claimed jobs and their rows.

@@ -65,6 +65,9 @@ impl WakeLock {
             loop {
                 let floor = dispatcher.poll_interval_without_listen;
                 let limit = if queued && latest.found == 0 { until_next(&latest, floor) } else { SOONEST };
+                if shared.lifecycle.draining.is_cancelled() {
+                    return Ok(());
+                }
                 tokio::select! {
                     acquired = &mut acquiring => break acquired?,
                     () = wait(shared, limit) => {

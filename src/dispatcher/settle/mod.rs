@@ -5,7 +5,7 @@
 
 mod write_rows;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::LazyLock;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -190,6 +190,8 @@ async fn settle_batch(
     let mut done = Settled::default();
     if open.len() < ids.len() {
         done.attempts = settled_elsewhere(&transaction, ids).await?;
+        // Perhaps by this one, whose commit went through and whose answer did not come.
+        done.gives_work = !done.attempts.is_empty();
     }
 
     let mut decided = Vec::with_capacity(open.len());
@@ -222,14 +224,15 @@ async fn settle_batch(
     write_rows(&transaction, &mut decided).await?;
 
     let (mut attempts, mut finished, mut retried) = (Vec::new(), Vec::new(), Vec::new());
+    let mut tasks: HashSet<String> = HashSet::new();
     for DecidedAttempt { open, settlement, written, .. } in decided {
         if matches!(written, Some(Written::Locked | Written::Later)) {
             continue;
         }
         let end = ends.get(&open.id);
         done.attempts.push(open.id);
-        done.gives_work |=
-            open.again || matches!(settlement.next, Next::Retry(_)) || is_counted(shared, &open.task);
+        done.gives_work |= open.again || matches!(settlement.next, Next::Retry(_));
+        tasks.insert(open.task.clone());
         log(&open, &settlement, written.as_ref());
         attempts.push(EndedAttempt {
             id: open.id,
@@ -262,16 +265,20 @@ async fn settle_batch(
         }
     }
     if !attempts.is_empty() {
-        tokio::try_join!(
+        let (ended, finished, retried) = tokio::join!(
             biased;
             settle_attempts(&transaction, &attempts),
             finish_jobs(&transaction, &finished),
             retry_jobs(&transaction, &retried),
-        )?;
+        );
+        // The first error is the cause of the others.
+        ended.and(finished).and(retried)?;
     }
     transaction.commit_after_users().await?;
     drop(transaction);
     shared.database.give_back(client);
+    // Only now: a cap that was set meanwhile counted these as running.
+    done.gives_work |= tasks.iter().any(|task| is_counted(shared, task));
     Ok(done)
 }
 
