@@ -25,6 +25,7 @@ mod stop_cause;
 mod strays;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -83,18 +84,12 @@ impl Core {
         check_lengths(request)?;
         check_environment(RunnerName::Docker, request.environment.keys(), &self.settings.environment)?;
         let local = self.engine.endpoint.is_local();
-        let paths: Vec<&str> = settings
-            .mounts
-            .iter()
-            .filter(|mount| mount.is_path())
-            .map(|mount| mount.source.as_str())
-            .collect();
-        if !local || paths.is_empty() {
+        let Some(first) = settings.mounts.iter().find(|mount| mount.is_path()).filter(|_| local) else {
             return rails::check(&request.target, settings, &self.settings, local);
-        }
-        let what = format!("settings.mounts: {}", paths.join(", "));
+        };
+        let path = PathBuf::from(&first.source);
         let (target, settings, rules) = (request.target.clone(), settings.clone(), self.settings.clone());
-        in_time(&what, move || rails::check(&target, &settings, &rules, local))
+        in_time(&path, move || rails::check(&target, &settings, &rules, local))
     }
 
     fn pull(&self, settings: &TaskSettings) -> Pull {

@@ -11,7 +11,7 @@ mod rails;
 mod strays;
 pub mod supervise;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -182,7 +182,7 @@ impl Runner for ProcessRunner {
         check_environment(self.name(), request.environment.keys(), &self.settings.environment)?;
         let (target, command) = (request.target.clone(), request.command.clone());
         let programs = self.settings.programs.clone();
-        in_time(&request.target, move || rails::check_command(&target, &command, &programs))
+        in_time(Path::new(&request.target), move || rails::check_command(&target, &command, &programs))
     }
 
     /// The program is here, and may be run: that is all there is to find out.
