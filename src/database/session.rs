@@ -52,6 +52,7 @@ impl Session {
         self.client.take()
     }
 
+    /// It cannot be gone: only [`Self::into_inner`], which consumes the session, and the drop take it.
     fn client(&self) -> &ClientWrapper {
         self.client.as_ref().expect("a session that was given back is gone")
     }

@@ -73,6 +73,15 @@ async fn run_another(db: &TestDatabase, running: &mut Running) {
     db.until("select not exists (select from rowcall.files where status <> 'PROCESSED')").await;
 }
 
+/// The row that waits runs, and no statement of theirs has.
+async fn runs_without_theirs(db: &TestDatabase, mut running: Running) {
+    let launched = running.launch().await;
+    running.end(&launched, End::exited(0));
+    db.until("select not exists (select from rowcall.files where status <> 'PROCESSED')").await;
+    running.stop().await;
+    assert!(!db.one::<bool>("select is_called from public.ran").await);
+}
+
 #[tokio::test]
 async fn a_statement_that_a_trigger_replaced_is_not_run() {
     let (db, mut running) = replaced().await;
@@ -85,7 +94,7 @@ async fn a_statement_that_a_trigger_replaced_is_not_run() {
 
 #[tokio::test]
 async fn nor_is_it_run_after_that_transaction_has_failed() {
-    let (db, mut running) = replaced().await;
+    let (db, running) = replaced().await;
     db.run(
         "alter table rowcall_internal.attempts add constraint none_now check (false) not valid;
          insert into rowcall.files default values",
@@ -93,16 +102,12 @@ async fn nor_is_it_run_after_that_transaction_has_failed() {
     .await;
     db.until("select exists (select from rowcall.jobs where reason ~ 'none_now')").await;
     db.run("alter table rowcall_internal.attempts drop constraint none_now").await;
-    let launched = running.launch().await;
-    running.end(&launched, End::exited(0));
-    db.until("select not exists (select from rowcall.files where status <> 'PROCESSED')").await;
-    running.stop().await;
-    assert!(!db.one::<bool>("select is_called from public.ran").await);
+    runs_without_theirs(&db, running).await;
 }
 
 #[tokio::test]
 async fn nor_after_a_reading_that_no_handler_catches() {
-    let (db, mut running) = replaced().await;
+    let (db, running) = replaced().await;
     // Postgres' handlers of "others" leave out a failed assertion, so that the statement that reads fails.
     db.run(
         "drop trigger replace_statements on rowcall.files;
@@ -122,9 +127,5 @@ async fn nor_after_a_reading_that_no_handler_catches() {
     .await;
     db.until("select exists (select from rowcall.jobs where reason ~ 'assertion')").await;
     db.run("alter table rowcall.files disable row level security").await;
-    let launched = running.launch().await;
-    running.end(&launched, End::exited(0));
-    db.until("select not exists (select from rowcall.files where status <> 'PROCESSED')").await;
-    running.stop().await;
-    assert!(!db.one::<bool>("select is_called from public.ran").await);
+    runs_without_theirs(&db, running).await;
 }

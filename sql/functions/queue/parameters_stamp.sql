@@ -1,4 +1,4 @@
--- A text that changes with every edit of parameters and runner_defaults, and with every migration: what was read under it need
+-- A string that changes with every edit of parameters and runner_defaults, and with every migration: what was read under it need
 -- not be read again.
 create or replace function rowcall_internal.parameters_stamp() returns text
 language plpgsql stable

@@ -367,12 +367,13 @@ async fn claim_batch(
                 let claimed = tokio::try_join!(transaction.begin(), claiming);
                 match claimed {
                     Ok(((), Some(claim))) => claim,
-                    // More than a few; or code of users stands in the way, and the other way says of which job.
+                    // More than a few jobs: the full claim chooses among them.
                     Ok(((), None)) => {
                         asks_for_few = false;
                         transaction.rollback().await?;
                         continue;
                     }
+                    // Code of users may have failed: the full claim locks first, and so says of which job.
                     Err(error) if error.is_an_answer() && !error.is_away() => {
                         asks_for_few = false;
                         continue;
