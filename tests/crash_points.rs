@@ -80,7 +80,7 @@ async fn an_adopted_launch_is_held_against_the_rails() {
     doomed.dispatcher.abandon();
     crash
         .db
-        .run("update rowcall.attempts set request = jsonb_set(request, '{launch,target}', '\"forbidden\"')")
+        .run("update rowcall_internal.attempts set request = jsonb_set(request, '{launch,target}', '\"forbidden\"')")
         .await;
     *crash.world.gate.lock().unwrap() = None;
     let mut next = crash.next().await;
@@ -99,7 +99,7 @@ async fn a_launch_key_of_another_making_reaches_no_runner() {
     let first = crash.next().await;
     crash.db.until("exists (select from rowcall.attempts where launched_at is not null)").await;
     first.dispatcher.abandon();
-    crash.db.run("update rowcall.attempts set launch_key = '../../etc'").await;
+    crash.db.run("update rowcall_internal.attempts set launch_key = '../../etc'").await;
     let next = crash.next().await;
     crash.db.until("exists (select from rowcall.attempts where outcome = 'LOST')").await;
     next.stop().await;
@@ -113,7 +113,7 @@ async fn after_the_launch_before_it_is_written_down() {
     let crash = Crash::new(("", "")).await;
     let (doomed, launched) = crash.doomed().await;
     doomed.dispatcher.abandon();
-    crash.db.run("update rowcall.attempts set launched_at = null, external_id = null").await;
+    crash.db.run("update rowcall_internal.attempts set launched_at = null, external_id = null").await;
     let next = crash.next().await;
     crash.db.until("select launched_at is not null from rowcall.attempts").await;
     let key = &launched.attempt.launch_key;

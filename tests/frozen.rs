@@ -68,8 +68,8 @@ fn an_incomplete_frozen_request_names_what_is_missing() {
     assert_eq!(Frozen::read(&json!({})).unwrap_err().to_string(), "it has no version");
 }
 
-const NEWER: &str = "update rowcall.attempts set request = request || '{\"version\": 99}'";
-const BROKEN: &str = "update rowcall.attempts set request = '{\"version\": 1, \"launch\": {}}'";
+const NEWER: &str = "update rowcall_internal.attempts set request = request || '{\"version\": 99}'";
+const BROKEN: &str = "update rowcall_internal.attempts set request = '{\"version\": 1, \"launch\": {}}'";
 const ENDED: &str =
     "select concat_ws(' ', h.outcome, f.status, h.message) from rowcall.history h, rowcall.files f";
 
@@ -118,7 +118,7 @@ async fn the_rescuer_ends_an_unreadable_attempt_in_words() {
         first.dispatcher.abandon();
         db.run(NEWER).await;
         if !launched {
-            db.run("update rowcall.attempts set launched_at = null, begun_at = null, external_id = null")
+            db.run("update rowcall_internal.attempts set launched_at = null, begun_at = null, external_id = null")
                 .await;
         }
         let mut next = Running::start(&db).await;

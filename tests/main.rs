@@ -24,6 +24,7 @@ mod files;
 mod frozen;
 mod held_rows;
 mod iam;
+mod idling;
 mod lambda;
 mod locaria;
 mod locks;

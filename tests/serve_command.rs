@@ -228,16 +228,27 @@ async fn no_token_and_no_password_is_in_the_most_talkative_log() {
     let serve = Serve::new().await;
     serve.task("echo $ROWCALL_TOKEN $ROWCALL_DATABASE_URL; exit 1").await;
     serve.insert(3).await;
+    serve
+        .db
+        .run(
+            "create table public.hashes (of_token bytea);
+             create function public.note_hash() returns trigger language plpgsql security definer as $$
+                 begin insert into public.hashes values (new.token_hash); return null; end $$;
+             create trigger note_hash after insert on rowcall_internal.attempts for each row execute function public.note_hash()",
+        )
+        .await;
     let (code, _, log) = run(serve.command().args(["--log-level", "trace", "serve", "--drain"])).await;
     assert_eq!(code, Some(0));
-    let hashes: Vec<Vec<u8>> =
-        serve.db.one("select array_agg(token_hash) from rowcall_internal.attempts").await;
+    let hashes: Vec<Vec<u8>> = serve.db.one("select array_agg(of_token) from public.hashes").await;
     assert_eq!(hashes.len(), 3);
     let of_a_token = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     for word in log.split(|c| !of_a_token(c)) {
         for place in 0..(word.len() + 1).saturating_sub(43) {
-            let hash = Sha256::digest(&word[place..place + 43]).to_vec();
-            assert!(!hashes.contains(&hash), "a token is in the log");
+            // The attempt's number comes first; it is no secret.
+            for attempt in 1..=3 {
+                let token = format!("{attempt}.{}", &word[place..place + 43]);
+                assert!(!hashes.contains(&Sha256::digest(token).to_vec()), "a token is in the log");
+            }
         }
     }
     let password = serve.db.url.split(['@', ':']).nth(2).unwrap();

@@ -203,11 +203,11 @@ async fn a_dispatcher_that_slept_launches_nothing_others_took_over() {
     *world.gate.lock().unwrap() = None;
     db.run(
         "insert into rowcall.dispatchers (host, pid, version, runners) values ('other', 1, '0', '{docker}');
-         update rowcall.attempts set dispatcher_id = (select max(id) from rowcall.dispatchers),
+         update rowcall_internal.attempts set dispatcher_id = (select max(id) from rowcall.dispatchers),
              launched_at = now(), external_id = 'elsewhere'",
     )
     .await;
-    db.run("update rowcall.attempts set ended_at = now(), outcome = 'SUCCEEDED'; delete from rowcall.jobs")
+    db.run("select rowcall_internal.lose_attempts(array(select id from rowcall.attempts), 'over'); delete from rowcall.jobs")
         .await;
     first.beats(&db).await;
     gate.add_permits(2);
@@ -228,7 +228,7 @@ async fn an_attempt_that_became_its_own_unheard_is_found_again() {
     first.dispatcher.abandon();
     let next = Running::with(settings(&db.url), Arc::clone(&world)).await;
     // As if the next one had taken it over, and the answer to that had been lost on the way.
-    db.run(&format!("update rowcall.attempts set dispatcher_id = {}", next.dispatcher.id())).await;
+    db.run(&format!("update rowcall_internal.attempts set dispatcher_id = {}", next.dispatcher.id())).await;
     next.end(&launched, End::exited(0));
     db.until("exists (select from rowcall.files where status = 'PROCESSED')").await;
     next.stop().await;

@@ -15,6 +15,7 @@ fn deaf_to_time(db: &TestDatabase) -> Settings {
     settings.dispatcher.poll_interval = Duration::from_hours(1);
     settings.dispatcher.probe_interval = Duration::from_hours(1);
     settings.dispatcher.janitor_interval = Duration::from_hours(1);
+    settings.dispatcher.heartbeat_interval_when_idle = Duration::from_hours(1);
     settings
 }
 

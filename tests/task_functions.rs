@@ -126,7 +126,7 @@ async fn a_superseded_attempts_token_changes_nothing_of_its_successor() {
 #[tokio::test]
 async fn an_attempt_that_is_being_stopped_is_told_to_leave() {
     let (db, running, launched) = launched(("", "")).await;
-    db.run("update rowcall.attempts set stop_requested = 'by hand', stop_cause = 'cancelled', dispatcher_id = -1").await;
+    db.run("update rowcall_internal.attempts set stop_requested = 'by hand', stop_cause = 'cancelled', dispatcher_id = -1").await;
     refused_everywhere(&db, &launched, "RC002").await;
     running.dispatcher.abandon();
 }

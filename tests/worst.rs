@@ -174,7 +174,7 @@ async fn all_of(place: Place) {
                 "begin; set local session_replication_role = replica;
                  delete from rowcall_internal.attempts; delete from rowcall_internal.jobs; delete from rowcall.files;
                  delete from rowcall.parameters where name not in ('neighbour', 'overdue');
-                 insert into rowcall.parameters select * from victim_before; commit; truncate rowcall_internal.history",
+                 insert into rowcall.parameters select * from victim_before; commit; truncate rowcall_internal.history, rowcall_internal.ended_attempts",
             )
             .await;
         }

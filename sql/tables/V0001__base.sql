@@ -217,6 +217,7 @@ create table rowcall_internal.jobs (
     blocked_at timestamptz,
     created_at timestamptz not null default now(),
     concurrency_key text,
+    left_as jsonb,
     -- The row's key where an index takes it, as nearly every key is; or else its SHA-256, a string, which is no key of
     -- another row. As rowcall.short_key() has it. To hash them all would cost the writers more, and scatter their keys
     -- over the index.
@@ -243,6 +244,8 @@ comment on column rowcall_internal.jobs.failures is 'Attempts that count against
 comment on column rowcall_internal.jobs.runner_failures is 'Attempts that ended by no fault of the task.';
 comment on column rowcall_internal.jobs.concurrency_key is
     'parameters.concurrency_key rendered with its row; null until a dispatcher has done so, or where the task has none.';
+comment on column rowcall_internal.jobs.left_as is
+    'The write-back of its attempt before, which may have left the row in a running status; null where there was none.';
 comment on column rowcall_internal.jobs.short_key is 'rowcall.short_key(row_key): what a job is found by.';
 -- Claim order within a task. A job is in one of the first two: without a concurrency key, so that tasks without one pay
 -- nothing for it, or with one.
@@ -272,7 +275,7 @@ create table rowcall_internal.dispatchers (
 comment on column rowcall_internal.dispatchers.places is
     'For each of its runners the machine or engine where its attempts can be seen, by an id kept there; empty for anywhere.';
 comment on column rowcall_internal.dispatchers.dead_after is
-    'Its own setting: after so long without a sign of it, others take it for dead.';
+    'Its own word: after so long without a sign of it, others take it for dead. Longer while no attempt is open.';
 comment on column rowcall_internal.dispatchers.lost_after is
     'Its own setting: after so long, others give up what only its machine can see.';
 comment on column rowcall_internal.dispatchers.stopped_at is
@@ -284,7 +287,7 @@ select id, host, runners, places from rowcall_internal.dispatchers
 where stopped_at is null and seen_at > now() - least(greatest(dead_after, '0'), '1 year');
 comment on view rowcall_internal.running_dispatchers is 'The daemons that have shown lately that they live.';
 
--- Every try. The columns that a heartbeat changes are in no index, so that those updates stay on their page.
+-- The tries that are not over yet. The columns that a heartbeat changes are in no index, so that those updates stay on their page.
 create table rowcall_internal.attempts (
     id bigint generated always as identity primary key,
     job_id bigint not null,
@@ -293,7 +296,7 @@ create table rowcall_internal.attempts (
     row_key jsonb not null,
     number int not null,
     runner rowcall.runner not null,
-    launch_key text not null unique,
+    launch_key text not null,
     token_hash bytea not null,
     request jsonb not null,
     timeout interval not null,
@@ -324,15 +327,8 @@ create table rowcall_internal.attempts (
     stop_requested text,
     stop_cause rowcall.cause
         constraint stop_cause_is_one_of_a_stop check (stop_cause in ('launch_timeout', 'timed_out', 'no_heartbeat', 'cancelled', 'moved_on')),
-    ended_at timestamptz,
-    outcome rowcall.outcome,
-    cause rowcall.cause,
-    exit_code int,
-    reason text,
-    output text,
-    constraint ended_means_outcome check ((ended_at is null) = (outcome is null)),
     constraint stop_has_cause check ((stop_requested is null) = (stop_cause is null))
-) with (fillfactor = 70);
+) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 500);
 comment on column rowcall_internal.attempts.asked_at is
     'When a dispatcher was about to call a runner that cannot be called twice for one launch; null for any other runner.';
 comment on column rowcall_internal.attempts.launched_at is 'When its runner took it.';
@@ -342,11 +338,28 @@ comment on column rowcall_internal.attempts.started_at is 'When its program call
 comment on column rowcall_internal.attempts.heartbeat_at is
     'When its program last called a task function; its heartbeat_timeout counts from here.';
 comment on column rowcall_internal.attempts.reported_at is 'When its program reported its end, which may be before ended_at.';
-comment on column rowcall_internal.attempts.cause is 'Why it ended, in one word.';
-create index attempts_job on rowcall_internal.attempts (job_id);
-create index attempts_ended on rowcall_internal.attempts (ended_at);
-create unique index attempts_token on rowcall_internal.attempts (token_hash) where ended_at is null;
-create index attempts_open on rowcall_internal.attempts (dispatcher_id) where ended_at is null;
+create index attempts_dispatcher on rowcall_internal.attempts (dispatcher_id);
+
+-- The same as people read them, and as they are kept when they are over: without the hash of a token, which speaks for
+-- nothing then.
+create view rowcall_internal.open_attempts as select
+    id, job_id, task, source_table, row_key, number, runner, launch_key, request, timeout, launch_timeout,
+    heartbeat_timeout, dispatcher_id, created_at, asked_at, asked_by, launched_at, external_id, begun_at, log_group, log_stream,
+    executor, started_at, heartbeat_at, progress, progress_message, report, reported_at, result, message, detail, retry,
+    snooze, row_written, stop_requested, stop_cause, null::timestamptz as ended_at, null::rowcall.outcome as outcome,
+    null::rowcall.cause as cause, null::int as exit_code, null::text as reason, null::text as output
+from rowcall_internal.attempts;
+
+-- The tries that are over, one partition per day, dropped whole. The default partition takes what comes while no dispatcher
+-- makes partitions, so that settling never fails for want of one.
+create table rowcall_internal.ended_attempts (
+    like rowcall_internal.open_attempts,
+    primary key (id, ended_at)
+) partition by range (ended_at);
+alter table rowcall_internal.ended_attempts alter outcome set not null;
+comment on column rowcall_internal.ended_attempts.cause is 'Why it ended, in one word.';
+create index ended_attempts_job on rowcall_internal.ended_attempts (job_id);
+create table rowcall_internal.ended_attempts_default partition of rowcall_internal.ended_attempts default;
 
 -- Nothing but a name to lock, and a view because a view is never vacuumed; see rowcall_internal.wake().
 create view rowcall_internal.wake_lock as select 'locked in SHARE mode by every dispatcher that sleeps'::text as purpose;

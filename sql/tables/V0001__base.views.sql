@@ -29,10 +29,10 @@ comment on column rowcall_internal.attempts.snooze is 'How long its program want
 comment on column rowcall_internal.attempts.row_written is 'Whether its row was written when it reported.';
 comment on column rowcall_internal.attempts.stop_requested is 'Why it must be stopped.';
 comment on column rowcall_internal.attempts.stop_cause is 'Why it must be stopped, in one word.';
-comment on column rowcall_internal.attempts.outcome is 'How it ended.';
-comment on column rowcall_internal.attempts.exit_code is 'That of its program.';
-comment on column rowcall_internal.attempts.reason is 'Why it ended, in words.';
-comment on column rowcall_internal.attempts.output is 'The end of what its program printed.';
+comment on column rowcall_internal.ended_attempts.outcome is 'How it ended.';
+comment on column rowcall_internal.ended_attempts.exit_code is 'That of its program.';
+comment on column rowcall_internal.ended_attempts.reason is 'Why it ended, in words.';
+comment on column rowcall_internal.ended_attempts.output is 'The end of what its program printed.';
 comment on column rowcall_internal.attempts.log_group is 'The log group of its output, where the runner keeps one.';
 comment on column rowcall_internal.attempts.log_stream is 'The log stream of its output.';
 comment on column rowcall_internal.history.on_status is 'The status that asked for it.';
@@ -56,12 +56,7 @@ comment on column rowcall_internal.parameters_history.changed_by is 'The login t
 -- the tables. No view shows the hash of a token.
 create view rowcall.jobs as select * from rowcall_internal.jobs;
 comment on view rowcall.jobs is 'Jobs that are not settled.';
-create view rowcall.attempts as select
-    id, job_id, task, source_table, row_key, number, runner, launch_key, request, timeout, launch_timeout,
-    heartbeat_timeout, dispatcher_id, created_at, asked_at, asked_by, launched_at, external_id, begun_at, log_group, log_stream,
-    executor, started_at, heartbeat_at, progress, progress_message, report, reported_at, result, message, detail, retry,
-    snooze, row_written, stop_requested, stop_cause, ended_at, outcome, cause, exit_code, reason, output
-from rowcall_internal.attempts;
+create view rowcall.attempts as select * from rowcall_internal.open_attempts union all select * from rowcall_internal.ended_attempts;
 comment on view rowcall.attempts is 'Every try of a job, as long as the history is kept.';
 create view rowcall.history as select * from rowcall_internal.history;
 comment on view rowcall.history is 'Settled jobs, as long as the history is kept.';
@@ -88,8 +83,7 @@ select a.job_id, a.id as attempt_id, a.task, a.source_table, a.row_key, a.number
     a.timeout, a.heartbeat_at, a.progress, a.progress_message,
     coalesce(j.cancel_requested, a.stop_requested) as stopped_for, a.dispatcher_id
 from rowcall_internal.attempts a
-join rowcall_internal.jobs j on j.id = a.job_id and j.attempt_id = a.id
-where a.ended_at is null;
+join rowcall_internal.jobs j on j.id = a.job_id and j.attempt_id = a.id;
 comment on view rowcall.running is 'The attempts that run now.';
 comment on column rowcall.running.since is 'When its program was seen to begin; until then, when it was launched or claimed.';
 comment on column rowcall.running.stopped_for is 'Why it is being stopped, if it is.';
@@ -118,7 +112,7 @@ select task, count(*) as attempts,
     min(ended_at) as first_end, max(ended_at) as last_end
 from (
     select task, created_at, ended_at, coalesce(begun_at, started_at, launched_at, created_at) as begun
-    from rowcall_internal.attempts where outcome = 'SUCCEEDED') a
+    from rowcall_internal.ended_attempts where outcome = 'SUCCEEDED') a
 group by task;
 comment on view rowcall.durations is 'For each task, how long its attempts that succeeded took, as long as the history is kept.';
 comment on column rowcall.durations.start_median is 'From the claim to the begin of the program.';
@@ -131,7 +125,7 @@ declare
 begin
     for remark in
         select format('comment on column %s.%I is %L', v.oid::regclass, c.attname, d.description)
-        from pg_class t join pg_class v on v.relname = t.relname
+        from pg_class t join pg_class v on v.relname = t.relname or v.relname = 'attempts' and t.relname = 'ended_attempts'
         join pg_attribute c on c.attrelid = v.oid and c.attnum > 0
         join pg_attribute a on a.attrelid = t.oid and a.attname = c.attname
         join pg_description d on d.classoid = 'pg_class'::regclass and (d.objoid, d.objsubid) = (t.oid, a.attnum)

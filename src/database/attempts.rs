@@ -115,23 +115,49 @@ pub async fn mark_launched(
     client: &impl Statements,
     launched: &[(AttemptId, Launched)],
 ) -> Result<LaunchesNoted, DatabaseError> {
-    let ids: Vec<AttemptId> = launched.iter().map(|(id, _)| *id).collect();
-    let external: Vec<&str> = launched.iter().map(|(_, l)| l.external_id.as_str()).collect();
-    let begun: Vec<bool> = launched.iter().map(|(_, l)| l.begun).collect();
-    let groups: Vec<Option<&str>> =
-        launched.iter().map(|(_, l)| l.log.as_ref().map(|log| log.group.as_str())).collect();
-    let streams: Vec<Option<&str>> =
-        launched.iter().map(|(_, l)| l.log.as_ref().and_then(|log| log.stream.as_deref())).collect();
     let sql = include_str!("../../sql/queries/attempts/attempts_launched.sql");
-    let mut noted = LaunchesNoted::default();
-    for row in client.rows(sql, &[&ids, &external, &begun, &groups, &streams]).await? {
+    let (mut noted, mut over) = (LaunchesNoted::default(), HashSet::new());
+    for row in client.rows(sql, &Launches::of(launched.iter()).columns()).await? {
         if row.column("is_held")? {
             noted.held.push(row.column("id")?);
+        } else if row.column("is_over")? {
+            over.insert(row.column::<AttemptId>("id")?);
         } else {
             noted.rows.push((row.column("source_table")?, named_row(&row)?));
         }
     }
+    if !over.is_empty() {
+        let late = Launches::of(launched.iter().filter(|(id, _)| over.contains(id)));
+        let sql = include_str!("../../sql/queries/attempts/attempts_launched_late.sql");
+        client.run(sql, &late.columns()).await?;
+    }
     Ok(noted)
+}
+
+/// Launches as the columns of a statement.
+struct Launches<'a> {
+    ids: Vec<AttemptId>,
+    external_ids: Vec<&'a str>,
+    begun: Vec<bool>,
+    groups: Vec<Option<&'a str>>,
+    streams: Vec<Option<&'a str>>,
+}
+
+impl<'a> Launches<'a> {
+    fn of(launched: impl Iterator<Item = &'a (AttemptId, Launched)> + Clone) -> Self {
+        let logs = launched.clone().map(|(_, l)| l.log.as_ref());
+        Self {
+            ids: launched.clone().map(|(id, _)| *id).collect(),
+            external_ids: launched.clone().map(|(_, l)| l.external_id.as_str()).collect(),
+            begun: launched.map(|(_, l)| l.begun).collect(),
+            groups: logs.clone().map(|log| log.map(|log| log.group.as_str())).collect(),
+            streams: logs.map(|log| log.and_then(|log| log.stream.as_deref())).collect(),
+        }
+    }
+
+    fn columns(&self) -> [&dyn Typed; 5] {
+        [&self.ids, &self.external_ids, &self.begun, &self.groups, &self.streams]
+    }
 }
 
 /// The name alone: neither status nor result.
@@ -228,13 +254,15 @@ pub async fn overdue_attempts(
     rows.iter().map(overdue).collect()
 }
 
-/// Of these launch keys, those whose attempt is over.
+/// Of these launch keys, each with the attempt that it names, those whose attempt is over.
 pub async fn attempts_over(
     client: &impl Statements,
-    launch_keys: &[&str],
+    launch_keys: &[(&str, AttemptId)],
 ) -> Result<HashSet<String>, DatabaseError> {
-    let rows =
-        client.rows(include_str!("../../sql/queries/attempts/attempts_over.sql"), &[&launch_keys]).await?;
+    let (launch_keys, ids): (Vec<&str>, Vec<AttemptId>) = launch_keys.iter().copied().unzip();
+    let rows = client
+        .rows(include_str!("../../sql/queries/attempts/attempts_over.sql"), &[&launch_keys, &ids])
+        .await?;
     Ok(rows.iter().map(|row| row.column(0)).collect::<Result<_, _>>()?)
 }
 
@@ -343,6 +371,7 @@ pub async fn rescue_attempts(
 }
 
 /// Ends open attempts that are no job's any more.
-pub async fn end_attempts_without_job(client: &impl Statements) -> Result<u64, DatabaseError> {
-    Ok(client.run(include_str!("../../sql/queries/attempts/attempts_without_job.sql"), &[]).await?)
+pub async fn end_attempts_without_job(client: &impl Statements) -> Result<i64, DatabaseError> {
+    let row = client.one(include_str!("../../sql/queries/attempts/attempts_without_job.sql"), &[]).await?;
+    Ok(row.column(0)?)
 }

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use tokio_postgres::Client;
+use tokio_postgres::{Client, Row};
 
 use super::DatabaseError;
 use super::columns::Columns as _;
 use super::statements::Statements;
+use super::typed::Typed;
 use crate::job::{DispatcherId, RunnerName};
 
 /// A dispatcher that has just begun.
@@ -55,19 +56,35 @@ pub async fn register_dispatcher(
     Ok(Registration { id: row.column("id")?, released: row.column("released")? })
 }
 
-/// Says that this dispatcher lives, and returns for how long it had not said so, by the database's clock; none if others have
-/// been told that it is gone.
+/// What a dispatcher learns when it says that it lives.
+#[derive(Debug, Clone, Copy)]
+pub struct Seen {
+    /// For how long it had not said so, by the database's clock.
+    pub silent_for: Duration,
+    /// Whether any attempt is open, its own or another's.
+    pub attempts_open: bool,
+    /// Whether there are jobs that do not run, or notes of missed rows; true where that was not asked.
+    pub jobs_open: bool,
+}
+
+/// Says that this dispatcher lives and that others wait for `lease` from now on. None if others have been told that it is gone.
 pub async fn dispatcher_seen(
     client: &impl Statements,
     id: DispatcherId,
-) -> Result<Option<Duration>, DatabaseError> {
-    let Some(row) =
-        client.opt(include_str!("../../sql/queries/dispatchers/dispatcher_seen.sql"), &[&id]).await?
-    else {
-        return Ok(None);
+    lease: Duration,
+    asks_for_jobs: bool,
+) -> Result<Option<Seen>, DatabaseError> {
+    let values: [&dyn Typed; 3] = [&id, &lease.as_secs_f64(), &asks_for_jobs];
+    let row = client.opt(include_str!("../../sql/queries/dispatchers/dispatcher_seen.sql"), &values).await?;
+    let read = |row: Row| {
+        Ok(Seen {
+            // Negative if the clock was set back.
+            silent_for: Duration::try_from_secs_f64(row.column("silent_for")?).unwrap_or_default(),
+            attempts_open: row.column("attempts_open")?,
+            jobs_open: row.column("jobs_open")?,
+        })
     };
-    // Negative if the clock was set back.
-    Ok(Some(Duration::try_from_secs_f64(row.column(0)?).unwrap_or_default()))
+    row.map(read).transpose()
 }
 
 /// Other dispatchers at one of these places that have not stopped in order.

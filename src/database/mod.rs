@@ -49,8 +49,8 @@ pub use columns::Unreadable;
 pub use connect::{Database, DatabaseError, Failure, locked};
 pub use connector::{ConnectError, Connector};
 pub use dispatchers::{
-    NewDispatcher, Registration, dispatcher_seen, dispatcher_stopped, dispatchers_here, register_dispatcher,
-    running_dispatchers,
+    NewDispatcher, Registration, Seen, dispatcher_seen, dispatcher_stopped, dispatchers_here,
+    register_dispatcher, running_dispatchers,
 };
 pub use grants::{GrantProblem, grant_problems, roles_sql, signs_in_as_task};
 pub use jobs::{

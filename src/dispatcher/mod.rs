@@ -10,6 +10,7 @@ mod claim;
 mod follow;
 mod keep;
 mod launch;
+mod lease;
 mod pace;
 mod settle;
 mod shared;

@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::DispatcherError;
-use super::boot_clock::BootInstant;
 use super::claim::turns::Turns;
 use super::follow::in_flight::InFlight;
+use super::lease::Lease;
 use super::pace::work_limit;
 use super::task_cache::TaskCache;
 use super::token;
@@ -43,8 +43,16 @@ impl Identity {
     /// Whether this can be the launch key of an attempt: runners name files, containers and tasks by it, and any program
     /// with rights on the table may have written it.
     pub fn is_launch_key(&self, launch_key: &str, attempt_id: AttemptId) -> bool {
-        let rest = launch_key.strip_prefix(&format!("{}{attempt_id}-", self.launch_key_prefix()));
-        rest.is_some_and(|rest| rest.len() == 8 && rest.bytes().all(|b| b.is_ascii_hexdigit()))
+        self.attempt_of(launch_key) == Some(attempt_id)
+    }
+
+    /// The attempt that a launch key names; none if it is no launch key of this installation.
+    pub fn attempt_of(&self, launch_key: &str) -> Option<AttemptId> {
+        let (id, rest) = launch_key.strip_prefix(&self.launch_key_prefix())?.split_once('-')?;
+        let is_made_here = rest.len() == 8 && rest.bytes().all(|b| b.is_ascii_hexdigit());
+        let id = id.parse().ok().map(AttemptId::new)?;
+        // Written in one way only: no sign, no zeros in front.
+        (is_made_here && launch_key == format!("{}{id}-{rest}", self.launch_key_prefix())).then_some(id)
     }
 
     /// How dispatchers of this installation are called among those of others on one machine.
@@ -58,8 +66,8 @@ impl Identity {
     }
 
     /// The token of an attempt.
-    pub fn token(&self, launch_key: &str) -> String {
-        token::token(&self.secret, launch_key)
+    pub fn token(&self, attempt_id: AttemptId, launch_key: &str) -> String {
+        token::token(&self.secret, attempt_id, launch_key)
     }
 }
 
@@ -71,10 +79,9 @@ pub struct Lifecycle {
     pub claimed: CancellationToken,
     /// No more of anything.
     pub stopping: CancellationToken,
-    /// When the database last heard that this dispatcher lives. Past `dead_after` others may have taken over what it
-    /// has not launched yet, so it must not.
-    pub seen: watch::Sender<BootInstant>,
-    /// How long others wait before they take it for dead.
+    /// Until when others take this dispatcher for alive.
+    pub lease: Lease,
+    /// How long others wait before they take it for dead, while attempts are open.
     pub dead_after: Duration,
     /// Attempts of dead dispatchers have been looked for once.
     pub rescued: CancellationToken,
@@ -89,17 +96,11 @@ impl Lifecycle {
             draining: CancellationToken::new(),
             claimed: CancellationToken::new(),
             stopping: CancellationToken::new(),
-            seen: watch::Sender::new(BootInstant::now()),
+            lease: Lease::begin(dead_after),
             dead_after,
             rescued: CancellationToken::new(),
             fatal: Mutex::new(None),
         }
-    }
-
-    /// Waits until the database has heard lately that this dispatcher lives.
-    pub async fn known_to_live(&self) {
-        // The sender is ours: it cannot be gone.
-        let _ = self.seen.subscribe().wait_for(|seen| seen.elapsed() < self.dead_after).await;
     }
 
     /// Ends this dispatcher for a reason its operator must hear.
@@ -127,6 +128,13 @@ pub struct Signals {
     pub room_wanted: AtomicBool,
     /// Whether the latest claim has found few jobs, so that the next one asks in the cheap way.
     pub queue_is_short: AtomicBool,
+    /// To the rescuer: attempts are open again, so that beats must be frequent.
+    pub attempts_open: Notify,
+    /// Whether the latest beat has seen no open attempt for a while ([`crate::dispatcher::keep::rescuer`]).
+    pub idle: AtomicBool,
+    /// Whether the database has jobs that do not run, or notes of missed rows, as far as the latest beat has seen: while it
+    /// has none, the beats are the floor under lost wake-ups, and there is nothing to tidy.
+    pub jobs_open: AtomicBool,
     /// When jobs were last made claimable whose waiting was over.
     pub promoted_at: Mutex<Instant>,
 }
@@ -135,6 +143,11 @@ impl Signals {
     /// Whether LISTEN is proven to work.
     pub fn is_listening(&self) -> bool {
         self.listening.load(Ordering::Relaxed)
+    }
+
+    /// Whether the database has nothing for any dispatcher to do, as far as the latest beat has seen.
+    pub fn is_nothing_open(&self) -> bool {
+        self.idle.load(Ordering::Relaxed) && !self.jobs_open.load(Ordering::Relaxed)
     }
 }
 
@@ -159,6 +172,11 @@ impl Shared {
         std::iter::once(&self.in_flight).chain(&self.before).cloned().collect()
     }
 
+    /// Whether this dispatcher or one before it follows any attempt.
+    pub fn follows_any(&self) -> bool {
+        self.all_in_flight().iter().any(|followed| !followed.is_empty())
+    }
+
     /// Some work with the database that must not take for ever.
     pub async fn within<T, E: Failure>(&self, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
         self.database.within(work_limit(self.lifecycle.dead_after), work).await
@@ -169,7 +187,7 @@ impl Shared {
         let mut variables = vec![
             (contract::JOB.to_owned(), attempt.job_id.to_string()),
             (contract::ATTEMPT.to_owned(), attempt.number.to_string()),
-            (contract::TOKEN.to_owned(), self.identity.token(&attempt.launch_key)),
+            (contract::TOKEN.to_owned(), self.identity.token(attempt.id, &attempt.launch_key)),
         ];
         if !self.settings.tasks.database_url.is_empty() {
             variables.push((contract::DATABASE_URL.to_owned(), self.settings.tasks.database_url.clone()));

@@ -264,6 +264,7 @@ fn check(settings: &Settings) -> Result<(), SettingsError> {
         ("dispatcher.probe_interval", d.probe_interval),
         ("dispatcher.watch_interval", d.watch_interval),
         ("dispatcher.heartbeat_interval", d.heartbeat_interval),
+        ("dispatcher.heartbeat_interval_when_idle", d.heartbeat_interval_when_idle),
         ("dispatcher.janitor_interval", d.janitor_interval),
     ];
     if let Some((key, _)) = intervals.iter().find(|(_, value)| value.as_millis() < 10) {

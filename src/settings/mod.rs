@@ -76,6 +76,8 @@ pub struct DispatcherSettings {
     #[serde(with = "humantime_serde")]
     pub heartbeat_interval: Duration,
     #[serde(with = "humantime_serde")]
+    pub heartbeat_interval_when_idle: Duration,
+    #[serde(with = "humantime_serde")]
     pub dead_after: Duration,
     #[serde(with = "humantime_serde")]
     pub lost_after: Duration,

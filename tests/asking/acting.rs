@@ -105,9 +105,9 @@ async fn settled(db: &TestDatabase, rows: &[(i32, &str, &str, &str)]) {
             r#"insert into rowcall.files (id, status) values ({id}, '{status}') on conflict (id) do update set status = excluded.status;
                insert into rowcall.history (job_id, task, source_table, row_key, on_status, outcome, attempt_count, message, created_at)
                values (100 + {id}, 'loader', 'rowcall.files', '{{"id": {id}}}', 'REGISTERED', '{outcome}', 1, '{message}', now());
-               insert into rowcall_internal.attempts (job_id, task, source_table, row_key, number, runner, launch_key, token_hash, request,
+               insert into rowcall_internal.ended_attempts (id, job_id, task, source_table, row_key, number, runner, launch_key, request,
                    timeout, launch_timeout, dispatcher_id, ended_at, outcome)
-               values (100 + {id}, 'loader', 'rowcall.files', '{{"id": {id}}}', 1, 'docker', 'k{id}', '', '{{"write_back": {{
+               values (100 + {id}, 100 + {id}, 'loader', 'rowcall.files', '{{"id": {id}}}', 1, 'docker', 'k{id}', '{{"write_back": {{
                    "expected": ["PROCESSING"], "status_succeeded": "PROCESSED", "status_failed": "ERROR", "result_column": null}}}}',
                    '1 h', '1 h', 1, now(), 'TASK_FAILED');
                delete from rowcall.jobs"#

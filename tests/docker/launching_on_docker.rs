@@ -284,7 +284,9 @@ async fn the_next_dispatcher_adopts_what_a_dead_one_launched() {
     up.read().await;
     dispatcher.abandon();
     // It had started the container, and died before it could write that down.
-    case.db.run("update rowcall.attempts set launched_at = null, begun_at = null, external_id = null").await;
+    case.db
+        .run("update rowcall_internal.attempts set launched_at = null, begun_at = null, external_id = null")
+        .await;
     let next = case.dispatcher().await;
     case.db
         .until(&format!(

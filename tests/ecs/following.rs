@@ -246,7 +246,7 @@ async fn a_task_that_nobody_may_look_at_is_stopped_in_the_end() {
     ecs.insert().await;
     ecs.task(0).await;
     ecs.db.until("exists (select from rowcall.attempts where launched_at is not null)").await;
-    ecs.db.run("update rowcall.attempts set created_at = now() - interval '62 minutes'").await;
+    ecs.db.run("update rowcall_internal.attempts set created_at = now() - interval '62 minutes'").await;
     ecs.aws.until(|aws| aws.count("StopTask") == 1).await;
     assert_eq!(
         ecs.aws.calls("StopTask")[0].json()["reason"],

@@ -183,7 +183,7 @@ async fn a_launch_that_has_changed_adopts_what_the_first_call_started() {
 /// As if the first dispatcher had died long ago.
 async fn long_ago(ecs: &Ecs, minutes: u32) {
     ecs.db
-        .run(&format!("update rowcall.attempts set created_at = created_at - interval '{minutes} minutes', launch_timeout = '1 day'"))
+        .run(&format!("update rowcall_internal.attempts set created_at = created_at - interval '{minutes} minutes', launch_timeout = '1 day'"))
         .await;
     ecs.aws.advance(Duration::from_mins(minutes.into()));
 }

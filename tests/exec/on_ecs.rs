@@ -12,7 +12,7 @@ const ARN: &str = "arn:aws:ecs:eu-west-1:123456789012:task/cluster/0123456789abc
 /// An attempt of the runner `ecs`, the answer to whose launch was lost.
 async fn unanswered() -> Attempt {
     let attempt = Attempt::new(("", "")).await;
-    attempt.db.run("update rowcall.attempts set runner = 'ecs', external_id = null").await;
+    attempt.db.run("update rowcall_internal.attempts set runner = 'ecs', external_id = null").await;
     attempt
 }
 
@@ -47,12 +47,12 @@ async fn a_launch_whose_answer_was_lost_is_linked_by_its_task() {
 #[tokio::test]
 async fn what_the_dispatcher_knows_is_not_changed_by_the_task() {
     let attempt = unanswered().await;
-    attempt.db.run("update rowcall.attempts set external_id = 'as RunTask answered'").await;
+    attempt.db.run("update rowcall_internal.attempts set external_id = 'as RunTask answered'").await;
     run(&attempt, &metadata().await).await;
     assert_eq!(external_id(&attempt.db).await.as_deref(), Some("as RunTask answered"));
     for (sql, external) in [
-        ("update rowcall.attempts set runner = 'docker', external_id = null", ARN),
-        ("update rowcall.attempts set runner = 'ecs', external_id = null", "arn:aws:s3:::bucket"),
+        ("update rowcall_internal.attempts set runner = 'docker', external_id = null", ARN),
+        ("update rowcall_internal.attempts set runner = 'ecs', external_id = null", "arn:aws:s3:::bucket"),
     ] {
         let attempt = unanswered().await;
         attempt.db.run(sql).await;

@@ -71,7 +71,7 @@ async fn a_call_in_doubt_is_lost_for_good_when_it_can_no_longer_run() {
 async fn a_function_that_outlives_its_dispatcher_is_not_invoked_again() {
     // Before its call is known to have been answered, and after.
     for forgotten in
-        ["", "update rowcall.attempts set launched_at = null, begun_at = null, external_id = null"]
+        ["", "update rowcall_internal.attempts set launched_at = null, begun_at = null, external_id = null"]
     {
         let lambda = Lambda::new("{}", ("", "")).await;
         let gate = Arc::new(Semaphore::new(0));

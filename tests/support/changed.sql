@@ -9,6 +9,8 @@ create trigger test_changed after insert or update or delete on rowcall_internal
     for each statement execute function public.test_changed();
 create trigger test_changed after insert or update or delete on rowcall_internal.attempts
     for each statement execute function public.test_changed();
+create trigger test_changed after insert or update on rowcall_internal.ended_attempts
+    for each statement execute function public.test_changed();
 create trigger test_changed after insert on rowcall_internal.history
     for each statement execute function public.test_changed();
 create trigger test_changed after insert or update or delete on rowcall.files

@@ -30,6 +30,7 @@ pub fn settings_as_owner(url: &str) -> Settings {
         ("database.url", url),
         ("dispatcher.watch_interval", "50ms"),
         ("dispatcher.heartbeat_interval", "200ms"),
+        ("dispatcher.heartbeat_interval_when_idle", "200ms"),
         ("dispatcher.dead_after", "1s"),
         ("dispatcher.lost_after", "2s"),
         ("dispatcher.report_grace", "300ms"),
@@ -143,13 +144,7 @@ impl Running {
 
     /// Waits until this dispatcher has shown twice more that it lives, so that once was after now.
     pub async fn beats(&self, database: &TestDatabase) {
-        database
-            .run(
-                "drop trigger if exists test_changed on rowcall_internal.dispatchers;
-                 create trigger test_changed after update on rowcall_internal.dispatchers
-                 for each statement execute function public.test_changed()",
-            )
-            .await;
+        hear_beats(database).await;
         for _ in 0..2 {
             let seen = format!("select seen_at from rowcall.dispatchers where id = {}", self.dispatcher.id());
             let now: String = database.one("select clock_timestamp()::text").await;
@@ -167,6 +162,17 @@ impl Running {
         self.dispatcher.drain();
         self.dispatcher.finish().await.unwrap();
     }
+}
+
+/// From here on a beat of a dispatcher is a change for which a test can wait.
+pub async fn hear_beats(database: &TestDatabase) {
+    database
+        .run(
+            "drop trigger if exists test_changed on rowcall_internal.dispatchers;
+             create trigger test_changed after update on rowcall_internal.dispatchers
+             for each statement execute function public.test_changed()",
+        )
+        .await;
 }
 
 /// A dispatcher with the process runner, supervised by the real binary.

@@ -16,7 +16,9 @@ mod tls_front;
 
 pub use authority::Authority;
 pub use database::{ADMIN, DAEMON, LOGIN_PASSWORD, TASKS, TestDatabase, VIEWER, login};
-pub use dispatching::{FakeKind, Running, process_settings, settings, settings_as_owner, start_process};
+pub use dispatching::{
+    FakeKind, Running, hear_beats, process_settings, settings, settings_as_owner, start_process,
+};
 pub use fake_runner::{Launched, World};
 pub use fifo::Fifo;
 pub use pgbouncer::{Bouncer, PgBouncer, SHARED};

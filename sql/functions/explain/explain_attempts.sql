@@ -5,7 +5,7 @@ set search_path = pg_catalog, pg_temp
 as $$
     with ended as (
         select a.*, count(*) over () as all_of_them, row_number() over (order by a.number desc, a.id desc) as place
-        from rowcall_internal.attempts a where a.job_id = explain_attempts.job and a.ended_at is not null
+        from rowcall_internal.ended_attempts a where a.job_id = explain_attempts.job
     )
     select case when place <= 5 then format('    attempt %s on %s%s, %s for %s: %s%s', number, runner,
             coalesce(' (' || external_id || ')', ''),

@@ -41,7 +41,7 @@ begin
                 job.reason);
         end if;
     elsif job.state = 'waiting' then
-        select o.* into last_end from rowcall_internal.attempts e join rowcall_internal.outcomes() o on o.outcome = e.outcome
+        select o.* into last_end from rowcall_internal.ended_attempts e join rowcall_internal.outcomes() o on o.outcome = e.outcome
         where e.job_id = job.id order by e.number desc limit 1;
         return next head || case
                 when last_end.spends_attempt then format('retry %s of %s', job.failures + 1, p.max_attempts)

@@ -41,7 +41,7 @@ begin
     into found
     from rowcall_internal.key_parts(old_key) p join rowcall_internal.key_parts(before) b using ("position");
 
-    execute format('update rowcall_internal.attempts w set row_key = %s from %s t where w.source_table = $1 and w.ended_at is null and %s',
+    execute format('update rowcall_internal.attempts w set row_key = %s from %s t where w.source_table = $1 and %s',
         rowcall_internal.key_sql(after, 't'), after.relation, found) using after.relation;
     execute format('update rowcall_internal.missed_rows w set row_key = %s from %s t where w.source_table = $1 and %s',
         rowcall_internal.key_sql(after, 't'), after.relation, found) using after.relation;

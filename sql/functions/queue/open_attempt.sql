@@ -1,4 +1,4 @@
--- The open attempt of a token, locked; or an error that tells the caller to stop.
+-- The open attempt of a token, which begins with its id, locked; or an error that tells the caller to stop.
 create or replace function rowcall_internal.open_attempt(token text) returns rowcall_internal.attempts
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -8,7 +8,7 @@ declare
     stopped_for text;
 begin
     select * into attempt from rowcall_internal.attempts a
-    where a.token_hash = sha256(convert_to(token, 'UTF8')) and a.ended_at is null
+    where a.id = substring(token from '^([0-9]{1,18})\.')::bigint and a.token_hash = sha256(convert_to(token, 'UTF8'))
     for update;
     if not found then
         raise exception 'rowcall: this token speaks for no open attempt'

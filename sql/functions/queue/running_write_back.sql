@@ -5,14 +5,11 @@ language plpgsql stable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    frozen jsonb;
     expected jsonb;
 begin
-    select a.request->'write_back' into frozen
-    from rowcall_internal.attempts a where a.job_id = job.id order by a.number desc, a.id desc limit 1;
     -- In on_status it was never started, or that is where a task without status_running leaves it.
-    expected := (frozen->'expected') - job.on_status;
-    return case when expected <> '[]' then frozen || jsonb_build_object('expected',
+    expected := (job.left_as->'expected') - job.on_status;
+    return case when expected <> '[]' then job.left_as || jsonb_build_object('expected',
         case when coalesce(expected ? job.moved_to, true) then expected else '[]' end) end;
 end
 $$;

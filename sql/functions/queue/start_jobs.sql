@@ -18,7 +18,7 @@ begin
         set state = 'running', attempt_id = a.id, attempt_count = a.number, moved_to = nullif(j.moved_to, a.moved_to),
             moved_at = case when j.moved_to is distinct from a.moved_to then j.moved_at end,
             moved_by = case when j.moved_to is distinct from a.moved_to then j.moved_by end, reason = null,
-            held_since = null, refused_by = null
+            held_since = null, refused_by = null, left_as = null
         from started a where j.id = a.job_id
     )
     insert into rowcall_internal.attempts (id, job_id, task, source_table, row_key, number, runner, launch_key, token_hash,

@@ -12,7 +12,11 @@ begin
         select distinct on (row_key) * from unnest(notes) where moved_to is not null order by row_key, id desc) n
     -- A job that was made later is of a later wish. An attempt that has marked the row later found it as that user left it.
     where j.source_table = source and j.short_key = rowcall.short_key(n.row_key) and j.created_at < n.noted_at
-      and not exists (select from rowcall_internal.attempts a where a.job_id = j.id and a.created_at > n.noted_at
+      and not exists (
+          select from (
+              select job_id, created_at, request from rowcall_internal.attempts
+              union all select job_id, created_at, request from rowcall_internal.ended_attempts) a
+          where a.job_id = j.id and a.created_at > n.noted_at
           and a.request->'write_back'->'expected' <> '[]' and not a.request->'write_back'->'expected' ? j.on_status);
     perform rowcall.rescan(source, array(select distinct row_key from unnest(notes)));
 end

@@ -38,11 +38,11 @@ with mine as (
     cross join lateral (select least(greatest(a.launch_timeout, '0'), '1 year') as launch, least(greatest(a.timeout, '0'), '1 year') as run,
         case when a.heartbeat_timeout is not null then least(greatest(a.heartbeat_timeout, '0'), '1 year') end as heartbeat) l
     left join unnest($3::bigint[], $4::text[]) as stage(id, name) on stage.id = a.id
-    where (a.dispatcher_id = $1 or a.id = any ($6)) and a.ended_at is null
+    where a.dispatcher_id = $1 or a.id = any ($6)
 ), markable as (
     select a.id, m.overdue from rowcall_internal.attempts a join mine m on m.id = a.id
     where m.overdue is not null and m.done is null
-      and a.stop_requested is null and a.ended_at is null and a.reported_at is null
+      and a.stop_requested is null and a.reported_at is null
       -- Once more, of the attempt as it is when it is locked: it may have begun or sent a heartbeat since the look above.
       and case m.overdue[1]
           when 'launch_timeout' then coalesce(a.begun_at, a.started_at) is null and a.launched_at is not distinct from m.launched_at

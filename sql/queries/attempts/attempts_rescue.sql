@@ -21,10 +21,10 @@ with gone as (
     -- Whose row is gone, after a long sleep.
     select distinct a.dispatcher_id, null::text[], null::text[], false, interval '0', true
     from rowcall_internal.attempts a
-    where a.ended_at is null and a.dispatcher_id not in (select id from rowcall_internal.dispatchers)
+    where a.dispatcher_id not in (select id from rowcall_internal.dispatchers)
 ), own as (
     select a.id from rowcall_internal.attempts a
-    where a.dispatcher_id = $1 and a.ended_at is null and a.created_at < now() - make_interval(secs => $2)
+    where a.dispatcher_id = $1 and a.created_at < now() - make_interval(secs => $2)
       and not exists (select from unnest($5::bigint[]) as followed(id) where followed.id = a.id)
     limit 1000
     for update of a skip locked
@@ -34,7 +34,7 @@ with gone as (
     cross join lateral (select coalesce(gone.places[array_position(gone.runners, a.runner::text)]
         = ($6::text[])[array_position($4::text[], a.runner::text)], false) as is_here) here
     cross join lateral (select least(greatest(a.timeout, '0'), '1 year') + least(greatest(a.launch_timeout, '0'), '1 year') as longest) l
-    where a.ended_at is null and case
+    where case
         when a.runner = any ($3) then true
         when a.runner = any ($4) then here.is_here
             or gone.long_gone and (not gone.was_stopped or a.created_at < now() - l.longest - gone.lost_after)
@@ -42,7 +42,6 @@ with gone as (
             select from rowcall_internal.running_dispatchers d where a.runner = any (d.runners)) end
 ), taken as (
     select e.* from rowcall_internal.attempts a join eligible e using (id)
-    where a.ended_at is null
     order by a.id limit 1000
     for update of a skip locked
 ), all_taken as (

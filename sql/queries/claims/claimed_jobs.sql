@@ -6,9 +6,7 @@
         (p.job).moved_to, coalesce((p.job).held_since < now() - interval '1 minute', false) as has_waited, (p.job).concurrency_key, least((p.job).attempt_count, 2147483646) + 1 as number,
         nextval('rowcall_internal.attempts_id_seq') as attempt_id,
         -- The statuses in which the attempt before may have left the row.
-        case when (p.job).attempt_count > 0 then (
-            select a.request->'write_back'->'expected' from rowcall_internal.attempts a
-            where a.job_id = (p.job).id order by a.number desc limit 1) end as expected_before
+        (p.job).left_as->'expected' as expected_before
     from picked p
 )
 select c.*, false as of_row, null::text as status, null::text as row_data, null::text as version, null::text as error,

@@ -1,4 +1,4 @@
 -- Deletes dispatchers that have been gone for a day and that no open attempt names.
 delete from rowcall_internal.dispatchers d
 where coalesce(d.stopped_at, d.seen_at) < now() - interval '1 day'
-  and not exists (select from rowcall_internal.attempts a where a.dispatcher_id = d.id and a.ended_at is null)
+  and not exists (select from rowcall_internal.attempts a where a.dispatcher_id = d.id)

@@ -12,7 +12,7 @@ with over as (
 ), renewed as (
     update rowcall_internal.jobs j
     set id = default, state = 'pending', run_again = false, cancel_requested = null, cancelled_by = null, moved_to = null, moved_at = null, moved_by = null, due_at = now(),
-        attempt_id = null, attempt_count = 0, failures = 0, runner_failures = 0, reason = null, concurrency_key = null,
+        attempt_id = null, attempt_count = 0, failures = 0, runner_failures = 0, reason = null, concurrency_key = null, left_as = null,
         created_at = now()
     from over o where j.id = o.job_id and j.attempt_id = o.attempt_id and j.run_again
 )

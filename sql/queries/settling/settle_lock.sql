@@ -15,5 +15,5 @@ select a.id, a.job_id, a.task, a.number, a.report, a.message, a.detail, a.result
     j.failures, j.runner_failures
 from rowcall_internal.attempts a
 join rowcall_internal.jobs j on j.id = a.job_id and j.attempt_id = a.id
-where a.id = any ($1) and a.ended_at is null
+where a.id = any ($1)
 for update skip locked

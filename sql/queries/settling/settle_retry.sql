@@ -1,8 +1,9 @@
--- Lets jobs wait for their next attempt. What is known of a user's move of the row stays: at the next claim it says whether
+-- Lets jobs wait for their next attempt, and keeps what the one before, which is still open, has made of the row. What is known of a user's move of the row stays: at the next claim it says whether
 -- the status of the row is this job's, or that of another task which has the row by then.
 update rowcall_internal.jobs j
 set state = 'waiting', due_at = now() + make_interval(secs => r.delay), attempt_id = null, cancel_requested = null, cancelled_by = null,
-    failures = r.failures, runner_failures = r.runner_failures, reason = r.reason
+    failures = r.failures, runner_failures = r.runner_failures, reason = r.reason, left_as = a.request->'write_back'
 from unnest($1::bigint[], $2::bigint[], $3::float8[], $4::int[], $5::int[], $6::text[])
     as r(job_id, attempt_id, delay, failures, runner_failures, reason)
+join rowcall_internal.attempts a on a.id = r.attempt_id
 where j.id = r.job_id and j.attempt_id = r.attempt_id

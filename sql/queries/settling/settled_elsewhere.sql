@@ -2,4 +2,4 @@
 select id from unnest($1::bigint[]) as mine(id)
 where not exists (
     select from rowcall_internal.attempts a join rowcall_internal.jobs j on j.id = a.job_id and j.attempt_id = a.id
-    where a.id = mine.id and a.ended_at is null)
+    where a.id = mine.id)

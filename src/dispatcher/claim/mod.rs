@@ -250,6 +250,10 @@ async fn hand_over(
     if !attempts.is_empty() {
         tracing::debug!(attempts = attempts.len(), %runner, "claimed");
         shared.in_flight.add(attempts.iter().cloned());
+        if shared.signals.idle.swap(false, Ordering::Relaxed) {
+            // Others wait long for the next beat, and what is claimed now must not wait with them.
+            shared.signals.attempts_open.notify_one();
+        }
         // The launcher outlives the claimer; other dispatchers adopt attempts that it could not take.
         let _ = launch.send(attempts).await;
     }

@@ -317,7 +317,7 @@ pub fn attempts_of(shared: &Shared, ready: Vec<ReadyJob>) -> (Vec<NewAttempt>, V
             row_key: job.row_key,
             number: job.number,
             runner: request.launch.runner,
-            token_hash: token::hash(&shared.identity.token(&launch_key)),
+            token_hash: token::hash(&shared.identity.token(job.attempt_id, &launch_key)),
             launch_key: launch_key.clone(),
             request: request.write(),
             deadlines: task.deadlines,

@@ -33,6 +33,9 @@ use crate::runners::Attempt;
 /// A connection that does not answer by then is dead.
 const RELEASE_LIMIT: Duration = Duration::from_secs(5);
 
+/// Of so many looks at intervals one is left while there are no jobs.
+const IDLE_POLLS: u32 = 60;
+
 /// The connection that holds the lock: made when first needed, and again after it was lost.
 #[derive(Default)]
 pub struct WakeLock {
@@ -84,8 +87,10 @@ impl WakeLock {
             && last.found == 0
             && shared.signals.is_listening()
         {
+            // Where there is nothing at all, the beats of the rescuer are the floor.
+            let rarely = if shared.signals.is_nothing_open() { IDLE_POLLS } else { 1 };
             tokio::select! {
-                () = wait(shared, until_next(last, dispatcher.poll_interval)) => {}
+                () = wait(shared, until_next(last, dispatcher.poll_interval * rarely)) => {}
                 () = self.lost() => {}
             }
         }

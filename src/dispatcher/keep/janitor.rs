@@ -7,6 +7,10 @@ use crate::database::{
 use crate::dispatcher::pace::{Trouble, jittered};
 use crate::dispatcher::shared::{Handle, Shared};
 use crate::parameters::Task;
+use crate::runners::Stray;
+
+/// Of so many rounds one is left while there are no jobs: partitions, and what was left at runners.
+pub const IDLE_ROUNDS: u32 = 10;
 
 /// Tidies at once, then now and then. A step that fails keeps none of the others from being done; they are done one after
 /// the other, so that together they take one connection.
@@ -23,13 +27,20 @@ pub async fn run(shared: Handle) {
     let tidying = async {
         loop {
             let [blocking, releasing, history, forgetting, ending, strays] = &mut troubles;
-            blocking.note(block(&shared).await);
-            releasing.note(release(&shared).await);
+            if !shared.signals.is_nothing_open() {
+                blocking.note(block(&shared).await);
+                releasing.note(release(&shared).await);
+                ending.note(without_job(&shared).await);
+            }
             history.note(keep(&shared).await);
             forgetting.note(dispatchers(&shared).await);
-            ending.note(without_job(&shared).await);
             strays.note(discard_strays(&shared).await);
-            tokio::time::sleep(jittered(shared.settings.dispatcher.janitor_interval)).await;
+            for _ in 0..IDLE_ROUNDS {
+                tokio::time::sleep(jittered(shared.settings.dispatcher.janitor_interval)).await;
+                if !shared.signals.is_nothing_open() {
+                    break;
+                }
+            }
         }
     };
     tokio::select! {
@@ -84,7 +95,9 @@ async fn discard_strays(shared: &Shared) -> Result<(), DatabaseError> {
         if strays.is_empty() {
             continue;
         }
-        let keys: Vec<&str> = strays.iter().map(|stray| stray.launch_key.as_str()).collect();
+        let named = |stray: &'_ Stray| shared.identity.attempt_of(&stray.launch_key);
+        let keys: Vec<_> =
+            strays.iter().filter_map(|stray| Some((stray.launch_key.as_str(), named(stray)?))).collect();
         let looking = async { attempts_over(&shared.database.get().await?, &keys).await };
         let over = shared.within(looking).await?;
         for stray in strays.iter().filter(|stray| over.contains(&stray.launch_key)) {

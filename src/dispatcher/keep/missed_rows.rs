@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use crate::database::{DatabaseError, enqueue_missed};
+use crate::dispatcher::keep::janitor::IDLE_ROUNDS;
 use crate::dispatcher::pace::{Trouble, jittered};
 use crate::dispatcher::shared::{Handle, Shared};
 
@@ -31,7 +32,7 @@ pub async fn run(shared: Handle) {
             }
             Ok(None) => {
                 trouble.over();
-                (jittered(seldom), true)
+                (jittered(if shared.signals.is_nothing_open() { IDLE_ROUNDS * seldom } else { seldom }), true)
             }
             Err(error) => (trouble.wait(&error), false),
         };

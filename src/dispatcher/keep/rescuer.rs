@@ -1,24 +1,25 @@
-//! Proves that this dispatcher lives, and adopts the attempts of dead ones: it follows those that a runner took, and
-//! launches the others again with the same key, which finds the first launch if there was one.
+//! Proves that this dispatcher lives, and adopts the attempts of dead ones.
+//!
+//! While no attempt is open there is nothing to adopt, and nothing that others could take: beats are rare then, each with a longer
+//! [`crate::dispatcher::lease::Lease`], and one says besides whether there are jobs, so that the other loops need not ask.
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
-use crate::database::{
-    DatabaseError, Statements, dispatcher_seen, dispatcher_stopped, dispatchers_here, release_all,
-    rescue_attempts, taken_over,
-};
+use crate::database::{DatabaseError, Seen, Session, Statements, dispatcher_seen, release_all, taken_over};
 use crate::dispatcher::DispatcherError;
 use crate::dispatcher::boot_clock::BootInstant;
 use crate::dispatcher::follow::in_flight::FollowedAttempt;
+use crate::dispatcher::keep::adopt::{adopt, find_the_gone};
 use crate::dispatcher::pace::{Trouble, beat_limit, jittered};
 use crate::dispatcher::shared::{Handle, Shared};
-use crate::job::{AttemptId, End};
-use crate::parameters::{Frozen, LaunchSpec};
-use crate::runners::{Age, Attempt, Runner};
+use crate::job::AttemptId;
+use crate::runners::{Attempt, Runner};
+use crate::settings::DispatcherSettings;
 
 /// Looks at once, then with every heartbeat.
 pub async fn run(shared: Handle, launch: mpsc::Sender<Vec<Attempt>>) {
@@ -38,7 +39,7 @@ pub async fn run(shared: Handle, launch: mpsc::Sender<Vec<Attempt>>) {
                 failing_since = None;
                 trouble.over();
                 shared.lifecycle.rescued.cancel();
-                jittered(shared.settings.dispatcher.heartbeat_interval)
+                jittered(rescuer.interval(&shared.settings.dispatcher))
             }
             Ok(false) => return shared.lifecycle.give_up(DispatcherError::Superseded),
             Err(error) => {
@@ -52,6 +53,7 @@ pub async fn run(shared: Handle, launch: mpsc::Sender<Vec<Attempt>>) {
         }
         tokio::select! {
             () = shared.lifecycle.stopping.cancelled() => return,
+            () = shared.signals.attempts_open.notified(), if failing_since.is_none() => {}
             () = tokio::time::sleep(wait) => {}
         }
     }
@@ -61,9 +63,19 @@ pub async fn run(shared: Handle, launch: mpsc::Sender<Vec<Attempt>>) {
 /// be this process and not the database that is at fault.
 const CUT_OFF: Duration = Duration::from_mins(10);
 
+/// After so many beats without an open attempt beats are rare. Where jobs come now and then, each would bring a beat otherwise.
+const QUIET: u32 = 3;
+
+/// So many beats of an idle dispatcher may be lost before others take it for dead.
+const IDLE_BEATS_IN_A_LEASE: u32 = 3;
+
 /// What one beat remembers for the next.
 #[derive(Default)]
 struct Rescuer {
+    /// Beats in a row that have seen no open attempt.
+    quiet_beats: u32,
+    /// Whether the latest beat has told others to wait for a rare one.
+    is_idle: bool,
     /// Until when others are not taken for dead: this one was cut off itself, and so perhaps were they.
     patient_until: Option<BootInstant>,
     /// Attempts of this dispatcher that were over already, and still followed: the settler removes what it has ended.
@@ -77,17 +89,22 @@ impl Rescuer {
         shared: &Shared,
         launch: &mpsc::Sender<Vec<Attempt>>,
     ) -> Result<bool, DatabaseError> {
-        let client = shared.database.get().await?;
+        let mut client = shared.database.get().await?;
         let now = BootInstant::now();
-        let silent = shared.lifecycle.seen.borrow().elapsed();
-        let Some(silent_there) = dispatcher_seen(&client, shared.identity.id).await? else {
+        let (silent, lease_before) = shared.lifecycle.lease.silence();
+        let lease = self.choose_lease(shared);
+        shared.lifecycle.lease.renewing(now, lease);
+        let Some(seen) = say_that_it_lives(shared, &mut client, lease, self.is_idle).await? else {
             return Ok(false);
         };
+        if seen.attempts_open {
+            self.quiet_beats = 0;
+        }
         let dead_after = shared.settings.dispatcher.dead_after;
         // After a long silence (a machine that slept, a database out of reach) others may have run, settled and
         // forgotten what waits here to be launched. And they may only now come back, as we do. The same if it is only the
         // database's clock that went ahead: by it everybody is silent since long.
-        if silent > dead_after || silent_there > silent + dead_after / 2 {
+        if silent > lease_before || seen.silent_for > silent + dead_after / 2 {
             self.patient_until = Some(now.after(dead_after));
             // Others, or a janitor's look over a connection that still worked, may have blocked jobs of runners that only this one offers.
             if release_all(&client).await? > 0 {
@@ -95,8 +112,13 @@ impl Rescuer {
             }
         }
         self.let_go(shared, &client).await?;
-        shared.lifecycle.seen.send_replace(now);
-        if shared.lifecycle.draining.is_cancelled() || self.patient_until.is_some_and(|until| now < until) {
+        shared.lifecycle.lease.renewed(now, lease);
+        self.tell_others(shared, seen);
+        let nothing_is_left = self.is_idle && !seen.attempts_open;
+        if nothing_is_left
+            || shared.lifecycle.draining.is_cancelled()
+            || self.patient_until.is_some_and(|until| now < until)
+        {
             return Ok(true);
         }
         find_the_gone(shared, &client).await?;
@@ -104,8 +126,48 @@ impl Rescuer {
         Ok(true)
     }
 
+    /// How long others shall wait for the beat after this one.
+    fn choose_lease(&mut self, shared: &Shared) -> Duration {
+        if shared.follows_any() {
+            self.quiet_beats = 0;
+        }
+        self.is_idle = self.quiet_beats >= QUIET;
+        self.quiet_beats = self.quiet_beats.saturating_add(1);
+        let dispatcher = &shared.settings.dispatcher;
+        if self.is_idle {
+            dispatcher.dead_after.max(IDLE_BEATS_IN_A_LEASE * self.interval(dispatcher))
+        } else {
+            dispatcher.dead_after
+        }
+    }
+
+    /// Until the next beat.
+    fn interval(&self, dispatcher: &DispatcherSettings) -> Duration {
+        let often = dispatcher.heartbeat_interval;
+        if self.is_idle { dispatcher.heartbeat_interval_when_idle.max(often) } else { often }
+    }
+
+    /// Tells the other loops what there is to do.
+    fn tell_others(&self, shared: &Shared, seen: Seen) {
+        let signals = &shared.signals;
+        let nothing_was_open = signals.is_nothing_open();
+        signals.jobs_open.store(seen.jobs_open, Ordering::Relaxed);
+        signals.idle.store(self.is_idle, Ordering::Relaxed);
+        if self.is_idle && (seen.attempts_open || shared.follows_any()) {
+            // Claimed while this beat was on its way: the claimer has seen the word of the beat before.
+            signals.attempts_open.notify_one();
+        }
+        if nothing_was_open && seen.jobs_open {
+            signals.wake.notify_one();
+        }
+    }
+
     /// Attempts that another dispatcher follows are its own; those that are over must not run on unwatched.
     async fn let_go(&mut self, shared: &Shared, client: &impl Statements) -> Result<(), DatabaseError> {
+        if shared.in_flight.is_empty() {
+            self.over.clear();
+            return Ok(());
+        }
         let borrowed = shared.in_flight.borrowed();
         let before = std::mem::take(&mut self.over);
         for taken in taken_over(client, shared.identity.id, &shared.in_flight.launch_keys()).await? {
@@ -134,123 +196,17 @@ impl Rescuer {
     }
 }
 
-/// Notes which dispatchers at the same places have ended without a word: what they left need not wait until they have been
-/// silent for long.
-async fn find_the_gone(shared: &Shared, client: &impl Statements) -> Result<(), DatabaseError> {
-    let places: Vec<String> = shared.identity.places.values().cloned().collect();
-    if places.is_empty() {
-        return Ok(());
-    }
-    for id in dispatchers_here(client, shared.identity.id, &places).await? {
-        let label = shared.identity.label(id);
-        if shared.runners.iter().any(|runner| runner.is_gone(&label)) {
-            tracing::info!(dispatcher = id.get(), "a dispatcher on this machine has ended without a word");
-            dispatcher_stopped(client, id).await?;
-        }
-    }
-    Ok(())
-}
-
-/// Takes over what dispatchers that are gone have left.
-async fn adopt(
+async fn say_that_it_lives(
     shared: &Shared,
-    client: &impl Statements,
-    launch: &mpsc::Sender<Vec<Attempt>>,
-) -> Result<(), DatabaseError> {
-    let (free, bound) = shared.runners.names();
-    let places: Vec<String> =
-        bound.iter().map(|r| shared.identity.places.get(r).cloned().unwrap_or_default()).collect();
-    let borrowed = shared.in_flight.borrowed();
-    let mut followed = shared.in_flight.ids();
-    followed.retain(|id| !borrowed.contains(id));
-    let rescued = rescue_attempts(
-        client,
-        shared.identity.id,
-        shared.settings.dispatcher.dead_after,
-        &free,
-        (&bound, &places),
-        &followed,
-    )
-    .await?;
-    let mut relaunch = Vec::new();
-    for rescued in rescued {
-        let read = match &rescued.request {
-            Ok(request) => Frozen::read(request).map_err(|unreadable| unreadable.to_string()),
-            Err(unreadable) => Err(unreadable.to_string()),
-        };
-        let identity = &shared.identity;
-        let (request, unfit) = match read {
-            _ if !identity.is_launch_key(&rescued.launch_key, rescued.id) => {
-                let unfit = format!("{} is no launch key of this attempt", rescued.launch_key);
-                (LaunchSpec::unread(rescued.runner), Some(unfit))
-            }
-            _ if rescued.is_unoffered => {
-                let unfit = format!(
-                    "no running dispatcher offers the runner {}; whether it runs is not known",
-                    rescued.runner
-                );
-                (LaunchSpec::unread(rescued.runner), Some(unfit))
-            }
-            Ok(frozen) if frozen.launch.runner != rescued.runner => {
-                let unfit = format!("its request is for the runner {}", frozen.launch.runner);
-                (LaunchSpec::unread(rescued.runner), Some(unfit))
-            }
-            Ok(frozen) => (frozen.launch, None),
-            Err(unreadable) => (LaunchSpec::unread(rescued.runner), Some(unreadable)),
-        };
-        // Nothing is asked of a runner by a key that another program made up.
-        let known_as = rescued.launch_key.clone();
-        let launch_key = if identity.is_launch_key(&rescued.launch_key, rescued.id) {
-            rescued.launch_key
-        } else {
-            identity.launch_key(rescued.id)
-        };
-        // It is looked at again with every beat.
-        if rescued.is_held && (unfit.is_some() || borrowed.contains(&rescued.id)) {
-            continue;
-        }
-        tracing::info!(
-            job = rescued.job_id.get(),
-            attempt = rescued.id.get(),
-            number = rescued.number,
-            task = rescued.task,
-            launched = rescued.launched,
-            held = rescued.is_held,
-            "adopted from a dispatcher that is gone"
-        );
-        let attempt = Attempt {
-            id: rescued.id,
-            job_id: rescued.job_id,
-            number: rescued.number,
-            task: rescued.task,
-            launch_key,
-            request: Arc::new(request),
-            external_id: rescued.external_id,
-            age: Age::of(rescued.age),
-            in_doubt: true,
-        };
-        if rescued.is_held {
-            shared.in_flight.borrow(attempt);
-            continue;
-        }
-        // What cannot be read cannot be launched. It is ended by the settler, which finds the same words, and what runs
-        // under its key is removed with it, by runners that can.
-        let launched = rescued.launched || unfit.is_some();
-        shared.in_flight.adopt(attempt.clone(), known_as, launched, rescued.begun);
-        shared.before.iter().for_each(|before| drop(before.remove(attempt.id)));
-        if let Some(unfit) = unfit {
-            let _ = shared.signals.ends.send((rescued.id, End::unseen(unfit)));
-        }
-        if !launched {
-            relaunch.push(attempt);
-        }
-    }
-    if !relaunch.is_empty() {
-        // Not awaited here: what waits to be launched waits for our next heartbeat.
-        let launch = launch.clone();
-        tokio::spawn(async move { launch.send(relaunch).await });
-    }
-    Ok(())
+    client: &mut Session,
+    lease: Duration,
+    asks_for_jobs: bool,
+) -> Result<Option<Seen>, DatabaseError> {
+    let transaction = client.transaction();
+    let saying = dispatcher_seen(&transaction, shared.identity.id, lease, asks_for_jobs);
+    let ((), seen) = tokio::try_join!(transaction.begin(), saying)?;
+    transaction.commit().await?;
+    Ok(seen)
 }
 
 /// Ends attempts that are over and not followed here any more; the others are another dispatcher's to end.

@@ -75,12 +75,12 @@ async fn launch(shared: &Handle, runner: &dyn Runner, mut attempt: Attempt, slot
     let contract = shared.contract(&attempt);
     let mut trouble = Trouble::new("a launch");
     loop {
-        shared.lifecycle.known_to_live().await;
+        shared.lifecycle.lease.holds().await;
         runner.keep_pace(&attempt).await;
         // Never closed.
         let Ok(slot) = slots.calls.acquire().await else { return };
         // Once more: that may have taken long.
-        shared.lifecycle.known_to_live().await;
+        shared.lifecycle.lease.holds().await;
         // Whatever the attempt says: another dispatcher may have claimed it by its own rails, or another program written it.
         if let Err(reason) = runner.may_launch(&attempt.request) {
             return refuse(shared, &attempt, reason);

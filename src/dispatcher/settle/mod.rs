@@ -265,14 +265,15 @@ async fn settle_batch(
         }
     }
     if !attempts.is_empty() {
-        let (ended, finished, retried) = tokio::join!(
+        // Before their attempts are moved, from which it takes what they have made of their rows.
+        retry_jobs(&transaction, &retried).await?;
+        let (ended, finished) = tokio::join!(
             biased;
             settle_attempts(&transaction, &attempts),
             finish_jobs(&transaction, &finished),
-            retry_jobs(&transaction, &retried),
         );
-        // The first error is the cause of the others.
-        ended.and(finished).and(retried)?;
+        // The first error is the cause of the other.
+        ended.and(finished)?;
     }
     transaction.commit_after_users().await?;
     drop(transaction);

@@ -14,9 +14,8 @@ begin
                   hint = 'This is for copies, before a dispatcher starts. In a fresh copy of a busy database, wait a minute.';
     end if;
     update rowcall_internal.instance set id = gen_random_uuid(), secret = default, home = null;
-    update rowcall_internal.attempts
-    set ended_at = clock_timestamp(), outcome = 'LOST', cause = 'lost', reason = 'belongs to the database that this one is a copy of'
-    where ended_at is null;
+    perform rowcall_internal.lose_attempts(array(select id from rowcall_internal.attempts),
+        'belongs to the database that this one is a copy of');
     delete from rowcall_internal.jobs;
     get diagnostics dropped = row_count;
     return dropped;

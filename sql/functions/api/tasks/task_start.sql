@@ -20,8 +20,7 @@ begin
     set started_at = coalesce(a.started_at, clock_timestamp()), heartbeat_at = clock_timestamp(), executor = task_start.executor,
         external_id = coalesce(a.external_id, case
             when a.runner = 'ecs' and task_start.external_id ~ '^arn:aws[a-z-]*:ecs:[a-z0-9-]+:[0-9]+:task/[A-Za-z0-9_/-]+$'
-                 and not exists (select from rowcall_internal.attempts other where other.ended_at is null
-                                 and other.external_id = task_start.external_id)
+                 and not exists (select from rowcall_internal.attempts other where other.external_id = task_start.external_id)
             then task_start.external_id end)
     where a.id = mine.id;
     select r.row_data, r.error into found_row from rowcall_internal.source_rows(mine.source_table, array[mine.row_key]) r;

@@ -1,0 +1,34 @@
+-- Moves open attempts to those that are over, each with its end, which was so many seconds ago. A result that the task reported
+-- stays. Returns how many were open.
+create or replace function rowcall_internal.end_attempts(
+    ids bigint[], outcomes text[], exit_codes int[], reasons text[], outputs text[], results jsonb[], external_ids text[], causes text[],
+    ago float8[]) returns bigint
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    ended bigint;
+begin
+    with over as (
+        delete from rowcall_internal.attempts a
+        using unnest(ids, outcomes, exit_codes, reasons, outputs, results, external_ids, causes, end_attempts.ago)
+            as s(id, outcome, exit_code, reason, output, result, external_id, cause, ago)
+        where a.id = s.id
+        returning a.*, s.outcome, s.exit_code, s.reason, s.output, s.result as printed, s.external_id as known_as, s.cause,
+            greatest(a.created_at, a.begun_at, a.started_at, clock_timestamp() - make_interval(secs => least(s.ago, 31536000))) as ended_at
+    )
+    insert into rowcall_internal.ended_attempts (
+        id, job_id, task, source_table, row_key, number, runner, launch_key, request, timeout, launch_timeout,
+        heartbeat_timeout, dispatcher_id, created_at, asked_at, asked_by, launched_at, external_id, begun_at, log_group, log_stream,
+        executor, started_at, heartbeat_at, progress, progress_message, report, reported_at, result, message, detail, retry,
+        snooze, row_written, stop_requested, stop_cause, ended_at, outcome, cause, exit_code, reason, output)
+    select id, job_id, task, source_table, row_key, number, runner, launch_key, request, timeout, launch_timeout,
+        heartbeat_timeout, dispatcher_id, created_at, asked_at, asked_by, launched_at, coalesce(known_as, external_id), begun_at, log_group, log_stream,
+        executor, started_at, heartbeat_at, progress, progress_message, report, reported_at, coalesce(result, printed), message, detail, retry,
+        snooze, row_written, stop_requested, stop_cause, ended_at, outcome, cause, exit_code, reason, output
+    from over;
+    get diagnostics ended = row_count;
+    return ended;
+end
+$$;
