@@ -13,12 +13,17 @@ mod aws;
 mod ecs;
 mod latency;
 mod null_runner;
+mod process;
 mod throughput;
 mod writer_cost;
 
 use rowcall::database::migrate;
 use rowcall::settings::{Settings, Sources, load};
 use tokio_postgres::{Client, NoTls};
+
+/// Leaves nothing of earlier rounds.
+pub const EMPTY: &str = "truncate rowcall.files, rowcall_internal.jobs, rowcall_internal.attempts, rowcall_internal.ended_attempts,
+    rowcall_internal.history";
 
 /// A migrated database of its own on the benchmark's server.
 pub struct Bench {
@@ -85,6 +90,9 @@ async fn main() -> anyhow::Result<()> {
     }
     if runs("throughput") {
         throughput::run(Bench::new(&server, "throughput").await?).await?;
+    }
+    if runs("process") {
+        process::run(Bench::new(&server, "process").await?).await?;
     }
     if runs("writer_cost") {
         writer_cost::run(Bench::new(&server, "writer_cost").await?).await?;

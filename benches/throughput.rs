@@ -31,7 +31,7 @@ pub async fn run(bench: Bench) -> anyhow::Result<()> {
 /// One dispatcher, from its start until every row is PROCESSED.
 async fn drain(bench: &Bench) -> anyhow::Result<f64> {
     let client = &bench.client;
-    client.batch_execute("truncate rowcall.files, rowcall_internal.jobs, rowcall_internal.attempts, rowcall_internal.history").await?;
+    client.batch_execute(super::EMPTY).await?;
     client
         .execute(
             "insert into rowcall.files (status) select 'REGISTERED' from generate_series(1, $1::bigint)",

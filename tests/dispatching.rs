@@ -82,6 +82,8 @@ async fn a_refusal_by_the_runner_spends_no_attempt() {
     assert_eq!(row(&db).await, "PROCESSED");
     let refused = "1 RUNNER_FAILED no capacity; 2 RUNNER_FAILED no capacity; 3 RUNNER_FAILED no capacity";
     assert_eq!(attempts(&db).await, format!("{refused}; 4 SUCCEEDED"));
+    let launched = "select array_agg(number) from rowcall.attempts where launched_at is not null";
+    assert_eq!(db.one::<Vec<i32>>(launched).await, [4]);
     // A definite refusal gets a new key.
     let keys = running.world.launches.lock().unwrap().clone();
     assert_eq!(keys.iter().collect::<std::collections::BTreeSet<_>>().len(), 4);
@@ -326,6 +328,24 @@ async fn a_task_is_stopped_when_its_row_moves_on_if_it_says_so() {
 }
 
 #[tokio::test]
+async fn an_end_that_comes_at_once_brings_its_launch_along() {
+    const ROWS: usize = 100;
+    let db = TestDatabase::new().await;
+    db.task("task", "REGISTERED", ("", "")).await;
+    let mut running = Running::start(&db).await;
+    db.run(&format!("insert into rowcall.files select from generate_series(1, {ROWS})")).await;
+    for _ in 0..ROWS {
+        let launched = running.launch().await;
+        running.announce(&launched, End::exited(0));
+    }
+    db.until(&format!("select count(*) = {ROWS} from rowcall.history")).await;
+    let known = "select count(*) from rowcall.attempts
+        where external_id is not null and created_at <= launched_at and launched_at <= begun_at and begun_at <= ended_at";
+    db.until(&format!("({known}) = {ROWS}")).await;
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn an_end_that_no_dispatcher_saw_has_its_own_time() {
     let db = TestDatabase::new().await;
     db.task("task", "REGISTERED", ("", "")).await;
@@ -336,4 +356,27 @@ async fn an_end_that_no_dispatcher_saw_has_its_own_time() {
     running.end(&launched, End { ago: Some(std::time::Duration::from_hours(1)), ..End::exited(0) });
     db.until("select ended_at = greatest(created_at, begun_at, started_at) from rowcall.attempts").await;
     running.stop().await;
+}
+
+#[tokio::test]
+async fn a_batch_of_rows_is_written_by_one_statement() {
+    let db = TestDatabase::new().await;
+    db.run(
+        "insert into rowcall.files (status, attributes) select 'PROCESSING', '{}' from generate_series(1, 10);
+         create table statements (rows bigint);
+         create function note_statement() returns trigger language plpgsql security definer set search_path = public as $$
+             begin insert into statements select count(*) from written; return null; end $$;
+         create trigger note_statement after update on rowcall.files referencing new table as written
+         for each statement execute function note_statement()",
+    )
+    .await;
+    for result_column in ["null", "'attributes'"] {
+        let write = format!(
+            "select string_agg(distinct state, ',') from rowcall_internal.write_back('rowcall.files', {result_column},
+                 array(select jsonb_build_object('id', id) from rowcall.files), array_fill('[\"PROCESSING\"]'::jsonb, array[10]),
+                 array_fill('PROCESSING'::text, array[10]), array_fill('{{}}'::jsonb, array[10]))"
+        );
+        assert_eq!(db.one::<String>(&write).await, "written", "{result_column}");
+    }
+    assert_eq!(db.one::<Vec<i64>>("select array_agg(rows) from statements").await, [10, 10]);
 }

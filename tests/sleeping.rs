@@ -136,6 +136,21 @@ async fn a_sleeper_whose_lock_is_cut_off_lies_down_again() {
 }
 
 #[tokio::test]
+async fn a_session_that_sleeps_says_so() {
+    let db = TestDatabase::new().await;
+    let running = Running::with(deaf_to_time(&db), Arc::default()).await;
+    asleep(&db).await;
+    let named: String = db
+        .one(
+            "select string_agg(application_name, ',') from pg_stat_activity
+             where datname = current_database() and application_name <> 'rowcall' and state = 'idle in transaction'",
+        )
+        .await;
+    assert_eq!(named, "rowcall asleep, idle in transaction on purpose");
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn sleep_holds_back_no_vacuum() {
     let db = TestDatabase::new().await;
     let running = Running::with(deaf_to_time(&db), Arc::default()).await;

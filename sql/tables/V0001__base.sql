@@ -226,7 +226,8 @@ create table rowcall_internal.jobs (
         else ('"' || encode(sha256(decode(replace(row_key::text, '\', '\\'), 'escape')), 'hex') || '"')::jsonb end) stored,
     -- One job per task and row. A new wish while it runs sets "run_again"; that is how two can never run at once.
     constraint one_job_per_task_and_row unique (source_table, short_key, task)
-) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 500);
+-- Nothing is left free on a page: a start moves the job from one partial index to another, which no update on its page can do.
+) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 500);
 comment on column rowcall_internal.jobs.run_again is 'The row asked again while the job ran: one more run follows this one.';
 comment on column rowcall_internal.jobs.cancel_requested is
     'Why its running attempt must be stopped and the job must end. It is kept here and not with the attempt, which its program may hold.';

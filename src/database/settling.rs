@@ -8,7 +8,7 @@ use tokio_postgres::Row;
 use super::DatabaseError;
 use super::columns::{Columns as _, Noted, Unreadable};
 use super::statements::Statements;
-use crate::job::{AttemptId, Cause, JobId, Outcome, Report, ReportKind};
+use crate::job::{AttemptId, Cause, JobId, Launched, LogPlace, Outcome, Report, ReportKind};
 
 /// What the database knows of an attempt about to be settled; its job is locked.
 #[derive(Debug, Clone)]
@@ -128,6 +128,13 @@ pub struct EndedAttempt {
     pub external_id: Option<String>,
     /// How long ago it was.
     pub ago: Duration,
+    /// Its launch, and how long ago that was, where it has not been written down.
+    pub launched: Option<(Launched, Duration)>,
+}
+
+/// One column of the launches that come with these ends.
+fn launched<T>(ended: &[EndedAttempt], part: impl Fn(&Launched, Duration) -> T) -> Vec<Option<T>> {
+    ended.iter().map(|e| e.launched.as_ref().map(|(launched, ago)| part(launched, *ago))).collect()
 }
 
 /// Writes the ends of a batch of attempts.
@@ -141,10 +148,27 @@ pub async fn settle_attempts(client: &impl Statements, ended: &[EndedAttempt]) -
     let external: Vec<Option<&str>> = ended.iter().map(|e| e.external_id.as_deref()).collect();
     let causes: Vec<&str> = ended.iter().map(|e| e.cause.as_str()).collect();
     let ago: Vec<f64> = ended.iter().map(|e| e.ago.as_secs_f64()).collect();
+    let log = |part: fn(&LogPlace) -> Option<&str>| -> Vec<Option<&str>> {
+        ended.iter().map(|e| part(e.launched.as_ref()?.0.log.as_ref()?)).collect()
+    };
     client
         .run(
             include_str!("../../sql/queries/settling/settle_attempts.sql"),
-            &[&ids, &outcomes, &codes, &reasons, &outputs, &results, &external, &causes, &ago],
+            &[
+                &ids,
+                &outcomes,
+                &codes,
+                &reasons,
+                &outputs,
+                &results,
+                &external,
+                &causes,
+                &ago,
+                &launched(ended, |_, ago| ago.as_secs_f64()),
+                &launched(ended, |launched, _| launched.begun),
+                &log(|log| Some(log.group.as_str())),
+                &log(|log| log.stream.as_deref()),
+            ],
         )
         .await?;
     Ok(())

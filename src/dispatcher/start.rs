@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 use super::claim::turns::Turns;
 use super::claim::{self, listener};
 use super::follow::in_flight::InFlight;
-use super::follow::{stopper, watcher};
+use super::follow::{ends, stopper, watcher};
 use super::keep::{janitor, missed_rows, rescuer};
 use super::pace::LAST_WORD;
 use super::shared::{Handle, Identity, Lifecycle, Shared, Signals};
@@ -178,7 +178,9 @@ impl Dispatcher {
         let (to_launcher, to_launch) = mpsc::channel(4);
         loops.spawn(launch::run(Arc::clone(&shared), to_launch));
         loops.spawn(launch::record(Arc::clone(&shared), to_record));
-        loops.spawn(settle::run(Arc::clone(&shared), ended));
+        let (to_settler, to_settle) = mpsc::unbounded_channel();
+        loops.spawn(ends::run(Arc::clone(&shared), ended, to_settler));
+        loops.spawn(settle::run(Arc::clone(&shared), to_settle));
         for runner in shared.runners.iter() {
             loops.spawn(watcher::run(Arc::clone(&shared), Arc::clone(runner)));
             let (runner, stopping) = (Arc::clone(runner), shared.lifecycle.stopping.clone());

@@ -29,16 +29,16 @@ declare
     entry rowcall_internal.source_tables;
     statement text;
     i int;
-    arrived boolean;
     -- If another session has locked the table, or what its triggers need, each row would wait for the lock timeout. A tenth
     -- of deadlock_timeout, so that no other session is the victim of a deadlock with us.
     patience constant text := rowcall_internal.shorter_timeout(current_setting('lock_timeout'), '100ms');
     own_lock_timeout constant text := current_setting('lock_timeout');
     path_of_users constant text := rowcall_internal.path_of_users();
     tries_end timestamptz;
-    places int[] := '{}';
-    states text[] := '{}';
-    errors text[] := '{}';
+    places int[];
+    states text[];
+    errors text[];
+    arrivals boolean[];
 begin
     select * into entry from rowcall_internal.source_tables where relation = source;
     if not found then
@@ -62,12 +62,17 @@ begin
         -- For the triggers of the table, which know nothing of our path. Not the caller's own: a task may be calling.
         -- Its temporary tables come last: a name that a trigger leaves unqualified must not find one of them.
         perform set_config('search_path', path_of_users, true);
-        for place, state, error, arrived in execute statement using keys, expected, statuses, merges, tasks, versions, external_ids loop
-            if (state in ('written', 'kept') or state = 'moved' and arrived) and channels[place] is not null and statuses[place] is not null then
-                perform rowcall_internal.announce(channels[place], tasks[place], source, keys[place], statuses[place]);
-            end if;
-            places := places || place; states := states || state; errors := errors || error;
-        end loop;
+        execute statement into places, states, errors, arrivals using keys, expected, statuses, merges, tasks, versions, external_ids;
+        if array_remove(channels, null) <> '{}' then
+            for i in 1 .. cardinality(places) loop
+                place := places[i];
+                if (states[i] in ('written', 'kept') or states[i] = 'moved' and arrivals[i])
+                    and channels[place] is not null and statuses[place] is not null
+                then
+                    perform rowcall_internal.announce(channels[place], tasks[place], source, keys[place], statuses[place]);
+                end if;
+            end loop;
+        end if;
         if immediate then
             -- What a trigger has deferred is done now, with the rights that the trigger has, and its error has a row's name.
             set constraints all immediate;
@@ -86,14 +91,12 @@ begin
             begin
                 perform set_config('search_path', path_of_users, true);
                 perform set_config('lock_timeout', patience, true);
-                for place, state, error, arrived in
-                    execute statement using keys[i:i], expected[i:i], statuses[i:i], merges[i:i], tasks[i:i], versions[i:i], external_ids[i:i]
-                loop
-                    place := i;
-                    if (state in ('written', 'kept') or state = 'moved' and arrived) and channels[i] is not null and statuses[i] is not null then
-                        perform rowcall_internal.announce(channels[i], tasks[i], source, keys[i], statuses[i]);
-                    end if;
-                end loop;
+                execute statement into places, states, errors, arrivals
+                using keys[i:i], expected[i:i], statuses[i:i], merges[i:i], tasks[i:i], versions[i:i], external_ids[i:i];
+                place := i; state := states[1]; error := errors[1];
+                if (state in ('written', 'kept') or state = 'moved' and arrivals[1]) and channels[i] is not null and statuses[i] is not null then
+                    perform rowcall_internal.announce(channels[i], tasks[i], source, keys[i], statuses[i]);
+                end if;
                 if immediate then
                     set constraints all immediate;
                 end if;

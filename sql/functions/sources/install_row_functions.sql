@@ -16,7 +16,7 @@ begin
             ('read_rows', 'jsonb[]', 'table (keys jsonb[], statuses text[], texts text[], versions text[])', 'set search_path = pg_catalog, pg_temp',
                 format('return query %s', rowcall_internal.read_rows_sql(entry))),
             ('mark_rows', 'jsonb[], jsonb[], text[], jsonb[], text[], text[], text[]',
-                'table (place int, state text, error text, arrived boolean)', '',
+                'table (places int[], states text[], errors text[], arrivals boolean[])', '',
                 format('return query %s', rowcall_internal.write_rows_sql(entry, null, false))),
             ('mark_all', 'jsonb[], text[], text[], text[]', 'bigint', '',
                 format('%s; get diagnostics marked = row_count; return marked', rowcall_internal.mark_all_sql(entry)))

@@ -1,5 +1,5 @@
--- SQL text: writes rows of a source table, each if its status and version allow, and says of each what became of it;
--- rowcall_internal.write_back() has the words. $1: keys, $2: for each an array of the statuses expected, $3: new statuses, $4: what is
+-- SQL text: writes rows of a source table, each if its status and version allow, and says of each what became of it, in one line of
+-- arrays (places, states, errors, arrivals); rowcall_internal.write_back() has the words. $1: keys, $2: for each an array of the statuses expected, $3: new statuses, $4: what is
 -- merged into the result column, $5: tasks, $6: versions, $7: the runner's names of the attempts.
 create or replace function rowcall_internal.write_rows_sql(source rowcall_internal.source_tables, result_column text, observers boolean) returns text
 language plpgsql stable
@@ -21,15 +21,15 @@ begin
             where %3$s
             returning w.place, %6$s as keeps
         )
-        select w.place::int,
+        select array_agg(w.place::int), array_agg(
             case when written.place is not null then case when written.keeps is null then 'written' else 'kept' end
                  when seen.is_there is null then 'deleted'
                  when not seen.as_expected then 'moved'
                  when seen.is_changed then 'changed'
-                 else 'locked' end,
-            'the result column holds the ' || written.keeps || ', which stays; the result is in rowcall.attempts',
+                 else 'locked' end),
+            array_agg('the result column holds the ' || written.keeps || ', which stays; the result is in rowcall.attempts'),
             -- The task itself, with a statement of its own, has given the row the status that it is to have now.
-            coalesce(seen.arrived, false)
+            array_agg(coalesce(seen.arrived, false))
         from want w left join written using (place)
         -- Looked at only where it was not written.
         left join lateral (

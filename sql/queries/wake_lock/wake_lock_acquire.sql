@@ -7,6 +7,8 @@ set local lock_timeout = 0;
 set local idle_in_transaction_session_timeout = 0;
 do $$
 begin
+    -- For people and tools that end sessions which are idle in a transaction. At most 63 bytes.
+    perform set_config('application_name', left(current_setting('application_name'), 20) || ' asleep, idle in transaction on purpose', true);
     if current_setting('transaction_timeout', true) is not null then
         perform set_config('transaction_timeout', '0', true);
     end if;

@@ -37,6 +37,8 @@ pub struct FollowedAttempt {
     stop_under_way: bool,
     /// It has ended, and is not settled yet: it takes no room of its runner any more.
     ended: bool,
+    /// What its runner said when it took it, and when, until that is written down.
+    unnoted: Option<(Launched, Instant)>,
     /// A program holds it in the database, so that it could not be adopted there: it is followed all the same.
     pub is_borrowed: bool,
     /// The launch key that the database has of it, where that is none.
@@ -82,6 +84,7 @@ impl FollowedAttempt {
             observed: false,
             stop_under_way: false,
             ended: false,
+            unnoted: None,
             is_borrowed: false,
             known_as: None,
         }
@@ -169,7 +172,25 @@ impl InFlight {
             // Written down together with the launch.
             followed.progress = if launched.begun { Progress::Begun } else { Progress::Starting(None) };
             followed.attempt.external_id = Some(launched.external_id.clone());
+            followed.unnoted = Some((launched.clone(), Instant::now()));
         })
+    }
+
+    /// The recorder is about to write down its launch. False if it has ended meanwhile: its end is written down together with that.
+    pub fn notes_launch(&self, id: AttemptId) -> bool {
+        let mut map = self.lock();
+        let Some(followed) = map.get_mut(&id) else { return true };
+        if followed.ended && followed.unnoted.is_some() {
+            return false;
+        }
+        followed.unnoted = None;
+        true
+    }
+
+    /// A launch that no recorder writes down, and how long ago it was: the end came before.
+    pub fn unnoted_launch(&self, id: AttemptId) -> Option<(Launched, Duration)> {
+        let (launched, at) = self.lock().get(&id)?.unnoted.clone()?;
+        Some((launched, at.elapsed()))
     }
 
     /// A launch was not taken, or perhaps not; and will be tried again.

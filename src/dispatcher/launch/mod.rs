@@ -256,6 +256,11 @@ pub async fn record(shared: Handle, mut launched: mpsc::UnboundedReceiver<(Attem
                 return;
             }
         }
+        batch.retain(|(id, _)| shared.in_flight.notes_launch(*id));
+        if batch.is_empty() {
+            pause = None;
+            continue;
+        }
         pause = match note(&shared, &batch).await {
             Ok(held) => {
                 trouble.over();

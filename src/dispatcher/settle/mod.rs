@@ -7,7 +7,6 @@ mod write_rows;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::LazyLock;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -48,19 +47,13 @@ pub async fn run(shared: Handle, mut ends: mpsc::UnboundedReceiver<(AttemptId, E
             n = ends.recv_many(&mut incoming, limit) => if n == 0 { return },
             () = tokio::time::sleep(pause.unwrap_or(Duration::MAX)), if pause.is_some() => {}
         }
-        let frees_room = !incoming.is_empty();
         for (id, end) in incoming.drain(..) {
             if shared.in_flight.contains(id) && !waiting.contains_key(&id) {
                 // Its launch may not be written down yet.
                 let external_id = end.external_id.clone().or_else(|| shared.in_flight.external_id(id));
                 waiting.insert(id, storable_end(End { external_id, ..end }));
                 queue.push_back((id, false));
-                shared.in_flight.ended(id);
             }
-        }
-        if frees_room && shared.signals.room_wanted.load(Ordering::Relaxed) {
-            // There is room for others now, also if the rows of these are held for long.
-            shared.signals.wake.notify_one();
         }
         let batch: Vec<(AttemptId, bool)> = queue.drain(..limit.min(queue.len())).collect();
         let ids: Vec<AttemptId> = batch.iter().map(|(id, _)| *id).collect();
@@ -244,6 +237,7 @@ async fn settle_batch(
             result: end.and_then(|e| e.result.clone()),
             external_id: end.and_then(|e| e.external_id.clone()),
             ago: end.and_then(|e| e.ago).unwrap_or_default(),
+            launched: shared.in_flight.unnoted_launch(open.id),
         });
         match settlement.next {
             Next::Finish => finished.push(FinishedJob {
