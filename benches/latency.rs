@@ -12,16 +12,19 @@ use tokio::sync::mpsc;
 
 use self::yardstick::{Writes, Yardstick};
 use super::null_runner::NullRunner;
+use super::report::{Better, Figure};
 use super::{Bench, percentile};
 
 /// Of each kind, in turn, so that all meet the same machine.
 const INSERTS: usize = 600;
+/// Inserts of a round.
+const ROUND: usize = 200;
 /// Between two inserts, so that each finds the system idle.
 const PAUSE: Duration = Duration::from_millis(10);
 /// The first ones warm caches up and are not counted.
 const WARM_UP: usize = 50;
 
-pub async fn run(claiming: Bench, as_ours: Bench, bench: Bench) -> anyhow::Result<()> {
+pub async fn run(claiming: Bench, as_ours: Bench, bench: Bench) -> anyhow::Result<Vec<Figure>> {
     bench.route_files().await?;
     let settings = bench.settings()?;
     let (mut subscription, heard) = Subscription::open(&Database::new(&settings.database)?).await?;
@@ -71,30 +74,29 @@ pub async fn run(claiming: Bench, as_ours: Bench, bench: Bench) -> anyhow::Resul
     }
     dispatcher.drain();
     dispatcher.finish().await?;
-    report(took);
-    Ok(())
+    Ok(figures(&took))
 }
 
-fn report(mut took: Vec<Vec<f64>>) {
-    println!("latency, idle system, {INSERTS} inserts of each, ms         p50     p99");
-    for values in &mut took {
-        values.sort_by(f64::total_cmp);
+/// Medians and the slowest of a hundred, in rounds of [`ROUND`] inserts each.
+fn figures(took: &[Vec<f64>]) -> Vec<Figure> {
+    let rounds = |values: &[f64], share: f64| -> Vec<f64> {
+        let of_a_round = |round: &[f64]| {
+            let mut sorted = round.to_vec();
+            sorted.sort_by(f64::total_cmp);
+            percentile(&sorted, share)
+        };
+        values.chunks(ROUND).map(of_a_round).collect()
+    };
+    let [bare, claiming, as_ours, ours] = took else { return Vec::new() };
+    let yardsticks =
+        [("bare NOTIFY", bare), ("one claiming transaction", claiming), ("the same writes", as_ours)];
+    let mut figures = Vec::new();
+    for (what, share) in [("p50", 0.5), ("p99", 0.99)] {
+        let name = format!("INSERT's commit to launch, idle system, {what}, ms");
+        for (yardstick, by) in yardsticks {
+            let (ours, by) = (rounds(ours, share), rounds(by, share));
+            figures.push(Figure::new(&name, yardstick, Better::Lower, &ours, &by));
+        }
     }
-    let what = [
-        "bare NOTIFY, commit to heard",
-        "(a) INSERT, NOTIFY, one claiming transaction",
-        "(b) INSERT, NOTIFY, our writes in two round trips",
-        "rowcall, INSERT to the start of the task",
-    ];
-    for (what, values) in what.iter().zip(&took) {
-        println!("  {what:<52} {:>7.2} {:>7.2}", percentile(values, 0.5), percentile(values, 0.99));
-    }
-    let ours = &took[took.len() - 1];
-    for (what, of) in ["the notification", "(a)", "(b)"].iter().zip(&took) {
-        println!(
-            "  ratio to {what:<43} {:>7.2} {:>7.2}",
-            percentile(ours, 0.5) / percentile(of, 0.5),
-            percentile(ours, 0.99) / percentile(of, 0.99)
-        );
-    }
+    figures
 }

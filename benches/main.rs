@@ -14,9 +14,11 @@ mod ecs;
 mod latency;
 mod null_runner;
 mod process;
+mod report;
 mod throughput;
 mod writer_cost;
 
+use self::report::Report;
 use rowcall::database::migrate;
 use rowcall::settings::{Settings, Sources, load};
 use tokio_postgres::{Client, NoTls};
@@ -78,27 +80,54 @@ pub fn median(mut values: Vec<f64>) -> f64 {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    // cargo passes flags meant for its own harness; any other word selects benchmarks by name.
-    let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    // cargo passes a flag meant for its own harness; any word selects benchmarks by name.
+    let (flags, wanted): (Vec<String>, Vec<String>) =
+        std::env::args().skip(1).partition(|argument| argument.starts_with('-'));
     let runs = |name: &str| wanted.is_empty() || wanted.iter().any(|w| name.contains(w.as_str()));
-    let server = server::Server::start(&[("shared_buffers", "512MB"), ("max_wal_size", "4GB")])
-        .map_err(anyhow::Error::msg)?;
+    let asked = |flag: &str| flags.iter().any(|f| f == flag);
+    let server = server::Server::start(&SETTINGS).map_err(anyhow::Error::msg)?;
+    let mut figures = Vec::new();
     if runs("latency") {
         let (claiming, as_ours) =
             (Bench::new(&server, "claiming").await?, Bench::new(&server, "as_ours").await?);
-        latency::run(claiming, as_ours, Bench::new(&server, "latency").await?).await?;
+        figures.extend(latency::run(claiming, as_ours, Bench::new(&server, "latency").await?).await?);
     }
     if runs("throughput") {
-        throughput::run(Bench::new(&server, "throughput").await?).await?;
+        figures.extend(throughput::run(Bench::new(&server, "throughput").await?).await?);
     }
     if runs("process") {
-        process::run(Bench::new(&server, "process").await?).await?;
+        figures.extend(process::run(Bench::new(&server, "process").await?).await?);
     }
     if runs("writer_cost") {
-        writer_cost::run(Bench::new(&server, "writer_cost").await?).await?;
+        figures.extend(writer_cost::run(Bench::new(&server, "writer_cost").await?).await?);
     }
-    if runs("ecs") {
+    let report = Report { machine: machine(&server).await?, figures };
+    report.print();
+    if asked("--write") {
+        anyhow::ensure!(wanted.is_empty(), "--write is for all figures of one run: name no benchmark");
+        report.write()?;
+    }
+    if asked("--check") {
+        report.check()?;
+    }
+    // Absolute figures, for a machine that plays AWS.
+    if runs("ecs") && !asked("--write") && !asked("--check") {
         ecs::run(Bench::new(&server, "ecs").await?).await?;
     }
     Ok(())
+}
+
+/// Of the server, beside its defaults.
+const SETTINGS: [(&str, &str); 2] = [("shared_buffers", "512MB"), ("max_wal_size", "4GB")];
+
+/// Where and with what these figures were measured.
+async fn machine(server: &server::Server) -> anyhow::Result<String> {
+    let client = connect(&server.url("postgres")).await?;
+    let version: String = client.query_one("select current_setting('server_version')", &[]).await?.get(0);
+    let settings = SETTINGS.map(|(name, value)| format!("{name} {value}")).join(", ");
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let rowcall = env!("CARGO_PKG_VERSION");
+    Ok(format!(
+        "Rowcall {rowcall} and PostgreSQL {version} ({settings}, else its defaults) on {cores} cores."
+    ))
 }

@@ -11,13 +11,14 @@ use rowcall::dispatcher::{Dispatcher, Mode};
 use rowcall::runners::Runners;
 use rowcall::runners::process::ProcessRunner;
 
-use super::{Bench, median};
+use super::Bench;
+use super::report::{Better, Figure};
 
 const JOBS: usize = 1000;
 const ROUNDS: usize = 3;
 const PROGRAM: &str = "/bin/true";
 
-pub async fn run(bench: Bench) -> anyhow::Result<()> {
+pub async fn run(bench: Bench) -> anyhow::Result<Vec<Figure>> {
     let insert = "insert into rowcall.parameters (name, on_status, runner, target) values ('noop', 'REGISTERED', 'process', $1)";
     bench.client.execute(insert, &[&PROGRAM]).await?;
     let (mut rates, mut yardsticks) = (Vec::new(), Vec::new());
@@ -25,11 +26,8 @@ pub async fn run(bench: Bench) -> anyhow::Result<()> {
         yardsticks.push(yardstick()?);
         rates.push(drain(&bench).await?);
     }
-    let (rate, yardstick) = (median(rates), median(yardsticks));
-    println!("process runner, {JOBS} times {PROGRAM}, default settings, median of {ROUNDS} rounds, jobs/s");
-    println!("  started and waited for, a thread per core {yardstick:>10.0}");
-    println!("  rowcall, row to PROCESSED row             {rate:>10.0}   ratio {:.2}", rate / yardstick);
-    Ok(())
+    let name = format!("process runner, {PROGRAM}, row to PROCESSED row, jobs/s");
+    Ok(vec![Figure::new(&name, "spawn and wait", Better::Higher, &rates, &yardsticks)])
 }
 
 async fn drain(bench: &Bench) -> anyhow::Result<f64> {

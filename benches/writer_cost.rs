@@ -9,11 +9,12 @@ use rowcall::runners::Runners;
 use tokio::sync::mpsc;
 
 use super::null_runner::NullRunner;
-use super::{Bench, connect, median};
+use super::report::{Better, Figure};
+use super::{Bench, connect};
 
 const ROUNDS: usize = 5;
 
-pub async fn run(bench: Bench) -> anyhow::Result<()> {
+pub async fn run(bench: Bench) -> anyhow::Result<Vec<Figure>> {
     bench
         .client
         .batch_execute(
@@ -36,30 +37,20 @@ pub async fn run(bench: Bench) -> anyhow::Result<()> {
              values ('noop', 'routed', 'NEW', 'docker', 'null');",
         )
         .await?;
-    println!(
-        "INSERT with rowcall.watch against without, rate as a ratio, median of {ROUNDS} interleaved rounds"
-    );
-    println!(
-        "  {:<38} {:>10} {:>10} {:>10} {:>18}",
-        "", "by hand", "no task", "a task", "dispatcher working"
-    );
     let cases = [
-        ("1 row, 1 client", 1, "('NEW', '{\"a\": 1}')"),
-        ("1 row, 8 clients", 8, "('NEW', '{\"a\": 1}')"),
-        ("1,000 rows in one statement, 1 client", 1, ""),
+        ("1 row by 1 client", 1, "('NEW', '{\"a\": 1}')"),
+        ("1 row by each of 8 clients", 8, "('NEW', '{\"a\": 1}')"),
+        ("1,000 rows by 1 client", 1, ""),
     ];
+    let mut figures = Vec::new();
     for (what, clients, values) in cases {
-        let (mut by_hand, mut unrouted, mut routed, mut working) =
-            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let mut against_hand = Vec::new();
+        let (mut bare, mut by_hand) = (Vec::new(), Vec::new());
+        let (mut unrouted, mut routed, mut working) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
-            let bare = rate(&bench, "bare", clients, values).await?;
-            let hand = rate(&bench, "by_hand", clients, values).await?;
-            unrouted.push(rate(&bench, "unrouted", clients, values).await? / bare);
-            let ours = rate(&bench, "routed", clients, values).await?;
-            by_hand.push(hand / bare);
-            routed.push(ours / bare);
-            against_hand.push(ours / hand);
+            bare.push(rate(&bench, "bare", clients, values).await?);
+            by_hand.push(rate(&bench, "by_hand", clients, values).await?);
+            unrouted.push(rate(&bench, "unrouted", clients, values).await?);
+            routed.push(rate(&bench, "routed", clients, values).await?);
             clean(&bench).await?;
             // It shares the machine's cores with the writers, and its own work with their disk.
             let (launched, _launches) = mpsc::unbounded_channel();
@@ -67,21 +58,21 @@ pub async fn run(bench: Bench) -> anyhow::Result<()> {
                 Ok(Runners::default().with(Arc::new(NullRunner { ends: ends.clone(), launched })))
             })
             .await?;
-            working.push(rate(&bench, "routed", clients, values).await? / bare);
+            working.push(rate(&bench, "routed", clients, values).await?);
             dispatcher.drain();
             dispatcher.finish().await?;
             clean(&bench).await?;
         }
-        println!(
-            "  {what:<38} {:>10.2} {:>10.2} {:>10.2} {:>18.2}   a task against by hand: {:.2}",
-            median(by_hand),
-            median(unrouted),
-            median(routed),
-            median(working),
-            median(against_hand)
-        );
+        let mut figure = |how: &str, yardstick, ours: &[f64], by: &[f64]| {
+            let name = format!("INSERT of {what}, {how}, statements/s");
+            figures.push(Figure::new(&name, yardstick, Better::Higher, ours, by));
+        };
+        figure("no task for the status", "a bare table", &unrouted, &bare);
+        figure("with a task", "a bare table", &routed, &bare);
+        figure("with a task", "a trigger by hand", &routed, &by_hand);
+        figure("with a task, and a dispatcher at work", "without a dispatcher", &working, &routed);
     }
-    Ok(())
+    Ok(figures)
 }
 
 async fn clean(bench: &Bench) -> anyhow::Result<()> {

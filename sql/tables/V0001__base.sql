@@ -61,12 +61,15 @@ create table rowcall_internal.source_tables (
     touch_column text,
     external_id_column text,
     written_as text,
+    written_columns text[] not null default '{}',
     created_at timestamptz not null default now()
 );
 comment on column rowcall_internal.source_tables.key_types is 'Of a domain, the type that it is over.';
 comment on column rowcall_internal.source_tables.key_named is 'Whether watch() was given the key; otherwise it is the primary key.';
 comment on column rowcall_internal.source_tables.written_as is
     'The name of the table in the functions that were written for it; under another name those that read and mark rows are not used.';
+comment on column rowcall_internal.source_tables.written_columns is
+    'The columns of jsonb for which functions were written that put results there.';
 comment on column rowcall_internal.source_tables.touch_column is
     'Set to now() by every write-back: the column that watch() was given, or last_update where the table has one.';
 comment on column rowcall_internal.source_tables.external_id_column is

@@ -27,6 +27,7 @@ as $$
 declare
     is_writer constant boolean := rowcall_internal.assert_writer();
     entry rowcall_internal.source_tables;
+    own_function text;
     statement text;
     i int;
     -- If another session has locked the table, or what its triggers need, each row would wait for the lock timeout. A tenth
@@ -45,8 +46,12 @@ begin
         return query select generate_subscripts(keys, 1), 'failed', 'the table is no longer watched';
         return;
     end if;
-    statement := case when result_column is null and not observers and entry.written_as = source::text
-        then format('select * from rowcall_internal.mark_rows_%s($1, $2, $3, $4, $5, $6, $7)', entry.id)
+    own_function := case when entry.written_as is distinct from source::text then null
+        when result_column is null and not observers then format('mark_rows_%s', entry.id)
+        when result_column = any (entry.written_columns) then format('%s_%s_%s', case when observers then 'write_results' else 'write_rows' end,
+            entry.id, array_position(entry.written_columns, result_column)) end;
+    statement := case when own_function is not null
+        then format('select * from rowcall_internal.%s($1, $2, $3, $4, $5, $6, $7)', own_function)
         else rowcall_internal.write_rows_sql(entry, result_column, observers) end;
 
     if immediate then

@@ -22,9 +22,9 @@ as $$
             c.relacl, case when c.relkind = 'S' then 's' else 'r' end::"char", home.owner,
             format('%s %I.%I', case when c.relkind = 'S' then 'sequence' else 'table' end, home.name, c.relname)
         from pg_class c join home on home.oid = c.relnamespace
-        where c.relkind in ('r', 'p', 'v', 'S') and c.relname !~ '^history_(default|\d{8})$'
+        where c.relkind in ('r', 'p', 'v', 'S') and c.relname !~ '^(history|ended_attempts)_(default|\d{8})$'
         union all
-        select 'function', p.oid, regexp_replace(p.proname, '^(read_rows|mark_rows|mark_all)_\d+$', '\1_N'), p.proowner, p.proacl, 'f'::"char", home.owner,
+        select 'function', p.oid, regexp_replace(p.proname, '^(read_rows|mark_rows|mark_all|write_rows|write_results)_[\d_]+$', '\1_N'), p.proowner, p.proacl, 'f'::"char", home.owner,
             format('function %I.%I(%s)', home.name, p.proname, pg_get_function_identity_arguments(p.oid))
         from pg_proc p join home on home.oid = p.pronamespace
     ), live as (

@@ -7,8 +7,7 @@ as $$
 declare
     entry rowcall_internal.source_tables := rowcall_internal.source_of(source);
 begin
-    execute format('drop function if exists rowcall_internal.read_rows_%s, rowcall_internal.mark_rows_%1$s, rowcall_internal.mark_all_%1$s',
-        entry.id);
+    perform rowcall_internal.drop_row_functions(entry.id);
     begin
         execute format('drop function if exists rowcall_internal.on_insert_%s()', entry.id);
         execute format('drop function if exists rowcall_internal.on_update_%s()', entry.id);

@@ -1,0 +1,125 @@
+//! What a run has found: each figure beside its yardstick of the same rounds. It is printed, written into `docs/benchmarks.md`
+//! (`--write`), or compared with what stands there (`--check`).
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::{median, percentile};
+
+/// Which way is up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Better {
+    /// A rate.
+    Higher,
+    /// A time.
+    Lower,
+}
+
+/// One figure.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Figure {
+    /// What is measured, and in which unit.
+    pub name: String,
+    /// What of the same rounds it is measured by.
+    pub yardstick: String,
+    /// The median of ours, in that unit.
+    pub ours: f64,
+    /// The median of the ratios to the yardstick.
+    pub ratio: f64,
+    /// The least and the greatest of these.
+    pub spread: (f64, f64),
+    /// Which way is up.
+    pub better: Better,
+}
+
+impl Figure {
+    /// From one value of ours and one of the yardstick for each round.
+    pub fn new(name: &str, yardstick: &str, better: Better, ours: &[f64], by: &[f64]) -> Self {
+        let mut ratios: Vec<f64> = ours.iter().zip(by).map(|(ours, by)| ours / by).collect();
+        ratios.sort_by(f64::total_cmp);
+        Self {
+            name: name.to_owned(),
+            yardstick: yardstick.to_owned(),
+            ours: median(ours.to_vec()),
+            ratio: percentile(&ratios, 0.5),
+            spread: (percentile(&ratios, 0.0), percentile(&ratios, 1.0)),
+            better,
+        }
+    }
+
+    /// By how much it is worse than it was, beyond what both runs vary by themselves.
+    fn fell(&self, before: &Self) -> Option<f64> {
+        let half = |(low, high): (f64, f64)| (high - low) / 2.0;
+        let allowed = half(self.spread).max(half(before.spread));
+        let worse = match self.better {
+            Better::Higher => before.ratio - self.ratio,
+            Better::Lower => self.ratio - before.ratio,
+        };
+        (worse > allowed).then_some(worse)
+    }
+}
+
+/// A run.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Report {
+    /// Where and with what.
+    pub machine: String,
+    /// In the order in which they were measured.
+    pub figures: Vec<Figure>,
+}
+
+/// Where the committed one is.
+fn place(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name)
+}
+
+impl Report {
+    /// For a terminal.
+    pub fn print(&self) {
+        println!("\n{}", self.machine);
+        println!("{:<58} {:>9}  {:>6}  {:<13} of", "", "rowcall", "ratio", "(spread)");
+        for Figure { name, yardstick, ours, ratio, spread: (low, high), .. } in &self.figures {
+            println!("{name:<58} {ours:>9.2}  {ratio:>6.2}  ({low:.2}–{high:.2})   {yardstick}");
+        }
+    }
+
+    /// Replaces the committed figures.
+    pub fn write(&self) -> anyhow::Result<()> {
+        std::fs::write(place("benchmarks.json"), serde_json::to_string_pretty(self)? + "\n")?;
+        let mut page = include_str!("report/head.md").to_owned();
+        let _ = writeln!(page, "{}\n", self.machine);
+        page += "| figure | rowcall | ratio | spread | yardstick |\n|---|---|---|---|---|\n";
+        for Figure { name, yardstick, ours, ratio, spread: (low, high), .. } in &self.figures {
+            let _ = writeln!(page, "| {name} | {ours:.2} | {ratio:.2} | {low:.2}–{high:.2} | {yardstick} |");
+        }
+        page += include_str!("report/tail.md");
+        Ok(std::fs::write(place("benchmarks.md"), page)?)
+    }
+
+    /// Compares with the committed figures; an error names those that fell.
+    pub fn check(&self) -> anyhow::Result<()> {
+        let before: Self = serde_json::from_str(&std::fs::read_to_string(place("benchmarks.json"))?)?;
+        let mut fallen = String::new();
+        for now in &self.figures {
+            let same = |f: &&Figure| (&f.name, &f.yardstick) == (&now.name, &now.yardstick);
+            if let Some(then) = before.figures.iter().find(same)
+                && now.fell(then).is_some()
+            {
+                let _ = write!(
+                    fallen,
+                    "\n  {}: {:.2} of {}, was {:.2}",
+                    now.name, now.ratio, now.yardstick, then.ratio
+                );
+            }
+        }
+        anyhow::ensure!(
+            fallen.is_empty(),
+            "worse than docs/benchmarks.json by more than the spread:{fallen}"
+        );
+        println!("\nnothing is worse than docs/benchmarks.json by more than the spread");
+        Ok(())
+    }
+}
