@@ -85,6 +85,10 @@ async fn main() -> anyhow::Result<()> {
         std::env::args().skip(1).partition(|argument| argument.starts_with('-'));
     let runs = |name: &str| wanted.is_empty() || wanted.iter().any(|w| name.contains(w.as_str()));
     let asked = |flag: &str| flags.iter().any(|f| f == flag);
+    anyhow::ensure!(
+        wanted.is_empty() || !asked("--write"),
+        "--write is for all figures of one run: name no benchmark"
+    );
     let server = server::Server::start(&SETTINGS).map_err(anyhow::Error::msg)?;
     let mut figures = Vec::new();
     if runs("latency") {
@@ -104,7 +108,6 @@ async fn main() -> anyhow::Result<()> {
     let report = Report { machine: machine(&server).await?, figures };
     report.print();
     if asked("--write") {
-        anyhow::ensure!(wanted.is_empty(), "--write is for all figures of one run: name no benchmark");
         report.write()?;
     }
     if asked("--check") {

@@ -235,10 +235,12 @@ async fn a_cancel_outweighs_another_stop_under_way() {
     let (db, running, launched) = launched(("max_attempts", "2")).await;
     let holder = db.connect().await;
     holder.batch_execute("begin; select from rowcall.files for update").await.unwrap();
-    db.run("update rowcall_internal.attempts set stop_requested = 'ran too long', stop_cause = 'timed_out'")
-        .await;
-    let cancelled: bool = db.one("select rowcall.cancel(id, 'not needed') from rowcall.jobs").await;
-    assert!(cancelled);
+    // In one transaction: once the stop can be seen, the attempt may soon be over.
+    db.run(
+        "begin; update rowcall_internal.attempts set stop_requested = 'ran too long', stop_cause = 'timed_out';
+         select rowcall.cancel(id, 'not needed') from rowcall.jobs; commit",
+    )
+    .await;
     running.end(&launched, End::exited(1));
     holder.batch_execute("commit").await.unwrap();
     assert_eq!(row(&db).await, "ERROR CANCELLED not needed");

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc};
+use tokio::time::Instant;
 
 use crate::database::{
     DatabaseError, LaunchesNoted, RowWriting, Writing, mark_asked, mark_launched, settled_elsewhere,
@@ -19,6 +20,10 @@ use crate::runners::{Attempt, LaunchError, Launched, Runner};
 
 /// How long an attempt that another session holds is left alone.
 const HELD: Duration = Duration::from_millis(250);
+
+/// For so long launches are gathered before they are written down. One that ends within it is written down with its end; a dispatcher that
+/// dies within it has its launch repeated with the same key, as ever when the answer was not written down.
+const TOGETHER: Duration = Duration::from_millis(20);
 
 /// What the launches of one runner share.
 struct Slots {
@@ -240,12 +245,18 @@ async fn name_in_rows(shared: &Shared, rows: Vec<(u32, RowWriting)>) {
 pub async fn record(shared: Handle, mut launched: mpsc::UnboundedReceiver<(AttemptId, Launched)>) {
     let mut batch: Vec<(AttemptId, Launched)> = Vec::new();
     let mut trouble = Trouble::new("recording launches");
-    let mut pause = None;
+    let mut due: Option<Instant> = None;
     loop {
         tokio::select! {
             biased;
-            received = launched.recv_many(&mut batch, shared.settings.dispatcher.batch) => if received == 0 { return },
-            () = tokio::time::sleep(pause.unwrap_or(Duration::MAX)), if pause.is_some() => {}
+            () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
+            received = launched.recv_many(&mut batch, shared.settings.dispatcher.batch) => {
+                if received == 0 {
+                    return;
+                }
+                due.get_or_insert_with(|| Instant::now() + TOGETHER);
+                continue;
+            }
             // A launch that hangs must not hold up the end; the next dispatcher repeats it with the same key. What waited
             // for an attempt that was being settled is told once more: the settler is done with it.
             () = shared.lifecycle.stopping.cancelled() => {
@@ -257,11 +268,11 @@ pub async fn record(shared: Handle, mut launched: mpsc::UnboundedReceiver<(Attem
             }
         }
         batch.retain(|(id, _)| shared.in_flight.notes_launch(*id));
+        due = None;
         if batch.is_empty() {
-            pause = None;
             continue;
         }
-        pause = match note(&shared, &batch).await {
+        let pause = match note(&shared, &batch).await {
             Ok(held) => {
                 trouble.over();
                 batch.retain(|(id, _)| held.contains(id));
@@ -269,6 +280,7 @@ pub async fn record(shared: Handle, mut launched: mpsc::UnboundedReceiver<(Attem
             }
             Err(error) => Some(trouble.wait(&error)),
         };
+        due = pause.map(|pause| Instant::now() + pause);
     }
 }
 
