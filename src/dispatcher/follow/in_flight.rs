@@ -37,8 +37,10 @@ pub struct FollowedAttempt {
     stop_under_way: bool,
     /// It has ended, and is not settled yet: it takes no room of its runner any more.
     ended: bool,
-    /// What its runner said when it took it, and when, until that is written down.
+    /// What its runner said when it took it, and when, until the recorder writes that down.
     unnoted: Option<(Launched, Instant)>,
+    /// The recorder has left its launch to the settler.
+    left_to_settler: bool,
     /// A program holds it in the database, so that it could not be adopted there: it is followed all the same.
     pub is_borrowed: bool,
     /// The launch key that the database has of it, where that is none.
@@ -85,6 +87,7 @@ impl FollowedAttempt {
             stop_under_way: false,
             ended: false,
             unnoted: None,
+            left_to_settler: false,
             is_borrowed: false,
             known_as: None,
         }
@@ -126,6 +129,8 @@ pub struct InFlight {
     /// Numbers of attempts that the database does not know any more, and may give again: what such an attempt leaves behind
     /// must not be taken for another's.
     retired: Mutex<HashSet<AttemptId>>,
+    /// Attempts that are over and whose launch was written down with their end, until the recorder comes to it.
+    noted_with_end: Mutex<HashSet<AttemptId>>,
     /// Told whenever one leaves, for those who wait for room or for the last one.
     left: Notify,
 }
@@ -176,15 +181,29 @@ impl InFlight {
         })
     }
 
-    /// The recorder is about to write down its launch. False if it has ended meanwhile: its end is written down together with that.
+    /// The recorder is about to write down its launch. False if it has ended meanwhile: that is written down with its end.
     pub fn notes_launch(&self, id: AttemptId) -> bool {
         let mut map = self.lock();
+        if self.noted_with_end.lock().unwrap_or_else(PoisonError::into_inner).remove(&id) {
+            return false;
+        }
         let Some(followed) = map.get_mut(&id) else { return true };
         if followed.ended && followed.unnoted.is_some() {
+            followed.left_to_settler = true;
             return false;
         }
         followed.unnoted = None;
         true
+    }
+
+    /// The settler has written down these launches. The recorder may not have come to them yet.
+    pub fn launches_noted(&self, ids: &[AttemptId]) {
+        let map = self.lock();
+        let comes_yet = |id: &&AttemptId| {
+            map.get(id).is_some_and(|followed| followed.unnoted.is_some() && !followed.left_to_settler)
+        };
+        let mut noted = self.noted_with_end.lock().unwrap_or_else(PoisonError::into_inner);
+        noted.extend(ids.iter().filter(comes_yet));
     }
 
     /// A launch that no recorder writes down, and how long ago it was: the end came before.
@@ -419,6 +438,52 @@ impl InFlight {
                 return;
             }
             left.await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::JobId;
+    use crate::parameters::LaunchSpec;
+    use crate::runners::Age;
+
+    const ID: AttemptId = AttemptId::new(1);
+
+    fn launched() -> InFlight {
+        let here = InFlight::default();
+        here.add([Attempt {
+            id: ID,
+            job_id: JobId::new(1),
+            number: 1,
+            task: "task".to_owned(),
+            launch_key: "key".to_owned(),
+            request: Arc::new(LaunchSpec::unread(RunnerName::Docker)),
+            external_id: None,
+            age: Age::zero(),
+            in_doubt: false,
+        }]);
+        assert!(here.confirm_launch(ID, &Launched::running("name")));
+        here
+    }
+
+    #[test]
+    fn a_launch_is_written_down_once_by_recorder_or_settler() {
+        let here = launched();
+        assert!(here.notes_launch(ID), "it runs");
+        here.ended(ID);
+        assert!(here.unnoted_launch(ID).is_none());
+
+        for recorder_first in [true, false] {
+            let here = launched();
+            here.ended(ID);
+            assert!(!recorder_first || !here.notes_launch(ID));
+            assert!(here.unnoted_launch(ID).is_some());
+            here.launches_noted(&[ID]);
+            here.remove(ID);
+            assert!(recorder_first || !here.notes_launch(ID));
+            assert!(here.noted_with_end.lock().unwrap().is_empty());
         }
     }
 }

@@ -258,6 +258,8 @@ async fn settle_batch(
             }),
         }
     }
+    let launched: Vec<AttemptId> =
+        attempts.iter().filter(|ended| ended.launched.is_some()).map(|ended| ended.id).collect();
     if !attempts.is_empty() {
         // Before their attempts are moved, from which it takes what they have made of their rows.
         retry_jobs(&transaction, &retried).await?;
@@ -270,6 +272,7 @@ async fn settle_batch(
         ended.and(finished)?;
     }
     transaction.commit_after_users().await?;
+    shared.in_flight.launches_noted(&launched);
     drop(transaction);
     shared.database.give_back(client);
     // Only now: a cap that was set meanwhile counted these as running.
