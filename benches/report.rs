@@ -50,15 +50,14 @@ impl Figure {
         }
     }
 
-    /// By how much it is worse than it was, beyond what both runs vary by themselves.
-    fn fell(&self, before: &Self) -> Option<f64> {
-        let half = |(low, high): (f64, f64)| (high - low) / 2.0;
-        let allowed = half(self.spread).max(half(before.spread));
+    /// Whether it is worse than it was, by more than the rounds of either run differ among themselves.
+    fn fell(&self, before: &Self) -> bool {
+        let width = |(low, high): (f64, f64)| high - low;
         let worse = match self.better {
             Better::Higher => before.ratio - self.ratio,
             Better::Lower => self.ratio - before.ratio,
         };
-        (worse > allowed).then_some(worse)
+        worse > width(self.spread).max(width(before.spread))
     }
 }
 
@@ -106,7 +105,7 @@ impl Report {
         for now in &self.figures {
             let same = |f: &&Figure| (&f.name, &f.yardstick) == (&now.name, &now.yardstick);
             if let Some(then) = before.figures.iter().find(same)
-                && now.fell(then).is_some()
+                && now.fell(then)
             {
                 let _ = write!(
                     fallen,

@@ -12,7 +12,7 @@ declare
 begin
     select * into noted from rowcall_internal.missed_rows m where m.source_table = entry.relation and m.row_key = wanted limit 1;
     if found then
-        return next format('the row is noted in rowcall.missed_rows since %s (%s): a dispatcher makes its job within a minute',
+        return next format('the row is noted in rowcall.missed_rows since %s (%s): a dispatcher makes its job within two minutes',
             date_trunc('second', noted.noted_at), noted.error);
         return;
     end if;

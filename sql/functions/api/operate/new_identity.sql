@@ -11,7 +11,7 @@ begin
     if exists (select from rowcall_internal.running_dispatchers) then
         raise exception 'rowcall.new_identity: a dispatcher has been at work here a moment ago'
             using errcode = 'RC006',
-                  hint = 'This is for copies, before a dispatcher starts. In a fresh copy of a busy database, wait a minute.';
+                  hint = 'This is for copies, before a dispatcher starts. In a fresh copy of a database at work, wait three minutes.';
     end if;
     update rowcall_internal.instance set id = gen_random_uuid(), secret = default, home = null;
     perform rowcall_internal.lose_attempts(array(select id from rowcall_internal.attempts),
