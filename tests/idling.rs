@@ -68,7 +68,7 @@ async fn a_rare_beat_finds_jobs_that_were_not_announced() {
 async fn an_idle_dispatcher_adopts_what_another_one_leaves() {
     let db = prepared().await;
     let world = Arc::default();
-    // It has no room to claim what the other one shall have.
+    // It has no room, so that the other one claims the job.
     let full = FakeKind { capacity: 0, ..FakeKind::default() };
     let idle = Running::made(soon_idle(&db, Duration::from_millis(400)), Arc::clone(&world), full).await;
     lease_is(&db, &idle, "1.2 seconds").await;

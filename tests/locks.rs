@@ -99,12 +99,15 @@ async fn a_long_reader_of_the_history_keeps_settling_going() {
     db.task("loader", "REGISTERED", ("", "")).await;
     db.run(
         "create table rowcall_internal.history_20200101 partition of rowcall_internal.history
+         for values from ('2020-01-01 00:00+00') to ('2020-01-02 00:00+00');
+         create table rowcall_internal.ended_attempts_20200101 partition of rowcall_internal.ended_attempts
          for values from ('2020-01-01 00:00+00') to ('2020-01-02 00:00+00')",
     )
     .await;
     let reader = db.connect().await;
-    reader.batch_execute("begin; select count(*) from rowcall.history").await.unwrap();
-    // Its janitor wants to drop the old partition, again and again.
+    let reading = "begin; select count(*) from rowcall.history; select count(*) from rowcall.attempts";
+    reader.batch_execute(reading).await.unwrap();
+    // Its janitor wants to drop the old partitions, again and again.
     let mut running = Running::with(settings(&db.url), Arc::default()).await;
     for id in 1..=3 {
         db.run("insert into rowcall.files default values").await;
@@ -112,8 +115,11 @@ async fn a_long_reader_of_the_history_keeps_settling_going() {
         running.end(&launched, End::exited(0));
         db.until(&format!("select status = 'PROCESSED' from rowcall.files where id = {id}")).await;
     }
-    let gone = "select to_regclass('rowcall_internal.history_20200101') is null";
-    assert!(!db.one::<bool>(gone).await);
+    let there = "select to_regclass('rowcall_internal.history_20200101') is not null
+        and to_regclass('rowcall_internal.ended_attempts_20200101') is not null";
+    assert!(db.one::<bool>(there).await);
+    let gone = "select to_regclass('rowcall_internal.history_20200101') is null
+        and to_regclass('rowcall_internal.ended_attempts_20200101') is null";
     reader.batch_execute("commit").await.unwrap();
     let dropped = async {
         while !db.one::<bool>(gone).await {

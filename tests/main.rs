@@ -23,6 +23,7 @@ mod exec;
 mod files;
 mod frozen;
 mod held_rows;
+mod history;
 mod iam;
 mod idling;
 mod lambda;

@@ -23,6 +23,12 @@ pub fn beat_limit(dead_after: Duration) -> Duration {
 /// How long a dispatcher that ends tries to say so. Others notice without its word, only later.
 pub const LAST_WORD: Duration = Duration::from_secs(5);
 
+/// While there are no jobs, one of so many rounds of the janitor is left: for partitions, and for what was left at runners.
+pub const IDLE_ROUNDS: u32 = 10;
+
+/// While there are no jobs, one of so many polls is left: each rare beat of the rescuer says whether there are any.
+pub const IDLE_POLLS: u32 = 60;
+
 /// How long a job whose row another session holds is left alone.
 pub const ROW_HELD: Duration = Duration::from_millis(500);
 

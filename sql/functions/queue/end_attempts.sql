@@ -29,8 +29,11 @@ begin
         executor, started_at, heartbeat_at, progress, progress_message, report, reported_at, result, message, detail, retry,
         snooze, row_written, stop_requested, stop_cause, ended_at, outcome, cause, exit_code, reason, output)
     select id, job_id, task, source_table, row_key, number, runner, launch_key, request, timeout, launch_timeout,
-        heartbeat_timeout, dispatcher_id, created_at, asked_at, asked_by, coalesce(launched_at, case when taken_at is not null then least(greatest(taken_at, created_at), ended_at) end), coalesce(known_as, external_id),
-        coalesce(begun_at, case when begun then least(greatest(taken_at, created_at), ended_at) end), coalesce(its_log_group, log_group), coalesce(its_log_stream, log_stream),
+        heartbeat_timeout, dispatcher_id, created_at, asked_at, asked_by,
+        coalesce(launched_at, case when taken_at is not null then least(greatest(taken_at, created_at), ended_at) end),
+        coalesce(known_as, external_id),
+        coalesce(begun_at, case when begun then least(greatest(taken_at, created_at), ended_at) end),
+        coalesce(its_log_group, log_group), coalesce(its_log_stream, log_stream),
         executor, started_at, heartbeat_at, progress, progress_message, report, reported_at, coalesce(result, printed), message, detail, retry,
         snooze, row_written, stop_requested, stop_cause, ended_at, outcome, cause, exit_code, reason, output
     from over;

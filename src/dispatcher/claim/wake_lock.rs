@@ -27,14 +27,12 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{Look, SOONEST, look, until_next, wait};
 use crate::database::{Database, DatabaseError, SchemaError, drive, wake_lock};
+use crate::dispatcher::pace::IDLE_POLLS;
 use crate::dispatcher::shared::Shared;
 use crate::runners::Attempt;
 
 /// A connection that does not answer by then is dead.
 const RELEASE_LIMIT: Duration = Duration::from_secs(5);
-
-/// Of so many looks at intervals one is left while there are no jobs.
-const IDLE_POLLS: u32 = 60;
 
 /// The connection that holds the lock: made when first needed, and again after it was lost.
 #[derive(Default)]

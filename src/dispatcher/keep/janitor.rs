@@ -4,13 +4,10 @@ use crate::database::{
     DatabaseError, attempts_over, block_unowned, end_attempts_without_job, forget_dispatchers, keep_history,
     release_owned,
 };
-use crate::dispatcher::pace::{Trouble, jittered};
+use crate::dispatcher::pace::{IDLE_ROUNDS, Trouble, jittered};
 use crate::dispatcher::shared::{Handle, Shared};
 use crate::parameters::Task;
 use crate::runners::Stray;
-
-/// Of so many rounds one is left while there are no jobs: partitions, and what was left at runners.
-pub const IDLE_ROUNDS: u32 = 10;
 
 /// Tidies at once, then now and then. A step that fails keeps none of the others from being done; they are done one after
 /// the other, so that together they take one connection.

@@ -7,8 +7,7 @@
 use std::time::Duration;
 
 use crate::database::{DatabaseError, enqueue_missed};
-use crate::dispatcher::keep::janitor::IDLE_ROUNDS;
-use crate::dispatcher::pace::{Trouble, jittered};
+use crate::dispatcher::pace::{IDLE_ROUNDS, Trouble, jittered};
 use crate::dispatcher::shared::{Handle, Shared};
 
 /// How long notes rest after some were dealt with: more may be on their way, and a trigger gives up its wait for a lock after

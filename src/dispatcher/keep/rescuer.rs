@@ -126,7 +126,7 @@ impl Rescuer {
         Ok(true)
     }
 
-    /// How long others shall wait for the beat after this one.
+    /// How long others are told to wait for the beat after this one.
     fn choose_lease(&mut self, shared: &Shared) -> Duration {
         if shared.follows_any() {
             self.quiet_beats = 0;
