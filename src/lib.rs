@@ -21,6 +21,7 @@
 //! dispatchers left in their tables: no other module uses these two.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "aws")]
 pub mod aws;
 pub mod contract;
 pub mod database;

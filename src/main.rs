@@ -4,6 +4,7 @@
 mod commands;
 
 use clap::Parser as _;
+#[cfg(feature = "process")]
 use rowcall::runners::process::supervise;
 
 /// As other commands do whose reader has seen enough (`rowcall migrate --dry-run | head`). Printing panics then.
@@ -18,15 +19,24 @@ fn end_quietly_when_nobody_reads() {
     }));
 }
 
+/// A supervisor is started for every process attempt: it must begin at once, without a runtime.
+#[cfg(feature = "process")]
+fn supervises() -> bool {
+    let mut args = std::env::args_os().skip(1);
+    if args.next().is_none_or(|first| first != supervise::SUBCOMMAND) {
+        return false;
+    }
+    if let Err(error) = supervise::run(args) {
+        eprintln!("rowcall supervise: {error:#}");
+        std::process::exit(1);
+    }
+    true
+}
+
 fn main() {
     end_quietly_when_nobody_reads();
-    // A supervisor is started for every process attempt: it must begin at once, without a runtime.
-    let mut args = std::env::args_os().skip(1);
-    if args.next().is_some_and(|first| first == supervise::SUBCOMMAND) {
-        if let Err(error) = supervise::run(args) {
-            eprintln!("rowcall supervise: {error:#}");
-            std::process::exit(1);
-        }
+    #[cfg(feature = "process")]
+    if supervises() {
         return;
     }
     let cli = commands::Cli::parse();

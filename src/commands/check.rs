@@ -130,11 +130,14 @@ async fn check_grants(client: &impl database::Statements, settings: &Settings) -
 
 /// First by this daemon's own rules, then by the runner's word.
 async fn could_run(
-    runners: &Runners,
+    enabled: &Runners,
     unready: &BTreeMap<RunnerName, String>,
     task: &Task,
 ) -> Result<String, String> {
-    let runner = runners
+    if !runners::is_built_in(task.runner) {
+        return Err(runners::not_built_in(task.runner));
+    }
+    let runner = enabled
         .get(task.runner)
         .ok_or_else(|| format!("the runner is not enabled here (runners.{}.enabled)", task.runner))?;
     if let Some(reason) = unready.get(&task.runner) {

@@ -5,10 +5,15 @@ mod import;
 mod log;
 mod migrate;
 mod preview;
+#[cfg(feature = "docker")]
+mod run_local;
+#[cfg(not(feature = "docker"))]
+#[path = "without_run_local.rs"]
 mod run_local;
 mod serve;
 
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
@@ -16,9 +21,16 @@ use rowcall::database::DatabaseError;
 use rowcall::settings::{Settings, Sources, load};
 use tokio::signal::unix::Signal;
 
+/// What `rowcall --version` prints after the name: two builds of one version may differ in their runners.
+static VERSION: LazyLock<String> = LazyLock::new(|| {
+    let runners: Vec<&str> = rowcall::runners::built_in().iter().map(|name| name.as_str()).collect();
+    let runners = if runners.is_empty() { "none".to_owned() } else { runners.join(", ") };
+    format!("{} (runners: {runners})", env!("CARGO_PKG_VERSION"))
+});
+
 /// Insert a row, run a container
 #[derive(Parser)]
-#[command(name = "rowcall", version)]
+#[command(name = "rowcall", version = VERSION.as_str())]
 pub struct Cli {
     /// A settings file; config/rowcall.toml documents every setting [env: ROWCALL_CONFIG]
     #[arg(long, global = true, value_name = "FILE")]

@@ -12,8 +12,9 @@ use crate::settings::either;
 
 const FORM: &str = "set DATABASE_URL or database.url to the form postgresql://user:password@host:port/dbname";
 
-/// What the small `rowcall-task` says to `auth=rds-iam`.
-pub const WITHOUT_AWS: &str = "this rowcall-task was built without auth=rds-iam: use rowcall-task-aws";
+/// What a build without AWS, such as the small `rowcall-task`, says to `auth=rds-iam`.
+pub const WITHOUT_AWS: &str = "this program was built without auth=rds-iam: \
+     use rowcall-task-aws in a task, and a build of rowcall with cargo's feature aws";
 
 /// How much the connection must be protected: libpq's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -5,14 +5,26 @@
 //! [`Runner`], is made in [`enabled`], and must pass the conformance suite in `tests/conformance.rs`.
 
 mod attempt;
+#[cfg(feature = "aws")]
 pub mod aws;
+mod built;
+#[cfg(feature = "docker")]
 pub mod docker;
+#[cfg(feature = "ecs")]
 pub mod ecs;
+#[cfg(any(feature = "docker", feature = "ecs"))]
 mod exit_code;
+#[cfg(any(feature = "process", feature = "docker"))]
 mod in_time;
+#[cfg(feature = "lambda")]
 pub mod lambda;
+#[cfg(any(feature = "process", feature = "docker"))]
+mod lengths;
+#[cfg(feature = "process")]
 pub mod process;
+#[cfg(any(feature = "process", feature = "docker", feature = "ecs", feature = "lambda"))]
 mod rails;
+#[cfg(any(feature = "docker", feature = "ecs", feature = "lambda"))]
 mod read_settings;
 
 use std::collections::BTreeMap;
@@ -24,13 +36,12 @@ use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use aws::Aws;
-
 use crate::job::{AttemptId, Cause, End, RunnerName};
 pub use crate::job::{Launched, LogPlace};
 use crate::parameters::{LaunchSpec, Task};
 use crate::settings::Settings;
 pub use attempt::{Age, Attempt};
+pub use built::{built_in, is_built_in, not_built_in};
 
 /// Why a launch did not succeed.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -238,25 +249,63 @@ impl std::fmt::Debug for Runners {
     }
 }
 
-/// The runners that the settings enable.
+/// The runners that the settings enable. One that this build does not have is an error: its jobs would wait for a
+/// dispatcher that looks as if it took them.
 pub fn enabled(settings: &Settings, ends: &Ends) -> anyhow::Result<Runners> {
+    let wanted = [
+        (RunnerName::Process, settings.runners.process.enabled),
+        (RunnerName::Docker, settings.runners.docker.enabled),
+        (RunnerName::Ecs, settings.runners.ecs.enabled),
+        (RunnerName::Lambda, settings.runners.lambda.enabled),
+    ];
+    #[cfg(any(feature = "ecs", feature = "lambda"))]
+    let aws = Arc::new(aws::Aws::new(&settings.aws));
     let mut runners = Runners::default();
-    if settings.runners.process.enabled {
-        runners =
-            runners.with(Arc::new(process::ProcessRunner::new(&settings.runners.process, ends.clone())?));
-    }
-    if settings.runners.docker.enabled {
-        let docker = docker::DockerRunner::new(&settings.runners.docker, ends.clone());
-        runners = runners.with(Arc::new(docker.map_err(anyhow::Error::msg)?));
-    }
-    let aws = Arc::new(Aws::new(&settings.aws));
-    if settings.runners.ecs.enabled {
-        let (ecs, url) = (&settings.runners.ecs, &settings.tasks.database_url);
-        runners = runners.with(Arc::new(ecs::EcsRunner::new(ecs, Arc::clone(&aws), ends.clone(), url)));
-    }
-    if settings.runners.lambda.enabled {
-        let lambda = &settings.runners.lambda;
-        runners = runners.with(Arc::new(lambda::LambdaRunner::new(lambda, &settings.aws, aws, ends.clone())));
+    for (name, _) in wanted.into_iter().filter(|(_, enabled)| *enabled) {
+        let made = make(
+            name,
+            settings,
+            ends,
+            #[cfg(any(feature = "ecs", feature = "lambda"))]
+            &aws,
+        )?;
+        let Some(runner) = made else { anyhow::bail!("runners.{name}.enabled: {}", not_built_in(name)) };
+        runners = runners.with(runner);
     }
     Ok(runners)
+}
+
+/// The runner with this name; none if this build does not have it.
+// A build with few of them uses few of these, and fails at none.
+#[allow(unused_variables, clippy::unnecessary_wraps)]
+fn make(
+    name: RunnerName,
+    settings: &Settings,
+    ends: &Ends,
+    #[cfg(any(feature = "ecs", feature = "lambda"))] aws: &Arc<aws::Aws>,
+) -> anyhow::Result<Option<Arc<dyn Runner>>> {
+    match name {
+        #[cfg(feature = "process")]
+        RunnerName::Process => {
+            let process = process::ProcessRunner::new(&settings.runners.process, ends.clone())?;
+            Ok(Some(Arc::new(process)))
+        }
+        #[cfg(feature = "docker")]
+        RunnerName::Docker => {
+            let docker = docker::DockerRunner::new(&settings.runners.docker, ends.clone());
+            Ok(Some(Arc::new(docker.map_err(anyhow::Error::msg)?)))
+        }
+        #[cfg(feature = "ecs")]
+        RunnerName::Ecs => {
+            let (ecs, url) = (&settings.runners.ecs, &settings.tasks.database_url);
+            Ok(Some(Arc::new(ecs::EcsRunner::new(ecs, Arc::clone(aws), ends.clone(), url))))
+        }
+        #[cfg(feature = "lambda")]
+        RunnerName::Lambda => {
+            let (lambda, aws) = (&settings.runners.lambda, Arc::clone(aws));
+            Ok(Some(Arc::new(lambda::LambdaRunner::new(lambda, &settings.aws, aws, ends.clone()))))
+        }
+        #[allow(unreachable_patterns)]
+        _ => Ok(None),
+    }
 }

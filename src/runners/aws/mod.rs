@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
 use tokio::sync::Mutex;
 
 pub use crate::aws::fault::{Fault, Kind, fault};
@@ -25,7 +26,7 @@ pub struct Aws {
     /// By region; the empty name is the one found by itself.
     configs: Mutex<HashMap<String, SdkConfig>>,
     /// Tests bring their own.
-    credentials: Option<aws_sdk_ecs::config::Credentials>,
+    credentials: Option<Credentials>,
     /// The daemon's own region, once it is known.
     own: OnceLock<String>,
 }
@@ -45,7 +46,7 @@ impl Aws {
     /// With these credentials, for stand-ins that take any.
     #[must_use]
     pub fn with_credentials(settings: &AwsSettings, key_id: &str, secret: &str) -> Self {
-        let credentials = aws_sdk_ecs::config::Credentials::new(key_id, secret, None, None, "given");
+        let credentials = Credentials::new(key_id, secret, None, None, "given");
         Self { credentials: Some(credentials), ..Self::new(settings) }
     }
 

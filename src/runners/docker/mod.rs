@@ -36,7 +36,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::in_time::in_time;
-use super::rails::{check_environment, check_lengths};
+use super::lengths::check_lengths;
+use super::rails::check_environment;
 use super::{Attempt, Capabilities, Ends, Found, LaunchError, Launched, Observation, Runner, Stray};
 use crate::job::RunnerName;
 use crate::parameters::{LaunchSpec, Task};

@@ -21,7 +21,8 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 use super::in_time::in_time;
-use super::rails::{check_environment, check_lengths};
+use super::lengths::check_lengths;
+use super::rails::check_environment;
 use super::{Attempt, Capabilities, Ends, Found, LaunchError, Launched, Observation, Runner, Stray};
 use crate::job::{End, RunnerName};
 use crate::parameters::{LaunchSpec, Task};

@@ -13,9 +13,9 @@ mod name;
 mod named;
 mod options;
 mod outputs;
-#[cfg(feature = "aws")]
+#[cfg(feature = "s3")]
 mod s3;
-#[cfg(not(feature = "aws"))]
+#[cfg(not(feature = "s3"))]
 #[path = "without_s3.rs"]
 mod s3;
 mod saying;
