@@ -54,8 +54,8 @@ async fn a_rare_beat_finds_jobs_that_were_not_announced() {
     lease_is(&db, &running, "1.2 seconds").await;
     db.run(
         "begin; set local session_replication_role = replica; insert into rowcall.files default values;
-         insert into rowcall_internal.jobs (task, source_table, row_key, on_status)
-         values ('loader', 'rowcall.files', '{\"id\": 1}', 'REGISTERED'); commit",
+         insert into rowcall_internal.jobs (task, source_table, row_key, short_key, on_status)
+         values ('loader', 'rowcall.files', '{\"id\": 1}', '{\"id\": 1}', 'REGISTERED'); commit",
     )
     .await;
     let launched = running.launch().await;

@@ -456,22 +456,53 @@ async fn a_row_among_very_many_jobs_is_found_by_an_index() {
 }
 
 #[tokio::test]
-async fn the_short_key_of_a_job_is_that_of_its_function() {
+async fn jobs_have_the_short_key_of_its_function_from_everywhere() {
     let db = TestDatabase::new().await;
-    for key in [
-        r#"{"id": 1}"#.to_owned(),
-        format!(r#"{{"a\\b": "{}"}}"#, "é".repeat(400)),
-        format!(r#"{{"id": "{}"}}"#, "x".repeat(490)),
-    ] {
+    db.run(
+        r#"create table long (id text primary key, status text);
+              create table odd ("a\b" bigint, "é" date, "%" uuid, status text, primary key ("a\b", "é", "%"));
+              select rowcall.watch('long'), rowcall.watch('odd')"#,
+    )
+    .await;
+    let rows = [
+        ("long", "repeat('x', 490), 'A'"),
+        ("long", "repeat('é', 400), 'A'"),
+        ("long", "repeat('\\', 240), 'A'"),
+        ("odd", "7, '2026-01-02', '00000000-0000-0000-0000-000000000001', 'A'"),
+        ("odd", "-7, 'infinity', gen_random_uuid(), 'A'"),
+    ];
+    for table in ["long", "odd"] {
         db.run(&format!(
-            "delete from rowcall.jobs; insert into rowcall.jobs (task, source_table, row_key, on_status) values ('t', 'rowcall.files', $k${key}$k$, 'X')"
+            "insert into rowcall.parameters (name, source_table, on_status, runner, target, result_column)
+             values ('{table}', '{table}', 'A', 'docker', 'null', null)"
         ))
         .await;
-        assert!(
-            db.one::<bool>("select short_key = rowcall.short_key(row_key) from rowcall.jobs").await,
-            "{key}"
-        );
-        let whole = key.len() <= 500;
-        assert_eq!(db.one::<bool>("select short_key = row_key from rowcall.jobs").await, whole, "{key}");
     }
+    for (table, row) in rows {
+        db.run(&format!("insert into {table} values ({row})")).await;
+    }
+    for made_by in [
+        "select",
+        "update long set status = 'A'; update odd set status = 'A'",
+        "update long set status = 'A' where id like 'x%'; update odd set status = 'A' where status = 'B' and \"%\" is not null",
+        "select rowcall.rescan('long'), rowcall.rescan('odd')",
+        "select rowcall.run('long', 'long', id) from long",
+    ] {
+        db.run(made_by).await;
+        let wrong =
+            "select count(*) from rowcall.jobs where short_key is distinct from rowcall.short_key(row_key)";
+        assert_eq!(db.one::<i64>(wrong).await, 0, "{made_by}");
+        let made: i64 = db.one("select count(*) from rowcall.jobs").await;
+        assert!(made >= 3, "{made_by} made {made}");
+        db.run("delete from rowcall.jobs; update long set status = 'B'; update odd set status = 'B'; delete from rowcall.history").await;
+        if made_by.contains("rescan") || made_by.starts_with("update long set status = 'A' where") {
+            db.run(
+                "alter table long disable trigger user; alter table odd disable trigger user;
+                    update long set status = 'A'; update odd set status = 'A';
+                    alter table long enable trigger user; alter table odd enable trigger user",
+            )
+            .await;
+        }
+    }
+    assert!(db.one::<bool>(r#"select length(rowcall.short_key('{"id": 1}')) = 9"#).await, "the text itself");
 }

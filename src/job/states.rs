@@ -29,6 +29,7 @@ const COPIED: &str = "the database is a copy";
 
 /// All of them, in the order in which a job meets them.
 pub const TRANSITIONS: &[Transition] = &[
+    way(None, PENDING, "its row comes in on_status", "trigger", "functions/trigger/on_insert_body.sql"),
     way(None, PENDING, "its row enters on_status", "trigger", "functions/trigger/enqueue_sql.sql"),
     way(None, PENDING, "run or retry", "a person", "functions/queue/request_job.sql"),
     way(None, PENDING, "rescan", "a person", "functions/api/operate/rescan.sql"),

@@ -56,8 +56,8 @@ async fn preview_command_says_what_preview_says() {
     asked
         .db
         .run(
-            r#"insert into rowcall.jobs (task, source_table, row_key, on_status, state, concurrency_key)
-               values ('loader', 'rowcall.files', '{"id": 1}', 'REGISTERED', 'running', 'x')"#,
+            r#"insert into rowcall.jobs (task, source_table, row_key, short_key, on_status, state, concurrency_key)
+               values ('loader', 'rowcall.files', '{"id": 1}', '{"id": 1}', 'REGISTERED', 'running', 'x')"#,
         )
         .await;
     let seen = asked.json("42").await;

@@ -35,14 +35,14 @@ async fn a_job_says_what_it_waits_for() {
             "rowcall.files 42: status is REGISTERED\nloader, job {job}: pending since TIME: a dispatcher starts it as soon as it has room"
         )
     );
-    let running = r#"insert into rowcall.jobs (task, source_table, row_key, on_status, state, concurrency_key)
-        values ('loader', 'rowcall.files', '{"id": 1}', 'REGISTERED', 'running', 'customer-7')"#;
+    let running = r#"insert into rowcall.jobs (task, source_table, row_key, short_key, on_status, state, concurrency_key)
+        values ('loader', 'rowcall.files', '{"id": 1}', '{"id": 1}', 'REGISTERED', 'running', 'customer-7')"#;
     for (change, undo, line) in [
-        ("insert into rowcall.jobs (task, source_table, row_key, on_status, due_at) select 'loader', 'rowcall.files',
-          jsonb_build_object('id', n), 'REGISTERED', now() - interval '1 hour' from generate_series(1, 3) n",
+        ("insert into rowcall.jobs (task, source_table, row_key, short_key, on_status, due_at) select 'loader', 'rowcall.files',
+          jsonb_build_object('id', n), jsonb_build_object('id', n)::text, 'REGISTERED', now() - interval '1 hour' from generate_series(1, 3) n",
             "delete from rowcall.jobs where due_at < now() - interval '30 minutes'", "pending since TIME: before it are 3 jobs of this task"),
         ("insert into rowcall.parameters (name, on_status, runner, target, priority) values ('other', 'X', 'docker', 'x', 0), ('urgent', 'Y', 'docker', 'x', 1);
-          insert into rowcall.jobs (task, source_table, row_key, on_status) select t, 'rowcall.files', jsonb_build_object('id', n), 'X'
+          insert into rowcall.jobs (task, source_table, row_key, short_key, on_status) select t, 'rowcall.files', jsonb_build_object('id', n), jsonb_build_object('id', n)::text, 'X'
           from generate_series(1, 3) n, unnest('{other,urgent}'::text[]) t",
             "delete from rowcall.jobs where task <> 'loader'; delete from rowcall.parameters where name <> 'loader'",
             "pending since TIME: before it are 4 jobs of other tasks on the runner docker"),

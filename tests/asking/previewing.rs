@@ -145,8 +145,8 @@ async fn caps_only_make_it_wait() {
     db.task("loader", "REGISTERED", ("max_running, concurrency_key", "3, 'c{{ row.attributes.size }}'"))
         .await;
     db.run(
-        "insert into rowcall.jobs (task, source_table, row_key, on_status, state, concurrency_key)
-           select 'loader', 'rowcall.files', jsonb_build_object('id', n), 'REGISTERED', 'running', 'c' || n from generate_series(6, 8) n",
+        "insert into rowcall.jobs (task, source_table, row_key, short_key, on_status, state, concurrency_key)
+           select 'loader', 'rowcall.files', jsonb_build_object('id', n), jsonb_build_object('id', n)::text, 'REGISTERED', 'running', 'c' || n from generate_series(6, 8) n",
     )
     .await;
     let (runs, why) = verdict(&db).await;

@@ -56,7 +56,7 @@ begin
             where j.source_table = after.relation and j.short_key = rowcall.short_key(job.new_key) and j.task = job.task and j.state <> 'running'
             returning * into newer;
             update rowcall_internal.jobs j
-            set row_key = job.new_key, run_again = j.run_again or newer.id is not null,
+            set row_key = job.new_key, short_key = rowcall.short_key(job.new_key), run_again = j.run_again or newer.id is not null,
                 on_status = coalesce(newer.on_status, j.on_status)
             where j.id = job.id;
         else
@@ -64,7 +64,7 @@ begin
             where j.id = job.id and exists (
                 select from rowcall_internal.jobs s
                 where s.source_table = after.relation and s.short_key = rowcall.short_key(job.new_key) and s.task = job.task);
-            update rowcall_internal.jobs j set row_key = job.new_key where j.id = job.id;
+            update rowcall_internal.jobs j set row_key = job.new_key, short_key = rowcall.short_key(job.new_key) where j.id = job.id;
         end if;
     end loop;
 end

@@ -36,7 +36,8 @@ begin
                       hint = format('Ask again when job %s has ended, or first: SELECT rowcall.cancel(%1$s);', other.id);
         end if;
     end if;
-    execute format('insert into rowcall_internal.jobs as j (task, source_table, row_key, on_status) values ($1, $2, $3, $4) %s returning id',
+    execute format('insert into rowcall_internal.jobs as j (task, source_table, row_key, short_key, on_status) '
+        'values ($1, $2, $3, rowcall.short_key($3), $4) %s returning id',
         rowcall_internal.ask_again_sql())
     into job using task.name, task.source_table, row_key, found_row.status;
     return job;

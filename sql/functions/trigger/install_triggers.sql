@@ -7,16 +7,21 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     entry rowcall_internal.source_tables := rowcall_internal.source_of(source);
+    is_partitioned constant boolean := (select relkind = 'p' from pg_class where oid = source);
     names jsonb := jsonb_build_object(
-        'source', entry.id,
+        -- Only a partition writes for another table.
+        'relation', case when is_partitioned then format('(select s.relation from rowcall_internal.source_tables s where s.id = %s)', entry.id)
+            else 'tg_relid' end,
         'status', quote_ident(entry.status_column),
         -- Of a type that is not Postgres' own by its output function: a cast to text may be one that the type's owner has made.
         'status_text', case when (select t.typnamespace = 'pg_catalog'::regnamespace from pg_attribute a join pg_type t on t.oid = a.atttypid
                 where a.attrelid = source and a.attname = entry.status_column)
             then format('n.%I::text', entry.status_column) else format('nullif(pg_catalog.concat(n.%I), '''')', entry.status_column) end,
         'key', rowcall_internal.key_sql(entry, 'n'),
+        'short_key', rowcall_internal.short_key_sql(entry, rowcall_internal.key_sql(entry, 'n')),
+        'asks', rowcall_internal.asks_sql(),
         -- Only partitions can be detached.
-        'is_detached', case when (select relkind from pg_class where oid = source) = 'p'
+        'is_detached', case when is_partitioned
             then format('rowcall_internal.is_detached(tg_relid, %s)', entry.id) else 'false' end,
         'same_key', (select string_agg(format('o.%1$I%2$s %3$s n.%1$I%2$s', key_column, '::' || operand, equals), ' and ')
                      from rowcall_internal.key_parts(entry)));
@@ -27,8 +32,9 @@ declare
     member regclass;
 begin
     names := names || jsonb_build_object(
-        'enqueue_new_rows', rowcall_internal.fill_in(rowcall_internal.enqueue_sql(), names || '{"rows": "new_rows"}'),
-        'enqueue_changed', rowcall_internal.fill_in(rowcall_internal.enqueue_sql(), names || '{"rows": "changed"}'));
+        'enqueue_new_rows', rowcall_internal.fill_in(rowcall_internal.enqueue_sql(), names || '{"rows": "new_rows", "relation": "source"}'),
+        'enqueue_changed', rowcall_internal.fill_in(rowcall_internal.enqueue_sql(), names || '{"rows": "changed", "relation": "source"}'),
+        'enqueue_many', rowcall_internal.fill_in(rowcall_internal.enqueue_sql(), names || '{"rows": "changed", "relation": "$1"}'));
     if names::text ~ '\$many\$' then
         raise exception 'rowcall.watch: the column names of % hold $many$, by which the triggers quote', source
             using errcode = '42602', hint = 'Give that column another name.';
@@ -39,9 +45,11 @@ begin
             ('update', rowcall_internal.on_update_body(), 'referencing old table as old_rows new table as new_rows')) t(event, body, rows)
     loop
         -- A session keeps its plans. One made while the queue was empty would scan the queue whole when it is long. And a
-        -- statement of many rows looks costly enough to be compiled, which takes a writer longer than to run it.
+        -- statement of many rows looks costly enough to be compiled, which takes a writer longer than to run it. The writer waits 80 ms
+        -- for a lock of ours: what holds it longer is no business of the writer's.
         execute format('create or replace function rowcall_internal.%I() returns trigger language plpgsql '
-            'security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off %s as %L',
+            'security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off '
+            'set lock_timeout = ''80ms'' %s as %L',
             format('on_%s_%s', trigger.event, entry.id), settings, rowcall_internal.fill_in(trigger.body, names));
         execute format('revoke all on function rowcall_internal.%I() from public', format('on_%s_%s', trigger.event, entry.id));
         for member in

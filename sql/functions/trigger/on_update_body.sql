@@ -1,7 +1,8 @@
 -- The body of the trigger that a source table has for UPDATE; rowcall_internal.install_triggers() puts the table's own names in place
--- of :source (the number of its registry entry), :status (its status column), :status_text (that of the row n as text), :key (its row key as jsonb) and :same_key
--- (that the old row, o, and the new one, n, have the same key), and the text of enqueue_sql.sql in place of :enqueue_changed, and whether this table is no partition of it any more (:is_detached).
--- tests/schema/files_on_update.sql shows what comes out for rowcall.files.
+-- of those of on_insert_body.sql, and besides of :status (its status column), :same_key (whether the old row, o, and the new one, n,
+-- have the same key) and :enqueue_changed and :enqueue_many (the text of enqueue_sql.sql, the
+-- latter for a statement of its own). tests/schema/files_on_update.sql shows what comes out for
+-- rowcall.files.
 --
 -- As for INSERT (on_insert_body.sql), rows whose status or key has changed get the jobs that they ask for. Besides, jobs of
 -- such rows learn that a user has moved their row on, and blocked jobs of rows that were written at all are released.
@@ -10,46 +11,41 @@ language sql immutable
 set search_path = pg_catalog, pg_temp
 as $body$
     select $trigger$
+#variable_conflict use_variable
 declare
-    channels text[];
+    source constant regclass := :relation;
     made bigint;
     cause text;
     -- Which of our own writes this is, if it is one; rowcall_internal.write_back() says what the words mean.
     writing text := case when coalesce(current_setting('rowcall.writing', true), '') = '' then '' else rowcall_internal.own_writing() end;
     -- What other triggers of the table do on that occasion is a user's.
     by_user boolean := writing = '' or pg_trigger_depth() > 1;
-    own_lock_timeout constant text := current_setting('lock_timeout');
 begin
     if writing = 'back' and not by_user or :is_detached then
         return null;
     end if;
 
-    -- The writer waits so long for a lock of ours: what holds it longer is no business of the writer's.
-    if own_lock_timeout = '0' or own_lock_timeout::interval > interval '80 ms' then
-        perform set_config('lock_timeout', '80ms', true);
-    end if;
     <<the_work>>
     begin
         -- A row that a user mended is worth another look, whatever column the mending was in.
         if exists (
-            select from rowcall_internal.jobs j join rowcall_internal.source_tables s on s.relation = j.source_table
-            where s.id = :source and j.state = 'blocked')
+            select from rowcall_internal.jobs j where j.source_table = source and j.state = 'blocked')
         then
             with free as (
                 select j.id from rowcall_internal.jobs j
-                join new_rows n on j.short_key = rowcall.short_key(:key)
-                join rowcall_internal.source_tables s on s.relation = j.source_table
-                where s.id = :source and j.state = 'blocked'
+                join new_rows n on j.short_key = :short_key
+                where j.source_table = source and j.state = 'blocked'
                 for update of j skip locked
             )
             update rowcall_internal.jobs j set state = 'pending', refused_by = null, held_since = null, reason = null
             from free where j.id = free.id;
             get diagnostics made = row_count;
-            if made > 0 then
-                perform rowcall_internal.wake('{rowcall_control}');
+            if made > 0 and rowcall_internal.is_asleep() then
+                perform rowcall_internal.notify('rowcall_control');
             end if;
         end if;
 
+        made := 0;
         if (select count(*) from (select from new_rows limit 2) as few) < 2 then
             if not exists (
                 select from new_rows n left join old_rows o on :same_key
@@ -64,26 +60,23 @@ begin
                 )
                 update rowcall_internal.jobs j set moved_to = :status_text, moved_at = clock_timestamp(), moved_by = session_user,
                     run_again = j.run_again and j.task not in (select name from rowcall_internal.owners)
-                from changed n, rowcall_internal.source_tables s
-                where s.id = :source and j.source_table = s.relation and j.short_key = rowcall.short_key(:key);
+                from changed n
+                where j.source_table = source and j.short_key = :short_key;
             end if;
             if exists (
                 select from new_rows n
-                join rowcall_internal.source_tables s on s.id = :source
-                join rowcall.parameters p on p.source_table = s.relation and p.on_status = :status_text)
+                join rowcall.parameters p on p.source_table = source and p.on_status = :status_text)
             then
                 with changed as (
                     select n.* from new_rows n left join old_rows o on :same_key
                     where o.:status is distinct from n.:status
-                ), enqueued as (
-                    :enqueue_changed
                 )
-                select array_agg(distinct rowcall_internal.channel(on_status)) into strict channels from enqueued;
+                :enqueue_changed;
+                get diagnostics made = row_count;
             end if;
         elsif not by_user and not exists (
-            select from rowcall_internal.source_tables s
-            join rowcall.parameters p on p.source_table = s.relation
-            where s.id = :source and p.on_status in (select :status_text from new_rows n))
+            select from rowcall.parameters p
+            where p.source_table = source and p.on_status in (select :status_text from new_rows n))
         then
             -- A write of ours, after which no task comes.
             exit the_work;
@@ -98,23 +91,24 @@ begin
                     )
                     update rowcall_internal.jobs j set moved_to = :status_text, moved_at = clock_timestamp(), moved_by = session_user,
                     run_again = j.run_again and j.task not in (select name from rowcall_internal.owners)
-                    from changed n, rowcall_internal.source_tables s
-                    where s.id = :source and j.source_table = s.relation and j.short_key = rowcall.short_key(:key)
-                $many$;
+                    from changed n
+                    where j.source_table = $1 and j.short_key = :short_key
+                $many$ using source;
             end if;
             execute $many$
                 with changed as (
                     select n.* from new_rows n left join old_rows o on :same_key
                     where o.:status is distinct from n.:status
-                ), enqueued as (
-                    :enqueue_changed
                 )
-                select array_agg(distinct rowcall_internal.channel(on_status)) from enqueued
-            $many$ into strict channels;
+                :enqueue_many
+            $many$ using source;
+            get diagnostics made = row_count;
         end if;
 
-        if channels is not null then
-            perform rowcall_internal.wake(channels);
+        if made > 0 and rowcall_internal.is_asleep() then
+            perform rowcall_internal.wake(array(
+                select distinct p.on_status from new_rows n
+                join rowcall.parameters p on p.source_table = source and p.on_status = :status_text));
         end if;
     exception when others then
         begin
@@ -122,20 +116,19 @@ begin
             perform set_config('lock_timeout', '20ms', true);
             execute $many$
                 insert into rowcall_internal.missed_rows (source_table, row_key, error, moved_to, moved_by)
-                select s.relation, :key, $1, case when $2 then :status_text end, case when $2 then session_user end
-                from new_rows n left join old_rows o on :same_key, rowcall_internal.source_tables s
-                where s.id = :source and o.:status is distinct from n.:status
-            $many$ using cause, by_user;
+                select $3, :key, $1, case when $2 then :status_text end, case when $2 then session_user end
+                from new_rows n left join old_rows o on :same_key
+                where o.:status is distinct from n.:status
+            $many$ using cause, by_user, source;
             get diagnostics made = row_count;
-            if made > 0 then
-                perform rowcall_internal.wake('{rowcall_control}');
+            if made > 0 and rowcall_internal.is_asleep() then
+                perform rowcall_internal.notify('rowcall_control');
             end if;
         exception when others then
             raise warning 'rowcall: rows of % may have missed their jobs: % (and: %)', tg_relid::regclass, cause, sqlerrm
                 using hint = 'After the cause is gone: SELECT rowcall.rescan(table);';
         end;
     end the_work;
-    perform set_config('lock_timeout', own_lock_timeout, true);
     return null;
 end
 $trigger$

@@ -1,27 +1,8 @@
--- Wakes the dispatchers that sleep, if any does: a commit that carries NOTIFY waits in one line with all others
--- of the whole server, so only who needs it should pay for it.
---
--- A dispatcher that goes to sleep locks rowcall_internal.wake_lock in SHARE mode, looks for jobs once more, and holds the
--- lock while it sleeps. A writer asks for ROW EXCLUSIVE without waiting. Refused: somebody sleeps, or is about
--- to, and NOTIFY wakes it. Granted: nobody sleeps, and nobody can fall asleep before this transaction has ended
--- and its jobs can be seen. Neither lock conflicts with itself, so writers do not meet, nor do sleepers.
---
--- SET rowcall.wake_ups = 'off' (for a session, a role, a database) leaves it all to polling; PREPARE TRANSACTION,
--- which refuses a transaction that has notified, needs that.
-create or replace function rowcall_internal.wake(channels text[]) returns void
-language plpgsql
+-- Wakes the dispatchers, which sleep (is_asleep.sql), for jobs of rows with these statuses.
+create or replace function rowcall_internal.wake(statuses text[]) returns void
+language sql
 set search_path = pg_catalog, pg_temp
 as $$
-begin
-    if current_setting('rowcall.wake_ups', true) = 'off' then
-        return;
-    end if;
-    begin
-        lock table rowcall_internal.wake_lock in row exclusive mode nowait;
-        return;
-    exception when lock_not_available then
-        -- Somebody sleeps.
-    end;
-    perform rowcall_internal.notify(channel) from unnest(channels) as channel;
-end
+    select rowcall_internal.notify(channel)
+    from (select distinct rowcall_internal.channel(status) as channel from unnest(statuses) as status) as channels
 $$;

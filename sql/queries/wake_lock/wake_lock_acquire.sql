@@ -1,5 +1,5 @@
 -- From the grant of this lock until its release, every writer that makes jobs sends a notification; see
--- rowcall_internal.wake(). It waits for writers that were told before that no dispatcher sleeps. It takes no snapshot,
+-- rowcall_internal.is_asleep(). It waits for writers that were told before that no dispatcher sleeps. It takes no snapshot,
 -- so neither the wait nor the sleep holds back vacuum. The time limits of the role and the database are lifted for it.
 begin;
 set local statement_timeout = 0;

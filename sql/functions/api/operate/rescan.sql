@@ -32,8 +32,8 @@ begin
         end if;
     end if;
     execute format($sql$
-        insert into rowcall_internal.jobs as j (task, source_table, row_key, on_status)
-        select w.task, $1, w.row_key, w.on_status
+        insert into rowcall_internal.jobs as j (task, source_table, row_key, short_key, on_status)
+        select w.task, $1, w.row_key, rowcall.short_key(w.row_key), w.on_status
         from (select distinct * from rowcall_internal.wanted_rows($1, $2, $3)) w
         where $2 is not null or not exists (
                 select from rowcall_internal.history h

@@ -1,0 +1,12 @@
+-- SQL text: rowcall.short_key() of a source table's row, given the SQL text that builds its key. A key of a few columns whose types
+-- have short texts needs no look at its length.
+create or replace function rowcall_internal.short_key_sql(source rowcall_internal.source_tables, key text) returns text
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $$
+    select case
+        when cardinality(source.key_columns) <= 3
+            and source.key_types <@ '{smallint,integer,bigint,uuid,date,timestamp,timestamptz,oid,boolean}'::regtype[]
+        then '(' || key || ')::pg_catalog.text'
+        else 'rowcall.short_key(' || key || ')' end
+$$;
