@@ -18,7 +18,7 @@ COPY config config
 COPY benches benches
 COPY examples examples
 COPY tests tests
-RUN cargo build --release --locked --bin rowcall
+RUN cargo build --release --locked --bin rowcall --bin rowcall-supervisor
 # What other images copy from here (COPY --from=rowcall /usr/local/bin/rowcall-task /) must need nothing of theirs.
 COPY dev ./
 RUN ./dev task-binary
@@ -30,7 +30,7 @@ RUN groupadd --system --gid 10001 rowcall \
     && install -d -o rowcall -g rowcall -m 700 /var/lib/rowcall
 # The authorities that sign AWS's certificates; the slim image has none.
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
-COPY --from=build /src/target/release/rowcall /src/target/rowcall-task /src/target/rowcall-task-aws /usr/local/bin/
+COPY --from=build /src/target/release/rowcall /src/target/release/rowcall-supervisor /src/target/rowcall-task /src/target/rowcall-task-aws /usr/local/bin/
 COPY config/rowcall.toml /usr/share/doc/rowcall/rowcall.toml
 USER 10001:10001
 ENTRYPOINT ["/usr/local/bin/rowcall"]

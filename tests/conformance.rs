@@ -111,8 +111,9 @@ impl Subject for Process {
     }
 
     fn age(&self, attempt: &Attempt) {
-        let directory = std::fs::File::open(self.0.path().join("state").join(&attempt.launch_key)).unwrap();
-        directory.set_modified(std::time::SystemTime::now() - std::time::Duration::from_hours(2)).unwrap();
+        let file = format!("{}.attempt", attempt.launch_key);
+        let file = std::fs::File::open(self.0.path().join("state").join(file)).unwrap();
+        file.set_modified(std::time::SystemTime::now() - std::time::Duration::from_hours(2)).unwrap();
     }
 }
 

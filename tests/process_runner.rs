@@ -202,20 +202,16 @@ async fn an_attempts_directory_is_private_and_goes_after_the_settling() {
     up.read().await;
     let key: String = case.db.one("select launch_key from rowcall.attempts").await;
     let directory = case.subject.place().join("state").join(&key);
-    for path in [&directory, &directory.join("work")] {
-        assert_eq!(
-            std::fs::metadata(path).unwrap().permissions().mode() & 0o777,
-            0o700,
-            "{}",
-            path.display()
-        );
+    let file = directory.with_extension("attempt");
+    for (path, mode) in [(&directory, 0o700), (&file, 0o600)] {
+        assert_eq!(std::fs::metadata(path).unwrap().permissions().mode() & 0o777, mode, "{}", path.display());
     }
-    assert!(directory.join("work/file").exists(), "a fresh directory is where the program starts");
+    assert!(directory.join("file").exists(), "a fresh directory is where the program starts");
     gate.open().await;
     let told = case.ended().await;
-    assert_eq!(told.output.trim_end(), directory.join("work").to_str().unwrap());
+    assert_eq!(told.output.trim_end(), directory.to_str().unwrap());
     end(dispatcher).await;
-    assert!(!directory.exists());
+    assert!(!directory.exists() && !file.exists());
 }
 
 #[tokio::test]

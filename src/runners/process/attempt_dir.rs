@@ -1,27 +1,40 @@
-//! The directory of one attempt, `<state_dir>/<launch key>`: how a process outlives the daemon that began it.
+//! What a state directory keeps of one attempt: how a process outlives the daemon that began it.
 //!
-//! - `lock` is held by the supervisor as long as it lives. The kernel drops it whatever kills the supervisor,
+//! `<state_dir>/<launch key>` is the directory in which its program begins, unless the settings name another place.
+//! `<launch key>.attempt` beside it is all that daemon and supervisor tell each other. It is one file because to make and remove files
+//! is what a short program costs most: ext4 looks through all that were removed within five seconds.
+//!
+//! - Its lock is held by the supervisor as long as it lives. The kernel drops it whatever kills the supervisor,
 //!   so it tells the truth about life where a process id, which is used again, cannot.
-//! - `started` is created once and never removed: a second supervisor for the same launch key finds it and
+//! - It is empty until a supervisor has begun. A second supervisor for the same launch key finds it written to and
 //!   leaves, which makes launching idempotent.
-//! - `child` holds the process group of the program.
-//! - `end.json` appears, whole, when the program has ended.
+//! - Its first line says how far the attempt is, and the process group of the program.
+//! - What follows is room for the end, and then the end, as JSON. The first line says so only when all of it is there.
 
 use std::fs::{File, TryLockError};
-use std::io::{self, Write as _};
-use std::os::unix::fs::DirBuilderExt as _;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
 use crate::job::End;
 
-/// The file that takes room for the end.
-const RESERVED: &str = "end.reserved";
+/// Of the file's name, after the launch key.
+pub const SUFFIX: &str = ".attempt";
 
-/// Enough for an end without its output.
-const RESERVED_BYTES: usize = 4096;
+/// Bytes of the first line: a word, a process group, the end of the line.
+const FIRST_LINE: usize = 20;
+
+/// A supervisor has begun, or may not begin any more.
+const STARTED: &str = "started";
+
+/// The end is there, whole.
+const ENDED: &str = "ended";
+
+/// Enough for an end without its output; with the first line, a page of the disk.
+const RESERVED_BYTES: usize = 4096 - FIRST_LINE;
 
 /// Of the reason why a program was not started, in characters, where there is little room.
 const LONGEST_REASON: usize = 500;
@@ -73,45 +86,61 @@ pub enum Life {
     NotBegun,
 }
 
-/// One attempt's directory.
+/// One attempt's directory, and the file beside it.
 #[derive(Debug, Clone)]
 pub struct AttemptDir {
     path: PathBuf,
+    file: PathBuf,
 }
 
 impl AttemptDir {
     /// Names it; nothing is created.
     pub fn new(state_dir: &Path, launch_key: &str) -> Self {
-        Self { path: state_dir.join(launch_key) }
+        Self::at(state_dir.join(launch_key))
     }
 
     /// From the path a supervisor was given.
     pub fn at(path: PathBuf) -> Self {
-        Self { path }
+        let mut file = path.clone().into_os_string();
+        file.push(SUFFIX);
+        Self { path, file: file.into() }
     }
 
-    /// Where it is.
+    /// Where it is, and where the task starts unless the settings name another place.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Where the task starts, unless the settings name another place.
-    pub fn work(&self) -> PathBuf {
-        self.path.join("work")
+    /// The file beside it, which is made first and removed last.
+    pub fn file(&self) -> &Path {
+        &self.file
     }
 
-    /// Makes it, readable only by this user. An existing one is fine.
-    pub fn create(&self) -> io::Result<()> {
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(self.work())
+    /// Makes file and directory, for this user only; the latter if the task starts there. Existing ones are fine, and have time
+    /// again to begin.
+    pub fn create(&self, with_directory: bool) -> io::Result<()> {
+        let directory = |path: &Path| std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+        let open = || File::options().create(true).append(true).mode(0o600).open(&self.file);
+        let file = match open() {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                self.path.parent().map_or(Ok(()), directory)?;
+                open()?
+            }
+            opened => opened?,
+        };
+        if file.metadata()?.len() == 0 {
+            file.set_modified(SystemTime::now())?;
+        }
+        if with_directory { directory(&self.path) } else { Ok(()) }
     }
 
-    /// Takes the supervisor's lock; `None` if another holds it. Waits out those who only look.
-    pub fn lock(&self) -> io::Result<Option<File>> {
-        let file = self.lock_file()?;
+    /// Takes the lock of the file, as a supervisor does; `None` if another supervisor holds it. Waits out those who only look.
+    pub fn lock(&self) -> io::Result<Option<Supervised>> {
+        let file = File::options().read(true).write(true).open(&self.file)?;
         let deadline = Instant::now() + LOOKERS_LEAVE;
         loop {
             match file.try_lock() {
-                Ok(()) => return Ok(Some(file)),
+                Ok(()) => return Ok(Some(Supervised { file })),
                 Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
                     std::thread::sleep(Duration::from_millis(2));
                 }
@@ -121,76 +150,118 @@ impl AttemptDir {
         }
     }
 
-    fn lock_file(&self) -> io::Result<File> {
-        File::options().create(true).truncate(false).read(true).write(true).open(self.path.join("lock"))
-    }
-
-    /// Marks the attempt as started; false if it was before.
-    pub fn mark_started(&self) -> io::Result<bool> {
-        match File::create_new(self.path.join("started")) {
-            Ok(_) => Ok(true),
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-            Err(e) => Err(e),
+    /// Sees to it that no supervisor begins any more; false if one has begun.
+    pub fn give_up(&self) -> io::Result<bool> {
+        match self.lock()? {
+            Some(supervised) => supervised.mark_started(),
+            None => Ok(false),
         }
-    }
-
-    /// Notes the program's process group.
-    pub fn write_child(&self, group: u32) -> io::Result<()> {
-        std::fs::write(self.path.join("child"), group.to_string())
     }
 
     /// The program's process group, once there is one.
     pub fn child(&self) -> Option<i32> {
-        std::fs::read_to_string(self.path.join("child")).ok()?.parse().ok()
+        let (_, group, _) = self.read()?;
+        (group > 0).then_some(group)
+    }
+
+    /// The end, once it is written.
+    pub fn end(&self) -> Option<End> {
+        let (word, _, rest) = self.read()?;
+        if word != ENDED {
+            return None;
+        }
+        let end = End::from(serde_json::from_slice::<EndFile>(&rest).ok()?);
+        let written = std::fs::metadata(&self.file).and_then(|metadata| metadata.modified()).ok();
+        Some(End { ago: written.and_then(|written| written.elapsed().ok()), ..end })
+    }
+
+    /// The word and the process group of the first line, and what follows it.
+    fn read(&self) -> Option<(String, i32, Vec<u8>)> {
+        let mut bytes = std::fs::read(&self.file).ok()?;
+        let rest = bytes.split_off(bytes.len().min(FIRST_LINE));
+        let mut words = std::str::from_utf8(&bytes).ok()?.split_whitespace();
+        Some((words.next()?.to_owned(), words.next()?.parse().ok()?, rest))
+    }
+
+    /// Whether a supervisor watches over it. The look shares the lock for a moment if it is free.
+    pub fn life(&self) -> io::Result<Life> {
+        let file = File::open(&self.file)?;
+        match file.try_lock_shared() {
+            Err(TryLockError::WouldBlock) => Ok(Life::Supervised),
+            Err(TryLockError::Error(e)) => Err(e),
+            Ok(()) if file.metadata()?.len() > 0 => Ok(Life::Ended),
+            Ok(()) => Ok(Life::NotBegun),
+        }
+    }
+
+    /// Since when it has not begun.
+    pub fn age(&self) -> Option<Duration> {
+        std::fs::metadata(&self.file).and_then(|m| m.modified()).ok()?.elapsed().ok()
+    }
+
+    /// Removes both. What is not there is fine.
+    pub fn remove(&self) -> io::Result<()> {
+        let gone = |removed: io::Result<()>| match removed {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        };
+        gone(std::fs::remove_dir_all(&self.path))?;
+        gone(std::fs::remove_file(&self.file))
+    }
+}
+
+/// An attempt's file, locked for as long as this lives.
+#[derive(Debug)]
+pub struct Supervised {
+    file: File,
+}
+
+impl Supervised {
+    /// Marks the attempt as started; false if it was before.
+    pub fn mark_started(&self) -> io::Result<bool> {
+        if self.file.metadata()?.len() > 0 {
+            return Ok(false);
+        }
+        self.write_first_line(STARTED, 0)?;
+        Ok(true)
+    }
+
+    /// Notes the program's process group.
+    pub fn write_child(&self, group: u32) -> io::Result<()> {
+        self.write_first_line(STARTED, group)
+    }
+
+    fn write_first_line(&self, word: &str, group: u32) -> io::Result<()> {
+        self.file.write_all_at(format!("{word:<8} {group:>10}\n").as_bytes(), 0)
     }
 
     /// Takes room on the disk for an end, before there is anything that could end: a program whose end cannot be written down
     /// would be run again.
     pub fn reserve_end(&self) -> io::Result<()> {
-        std::fs::write(self.path.join(RESERVED), [b' '; RESERVED_BYTES])
+        self.file.write_all_at(&[b' '; RESERVED_BYTES], FIRST_LINE as u64)
     }
 
-    /// Writes the end, all at once; without its output, if the disk has no room for that.
-    pub fn write_end(&self, end: &EndFile) -> io::Result<()> {
-        let (draft, reserved) = (self.path.join("end.json.new"), self.path.join(RESERVED));
-        let place = self.path.join("end.json");
-        match std::fs::write(&draft, serde_json::to_vec(end)?).and_then(|()| std::fs::rename(&draft, &place))
-        {
-            Ok(()) => Ok(()),
-            Err(error) if reserved.exists() => {
-                let not_started =
-                    end.not_started.as_ref().map(|why| why.chars().take(LONGEST_REASON).collect::<String>());
-                let short = EndFile { not_started, output: format!("(its output is lost: {error})"), ..*end };
-                // What follows in the file are blanks, which JSON allows.
-                let mut file = File::options().write(true).open(&reserved)?;
-                file.write_all(&serde_json::to_vec(&short)?)?;
-                std::fs::rename(&reserved, &place)
-            }
-            Err(error) => Err(error),
+    /// Writes the end; without its output, if the disk has no room for that.
+    pub fn write_end(&self, end: &EndFile, group: u32) -> io::Result<()> {
+        if let Err(error) = self.write_rest(serde_json::to_vec(end)?) {
+            self.write_short(end, &error)?;
         }
+        self.write_first_line(ENDED, group)
     }
 
-    /// The end, once it is written.
-    pub fn end(&self) -> Option<End> {
-        let file = self.path.join("end.json");
-        let end = End::from(serde_json::from_slice::<EndFile>(&std::fs::read(&file).ok()?).ok()?);
-        let written = file.metadata().and_then(|metadata| metadata.modified()).ok();
-        Some(End { ago: written.and_then(|written| written.elapsed().ok()), ..end })
+    /// In the room that was reserved, and over whatever the disk has taken of the whole end.
+    fn write_short(&self, end: &EndFile, error: &io::Error) -> io::Result<()> {
+        let not_started =
+            end.not_started.as_ref().map(|why| why.chars().take(LONGEST_REASON).collect::<String>());
+        let short = EndFile { not_started, output: format!("(its output is lost: {error})"), ..*end };
+        self.file.set_len((FIRST_LINE + RESERVED_BYTES) as u64)?;
+        self.write_rest(serde_json::to_vec(&short)?)
     }
 
-    /// Whether a supervisor watches over it. The look shares the lock for a moment if it is free.
-    pub fn life(&self) -> io::Result<Life> {
-        match self.lock_file()?.try_lock_shared() {
-            Err(TryLockError::WouldBlock) => Ok(Life::Supervised),
-            Err(TryLockError::Error(e)) => Err(e),
-            Ok(()) if self.path.join("started").exists() => Ok(Life::Ended),
-            Ok(()) => Ok(Life::NotBegun),
-        }
-    }
-
-    /// Removes it.
-    pub fn remove(&self) -> io::Result<()> {
-        std::fs::remove_dir_all(&self.path)
+    /// With blanks, which JSON allows, over all that was reserved.
+    fn write_rest(&self, mut json: Vec<u8>) -> io::Result<()> {
+        json.resize(json.len().max(RESERVED_BYTES), b' ');
+        self.file.write_all_at(&json, FIRST_LINE as u64)
     }
 }
 
@@ -198,58 +269,90 @@ impl AttemptDir {
 mod tests {
     use super::*;
 
-    #[test]
-    fn an_end_is_as_old_as_its_file() {
-        let place = tempfile::tempdir().unwrap();
-        let dir = AttemptDir::new(place.path(), "a");
-        dir.create().unwrap();
-        let end = EndFile {
-            exit_code: Some(0),
-            signal: None,
-            not_started: None,
-            output: String::new(),
-            retryable: false,
-        };
-        dir.write_end(&end).unwrap();
-        let hour = Duration::from_hours(1);
-        let file = File::options().write(true).open(dir.path().join("end.json")).unwrap();
-        file.set_modified(std::time::SystemTime::now() - hour).unwrap();
-        let ago = dir.end().unwrap().ago.unwrap();
-        assert!(ago >= hour && ago < 2 * hour, "{ago:?}");
+    const EXITED: EndFile = EndFile {
+        exit_code: Some(0),
+        signal: None,
+        not_started: None,
+        output: String::new(),
+        retryable: false,
+    };
+
+    fn started(place: &Path) -> (AttemptDir, Supervised) {
+        let dir = AttemptDir::new(place, "rowcall-a-1");
+        dir.create(true).unwrap();
+        let supervised = dir.lock().unwrap().unwrap();
+        assert!(supervised.mark_started().unwrap() && !supervised.mark_started().unwrap());
+        supervised.reserve_end().unwrap();
+        supervised.write_child(7).unwrap();
+        (dir, supervised)
     }
 
     #[test]
-    fn garbage_in_its_files_is_no_end() {
+    fn an_end_is_as_old_as_its_file() {
+        let place = tempfile::tempdir().unwrap();
+        let (dir, supervised) = started(place.path());
+        assert!(dir.end().is_none() && dir.child() == Some(7) && dir.life().unwrap() == Life::Supervised);
+        supervised.write_end(&EXITED, 7).unwrap();
+        let hour = Duration::from_hours(1);
+        supervised.file.set_modified(SystemTime::now() - hour).unwrap();
+        drop(supervised);
+        let ago = dir.end().unwrap().ago.unwrap();
+        assert!(ago >= hour && ago < 2 * hour, "{ago:?}");
+        assert!(dir.child() == Some(7) && dir.life().unwrap() == Life::Ended);
+        dir.remove().unwrap();
+        assert!(std::fs::read_dir(place.path()).unwrap().next().is_none(), "nothing stays");
+    }
+
+    #[test]
+    fn a_supervisor_that_comes_too_late_does_not_begin() {
+        let place = tempfile::tempdir().unwrap();
+        let dir = AttemptDir::new(&place.path().join("made"), "rowcall-a-1");
+        assert_eq!(dir.give_up().unwrap_err().kind(), io::ErrorKind::NotFound);
+        dir.create(false).unwrap();
+        assert_eq!(dir.life().unwrap(), Life::NotBegun);
+        assert!(dir.give_up().unwrap());
+        assert!(!dir.lock().unwrap().unwrap().mark_started().unwrap());
+        let (dir, _supervised) = started(place.path());
+        assert!(!dir.give_up().unwrap(), "one has begun");
+    }
+
+    #[test]
+    fn garbage_in_its_file_is_no_end() {
         let state = tempfile::tempdir().unwrap();
-        let dir = AttemptDir::new(state.path(), "rowcall-a-1");
-        dir.create().unwrap();
+        let (dir, _supervised) = started(state.path());
         let deep = "[".repeat(100_000);
         for garbage in ["", "{", "null", "\u{0}", "{\"exit_code\": 1e99}", "{\"output\": 3}", deep.as_str()] {
-            for file in ["end.json", "child"] {
-                std::fs::write(dir.path().join(file), garbage).unwrap();
+            for first_line in ["ended             7\n", "ended         seven\n", "started           7\n", ""]
+            {
+                std::fs::write(dir.file(), format!("{first_line}{garbage}")).unwrap();
+                assert!(dir.end().is_none(), "{garbage:.20}");
             }
-            assert!(dir.end().is_none() && dir.child().is_none(), "{garbage:.20}");
         }
-        std::fs::write(dir.path().join("end.json"), b"\xff\xfe").unwrap();
-        assert!(dir.end().is_none());
+        std::fs::write(dir.file(), b"\xff\xfe").unwrap();
+        assert!(dir.end().is_none() && dir.child().is_none());
+    }
+
+    #[test]
+    fn half_an_end_is_none() {
+        let state = tempfile::tempdir().unwrap();
+        let (dir, supervised) = started(state.path());
+        supervised.write_rest(serde_json::to_vec(&EXITED).unwrap()).unwrap();
+        assert!(dir.end().is_none(), "its supervisor was killed before it said that this is all");
+        let long = EndFile { output: "x".repeat(100_000), ..EXITED };
+        supervised.write_end(&long, 7).unwrap();
+        assert_eq!(dir.end().unwrap().output.unwrap().len(), 100_000);
     }
 
     #[test]
     fn an_end_is_kept_although_the_disk_is_full() {
         let state = tempfile::tempdir().unwrap();
-        let dir = AttemptDir::new(state.path(), "rowcall-a-1");
-        dir.create().unwrap();
-        dir.reserve_end().unwrap();
-        // As on a full disk: the file for the whole end cannot be written.
-        std::fs::create_dir(dir.path().join("end.json.new")).unwrap();
-        let end = EndFile {
-            exit_code: Some(3),
-            signal: None,
-            not_started: None,
-            output: "x".repeat(100_000),
-            retryable: false,
-        };
-        dir.write_end(&end).unwrap();
+        let (dir, supervised) = started(state.path());
+        let end = EndFile { exit_code: Some(3), output: "x".repeat(100_000), ..EXITED };
+        // As on a full disk: it has taken some of it.
+        supervised.write_rest(serde_json::to_vec(&end).unwrap()[..50_000].to_vec()).unwrap();
+        supervised.write_short(&end, &io::ErrorKind::StorageFull.into()).unwrap();
+        supervised.write_first_line(ENDED, 7).unwrap();
+        assert_eq!(std::fs::metadata(dir.file()).unwrap().len(), 4096);
         let kept = dir.end().unwrap();
         assert_eq!(kept.exit_code, Some(3));
         assert!(kept.output.unwrap().starts_with("(its output is lost: "));

@@ -40,7 +40,7 @@ const AFTER_GRACE: Duration = Duration::from_mins(2);
 #[derive(Debug)]
 pub struct ProcessRunner {
     settings: ProcessSettings,
-    /// The `rowcall` binary, which is also the supervisor.
+    /// `rowcall-supervisor`, or the `rowcall` binary, which can do its work.
     supervisor: PathBuf,
     ends: Ends,
     place: Place,
@@ -49,8 +49,8 @@ pub struct ProcessRunner {
 impl ProcessRunner {
     /// Checks the state directory, so that a daemon which could not follow its processes does not begin.
     pub fn new(settings: &ProcessSettings, ends: Ends) -> anyhow::Result<Self> {
-        let supervisor = std::env::current_exe().context("cannot find this program's own file")?;
-        Self::with_supervisor(settings, ends, supervisor)
+        let own = std::env::current_exe().context("cannot find this program's own file")?;
+        Self::with_supervisor(settings, ends, supervisor(own))
     }
 
     /// The same with the supervising binary named; for programs other than `rowcall` that use this library.
@@ -61,7 +61,7 @@ impl ProcessRunner {
     ) -> anyhow::Result<Self> {
         let state_dir = &settings.state_dir;
         AttemptDir::new(state_dir, ".probe")
-            .create()
+            .create(true)
             .and_then(|()| AttemptDir::new(state_dir, ".probe").remove())
             .with_context(|| {
                 format!(
@@ -79,10 +79,28 @@ impl ProcessRunner {
 
     fn working_directory(&self, dir: &AttemptDir) -> PathBuf {
         if self.settings.working_directory.as_os_str().is_empty() {
-            dir.work()
+            dir.path().to_owned()
         } else {
             self.settings.working_directory.clone()
         }
+    }
+}
+
+/// The small supervisor that is installed beside this program, if it is of this version; else this program itself, which takes longer
+/// to start and does the same.
+fn supervisor(own: PathBuf) -> PathBuf {
+    let small = own.with_file_name("rowcall-supervisor");
+    let told = std::process::Command::new(&small).arg("--version").stdin(Stdio::null()).output();
+    match told {
+        Ok(told) if told.stdout.trim_ascii() == supervise::VERSION.as_bytes() => small,
+        Ok(_) => {
+            tracing::warn!(
+                supervisor = %small.display(),
+                "it is of another version, so rowcall supervises its processes itself: install both together"
+            );
+            own
+        }
+        Err(_) => own,
     }
 }
 
@@ -108,10 +126,7 @@ fn look(attempt: &Attempt, dir: &AttemptDir) -> Observation {
             }
         },
         Ok(Life::NotBegun) => {
-            let age =
-                std::fs::metadata(dir.path()).and_then(|m| m.modified()).ok().and_then(|t| t.elapsed().ok());
-            // Marked as started by us, so that a supervisor which is only very late leaves again.
-            if age.is_some_and(|age| age > BEGIN_GRACE) && dir.mark_started().is_ok_and(|first| first) {
+            if dir.age().is_some_and(|age| age > BEGIN_GRACE) && dir.give_up().is_ok_and(|first| first) {
                 Observation::Ended(End::not_started("its supervisor did not begin", true))
             } else {
                 Observation::Running
@@ -199,7 +214,9 @@ impl Runner for ProcessRunner {
     ) -> Result<Launched, LaunchError> {
         let refused = |what: String| LaunchError::refused(what, true);
         let dir = self.dir(attempt);
-        dir.create().map_err(|e| refused(format!("cannot make {}: {e}", dir.path().display())))?;
+        let starts_there = self.settings.working_directory.as_os_str().is_empty();
+        dir.create(starts_there)
+            .map_err(|e| refused(format!("cannot make {}: {e}", dir.path().display())))?;
 
         let passed = self
             .settings
@@ -246,13 +263,12 @@ impl Runner for ProcessRunner {
         match dir.life() {
             // The end of one that has run is seen by looking.
             Ok(Life::Supervised | Life::Ended) => Ok(found),
-            // Marked as started by us, so that a supervisor which is only very late leaves again.
-            Ok(Life::NotBegun) => match dir.mark_started() {
+            Ok(Life::NotBegun) => match dir.give_up() {
                 Ok(true) => Ok(Found::Nothing),
                 Ok(false) => Ok(found),
                 Err(e) => Err(format!("{}: {e}", dir.path().display())),
             },
-            // The directory is made before anything is started.
+            // The file is made before anything is started.
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Found::Nothing),
             Err(e) => Err(format!("{}: {e}", dir.path().display())),
         }
@@ -280,7 +296,7 @@ impl Runner for ProcessRunner {
     async fn forget(&self, attempt: &Attempt) {
         let dir = self.dir(attempt);
         // Settled without having ended: once the directory is gone, the program could not be found any more.
-        let is_supervised = || dir.path().exists() && dir.life().is_ok_and(|life| life == Life::Supervised);
+        let is_supervised = || dir.life().is_ok_and(|life| life == Life::Supervised);
         if is_supervised() {
             let mut patience = 100;
             // Its supervisor notes the program's group just after it has started it.
@@ -299,9 +315,7 @@ impl Runner for ProcessRunner {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         }
-        if let Err(error) = dir.remove()
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
+        if let Err(error) = dir.remove() {
             tracing::warn!(attempt = attempt.id.get(), %error, "cannot remove an attempt's directory");
         }
     }

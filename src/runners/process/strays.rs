@@ -6,7 +6,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill as signal};
 use nix::unistd::Pid;
 
-use super::attempt_dir::{AttemptDir, Life};
+use super::attempt_dir::{AttemptDir, Life, SUFFIX};
 use crate::runners::{Attempt, Stray};
 
 /// A directory that no open attempt owns is left alone for so long, in case its attempt is only about to be seen.
@@ -32,15 +32,17 @@ fn carries(pid: i32, variable: &str) -> bool {
         .is_ok_and(|environment| environment.split(|b| *b == 0).any(|v| v == variable.as_bytes()))
 }
 
-/// Directories of attempts of this installation that are old and that no supervisor holds.
+/// Attempts of this installation that are old and that no supervisor holds; the place of one is its directory.
 pub fn strays(state_dir: &Path, prefix: &str) -> Vec<Stray> {
     let Ok(entries) = std::fs::read_dir(state_dir) else { return Vec::new() };
     let stray = |entry: std::fs::DirEntry| {
-        let launch_key = entry.file_name().to_str().filter(|name| name.starts_with(prefix))?.to_owned();
+        let name = entry.file_name();
+        let launch_key =
+            name.to_str()?.strip_suffix(SUFFIX).filter(|key| key.starts_with(prefix))?.to_owned();
         let old = entry.metadata().and_then(|m| m.modified()).ok()?.elapsed().ok()? > FORGOTTEN_AFTER;
-        let path = entry.path();
-        let ended = AttemptDir::at(path.clone()).life().is_ok_and(|life| life != Life::Supervised);
-        (old && ended).then(|| Stray { launch_key, place: path.to_string_lossy().into_owned() })
+        let dir = AttemptDir::new(state_dir, &launch_key);
+        let ended = dir.life().is_ok_and(|life| life != Life::Supervised);
+        (old && ended).then(|| Stray { launch_key, place: dir.path().to_string_lossy().into_owned() })
     };
     entries.flatten().filter_map(stray).collect()
 }
@@ -63,9 +65,9 @@ mod tests {
         let long_ago = SystemTime::now() - 2 * FORGOTTEN_AFTER;
         let make = |key: &str, modified: SystemTime| {
             let dir = AttemptDir::new(state.path(), key);
-            dir.create().unwrap();
+            dir.create(true).unwrap();
             let lock = dir.lock().unwrap();
-            std::fs::File::open(dir.path()).unwrap().set_modified(modified).unwrap();
+            std::fs::File::open(dir.file()).unwrap().set_modified(modified).unwrap();
             lock
         };
         let _ = make("rowcall-a-1", long_ago);
@@ -77,5 +79,6 @@ mod tests {
         assert_eq!(found.iter().map(|s| s.launch_key.as_str()).collect::<Vec<_>>(), ["rowcall-a-1"]);
         discard(&found[0]);
         assert!(!state.path().join("rowcall-a-1").exists());
+        assert!(!state.path().join("rowcall-a-1.attempt").exists());
     }
 }

@@ -16,11 +16,15 @@ use anyhow::Context as _;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
-use super::attempt_dir::{AttemptDir, EndFile};
+use super::attempt_dir::{AttemptDir, EndFile, Supervised};
 use crate::output::{Tail, drain, secrets};
 
 /// The first argument that makes `rowcall` a supervisor.
 pub const SUBCOMMAND: &str = "supervise";
+
+/// What a supervisor that is a program of its own must answer to `--version`: daemon and supervisor speak by arguments and a file,
+/// whose forms may change with any version.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// How long output may trickle in after the program has ended (from children it left behind).
 const OUTPUT_GRACE: Duration = Duration::from_millis(500);
@@ -39,19 +43,15 @@ pub fn run(mut args: impl Iterator<Item = OsString>) -> anyhow::Result<()> {
     let output_limit = next()?.to_str().and_then(|s| s.parse().ok()).context("output limit")?;
     let program = next()?;
 
-    let Some(_lock) = dir.lock()? else { return Ok(()) };
-    if !dir.mark_started()? {
+    let Some(supervised) = dir.lock()? else { return Ok(()) };
+    if !supervised.mark_started()? {
         return Ok(());
     }
-    if let Err(error) = dir.reserve_end() {
+    if let Err(error) = supervised.reserve_end() {
         let not_started = Some(format!("there is no room for its end in {}: {error}", dir.path().display()));
-        return Ok(dir.write_end(&EndFile {
-            exit_code: None,
-            signal: None,
-            not_started,
-            output: String::new(),
-            retryable: true,
-        })?);
+        let end =
+            EndFile { exit_code: None, signal: None, not_started, output: String::new(), retryable: true };
+        return Ok(supervised.write_end(&end, 0)?);
     }
     // One pipe for both streams, so that lines stay in the order in which they were printed.
     let (output, input) = std::io::pipe()?;
@@ -63,28 +63,33 @@ pub fn run(mut args: impl Iterator<Item = OsString>) -> anyhow::Result<()> {
         .stdout(input.try_clone()?)
         .stderr(input)
         .spawn();
-    let end = match spawned {
-        Ok(child) => follow(&dir, child, output, output_limit)?,
-        Err(e) => EndFile {
-            exit_code: None,
-            signal: None,
-            not_started: Some(format!("cannot start {} in {}: {e}", program.display(), work.display())),
-            output: String::new(),
-            retryable: false,
-        },
+    let (end, group) = match spawned {
+        Ok(child) => {
+            let group = child.id();
+            (follow(&supervised, child, output, output_limit)?, group)
+        }
+        Err(e) => (
+            EndFile {
+                exit_code: None,
+                signal: None,
+                not_started: Some(format!("cannot start {} in {}: {e}", program.display(), work.display())),
+                output: String::new(),
+                retryable: false,
+            },
+            0,
+        ),
     };
-    dir.write_end(&end)?;
-    Ok(())
+    Ok(supervised.write_end(&end, group)?)
 }
 
 fn follow(
-    dir: &AttemptDir,
+    supervised: &Supervised,
     mut child: Child,
     output: PipeReader,
     output_limit: usize,
 ) -> anyhow::Result<EndFile> {
     let group = Pid::from_raw(i32::try_from(child.id())?);
-    if let Err(error) = dir.write_child(child.id()) {
+    if let Err(error) = supervised.write_child(child.id()) {
         // The attempt was given up meanwhile: a program that cannot be found must not run.
         let _ = killpg(group, Signal::SIGKILL);
         return Err(error.into());
