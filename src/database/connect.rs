@@ -8,7 +8,7 @@ use deadpool_postgres::{
 };
 use thiserror::Error;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{Client, Connection, Socket};
+use tokio_postgres::{Client, Connection, SimpleQueryMessage, Socket};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::address::Address;
@@ -261,9 +261,10 @@ impl Database {
         }
         tokio::spawn(async move {
             let forget =
-                client.batch_execute(include_str!("../../sql/queries/connections/forget_session.sql"));
+                client.simple_query(include_str!("../../sql/queries/connections/forget_session.sql"));
+            let is_clean = |message: &SimpleQueryMessage| matches!(message, SimpleQueryMessage::Row(row) if row.try_get("is_clean").is_ok_and(|clean| clean == Some("t")));
             let reset = tokio::time::timeout(RESET_LIMIT, forget).await;
-            if !matches!(reset, Ok(Ok(()))) {
+            if !matches!(reset, Ok(Ok(answers)) if answers.iter().any(is_clean)) {
                 drop(Object::take(client));
             }
         });

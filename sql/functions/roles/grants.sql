@@ -34,7 +34,7 @@ as $$
     ('rowcall_dispatcher', 'SELECT', 'view', '{running_dispatchers}', 'which others live'),
     ('rowcall_dispatcher', 'EXECUTE', 'function', '{source_rows,jobs_without_row,write_back}',
         'read, hold and write rows of watched tables, with the writer''s rights on these; it needs none itself'),
-    ('rowcall_dispatcher', 'EXECUTE', 'function', '{mark_all,start_jobs,parameters_stamp,assert_parameters,end_attempts,lose_attempts}', 'start jobs, end attempts'),
+    ('rowcall_dispatcher', 'EXECUTE', 'function', '{mark_all,start_jobs,parameters_stamp,assert_parameters,end_attempts,lose_attempts,finish_jobs}', 'start jobs, end attempts and jobs'),
     ('rowcall_dispatcher', 'EXECUTE', 'function', '{copied_from,channel,claimable_by_key,forget_concurrency_keys,release_blocked,enqueue_missed,keep_history}', 'its upkeep'),
     ('rowcall_dispatcher', 'EXECUTE', 'function', '{preview}', 'what "rowcall preview" asks'),
     ('rowcall_dispatcher', 'EXECUTE', 'function', '{status_loop}', 'whether a task would run for ever'),
