@@ -328,3 +328,26 @@ impl Runner for ProcessRunner {
         strays::discard(stray);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_small_supervisor_of_the_same_version_is_used() {
+        let place = tempfile::tempdir().unwrap();
+        let own = place.path().join("rowcall");
+        let small = place.path().join("rowcall-supervisor");
+        assert_eq!(supervisor(own.clone()), own, "there is none");
+        for (version, used) in [(supervise::VERSION, &small), ("0.0.1", &own)] {
+            // Made beside and moved: a file that is still open for writing cannot be run.
+            let draft = place.path().join("draft");
+            std::fs::write(&draft, format!("#!/bin/sh\necho {version}\n")).unwrap();
+            std::fs::set_permissions(&draft, std::fs::Permissions::from_mode(0o700)).unwrap();
+            std::fs::rename(&draft, &small).unwrap();
+            assert_eq!(supervisor(own.clone()), *used, "{version}");
+        }
+    }
+}
