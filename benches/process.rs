@@ -43,7 +43,7 @@ async fn drain(bench: &Bench) -> anyhow::Result<f64> {
     settings.dispatcher.shutdown_grace = Duration::from_mins(1);
     let before = Instant::now();
     let dispatcher = Dispatcher::start(settings, Mode::Drain, |settings, ends| {
-        let supervisor = PathBuf::from(env!("CARGO_BIN_EXE_rowcall"));
+        let supervisor = PathBuf::from(env!("CARGO_BIN_EXE_rowcall-supervisor"));
         let runner = ProcessRunner::with_supervisor(&settings.runners.process, ends.clone(), supervisor)?;
         Ok(Runners::default().with(Arc::new(runner)))
     })
