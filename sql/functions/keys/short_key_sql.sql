@@ -8,5 +8,7 @@ as $$
         when cardinality(source.key_columns) <= 3
             and source.key_types <@ '{smallint,integer,bigint,uuid,date,timestamp,timestamptz,oid,boolean}'::regtype[]
         then '(' || key || ')::pg_catalog.text'
-        else 'rowcall.short_key(' || key || ')' end
+        -- The function only for a long key: called for each row, it would set its search_path for each.
+        else format('case when pg_catalog.octet_length((%1$s)::pg_catalog.text) <= 500 then (%1$s)::pg_catalog.text '
+            'else rowcall.short_key(%1$s) end', key) end
 $$;

@@ -1,0 +1,132 @@
+//! Jobs are found by a short form of their row's key, however long that is.
+
+use super::source;
+use crate::support::TestDatabase;
+use rowcall::job::End;
+
+#[tokio::test]
+async fn keys_too_long_for_an_index_are_keys_like_others() {
+    let ddl = "create table long (id text primary key, status text)";
+    let (db, mut running) = source(ddl, "long", "status", "null").await;
+    db.run("update rowcall.parameters set enabled = false, command = '{}'").await;
+    // The longest that an index of the table takes, of random letters, which do not compress; and very long ones, which do.
+    let random = "select left(string_agg(encode(sha256(i::text::bytea), 'base64'), '' order by i), 2600) from generate_series(1, 80) i";
+    let keys =
+        format!("select ({random}) || n from generate_series(1, 3) n union all select repeat('\\é', 60000)");
+    db.run(&format!("insert into long select k, 'REGISTERED' from ({keys}) t(k)")).await;
+    assert_eq!(db.one::<i64>("select count(*) from rowcall.missed_rows").await, 0);
+    db.run("update long set status = 'B'; update long set status = 'REGISTERED'").await;
+    assert_eq!(db.jobs("load").await, 4, "one job of each row");
+    let found: i64 = db
+        .one("select count(*) from long l join rowcall.jobs j on j.short_key = rowcall.short_key(rowcall.row_key('long', l.id)) and j.row_key->>'id' = l.id")
+        .await;
+    assert_eq!(found, 4);
+    db.run("update rowcall.parameters set enabled = true").await;
+    for _ in 0..4 {
+        let launched = running.launch().await;
+        running.end(&launched, End::exited(0));
+    }
+    db.until("select count(*) = 4 from long where status = 'PROCESSED'").await;
+    db.until("select count(*) = 4 from rowcall.history").await;
+    let explained: i64 = db
+        .one("select count(*) from long l, rowcall.explain('long', l.id) e where e like 'load, job %: SUCCEEDED%'")
+        .await;
+    assert_eq!(explained, 4);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_row_among_very_many_jobs_is_found_by_an_index() {
+    let db = TestDatabase::new().await;
+    db.task("loader", "REGISTERED", ("", "")).await;
+    db.run("insert into rowcall.files (status) select 'OTHER' from generate_series(1, 20000); update rowcall.files set status = 'REGISTERED';
+            update rowcall.jobs set state = 'blocked' where id % 2 = 0; analyze rowcall_internal.jobs")
+        .await;
+    for statement in [
+        "update rowcall.files set status = 'B' where id = 7; update rowcall.files set status = 'REGISTERED' where id = 7",
+        "update rowcall.files set status = 'B' where id = 8",
+        "select rowcall.explain('rowcall.files', 9)",
+        "select rowcall.preview('rowcall.files', 9)",
+        "select rowcall.run('loader', 'rowcall.files', 9)",
+        "select rowcall.cancel(id) from rowcall.jobs where id = 10",
+        "select * from rowcall.jobs where source_table = 'rowcall.files'::regclass
+             and short_key = rowcall.short_key(rowcall.row_key('rowcall.files', 11))",
+    ] {
+        // Counted in the transaction so far, and of those before it what is not handed on yet.
+        let count = "select (seq_tup_read + idx_tup_fetch)::bigint from pg_stat_xact_user_tables where relid = 'rowcall_internal.jobs'::regclass";
+        db.run("begin").await;
+        let before: i64 = db.one(count).await;
+        db.run(statement).await;
+        let read = db.one::<i64>(count).await - before;
+        assert!(read < 100, "{statement}: {read} jobs were looked at");
+        db.run("rollback").await;
+    }
+}
+
+#[tokio::test]
+async fn jobs_have_the_short_key_of_its_function_from_everywhere() {
+    let db = TestDatabase::new().await;
+    db.run(
+        r#"create table long (id text primary key, status text);
+              create table odd ("a\b" bigint, "é" date, "%" uuid, status text, primary key ("a\b", "é", "%"));
+              select rowcall.watch('long'), rowcall.watch('odd')"#,
+    )
+    .await;
+    let rows = [
+        ("long", "repeat('x', 490), 'A'"),
+        ("long", "repeat('é', 400), 'A'"),
+        ("long", "repeat('\\', 240), 'A'"),
+        ("odd", "7, '2026-01-02', '00000000-0000-0000-0000-000000000001', 'A'"),
+        ("odd", "-7, 'infinity', gen_random_uuid(), 'A'"),
+    ];
+    for table in ["long", "odd"] {
+        db.run(&format!(
+            "insert into rowcall.parameters (name, source_table, on_status, runner, target, result_column)
+             values ('{table}', '{table}', 'A', 'docker', 'null', null)"
+        ))
+        .await;
+    }
+    for (table, row) in rows {
+        db.run(&format!("insert into {table} values ({row})")).await;
+    }
+    for made_by in [
+        "select",
+        "update long set status = 'A'; update odd set status = 'A'",
+        "update long set status = 'A' where id like 'x%'; update odd set status = 'A' where status = 'B' and \"%\" is not null",
+        "select rowcall.rescan('long'), rowcall.rescan('odd')",
+        "select rowcall.run('long', 'long', id) from long",
+    ] {
+        db.run(made_by).await;
+        let wrong =
+            "select count(*) from rowcall.jobs where short_key is distinct from rowcall.short_key(row_key)";
+        assert_eq!(db.one::<i64>(wrong).await, 0, "{made_by}");
+        let made: i64 = db.one("select count(*) from rowcall.jobs").await;
+        assert!(made >= 3, "{made_by} made {made}");
+        db.run("delete from rowcall.jobs; update long set status = 'B'; update odd set status = 'B'; delete from rowcall.history").await;
+        if made_by.contains("rescan") || made_by.starts_with("update long set status = 'A' where") {
+            db.run(
+                "alter table long disable trigger user; alter table odd disable trigger user;
+                    update long set status = 'A'; update odd set status = 'A';
+                    alter table long enable trigger user; alter table odd enable trigger user",
+            )
+            .await;
+        }
+    }
+    assert!(db.one::<bool>(r#"select length(rowcall.short_key('{"id": 1}')) = 9"#).await, "the text itself");
+}
+
+#[tokio::test]
+async fn one_statement_makes_jobs_beside_those_that_are_there() {
+    let db = TestDatabase::new().await;
+    db.task("loader", "REGISTERED", ("", "")).await;
+    db.run("insert into rowcall.files (id) values (1), (2); delete from rowcall.files").await;
+    let first: i64 = db.one("select max(id) from rowcall.jobs").await;
+    // The keys of two rows that are gone are used again, among others.
+    db.run("insert into rowcall.files (id) select generate_series(1, 5)").await;
+    let found: (i64, i64) = (
+        db.one("select count(*) from rowcall.jobs where state = 'pending'").await,
+        db.one(&format!("select count(*) from rowcall.jobs where id > {first}")).await,
+    );
+    assert_eq!(found, (5, 3), "one job for each row, and those that were there stay");
+    assert_eq!(db.one::<i64>("select count(*) from rowcall.missed_rows").await, 0);
+}
