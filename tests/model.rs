@@ -10,8 +10,8 @@ use expected::{Job, Model};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use rowcall::database::{
-    Choice, ClaimedJob, Database, FinishedJob, NewAttempt, RetriedJob, Statements as _, claim, finish_jobs,
-    load_parameters, retry_jobs, start_jobs,
+    Choice, ClaimedJob, Database, FinishedJob, NewAttempt, RetriedJob, Statements as _, Wish, claim,
+    load_parameters, retry_jobs, settle_attempts, start_jobs,
 };
 use rowcall::job::{Cause, DispatcherId, Outcome, RunnerName};
 use rowcall::parameters::Deadlines;
@@ -219,21 +219,14 @@ impl World {
             Step::Claim => {
                 let tasks = load_parameters(&client).await.unwrap();
                 let tasks: Vec<_> = tasks.iter().filter(|task| task.enabled).collect();
-                let minute = Duration::from_mins(1);
+                let ageing = Duration::from_mins(1);
+                let wish = Wish { limit: 1000, ageing, choice: Choice::Best, with_rows: false };
                 let mut client = self.pool.get().await.unwrap();
                 let transaction = client.transaction();
                 transaction.begin().await.unwrap();
-                let claim = claim(
-                    &transaction,
-                    DispatcherId::new(1),
-                    &tasks,
-                    &vec![0; tasks.len()],
-                    1000,
-                    minute,
-                    Choice::Best,
-                )
-                .await
-                .unwrap();
+                let claim = claim(&transaction, DispatcherId::new(1), &tasks, &vec![0; tasks.len()], wish)
+                    .await
+                    .unwrap();
                 let attempts: Vec<_> = claim.taken.into_iter().map(attempt).collect();
                 start_jobs(&transaction, DispatcherId::new(1), &attempts).await.unwrap();
                 transaction.commit().await.unwrap();
@@ -256,7 +249,7 @@ impl World {
                         message: None,
                         write_back: None,
                     };
-                    finish_jobs(&client, &[finished]).await.unwrap();
+                    settle_attempts(&client, &[], &[finished]).await.unwrap();
                 } else {
                     let delay = Duration::from_hours(1);
                     let retried = RetriedJob {

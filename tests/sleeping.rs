@@ -7,7 +7,7 @@ use rowcall::job::End;
 use rowcall::settings::Settings;
 
 use crate::ear::Ear;
-use crate::support::{Running, TestDatabase, settings};
+use crate::support::{FakeKind, Running, TestDatabase, settings};
 
 /// Settings under which only a wake-up can explain that a job runs.
 fn deaf_to_time(db: &TestDatabase) -> Settings {
@@ -59,6 +59,25 @@ async fn a_sleeping_dispatcher_is_woken() {
         running.end(&launched, End::exited(0));
         db.until("select bool_and(status = 'PROCESSED') from rowcall.files").await;
     }
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_full_dispatcher_asks_for_no_wake_ups() {
+    let db = TestDatabase::new().await;
+    db.task("loader", "REGISTERED", ("", "")).await;
+    let small = FakeKind { capacity: 1, ..FakeKind::default() };
+    let mut running = Running::made(deaf_to_time(&db), Arc::default(), small).await;
+    db.run("insert into rowcall.files default values").await;
+    let first = running.launch().await;
+    db.until(&format!("select not ({ASLEEP})")).await;
+    let (client, ear) = Ear::open(&db).await;
+    client.batch_execute("listen rowcall_registered; listen done").await.unwrap();
+    db.run("insert into rowcall.files default values; notify done").await;
+    assert_eq!(ear.until("done").await, ["done"]);
+
+    running.end(&first, End::exited(0));
+    running.launch().await;
     running.stop().await;
 }
 
@@ -138,6 +157,7 @@ async fn a_sleeper_whose_lock_is_cut_off_lies_down_again() {
 #[tokio::test]
 async fn a_session_that_sleeps_says_so() {
     let db = TestDatabase::new().await;
+    db.task("loader", "REGISTERED", ("", "")).await;
     let running = Running::with(deaf_to_time(&db), Arc::default()).await;
     asleep(&db).await;
     let named: String = db
@@ -153,6 +173,7 @@ async fn a_session_that_sleeps_says_so() {
 #[tokio::test]
 async fn sleep_holds_back_no_vacuum() {
     let db = TestDatabase::new().await;
+    db.task("loader", "REGISTERED", ("", "")).await;
     let running = Running::with(deaf_to_time(&db), Arc::default()).await;
     asleep(&db).await;
     let pinned: i64 = db

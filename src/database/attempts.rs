@@ -33,6 +33,64 @@ pub struct NewAttempt {
     pub moved_to: Option<String>,
 }
 
+/// Attempts as the columns of a statement.
+struct Columns<'a> {
+    ids: Vec<AttemptId>,
+    jobs: Vec<JobId>,
+    tasks: Vec<&'a str>,
+    source_tables: Vec<u32>,
+    row_keys: Vec<&'a Value>,
+    numbers: Vec<i32>,
+    runners: Vec<RunnerName>,
+    launch_keys: Vec<&'a str>,
+    token_hashes: Vec<&'a [u8]>,
+    requests: Vec<&'a Value>,
+    timeouts: Vec<f64>,
+    launch_timeouts: Vec<f64>,
+    heartbeat_timeouts: Vec<Option<f64>>,
+    moved_to: Vec<Option<&'a str>>,
+}
+
+impl<'a> Columns<'a> {
+    fn of(attempts: &'a [NewAttempt]) -> Self {
+        Self {
+            ids: column(attempts, |a| a.id),
+            jobs: column(attempts, |a| a.job_id),
+            tasks: column(attempts, |a| a.task.as_str()),
+            source_tables: column(attempts, |a| a.source_table),
+            row_keys: column(attempts, |a| &a.row_key),
+            numbers: column(attempts, |a| a.number),
+            runners: column(attempts, |a| a.runner),
+            launch_keys: column(attempts, |a| a.launch_key.as_str()),
+            token_hashes: column(attempts, |a| a.token_hash.as_slice()),
+            requests: column(attempts, |a| &a.request),
+            timeouts: column(attempts, |a| a.deadlines.timeout),
+            launch_timeouts: column(attempts, |a| a.deadlines.launch),
+            heartbeat_timeouts: column(attempts, |a| a.deadlines.heartbeat),
+            moved_to: column(attempts, |a| a.moved_to.as_deref()),
+        }
+    }
+
+    fn values(&self) -> [&dyn Typed; 14] {
+        [
+            &self.ids,
+            &self.jobs,
+            &self.tasks,
+            &self.source_tables,
+            &self.row_keys,
+            &self.numbers,
+            &self.runners,
+            &self.launch_keys,
+            &self.token_hashes,
+            &self.requests,
+            &self.timeouts,
+            &self.launch_timeouts,
+            &self.heartbeat_timeouts,
+            &self.moved_to,
+        ]
+    }
+}
+
 /// Starts a batch of locked jobs: from here on they run, each with its attempt.
 pub async fn start_jobs(
     client: &impl Statements,
@@ -42,28 +100,10 @@ pub async fn start_jobs(
     if attempts.is_empty() {
         return Ok(());
     }
-    client
-        .run(
-            include_str!("../../sql/queries/attempts/attempts_start.sql"),
-            &[
-                &dispatcher_id,
-                &column(attempts, |a| a.id),
-                &column(attempts, |a| a.job_id),
-                &column(attempts, |a| a.task.as_str()),
-                &column(attempts, |a| a.source_table),
-                &column(attempts, |a| &a.row_key),
-                &column(attempts, |a| a.number),
-                &column(attempts, |a| a.runner),
-                &column(attempts, |a| a.launch_key.as_str()),
-                &column(attempts, |a| a.token_hash.as_slice()),
-                &column(attempts, |a| &a.request),
-                &column(attempts, |a| a.deadlines.timeout),
-                &column(attempts, |a| a.deadlines.launch),
-                &column(attempts, |a| a.deadlines.heartbeat),
-                &column(attempts, |a| a.moved_to.as_deref()),
-            ],
-        )
-        .await?;
+    let columns = Columns::of(attempts);
+    let mut values: Vec<&dyn Typed> = vec![&dispatcher_id];
+    values.extend(columns.values());
+    client.run(include_str!("../../sql/queries/attempts/attempts_start.sql"), &values).await?;
     Ok(())
 }
 
@@ -84,15 +124,24 @@ pub struct Marks {
     pub channels: Vec<Option<String>>,
 }
 
-/// Gives rows the statuses of attempts that are about to start. An error if one of them cannot have it now, and then none has.
-pub async fn mark_all(client: &impl Statements, marks: &Marks) -> Result<(), DatabaseError> {
-    if marks.keys.is_empty() {
-        return Ok(());
-    }
+/// Marks rows and starts a batch of locked jobs in one statement. An error if one of the rows cannot be marked now, or if the parameters
+/// were edited since they were read under this stamp: then nothing of it stands. Behind all else in a transaction, so that the
+/// look at the parameters is as of its end.
+pub async fn start_at_once(
+    client: &impl Statements,
+    marks: &Marks,
+    dispatcher_id: DispatcherId,
+    attempts: &[NewAttempt],
+    stamp: &str,
+) -> Result<(), DatabaseError> {
     client.users_ran();
     let Marks { source_table, back, keys, found_in, statuses, versions, tasks, channels } = marks;
-    let values: [&dyn Typed; 8] = [source_table, keys, found_in, statuses, versions, tasks, channels, back];
-    client.run(include_str!("../../sql/queries/attempts/attempts_mark_rows.sql"), &values).await?;
+    let columns = Columns::of(attempts);
+    let mut values: Vec<&dyn Typed> =
+        vec![source_table, keys, found_in, statuses, versions, tasks, channels, back, &dispatcher_id];
+    values.extend(columns.values());
+    values.push(&stamp);
+    client.run(include_str!("../../sql/queries/attempts/attempts_start_at_once.sql"), &values).await?;
     Ok(())
 }
 

@@ -19,6 +19,12 @@ const CLAIM: &str = concat!(
     include_str!("../../sql/queries/claims/claimed_jobs.sql"),
     include_str!("../../sql/queries/claims/claim_plan.sql")
 );
+const CLAIM_WITH_ROWS: &str = concat!(
+    include_str!("../../sql/queries/claims/claim.sql"),
+    include_str!("../../sql/queries/claims/claimed_jobs.sql"),
+    include_str!("../../sql/queries/claims/claimed_rows.sql"),
+    include_str!("../../sql/queries/claims/claim_plan.sql")
+);
 const CLAIM_FEW: &str = concat!(
     include_str!("../../sql/queries/claims/claim_few.sql"),
     include_str!("../../sql/queries/claims/claimed_jobs.sql"),
@@ -101,6 +107,19 @@ pub enum Choice {
     Any,
 }
 
+/// What a claim is to take.
+#[derive(Debug, Clone, Copy)]
+pub struct Wish {
+    /// No more jobs than this.
+    pub limit: i64,
+    /// So long a wait counts as one point of priority.
+    pub ageing: Duration,
+    /// Which of the jobs.
+    pub choice: Choice,
+    /// Whether their rows come along. Reading them runs code of users, whose error is then the whole claim's.
+    pub with_rows: bool,
+}
+
 /// A locked job. What cannot be read of it is noted with it, and blocks it alone.
 fn claimed(row: &Row) -> Result<ClaimedJob, Unreadable> {
     let mut unreadable = Noted::default();
@@ -158,17 +177,16 @@ pub async fn claim_few(
     Ok(is_all.then_some(claim))
 }
 
-/// Locks up to `limit` jobs of those tasks whose jobs need not be counted, and counts the others'. `served`: of each task, when
+/// Locks jobs of those tasks whose jobs need not be counted, and counts the others'. `served`: of each task, when
 /// it had its latest turn, in any unit.
 pub async fn claim(
     client: &impl Statements,
     dispatcher_id: DispatcherId,
     tasks: &[&Task],
     served: &[i64],
-    limit: i64,
-    ageing: Duration,
-    choice: Choice,
+    wish: Wish,
 ) -> Result<Claim, DatabaseError> {
+    let Wish { limit, ageing, choice, with_rows } = wish;
     let names: Vec<&str> = tasks.iter().map(|task| task.name.as_str()).collect();
     let priorities: Vec<i32> = tasks.iter().map(|task| i32::from(task.priority)).collect();
     let caps: Vec<Option<i32>> = tasks.iter().map(|task| task.max_running).collect();
@@ -178,8 +196,13 @@ pub async fn claim(
     let refused: Vec<String> = tasks.iter().map(|task| refused(dispatcher_id, task)).collect();
     let values: [&dyn Typed; 10] =
         [&names, &priorities, &caps, &caps_per_key, &counted, &limit, &ageing, &any, &refused, &served];
-    let mut claim = Claim::default();
-    for row in client.rows(CLAIM, &values).await? {
+    let mut claim = Claim { rows: with_rows.then(HashMap::new), ..Claim::default() };
+    let lines = if with_rows {
+        client.rows_of_users(CLAIM_WITH_ROWS, &values).await?
+    } else {
+        client.rows(CLAIM, &values).await?
+    };
+    for row in lines {
         claim.seen = true;
         if claim.takes(&row)? {
             continue;
@@ -192,6 +215,9 @@ pub async fn claim(
         if let Some(quota) = row.column::<Option<i64>>("quota")?.filter(|_| is_counted) {
             claim.counted.push((task, quota));
         }
+    }
+    if with_rows && claim.taken.is_empty() {
+        client.no_user_ran();
     }
     Ok(claim)
 }

@@ -38,12 +38,12 @@ pub mod wake_lock;
 pub use address::{Address, RdsRegion, Roots, SslMode, Tls};
 pub use attempts::{
     LaunchesNoted, Marks, NewAttempt, OverdueAttempt, RescuedAttempt, TakenOver, attempts_over,
-    end_attempts_without_job, mark_all, mark_asked, mark_begun, mark_launched, overdue_attempts,
-    rescue_attempts, start_jobs, taken_over, unmark_asked,
+    end_attempts_without_job, mark_asked, mark_begun, mark_launched, overdue_attempts, rescue_attempts,
+    start_at_once, start_jobs, taken_over, unmark_asked,
 };
 pub use claims::{
-    Choice, Claim, ClaimedJob, UnkeyedJob, claim, claim_counted, claim_few, jobs_without_concurrency_key,
-    jobs_without_row, lock_claims, set_concurrency_keys,
+    Choice, Claim, ClaimedJob, UnkeyedJob, Wish, claim, claim_counted, claim_few,
+    jobs_without_concurrency_key, jobs_without_row, lock_claims, set_concurrency_keys,
 };
 pub use columns::Unreadable;
 pub use connect::{Database, DatabaseError, Failure, locked};
@@ -61,11 +61,11 @@ pub use migrations::{Migration, MigrationStatus, Plan, migrate, migrate_down, mi
 pub use notices::{drive, drive_and_tell, is_warning};
 pub use notifications::{Notifications, Subscription, announce_jobs, notify};
 pub use previewing::{preview, watched_table};
-pub use schema::{SCHEMA_VERSION, SchemaError, Stamp, assert_parameters, check_schema, read_stamp};
+pub use schema::{SCHEMA_VERSION, SchemaError, Stamp, check_schema, read_stamp};
 pub use session::{Session, Transaction};
 pub use settling::{
-    EndedAttempt, FinishedJob, OpenAttempt, RetriedJob, finish_jobs, lock_for_settling, retry_jobs,
-    settle_attempts, settled_elsewhere,
+    EndedAttempt, FinishedJob, OpenAttempt, RetriedJob, lock_for_settling, retry_jobs, settle_attempts,
+    settled_elsewhere,
 };
 pub use source_rows::{
     RowProblem, RowWriting, SourceRow, TableRows, Writing, Written, source_rows, write_back,

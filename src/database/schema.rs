@@ -114,13 +114,6 @@ pub async fn read_stamp(client: &impl Statements) -> Result<Stamp, SchemaError> 
     Ok(Stamp { parameters: row.column("parameters_stamp").map_err(DatabaseError::from)? })
 }
 
-/// An error if the parameters were edited since they were read under this stamp. Behind all else in a transaction, so that this
-/// is as of its end.
-pub async fn assert_parameters(client: &impl Statements, stamp: &str) -> Result<(), DatabaseError> {
-    client.run(include_str!("../../sql/queries/schema/parameters_unchanged.sql"), &[&stamp]).await?;
-    Ok(())
-}
-
 fn fitting_version(row: &Row) -> Result<i32, SchemaError> {
     let (Some(found), Some(oldest_daemon)) = versions(row)? else {
         return Err(SchemaError::Missing);

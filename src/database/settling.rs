@@ -137,8 +137,24 @@ fn launched<T>(ended: &[EndedAttempt], part: impl Fn(&Launched, Duration) -> T) 
     ended.iter().map(|e| e.launched.as_ref().map(|(launched, ago)| part(launched, *ago))).collect()
 }
 
-/// Writes the ends of a batch of attempts.
-pub async fn settle_attempts(client: &impl Statements, ended: &[EndedAttempt]) -> Result<(), DatabaseError> {
+/// A job that is over.
+#[derive(Debug, Clone)]
+#[allow(missing_docs)]
+pub struct FinishedJob {
+    pub job_id: JobId,
+    pub attempt_id: AttemptId,
+    pub outcome: Outcome,
+    pub cause: Cause,
+    pub message: Option<String>,
+    pub write_back: Option<String>,
+}
+
+/// Writes the ends of a batch of attempts, and moves the jobs that are over into the history; a row that asked again gets its new job.
+pub async fn settle_attempts(
+    client: &impl Statements,
+    ended: &[EndedAttempt],
+    finished: &[FinishedJob],
+) -> Result<(), DatabaseError> {
     let ids: Vec<AttemptId> = ended.iter().map(|e| e.id).collect();
     let outcomes: Vec<&str> = ended.iter().map(|e| e.outcome.as_str()).collect();
     let codes: Vec<Option<i32>> = ended.iter().map(|e| e.exit_code).collect();
@@ -151,6 +167,12 @@ pub async fn settle_attempts(client: &impl Statements, ended: &[EndedAttempt]) -
     let log = |part: fn(&LogPlace) -> Option<&str>| -> Vec<Option<&str>> {
         ended.iter().map(|e| part(e.launched.as_ref()?.0.log.as_ref()?)).collect()
     };
+    let jobs: Vec<JobId> = finished.iter().map(|f| f.job_id).collect();
+    let attempts: Vec<AttemptId> = finished.iter().map(|f| f.attempt_id).collect();
+    let job_outcomes: Vec<&str> = finished.iter().map(|f| f.outcome.as_str()).collect();
+    let messages: Vec<Option<&str>> = finished.iter().map(|f| f.message.as_deref()).collect();
+    let write_backs: Vec<Option<&str>> = finished.iter().map(|f| f.write_back.as_deref()).collect();
+    let job_causes: Vec<&str> = finished.iter().map(|f| f.cause.as_str()).collect();
     client
         .run(
             include_str!("../../sql/queries/settling/settle_attempts.sql"),
@@ -168,39 +190,13 @@ pub async fn settle_attempts(client: &impl Statements, ended: &[EndedAttempt]) -
                 &launched(ended, |launched, _| launched.begun),
                 &log(|log| Some(log.group.as_str())),
                 &log(|log| log.stream.as_deref()),
+                &jobs,
+                &attempts,
+                &job_outcomes,
+                &messages,
+                &write_backs,
+                &job_causes,
             ],
-        )
-        .await?;
-    Ok(())
-}
-
-/// A job that is over.
-#[derive(Debug, Clone)]
-#[allow(missing_docs)]
-pub struct FinishedJob {
-    pub job_id: JobId,
-    pub attempt_id: AttemptId,
-    pub outcome: Outcome,
-    pub cause: Cause,
-    pub message: Option<String>,
-    pub write_back: Option<String>,
-}
-
-/// Moves jobs into the history; a row that asked again gets its new job.
-pub async fn finish_jobs(client: &impl Statements, finished: &[FinishedJob]) -> Result<(), DatabaseError> {
-    if finished.is_empty() {
-        return Ok(());
-    }
-    let jobs: Vec<JobId> = finished.iter().map(|f| f.job_id).collect();
-    let attempts: Vec<AttemptId> = finished.iter().map(|f| f.attempt_id).collect();
-    let outcomes: Vec<&str> = finished.iter().map(|f| f.outcome.as_str()).collect();
-    let messages: Vec<Option<&str>> = finished.iter().map(|f| f.message.as_deref()).collect();
-    let write_backs: Vec<Option<&str>> = finished.iter().map(|f| f.write_back.as_deref()).collect();
-    let causes: Vec<&str> = finished.iter().map(|f| f.cause.as_str()).collect();
-    client
-        .run(
-            include_str!("../../sql/queries/settling/settle_finish.sql"),
-            &[&jobs, &attempts, &outcomes, &messages, &write_backs, &causes],
         )
         .await?;
     Ok(())

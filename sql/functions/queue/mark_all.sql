@@ -1,7 +1,7 @@
 -- Gives rows of a source table the statuses of the attempts that are about to start, all of them or none: an error says that one of
--- them is not as it was read, or cannot be written now. What write_back() does besides, row by row after an error, is not done here.
+-- them is not as it was read, or cannot be written now. Returns how many. What write_back() does besides, row by row after an error, is not done here.
 create or replace function rowcall_internal.mark_all(
-    source regclass, keys jsonb[], found_in text[], statuses text[], versions text[], tasks text[], channels text[], back boolean) returns void
+    source regclass, keys jsonb[], found_in text[], statuses text[], versions text[], tasks text[], channels text[], back boolean) returns bigint
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
@@ -11,6 +11,9 @@ declare
     own_lock_timeout constant text := current_setting('lock_timeout');
     marked bigint;
 begin
+    if cardinality(keys) = 0 then
+        return 0;
+    end if;
     select * into entry from rowcall_internal.source_tables where relation = source;
     if entry.written_as is distinct from source::text then
         raise exception '% has no functions of its own, or another name', source using errcode = 'RC015';
@@ -29,5 +32,6 @@ begin
     end if;
     perform rowcall_internal.announce(channels[i], tasks[i], source, keys[i], statuses[i])
     from generate_subscripts(channels, 1) i where channels[i] is not null;
+    return marked;
 end
 $$;

@@ -1,12 +1,14 @@
 -- Starts the jobs of a claimed batch: each gets an attempt with its frozen request, before any runner is called. moved_to:
--- the status to which a user was known to have moved the row; a later one stays.
+-- the status to which a user was known to have moved the row; a later one stays. Returns how many.
 create or replace function rowcall_internal.start_jobs(
     dispatcher bigint, ids bigint[], jobs bigint[], tasks text[], source_tables oid[], row_keys jsonb[], numbers int[], runners text[], launch_keys text[],
-    token_hashes bytea[], requests jsonb[], timeouts float8[], launch_timeouts float8[], heartbeat_timeouts float8[], moved_to text[]) returns void
+    token_hashes bytea[], requests jsonb[], timeouts float8[], launch_timeouts float8[], heartbeat_timeouts float8[], moved_to text[]) returns bigint
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
+declare
+    started bigint;
 begin
     with started as (
         select * from unnest(ids, jobs, tasks, source_tables, row_keys, numbers, runners, launch_keys, token_hashes, requests, timeouts,
@@ -30,5 +32,7 @@ begin
         -- After its row was marked: what a user did to the row before is older.
         clock_timestamp()
     from started a;
+    get diagnostics started = row_count;
+    return started;
 end
 $$;

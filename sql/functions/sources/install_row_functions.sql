@@ -1,6 +1,6 @@
 -- Writes the functions by which rows of a source table are read (rowcall_internal.source_rows), given a status
 -- (rowcall_internal.write_back, rowcall_internal.mark_all) and given the end of a job, with its result in a column of jsonb: the
--- statements of read_rows_sql.sql, mark_all_sql.sql and write_rows_sql.sql, planned once for each session instead of each time, which
+-- statements of read_rows_sql.sql, mark_all_sql.sql, write_row_sql.sql and write_rows_sql.sql, planned once for each session instead of each time, which
 -- takes longer than to run them. They run with the rights of their caller, and all but reading with its search_path, which triggers of
 -- users see. The names of the table and of the columns for results are noted: under others they are not used.
 create or replace function rowcall_internal.install_row_functions(source regclass) returns void
@@ -26,22 +26,24 @@ begin
                 format('return query %s', rowcall_internal.read_rows_sql(entry)) as body
             union all
             select format('mark_all_%s', entry.id), 'jsonb[], text[], text[], text[]', 'bigint', '',
-                format('%s; get diagnostics marked = row_count; return marked', rowcall_internal.mark_all_sql(entry))
+                rowcall_internal.mark_all_sql(entry)
             union all
             select w.name, 'jsonb[], jsonb[], text[], jsonb[], text[], text[], text[]',
-                'table (places int[], states text[], errors text[], arrivals boolean[])', '', format('return query %s', w.statement)
+                'table (places int[], states text[], errors text[], arrivals boolean[])', '',
+                rowcall_internal.write_row_sql(entry, w.result_column, w.observers)
+                    || 'return query ' || rowcall_internal.write_rows_sql(entry, w.result_column, w.observers)
             from (
-                select format('mark_rows_%s', entry.id) as name, rowcall_internal.write_rows_sql(entry, null, false) as statement
+                select format('mark_rows_%s', entry.id) as name, null as result_column, false as observers
                 union all
-                select format('write_rows_%s_%s', entry.id, c.number), rowcall_internal.write_rows_sql(entry, c.name, false)
+                select format('write_rows_%s_%s', entry.id, c.number), c.name, false
                 from unnest(result_columns) with ordinality as c(name, number)
                 union all
-                select format('write_results_%s_%s', entry.id, c.number), rowcall_internal.write_rows_sql(entry, c.name, true)
+                select format('write_results_%s_%s', entry.id, c.number), c.name, true
                 from unnest(result_columns) with ordinality as c(name, number)) w
         ) f
     loop
         execute format('create function %s returns %s language plpgsql %s as %L', made.signature, made.answer, made.settings,
-            format(E'#variable_conflict use_column\ndeclare\n    marked bigint;\nbegin\n    %s;\nend', made.body));
+            format(E'#variable_conflict use_column\ndeclare\n    marked bigint;\n    kept text;\nbegin\n    %s;\nend', made.body));
         execute format('comment on function %s is %L', made.signature,
             format('Written for %s by rowcall_internal.install_row_functions().', source));
         execute format('revoke all on function %s from public', made.signature);

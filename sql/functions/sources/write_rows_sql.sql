@@ -6,7 +6,7 @@ language plpgsql stable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    has_key constant text := rowcall_internal.key_match_sql(source, 't', 'w.key');
+    parts constant record := rowcall_internal.write_parts(source, result_column, observers);
 begin
     return format($sql$
         with want as (
@@ -36,27 +36,7 @@ begin
             select true as is_there, %5$s as as_expected, t.xmin::text <> w.version as is_changed, t.%1$I::text = w.status as arrived
             from %2$s t where %3$s) seen on written.place is null
     $sql$,
-        source.status_column, source.relation, has_key,
-        concat_ws(', ',
-            format('%1$I = coalesce(w.status::%2$s, t.%1$I)', source.status_column, source.status_type),
-            -- A "message" without an "outcome" of ours is the user's own.
-            case when result_column is null then null when observers then format(
-                '%1$I = case when w.merge is null then t.%1$I else rowcall_internal.merge_results(t.%1$I, w.task, w.merge) end',
-                result_column)
-            else format(
-                '%1$I = case when w.merge is null then t.%1$I when jsonb_typeof(t.%1$I) = ''object'' '
-                'then t.%1$I - case when t.%1$I->>''outcome''::text in (%2$s) '
-                'then ''{message,outcome}''::text[] else ''{}'' end || w.merge '
-                -- What is no object is the user's own, and keeps its shape.
-                'when coalesce(jsonb_typeof(t.%1$I), ''null'') = ''null'' then w.merge else t.%1$I end', result_column,
-                (select string_agg(quote_literal(o.outcome), ', ') from rowcall_internal.outcomes() o where o.is_failure)) end,
-            -- An empty string says that there is none.
-            case when source.touch_column <> '' then format('%I = now()', source.touch_column) end,
-            case when source.external_id_column <> ''
-                then format('%1$I = coalesce(w.external_id, t.%1$I)', source.external_id_column) end),
-        case when observers then 'true' else format('w.expected ? t.%I::text', source.status_column) end,
-        -- After the update it is what it was before, if it was no object.
-        case when result_column is null or observers then 'null::text' else format(
-            'case when w.merge is not null and w.merge <> ''{}'' and jsonb_typeof(t.%1$I) not in (''object'', ''null'') then jsonb_typeof(t.%1$I) end', result_column) end);
+        source.status_column, source.relation, rowcall_internal.key_match_sql(source, 't', 'w.key'),
+        parts.assignments, parts.as_expected, parts.keeps);
 end
 $$;

@@ -25,10 +25,10 @@ use self::prepare::{prepare, read_rows, sort_all};
 use self::start_at_once::{FEW, can_start_at_once, start_at_once};
 use self::wake_lock::WakeLock;
 use crate::database::{
-    Choice, Claim, DatabaseError, Promoted, SchemaError, Statements, announce_jobs, claim, claim_counted,
-    claim_few, defer, lock_claims, locked, promote_waiting, read_stamp,
+    Choice, Claim, DatabaseError, Promoted, SchemaError, Statements, Wish, announce_jobs, claim,
+    claim_counted, claim_few, defer, lock_claims, locked, promote_waiting, read_stamp,
 };
-use crate::dispatcher::pace::{ROW_HELD, Trouble, jittered};
+use crate::dispatcher::pace::{IDLE_POLLS, ROW_HELD, Trouble, jittered};
 use crate::dispatcher::shared::{Handle, Shared};
 use crate::dispatcher::{DispatcherError, Mode};
 use crate::job::{JobId, RunnerName};
@@ -103,14 +103,28 @@ async fn look_and_wait(
         shared.lifecycle.draining.cancel();
         return Ok(());
     }
-    if done.found >= BUSY && has_room(shared) {
+    if !can_claim(shared) {
+        // Nothing that a writer could announce would be taken. A slot that is freed or an edit of the parameters ends the wait.
+        wait(shared, jittered(floor(shared))).await;
+    } else if done.found >= BUSY {
         wait(shared, BUSY_LOOK).await;
     } else if shared.signals.is_listening() {
         wake_lock.sleep(shared, launch, done).await?;
     } else if done.found == 0 {
-        wait(shared, until_next(&done, shared.settings.dispatcher.poll_interval_without_listen)).await;
+        wait(shared, until_next(&done, floor(shared))).await;
     }
     Ok(())
+}
+
+/// How often to look although nothing has said that there is anything.
+fn floor(shared: &Shared) -> Duration {
+    let dispatcher = &shared.settings.dispatcher;
+    match shared.signals.is_listening() {
+        false => dispatcher.poll_interval_without_listen,
+        // The beats of the rescuer are the floor.
+        true if shared.signals.is_nothing_open() => dispatcher.poll_interval * IDLE_POLLS,
+        true => dispatcher.poll_interval,
+    }
 }
 
 fn until_next(look: &Look, poll: Duration) -> Duration {
@@ -126,8 +140,9 @@ async fn wait(shared: &Shared, limit: Duration) {
     }
 }
 
-fn has_room(shared: &Shared) -> bool {
-    shared.runners.iter().any(|runner| room(shared, runner.as_ref()) > 0)
+/// Whether a runner has room, and a task that it may be for.
+fn can_claim(shared: &Shared) -> bool {
+    shared.runners.iter().any(|r| any_task(shared, r.name()) && room(shared, r.as_ref()) > 0)
 }
 
 /// Attempts that a runner may be given now.
@@ -143,7 +158,7 @@ fn room(shared: &Shared, runner: &dyn Runner) -> usize {
 async fn look(shared: &Shared, launch: &mpsc::Sender<Vec<Attempt>>) -> Result<Look, SchemaError> {
     // Also of slots that are freed while this look counts them.
     shared.signals.room_wanted.store(true, Ordering::Relaxed);
-    if !shared.runners.iter().any(|r| any_task(shared, r.name()) && room(shared, r.as_ref()) > 0) {
+    if !can_claim(shared) {
         // Nothing to claim would be found, and so no new task be noticed.
         let reading = async {
             let client = shared.database.get().await?;
@@ -356,6 +371,7 @@ async fn claim_batch(
     let mut client = shared.database.get().await?;
     let mut is_first_try = true;
     let mut asks_for_few = shared.signals.queue_is_short.load(Ordering::Relaxed);
+    let mut rows_come_along = true;
     loop {
         let (mut known, read_under) = shared.parameters.tasks_and_stamp();
         let tasks: Vec<&Task> = known.iter().filter(|task| task.enabled && task.runner == runner).collect();
@@ -379,7 +395,7 @@ async fn claim_batch(
                     }
                     // Code of users may have failed: the full claim locks first, and so says of which job.
                     Err(error) if error.is_an_answer() && !error.is_away() => {
-                        asks_for_few = false;
+                        (asks_for_few, rows_come_along) = (false, false);
                         continue;
                     }
                     Err(error) => return Err(error.into()),
@@ -388,9 +404,18 @@ async fn claim_batch(
             Which::Uncounted(choice) => {
                 let ageing = shared.settings.dispatcher.priority_ageing;
                 let served = shared.turns.latest(&tasks);
-                let claim =
-                    claim(&transaction, shared.identity.id, &tasks, &served, limit as i64, ageing, *choice);
-                tokio::try_join!(transaction.begin(), claim)?.1
+                let with_rows = limit <= FEW && rows_come_along;
+                let wish = Wish { limit: limit as i64, ageing, choice: *choice, with_rows };
+                let claim = claim(&transaction, shared.identity.id, &tasks, &served, wish);
+                match tokio::try_join!(transaction.begin(), claim) {
+                    Ok(((), claim)) => claim,
+                    // As above.
+                    Err(error) if with_rows && error.is_an_answer() && !error.is_away() => {
+                        rows_come_along = false;
+                        continue;
+                    }
+                    Err(error) => return Err(error.into()),
+                }
             }
             Which::Counted(quotas) => {
                 tokio::try_join!(transaction.begin(), lock_claims(&transaction))?;

@@ -9,7 +9,7 @@
 use super::mark_running::{expected, row_writing, status_for};
 use super::one_owner::may_be_anothers;
 use super::prepare::{Prepared, ReadyJob, attempts_of};
-use crate::database::{DatabaseError, Marks, Transaction, assert_parameters, mark_all, start_jobs};
+use crate::database::{self, DatabaseError, Marks, Transaction};
 use crate::dispatcher::shared::Shared;
 use crate::parameters::Task;
 use crate::runners::Attempt;
@@ -38,13 +38,11 @@ pub async fn start_at_once(
     let mut ready = prepared.sorted.ready;
     let marks = marks_of(&mut ready);
     let (new, attempts) = attempts_of(shared, ready);
-    // Each is sent at the first look at it, in this order, since none has a name: code of users has run. The first error counts;
-    // those after it only say that there was one.
+    // Each is sent at the first look at it, in this order, since the first has no name: code of users has run. Its error counts; the
+    // other's only says that there was one.
     tokio::try_join!(
         biased;
-        mark_all(transaction, &marks),
-        start_jobs(transaction, shared.identity.id, &new),
-        assert_parameters(transaction, stamp),
+        database::start_at_once(transaction, &marks, shared.identity.id, &new, stamp),
         transaction.commit_after_users(),
     )?;
     Ok(attempts)

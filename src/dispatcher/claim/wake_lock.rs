@@ -25,9 +25,8 @@ use tokio::sync::mpsc;
 use tokio_postgres::Client;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Look, SOONEST, look, until_next, wait};
+use super::{Look, SOONEST, floor, look, until_next, wait};
 use crate::database::{Database, DatabaseError, SchemaError, drive, wake_lock};
-use crate::dispatcher::pace::IDLE_POLLS;
 use crate::dispatcher::shared::Shared;
 use crate::runners::Attempt;
 
@@ -85,10 +84,8 @@ impl WakeLock {
             && last.found == 0
             && shared.signals.is_listening()
         {
-            // Where there is nothing at all, the beats of the rescuer are the floor.
-            let rarely = if shared.signals.is_nothing_open() { IDLE_POLLS } else { 1 };
             tokio::select! {
-                () = wait(shared, until_next(last, dispatcher.poll_interval * rarely)) => {}
+                () = wait(shared, until_next(last, floor(shared))) => {}
                 () = self.lost() => {}
             }
         }

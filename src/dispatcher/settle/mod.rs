@@ -15,8 +15,8 @@ use tokio::sync::mpsc;
 
 use self::write_rows::{DecidedAttempt, write_rows};
 use crate::database::{
-    DatabaseError, EndedAttempt, FinishedJob, OpenAttempt, RetriedJob, Written, finish_jobs,
-    lock_for_settling, retry_jobs, settle_attempts, settled_elsewhere,
+    DatabaseError, EndedAttempt, FinishedJob, OpenAttempt, RetriedJob, Written, lock_for_settling,
+    retry_jobs, settle_attempts, settled_elsewhere,
 };
 use crate::dispatcher::follow::in_flight::FollowedAttempt;
 use crate::dispatcher::pace::{Trouble, jittered};
@@ -263,13 +263,7 @@ async fn settle_batch(
     if !attempts.is_empty() {
         // Before their attempts are moved, from which it takes what they have made of their rows.
         retry_jobs(&transaction, &retried).await?;
-        let (ended, finished) = tokio::join!(
-            biased;
-            settle_attempts(&transaction, &attempts),
-            finish_jobs(&transaction, &finished),
-        );
-        // The first error is the cause of the other.
-        ended.and(finished)?;
+        settle_attempts(&transaction, &attempts, &finished).await?;
     }
     transaction.commit_after_users().await?;
     shared.in_flight.launches_noted(&launched);
