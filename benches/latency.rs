@@ -2,12 +2,10 @@
 
 mod yardstick;
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rowcall::database::{Database, Subscription};
 use rowcall::dispatcher::{Dispatcher, Mode};
-use rowcall::runners::Runners;
 use tokio::sync::mpsc;
 
 use self::yardstick::{Writes, Yardstick};
@@ -45,7 +43,7 @@ pub async fn run(claiming: Bench, as_ours: Bench, bench: Bench) -> anyhow::Resul
     }
     let (started_at, launches) = mpsc::unbounded_channel();
     let dispatcher = Dispatcher::start(settings, Mode::Serve, |_, ends| {
-        Ok(Runners::default().with(Arc::new(NullRunner { ends: ends.clone(), launched: started_at })))
+        NullRunner::new(ends).tells_launches(started_at, |_, _| Instant::now()).alone()
     })
     .await?;
     kinds.push((

@@ -20,7 +20,8 @@ mod report;
 mod throughput;
 mod writer_cost;
 
-use self::report::Report;
+use self::report::{Figure, Report};
+use self::server::Server;
 use rowcall::database::migrate;
 use rowcall::settings::{Settings, Sources, load};
 use tokio_postgres::{Client, NoTls};
@@ -38,7 +39,7 @@ pub struct Bench {
 }
 
 impl Bench {
-    async fn new(server: &server::Server, name: &str) -> anyhow::Result<Self> {
+    async fn new(server: &Server, name: &str) -> anyhow::Result<Self> {
         connect(&server.url("postgres")).await?.batch_execute(&format!("create database {name}")).await?;
         let url = server.url(name);
         let mut client = connect(&url).await?;
@@ -80,32 +81,44 @@ pub fn median(mut values: Vec<f64>) -> f64 {
     percentile(&values, 0.5)
 }
 
+/// Those of a run without names.
+const USUAL: [&str; 4] = ["latency", "throughput", "process", "writer_cost"];
+/// Those that take minutes each: by their names, or all of them by the name `all`.
+const LONG: &[&str] = &[];
+
+/// What one of them has found.
+async fn measure(name: &str, server: &Server) -> anyhow::Result<Vec<Figure>> {
+    let own = || Bench::new(server, name);
+    Ok(match name {
+        "latency" => {
+            let (claiming, as_ours) =
+                (Bench::new(server, "claiming").await?, Bench::new(server, "as_ours").await?);
+            latency::run(claiming, as_ours, own().await?).await?
+        }
+        "throughput" => throughput::run(own().await?).await?,
+        "process" => process::run(own().await?).await?,
+        "writer_cost" => writer_cost::run(own().await?).await?,
+        _ => Vec::new(),
+    })
+}
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     // cargo passes a flag meant for its own harness; any word selects benchmarks by name.
     let (flags, wanted): (Vec<String>, Vec<String>) =
         std::env::args().skip(1).partition(|argument| argument.starts_with('-'));
-    let runs = |name: &str| wanted.is_empty() || wanted.iter().any(|w| name.contains(w.as_str()));
     let asked = |flag: &str| flags.iter().any(|f| f == flag);
+    let named = |name: &str| wanted.iter().any(|w| w == name);
     anyhow::ensure!(
-        wanted.is_empty() || !asked("--write"),
-        "--write is for all figures of one run: name no benchmark"
+        wanted.is_empty() || wanted == ["all"] || !asked("--write"),
+        "--write is for all figures of one run: name no benchmark, or all"
     );
-    let server = server::Server::start(&SETTINGS).map_err(anyhow::Error::msg)?;
+    let server = Server::start(&SETTINGS).map_err(anyhow::Error::msg)?;
     let mut figures = Vec::new();
-    if runs("latency") {
-        let (claiming, as_ours) =
-            (Bench::new(&server, "claiming").await?, Bench::new(&server, "as_ours").await?);
-        figures.extend(latency::run(claiming, as_ours, Bench::new(&server, "latency").await?).await?);
-    }
-    if runs("throughput") {
-        figures.extend(throughput::run(Bench::new(&server, "throughput").await?).await?);
-    }
-    if runs("process") {
-        figures.extend(process::run(Bench::new(&server, "process").await?).await?);
-    }
-    if runs("writer_cost") {
-        figures.extend(writer_cost::run(Bench::new(&server, "writer_cost").await?).await?);
+    for name in USUAL.iter().chain(LONG) {
+        if named(name) || named("all") || wanted.is_empty() && USUAL.contains(name) {
+            figures.extend(measure(name, &server).await?);
+        }
     }
     let report = Report { machine: machine(&server).await?, figures };
     report.print();
@@ -117,7 +130,7 @@ async fn main() -> anyhow::Result<()> {
     }
     // Absolute figures, for a machine that plays AWS; only when asked for by name, as it needs a build with AWS.
     #[cfg(all(feature = "ecs", feature = "lambda", feature = "s3"))]
-    if wanted.iter().any(|name| name == "ecs") {
+    if named("ecs") {
         ecs::run(Bench::new(&server, "ecs").await?).await?;
     }
     Ok(())
@@ -127,7 +140,7 @@ async fn main() -> anyhow::Result<()> {
 const SETTINGS: [(&str, &str); 2] = [("shared_buffers", "512MB"), ("max_wal_size", "4GB")];
 
 /// Where and with what these figures were measured.
-async fn machine(server: &server::Server) -> anyhow::Result<String> {
+async fn machine(server: &Server) -> anyhow::Result<String> {
     let client = connect(&server.url("postgres")).await?;
     let version: String = client.query_one("select current_setting('server_version')", &[]).await?.get(0);
     let settings = SETTINGS.map(|(name, value)| format!("{name} {value}")).join(", ");

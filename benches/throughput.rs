@@ -2,14 +2,13 @@
 //! batching dispatcher does (claim 500 rows in one statement, complete them in another), and beside the same writes as ours in two
 //! statements a batch.
 
-mod yardstick;
+pub mod yardstick;
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rowcall::dispatcher::{Dispatcher, Mode};
-use rowcall::runners::Runners;
-use tokio::sync::mpsc;
+use rowcall::runners::Ends;
+use rowcall::settings::Settings;
 
 use super::Bench;
 use super::null_runner::NullRunner;
@@ -43,14 +42,11 @@ async fn drain(bench: &Bench) -> anyhow::Result<f64> {
         )
         .await?;
     client.batch_execute("vacuum analyze").await?;
-    let (launched, _launches) = mpsc::unbounded_channel();
     let mut settings = bench.settings()?;
     settings.dispatcher.shutdown_grace = Duration::from_mins(1);
     let before = Instant::now();
-    let dispatcher = Dispatcher::start(settings, Mode::Drain, |_, ends| {
-        Ok(Runners::default().with(Arc::new(NullRunner { ends: ends.clone(), launched })))
-    })
-    .await?;
+    let runners = |_: &Settings, ends: &Ends| NullRunner::new(ends).alone();
+    let dispatcher = Dispatcher::start(settings, Mode::Drain, runners).await?;
     dispatcher.finish().await?;
     let took = before.elapsed();
     let done: i64 =

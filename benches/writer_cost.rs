@@ -1,12 +1,11 @@
 //! What `rowcall.watch` costs those who write: the same INSERT on a table with and without it, and on one with the trigger that people
 //! write by hand: for each row it inserts a job and notifies.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rowcall::dispatcher::{Dispatcher, Mode};
-use rowcall::runners::Runners;
-use tokio::sync::mpsc;
+use rowcall::runners::Ends;
+use rowcall::settings::Settings;
 
 use super::null_runner::NullRunner;
 use super::report::{Better, Figure};
@@ -53,11 +52,8 @@ pub async fn run(bench: Bench) -> anyhow::Result<Vec<Figure>> {
             routed.push(rate(&bench, "routed", clients, values).await?);
             clean(&bench).await?;
             // It shares the machine's cores with the writers, and its own work with their disk.
-            let (launched, _launches) = mpsc::unbounded_channel();
-            let dispatcher = Dispatcher::start(bench.settings()?, Mode::Serve, |_, ends| {
-                Ok(Runners::default().with(Arc::new(NullRunner { ends: ends.clone(), launched })))
-            })
-            .await?;
+            let runners = |_: &Settings, ends: &Ends| NullRunner::new(ends).alone();
+            let dispatcher = Dispatcher::start(bench.settings()?, Mode::Serve, runners).await?;
             working.push(rate(&bench, "routed", clients, values).await?);
             dispatcher.drain();
             dispatcher.finish().await?;
