@@ -11,6 +11,8 @@ mod server;
 #[path = "../tests/support/aws/mod.rs"]
 #[allow(dead_code, unused_imports)]
 mod aws;
+mod dispatchers;
+mod drain;
 #[cfg(all(feature = "ecs", feature = "lambda", feature = "s3"))]
 mod ecs;
 mod latency;
@@ -82,7 +84,7 @@ pub fn median(mut values: Vec<f64>) -> f64 {
 }
 
 /// Those of a run without names.
-const USUAL: [&str; 4] = ["latency", "throughput", "process", "writer_cost"];
+const USUAL: [&str; 5] = ["latency", "throughput", "process", "writer_cost", "dispatchers"];
 /// Those that take minutes each: by their names, or all of them by the name `all`.
 const LONG: &[&str] = &[];
 
@@ -98,6 +100,7 @@ async fn measure(name: &str, server: &Server) -> anyhow::Result<Vec<Figure>> {
         "throughput" => throughput::run(own().await?).await?,
         "process" => process::run(own().await?).await?,
         "writer_cost" => writer_cost::run(own().await?).await?,
+        "dispatchers" => dispatchers::run(own().await?).await?,
         _ => Vec::new(),
     })
 }
