@@ -16,7 +16,9 @@ mod drain;
 #[cfg(all(feature = "ecs", feature = "lambda", feature = "s3"))]
 mod ecs;
 mod latency;
+mod latency_under_load;
 mod null_runner;
+mod paced;
 mod process;
 mod report;
 mod throughput;
@@ -84,7 +86,8 @@ pub fn median(mut values: Vec<f64>) -> f64 {
 }
 
 /// Those of a run without names.
-const USUAL: [&str; 5] = ["latency", "throughput", "process", "writer_cost", "dispatchers"];
+const USUAL: [&str; 6] =
+    ["latency", "latency_under_load", "throughput", "process", "writer_cost", "dispatchers"];
 /// Those that take minutes each: by their names, or all of them by the name `all`.
 const LONG: &[&str] = &[];
 
@@ -97,6 +100,7 @@ async fn measure(name: &str, server: &Server) -> anyhow::Result<Vec<Figure>> {
                 (Bench::new(server, "claiming").await?, Bench::new(server, "as_ours").await?);
             latency::run(claiming, as_ours, own().await?).await?
         }
+        "latency_under_load" => latency_under_load::run(own().await?).await?,
         "throughput" => throughput::run(own().await?).await?,
         "process" => process::run(own().await?).await?,
         "writer_cost" => writer_cost::run(own().await?).await?,
