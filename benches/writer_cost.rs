@@ -1,12 +1,15 @@
 //! What `rowcall.watch` costs those who write: the same INSERT on a table with and without it, and on one with the trigger that people
 //! write by hand: for each row it inserts a job and notifies.
 
+mod quiet;
+
 use std::time::{Duration, Instant};
 
 use rowcall::dispatcher::{Dispatcher, Mode};
 use rowcall::runners::Ends;
 use rowcall::settings::Settings;
 
+use self::quiet::beside_quiet_dispatchers;
 use super::null_runner::NullRunner;
 use super::report::{Better, Figure};
 use super::{Bench, connect};
@@ -68,6 +71,7 @@ pub async fn run(bench: Bench) -> anyhow::Result<Vec<Figure>> {
         figure("with a task", "a trigger by hand", &routed, &by_hand);
         figure("with a task, and a dispatcher at work", "without a dispatcher", &working, &routed);
     }
+    figures.extend(beside_quiet_dispatchers(&bench).await?);
     Ok(figures)
 }
 
