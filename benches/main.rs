@@ -15,6 +15,7 @@ mod dispatchers;
 mod drain;
 #[cfg(all(feature = "ecs", feature = "lambda", feature = "s3"))]
 mod ecs;
+mod fairness;
 mod latency;
 mod latency_under_load;
 mod null_runner;
@@ -86,8 +87,8 @@ pub fn median(mut values: Vec<f64>) -> f64 {
 }
 
 /// Those of a run without names.
-const USUAL: [&str; 6] =
-    ["latency", "latency_under_load", "throughput", "process", "writer_cost", "dispatchers"];
+const USUAL: [&str; 7] =
+    ["latency", "latency_under_load", "throughput", "process", "writer_cost", "fairness", "dispatchers"];
 /// Those that take minutes each: by their names, or all of them by the name `all`.
 const LONG: &[&str] = &[];
 
@@ -104,6 +105,7 @@ async fn measure(name: &str, server: &Server) -> anyhow::Result<Vec<Figure>> {
         "throughput" => throughput::run(own().await?).await?,
         "process" => process::run(own().await?).await?,
         "writer_cost" => writer_cost::run(own().await?).await?,
+        "fairness" => fairness::run(server).await?,
         "dispatchers" => dispatchers::run(own().await?).await?,
         _ => Vec::new(),
     })
