@@ -22,6 +22,7 @@ mod null_runner;
 mod paced;
 mod process;
 mod report;
+mod space;
 mod throughput;
 mod writer_cost;
 
@@ -87,8 +88,16 @@ pub fn median(mut values: Vec<f64>) -> f64 {
 }
 
 /// Those of a run without names.
-const USUAL: [&str; 7] =
-    ["latency", "latency_under_load", "throughput", "process", "writer_cost", "fairness", "dispatchers"];
+const USUAL: [&str; 8] = [
+    "latency",
+    "latency_under_load",
+    "throughput",
+    "process",
+    "writer_cost",
+    "fairness",
+    "space",
+    "dispatchers",
+];
 /// Those that take minutes each: by their names, or all of them by the name `all`.
 const LONG: &[&str] = &[];
 
@@ -106,6 +115,7 @@ async fn measure(name: &str, server: &Server) -> anyhow::Result<Vec<Figure>> {
         "process" => process::run(own().await?).await?,
         "writer_cost" => writer_cost::run(own().await?).await?,
         "fairness" => fairness::run(server).await?,
+        "space" => space::run(server).await?,
         "dispatchers" => dispatchers::run(own().await?).await?,
         _ => Vec::new(),
     })
