@@ -11,6 +11,7 @@ mod server;
 #[path = "../tests/support/aws/mod.rs"]
 #[allow(dead_code, unused_imports)]
 mod aws;
+mod daemon;
 mod dispatchers;
 mod drain;
 #[cfg(all(feature = "ecs", feature = "lambda", feature = "s3"))]
@@ -23,6 +24,7 @@ mod paced;
 mod process;
 mod report;
 mod space;
+mod startup;
 mod throughput;
 mod writer_cost;
 
@@ -88,7 +90,7 @@ pub fn median(mut values: Vec<f64>) -> f64 {
 }
 
 /// Those of a run without names.
-const USUAL: [&str; 8] = [
+const USUAL: [&str; 9] = [
     "latency",
     "latency_under_load",
     "throughput",
@@ -97,6 +99,7 @@ const USUAL: [&str; 8] = [
     "fairness",
     "space",
     "dispatchers",
+    "startup",
 ];
 /// Those that take minutes each: by their names, or all of them by the name `all`.
 const LONG: &[&str] = &[];
@@ -117,6 +120,7 @@ async fn measure(name: &str, server: &Server) -> anyhow::Result<Vec<Figure>> {
         "fairness" => fairness::run(server).await?,
         "space" => space::run(server).await?,
         "dispatchers" => dispatchers::run(own().await?).await?,
+        "startup" => startup::run(server).await?,
         _ => Vec::new(),
     })
 }
