@@ -11,6 +11,7 @@ mod server;
 #[path = "../tests/support/aws/mod.rs"]
 #[allow(dead_code, unused_imports)]
 mod aws;
+mod backlog;
 mod daemon;
 mod dispatchers;
 mod drain;
@@ -20,6 +21,7 @@ mod fairness;
 mod latency;
 mod latency_under_load;
 mod null_runner;
+mod old_snapshot;
 mod paced;
 mod process;
 mod report;
@@ -102,7 +104,7 @@ const USUAL: [&str; 9] = [
     "startup",
 ];
 /// Those that take minutes each: by their names, or all of them by the name `all`.
-const LONG: &[&str] = &[];
+const LONG: &[&str] = &["backlog", "old_snapshot"];
 
 /// What one of them has found.
 async fn measure(name: &str, server: &Server) -> anyhow::Result<Vec<Figure>> {
@@ -121,6 +123,8 @@ async fn measure(name: &str, server: &Server) -> anyhow::Result<Vec<Figure>> {
         "space" => space::run(server).await?,
         "dispatchers" => dispatchers::run(own().await?).await?,
         "startup" => startup::run(server).await?,
+        "backlog" => backlog::run(server).await?,
+        "old_snapshot" => old_snapshot::run(own().await?).await?,
         _ => Vec::new(),
     })
 }
