@@ -13,11 +13,13 @@ mod server;
 mod aws;
 mod backlog;
 mod daemon;
+mod database_load;
 mod dispatchers;
 mod drain;
 #[cfg(all(feature = "ecs", feature = "lambda", feature = "s3"))]
 mod ecs;
 mod fairness;
+mod idle;
 mod latency;
 mod latency_under_load;
 mod null_runner;
@@ -25,6 +27,7 @@ mod old_snapshot;
 mod paced;
 mod process;
 mod report;
+mod running;
 mod space;
 mod startup;
 mod throughput;
@@ -104,7 +107,7 @@ const USUAL: [&str; 9] = [
     "startup",
 ];
 /// Those that take minutes each: by their names, or all of them by the name `all`.
-const LONG: &[&str] = &["backlog", "old_snapshot"];
+const LONG: &[&str] = &["backlog", "old_snapshot", "running", "idle"];
 
 /// What one of them has found.
 async fn measure(name: &str, server: &Server) -> anyhow::Result<Vec<Figure>> {
@@ -125,6 +128,8 @@ async fn measure(name: &str, server: &Server) -> anyhow::Result<Vec<Figure>> {
         "startup" => startup::run(server).await?,
         "backlog" => backlog::run(server).await?,
         "old_snapshot" => old_snapshot::run(own().await?).await?,
+        "running" => running::run(own().await?).await?,
+        "idle" => idle::run(own().await?).await?,
         _ => Vec::new(),
     })
 }
