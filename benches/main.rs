@@ -15,6 +15,8 @@ mod backlog;
 mod daemon;
 mod database_load;
 mod dispatchers;
+#[cfg(feature = "docker")]
+mod docker;
 mod drain;
 #[cfg(all(feature = "ecs", feature = "lambda", feature = "s3"))]
 mod ecs;
@@ -106,8 +108,12 @@ const USUAL: [&str; 9] = [
     "dispatchers",
     "startup",
 ];
-/// Those that take minutes each: by their names, or all of them by the name `all`.
-const LONG: &[&str] = &["backlog", "old_snapshot", "running", "idle"];
+/// Those that take minutes each, or a Docker engine: by their names, or all of them by the name `all`.
+const LONG: &[&str] = if cfg!(feature = "docker") {
+    &["backlog", "old_snapshot", "running", "idle", "docker"]
+} else {
+    &["backlog", "old_snapshot", "running", "idle"]
+};
 
 /// What one of them has found.
 async fn measure(name: &str, server: &Server) -> anyhow::Result<Vec<Figure>> {
@@ -130,6 +136,8 @@ async fn measure(name: &str, server: &Server) -> anyhow::Result<Vec<Figure>> {
         "old_snapshot" => old_snapshot::run(own().await?).await?,
         "running" => running::run(own().await?).await?,
         "idle" => idle::run(own().await?).await?,
+        #[cfg(feature = "docker")]
+        "docker" => docker::run(own().await?).await?,
         _ => Vec::new(),
     })
 }

@@ -105,11 +105,14 @@ test_images() {
         busybox_root "$root" || return 1
         imported "$(busybox_image)" "$root" . --change 'ENV PATH=/bin' || return 1
     fi
-    if ! docker image inspect "$(scratch_image)" >/dev/null 2>&1; then
-        need_busybox || return 1
-        imported "$(scratch_image)" "$(dirname "$(command -v busybox)")" busybox --change 'ENTRYPOINT ["/busybox"]' || return 1
-    fi
+    test_scratch_image || return 1
     loader_is_fresh "$root"
+}
+
+test_scratch_image() {
+    docker image inspect "$(scratch_image)" >/dev/null 2>&1 && return
+    need_busybox || return 1
+    imported "$(scratch_image)" "$(dirname "$(command -v busybox)")" busybox --change 'ENTRYPOINT ["/busybox"]'
 }
 
 # An image of a name, from what a directory holds under another. Named at last: half an image under that name would be
