@@ -27,6 +27,7 @@ mod latency_under_load;
 mod null_runner;
 mod old_snapshot;
 mod paced;
+mod peers;
 mod process;
 mod report;
 mod running;
@@ -56,7 +57,11 @@ pub struct Bench {
 impl Bench {
     async fn new(server: &Server, name: &str) -> anyhow::Result<Self> {
         connect(&server.url("postgres")).await?.batch_execute(&format!("create database {name}")).await?;
-        let url = server.url(name);
+        Self::in_database(server.url(name)).await
+    }
+
+    /// In a database that is there, and empty.
+    async fn in_database(url: String) -> anyhow::Result<Self> {
         let mut client = connect(&url).await?;
         migrate(&mut client, |_| {}).await?;
         Ok(Self { url, client })
@@ -159,6 +164,11 @@ async fn main() -> anyhow::Result<()> {
         if named(name) || named("all") || wanted.is_empty() && USUAL.contains(name) {
             figures.extend(measure(name, &server).await?);
         }
+    }
+    // Takes minutes, and programs that are no part of this project: when asked for by name. Further words name peers.
+    if wanted.iter().any(|name| name == "peers") {
+        let named: Vec<String> = wanted.iter().filter(|name| *name != "peers").cloned().collect();
+        figures.extend(peers::run(&server, &named).await?);
     }
     let report = Report { machine: machine(&server).await?, figures };
     report.print();
