@@ -1,0 +1,236 @@
+//! One claim in one transaction: locks jobs and reads their rows, prepares them, and starts those that are ready.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
+
+use super::prepare::{prepare, read_rows, sort_all};
+use super::start_at_once::{FEW, can_start_at_once, start_at_once};
+use crate::database::{
+    Choice, Claim, DatabaseError, SchemaError, Statements, Wish, claim, claim_counted, claim_few, defer,
+    lock_claims, read_stamp,
+};
+use crate::dispatcher::pace::{ROW_HELD, jittered};
+use crate::dispatcher::shared::Shared;
+use crate::job::{JobId, RunnerName};
+use crate::parameters::Task;
+use crate::runners::Attempt;
+
+/// Which jobs a claim takes.
+pub enum Which {
+    /// Those that need not be counted.
+    Uncounted(Choice),
+    /// So many of each of these tasks, while no other dispatcher counts.
+    Counted(Vec<(String, i64)>),
+}
+
+/// What a claim came to.
+#[derive(Default)]
+pub struct Batch {
+    /// Whether there was anything to be had.
+    pub seen: bool,
+    pub jobs: usize,
+    /// Of those jobs, the ones that can be launched.
+    pub attempts: Vec<Attempt>,
+    pub counted: Vec<(String, i64)>,
+    pub unkeyed: Vec<String>,
+}
+
+/// One claim. After an error that Postgres answers with, job by job, and the one that it is about is set aside: a trigger or a
+/// constraint of its table may fail as late as at the commit.
+pub async fn claim_within(
+    shared: &Shared,
+    runner: RunnerName,
+    limit: usize,
+    which: Which,
+) -> Result<Batch, SchemaError> {
+    let (error, jobs) = match claim_once(shared, runner, limit, &which).await {
+        Ok(batch) => return Ok(batch),
+        Err((error, jobs)) => (error, jobs),
+    };
+    let SchemaError::Database(error) = error else { return Err(error) };
+    if jobs.is_empty() || !error.is_an_answer() || error.is_a_lock() || error.is_away() {
+        return Err(error.into());
+    }
+    tracing::debug!(%error, jobs = jobs.len(), "claiming one by one");
+    let mut whole = Batch { seen: true, ..Batch::default() };
+    for _ in jobs {
+        match claim_once(shared, runner, 1, &which).await {
+            Ok(one) if one.jobs == 0 => break,
+            Ok(one) => {
+                whole.jobs += one.jobs;
+                whole.attempts.extend(one.attempts);
+            }
+            Err((SchemaError::Database(error), job)) if job.len() == 1 && error.is_an_answer() => {
+                shared.within(set_aside(shared, job[0], &error)).await?;
+                whole.jobs += 1;
+            }
+            Err((error, _)) => return Err(error),
+        }
+    }
+    Ok(whole)
+}
+
+/// The claim within its time, and after an error the jobs that it had locked.
+async fn claim_once(
+    shared: &Shared,
+    runner: RunnerName,
+    limit: usize,
+    which: &Which,
+) -> Result<Batch, (SchemaError, Vec<JobId>)> {
+    let mut jobs = Vec::new();
+    // Large, as it holds the parts of what it sends together.
+    let claiming = Box::pin(claim_batch(shared, runner, limit, which, &mut jobs));
+    let claimed = shared.within(claiming).await;
+    claimed.map_err(|error| (error, jobs))
+}
+
+/// Lets a job wait whose claim fails.
+async fn set_aside(shared: &Shared, job: JobId, error: &DatabaseError) -> Result<(), DatabaseError> {
+    tracing::warn!(job = job.get(), %error, "it cannot be claimed now; the others can");
+    let mut client = shared.database.get().await?;
+    let transaction = client.transaction();
+    let words = format!("it cannot be claimed: {error}");
+    let jobs = [job];
+    let deferring = defer(&transaction, &jobs, jittered(ROW_HELD), &words);
+    tokio::try_join!(transaction.begin(), deferring)?;
+    transaction.commit().await
+}
+
+/// One claim in one transaction.
+///
+/// Schema and parameters are looked at last of all, just before the commit: whatever was committed together with a claimed
+/// job, or before the job was started, is then seen. Where an edit has changed one of the tasks of this batch, nothing of
+/// it stands, and the next try goes by the new ones. Looked at before, a job could run by parameters that its own
+/// transaction replaced, or beyond a cap that was lowered before it started.
+async fn claim_batch(
+    shared: &Shared,
+    runner: RunnerName,
+    limit: usize,
+    which: &Which,
+    locked: &mut Vec<JobId>,
+) -> Result<Batch, SchemaError> {
+    let mut client = shared.database.get().await?;
+    let mut is_first_try = true;
+    let mut asks_for_few = shared.signals.queue_is_short.load(Ordering::Relaxed);
+    let mut rows_come_along = true;
+    loop {
+        let (mut known, read_under) = shared.parameters.tasks_and_stamp();
+        let tasks: Vec<&Task> = known.iter().filter(|task| task.enabled && task.runner == runner).collect();
+        if tasks.is_empty() {
+            return Ok(Batch::default());
+        }
+        let transaction = client.transaction();
+        // Sent together, done one after the other.
+        let claim = match which {
+            Which::Uncounted(Choice::Best) if asks_for_few && limit > 1 => {
+                let few = limit.min(FEW + 1) as i64;
+                let claiming = claim_few(&transaction, shared.identity.id, &tasks, few);
+                let claimed = tokio::try_join!(transaction.begin(), claiming);
+                match claimed {
+                    Ok(((), Some(claim))) => claim,
+                    // More than a few jobs: the full claim chooses among them.
+                    Ok(((), None)) => {
+                        asks_for_few = false;
+                        transaction.rollback().await?;
+                        continue;
+                    }
+                    // Code of users may have failed: the full claim locks first, and so says of which job.
+                    Err(error) if error.is_an_answer() && !error.is_away() => {
+                        (asks_for_few, rows_come_along) = (false, false);
+                        continue;
+                    }
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            Which::Uncounted(choice) => {
+                let ageing = shared.settings.dispatcher.priority_ageing;
+                let served = shared.turns.latest(&tasks);
+                let with_rows = limit <= FEW && rows_come_along;
+                let wish = Wish { limit: limit as i64, ageing, choice: *choice, with_rows };
+                let claim = claim(&transaction, shared.identity.id, &tasks, &served, wish);
+                match tokio::try_join!(transaction.begin(), claim) {
+                    Ok(((), claim)) => claim,
+                    // As above.
+                    Err(error) if with_rows && error.is_an_answer() && !error.is_away() => {
+                        rows_come_along = false;
+                        continue;
+                    }
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            Which::Counted(quotas) => {
+                tokio::try_join!(transaction.begin(), lock_claims(&transaction))?;
+                let claim = take_counted(shared, &transaction, runner, quotas, limit).await?;
+                known = shared.parameters.tasks();
+                claim
+            }
+        };
+        let Claim { seen, taken, rows, counted, unkeyed } = claim;
+        *locked = taken.iter().map(|job| job.job_id).collect();
+        let jobs = taken.len();
+        let is_short = jobs <= FEW && jobs < limit && counted.is_empty() && unkeyed.is_empty();
+        shared.signals.queue_is_short.store(is_short, Ordering::Relaxed);
+        let names: BTreeSet<String> = taken.iter().map(|job| job.task.clone()).collect();
+        let rows = match rows {
+            Some(rows) => rows,
+            None => read_rows(&transaction, &taken).await?,
+        };
+        let prepared = sort_all(shared, &known, taken, rows);
+        let can_be_short = is_first_try && matches!(which, Which::Uncounted(_));
+        if can_be_short && can_start_at_once(&known, &prepared) {
+            is_first_try = false;
+            match start_at_once(shared, &transaction, &read_under, prepared).await {
+                Ok(attempts) => {
+                    shared.turns.note(&names, &known);
+                    drop(transaction);
+                    shared.database.give_back(client);
+                    return Ok(Batch { seen, jobs, attempts, counted, unkeyed });
+                }
+                // Whatever is wrong, the long way says of which job.
+                Err(error) if error.is_an_answer() && !error.is_away() => continue,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let mut attempts = Vec::new();
+        if jobs > 0 {
+            attempts = prepare(shared, &transaction, &known, prepared).await?;
+        }
+        let stamp = read_stamp(&transaction).await?;
+        let edited = shared.parameters.refresh(&transaction, &stamp.parameters).await?;
+        if !edited || jobs > 0 && unchanged(&names, &known, &shared.parameters.tasks()) {
+            if jobs > 0 {
+                shared.turns.note(&names, &known);
+                transaction.commit_after_users().await?;
+                drop(transaction);
+                shared.database.give_back(client);
+            }
+            return Ok(Batch { seen, jobs, attempts, counted, unkeyed });
+        }
+        transaction.rollback().await?;
+    }
+}
+
+/// Whether these tasks are in both readings of the parameters, and alike.
+fn unchanged(names: &BTreeSet<String>, before: &[Task], now: &[Task]) -> bool {
+    let find = |tasks: &[Task], name: &String| tasks.iter().find(|task| task.name == *name).cloned();
+    names.iter().all(|name| find(before, name) == find(now, name))
+}
+
+/// Locks jobs that are counted, with the lock that makes counts exact. The wait for it was long enough for an edit of the caps.
+async fn take_counted(
+    shared: &Shared,
+    client: &impl Statements,
+    runner: RunnerName,
+    quotas: &[(String, i64)],
+    limit: usize,
+) -> Result<Claim, SchemaError> {
+    let stamp = read_stamp(client).await?;
+    shared.parameters.refresh(client, &stamp.parameters).await?;
+    let tasks = shared.parameters.tasks();
+    let task = |(name, quota): &(String, i64)| {
+        let task = tasks.iter().find(|task| task.name == *name && task.enabled && task.runner == runner);
+        task.map(|task| (task, *quota))
+    };
+    let wanted: Vec<(&Task, i64)> = quotas.iter().filter_map(task).collect();
+    Ok(claim_counted(client, shared.identity.id, &wanted, limit as i64).await?)
+}
