@@ -29,6 +29,7 @@ mod idling;
 mod lambda;
 mod locaria;
 mod locks;
+mod low_water;
 mod matrix;
 mod migrations;
 mod model;

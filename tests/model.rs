@@ -220,7 +220,8 @@ impl World {
                 let tasks = load_parameters(&client).await.unwrap();
                 let tasks: Vec<_> = tasks.iter().filter(|task| task.enabled).collect();
                 let ageing = Duration::from_mins(1);
-                let wish = Wish { limit: 1000, ageing, choice: Choice::Best, with_rows: false };
+                let since = (vec![f64::NEG_INFINITY; tasks.len()], vec![0; tasks.len()]);
+                let wish = Wish { limit: 1000, ageing, choice: Choice::Best, with_rows: false, since };
                 let mut client = self.pool.get().await.unwrap();
                 let transaction = client.transaction();
                 transaction.begin().await.unwrap();

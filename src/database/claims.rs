@@ -61,6 +61,8 @@ pub struct ClaimedJob {
     pub expected_before: Vec<String>,
     /// Whether it has been held back for so long by sessions that hold or write its row that it runs all the same.
     pub has_waited: bool,
+    /// Since when it is due, in seconds of the Unix epoch.
+    pub due: f64,
     /// What it was counted by.
     pub concurrency_key: Option<String>,
     /// What of it this program cannot read.
@@ -107,8 +109,11 @@ pub enum Choice {
     Any,
 }
 
+/// For each task, behind which job a look begins: since when that is due, in seconds of the Unix epoch, and its id.
+pub type Since = (Vec<f64>, Vec<i64>);
+
 /// What a claim is to take.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Wish {
     /// No more jobs than this.
     pub limit: i64,
@@ -118,6 +123,8 @@ pub struct Wish {
     pub choice: Choice,
     /// Whether their rows come along. Reading them runs code of users, whose error is then the whole claim's.
     pub with_rows: bool,
+    /// Where it begins with each task.
+    pub since: Since,
 }
 
 /// A locked job. What cannot be read of it is noted with it, and blocks it alone.
@@ -136,6 +143,7 @@ fn claimed(row: &Row) -> Result<ClaimedJob, Unreadable> {
         attempt_id: row.column("attempt_id")?,
         expected_before: before.as_ref().map(strings).unwrap_or_default(),
         has_waited: row.column("has_waited")?,
+        due: row.column("due")?,
         concurrency_key: unreadable.note(row.column("concurrency_key")),
         unreadable: None,
     };
@@ -152,18 +160,20 @@ fn per_key(task: &Task) -> Option<i32> {
 }
 
 /// Locks all jobs of these tasks, if there are fewer than `limit` and none of a counted task, and reads their rows. None if there
-/// are more: what is locked then is no choice, and the transaction must be undone.
+/// are more: what is locked then is no choice, and the transaction must be undone. `since`: where it begins with tasks of these names.
 pub async fn claim_few(
     client: &impl Statements,
     dispatcher_id: DispatcherId,
     tasks: &[&Task],
     limit: i64,
+    since: impl FnOnce(&[&str]) -> Since,
 ) -> Result<Option<Claim>, DatabaseError> {
     let (counted, free): (Vec<&Task>, Vec<&Task>) = tasks.iter().partition(|task| task.is_counted());
     let names: Vec<&str> = free.iter().map(|task| task.name.as_str()).collect();
     let refused: Vec<String> = free.iter().map(|task| refused(dispatcher_id, task)).collect();
     let counted: Vec<&str> = counted.iter().map(|task| task.name.as_str()).collect();
-    let values: [&dyn Typed; 4] = [&names, &refused, &limit, &counted];
+    let (dues, ids) = since(&names);
+    let values: [&dyn Typed; 6] = [&names, &refused, &limit, &counted, &dues, &ids];
     let mut claim = Claim { rows: Some(HashMap::new()), ..Claim::default() };
     let mut is_all = true;
     for row in client.rows_of_users(CLAIM_FEW, &values).await? {
@@ -186,7 +196,7 @@ pub async fn claim(
     served: &[i64],
     wish: Wish,
 ) -> Result<Claim, DatabaseError> {
-    let Wish { limit, ageing, choice, with_rows } = wish;
+    let Wish { limit, ageing, choice, with_rows, since: (dues, ids) } = wish;
     let names: Vec<&str> = tasks.iter().map(|task| task.name.as_str()).collect();
     let priorities: Vec<i32> = tasks.iter().map(|task| i32::from(task.priority)).collect();
     let caps: Vec<Option<i32>> = tasks.iter().map(|task| task.max_running).collect();
@@ -194,8 +204,20 @@ pub async fn claim(
     let counted: Vec<bool> = tasks.iter().map(|task| task.is_counted()).collect();
     let (ageing, any) = (ageing.as_secs_f64(), choice == Choice::Any);
     let refused: Vec<String> = tasks.iter().map(|task| refused(dispatcher_id, task)).collect();
-    let values: [&dyn Typed; 10] =
-        [&names, &priorities, &caps, &caps_per_key, &counted, &limit, &ageing, &any, &refused, &served];
+    let values: [&dyn Typed; 12] = [
+        &names,
+        &priorities,
+        &caps,
+        &caps_per_key,
+        &counted,
+        &limit,
+        &ageing,
+        &any,
+        &refused,
+        &served,
+        &dues,
+        &ids,
+    ];
     let mut claim = Claim { rows: with_rows.then(HashMap::new), ..Claim::default() };
     let lines = if with_rows {
         client.rows_of_users(CLAIM_WITH_ROWS, &values).await?

@@ -42,7 +42,7 @@ pub use attempts::{
     start_at_once, start_jobs, taken_over, unmark_asked,
 };
 pub use claims::{
-    Choice, Claim, ClaimedJob, UnkeyedJob, Wish, claim, claim_counted, claim_few,
+    Choice, Claim, ClaimedJob, Since, UnkeyedJob, Wish, claim, claim_counted, claim_few,
     jobs_without_concurrency_key, jobs_without_row, lock_claims, set_concurrency_keys,
 };
 pub use columns::Unreadable;

@@ -9,6 +9,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::DispatcherError;
+use super::claim::low_water::LowWater;
 use super::claim::turns::Turns;
 use super::follow::in_flight::InFlight;
 use super::lease::Lease;
@@ -164,6 +165,7 @@ pub struct Shared {
     /// What dispatchers of this process followed that this one has replaced, until it is over or adopted.
     pub before: Vec<Arc<InFlight>>,
     pub turns: Turns,
+    pub low_water: LowWater,
 }
 
 impl Shared {

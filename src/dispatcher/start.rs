@@ -11,6 +11,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::claim::low_water::LowWater;
 use super::claim::turns::Turns;
 use super::claim::{self, listener};
 use super::follow::in_flight::InFlight;
@@ -170,6 +171,7 @@ impl Dispatcher {
             in_flight: Arc::new(InFlight::default()),
             before: replaced.map(|old| old.shared.all_in_flight()).unwrap_or_default(),
             turns: Turns::default(),
+            low_water: LowWater::default(),
         });
         let label = shared.identity.label(shared.identity.id);
         shared.runners.iter().for_each(|runner| runner.show_life(&label));

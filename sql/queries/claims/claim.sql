@@ -3,15 +3,15 @@
 -- dispatchers hold the best). Tasks of one priority take turns, so that a backlog of one holds up no other: the places that
 -- their jobs have by age go round among them, first to the task that was served longest ago ($10). Jobs of tasks with a cap are only counted here; claim_counted.sql locks them. Nothing is
 -- changed yet: start_jobs() and the jobs_ statements do that. $9: the word by which a job says that this dispatcher
--- has refused it.
+-- has refused it. $11 and $12: of each task, behind which job the look begins (since when due, id).
 with wanted as (
     select w.*,
         case when w.max_running is null then $6 else
             greatest(least($6, w.max_running
                 - (select count(*) from rowcall_internal.jobs r where r.state = 'running' and r.task = w.task)), 0)
         end as room
-    from unnest($1::text[], $2::int[], $3::int[], $4::int[], $5::bool[], $9::text[], $10::bigint[])
-        as w(task, priority, max_running, max_running_per_key, counted, refused, served)
+    from unnest($1::text[], $2::int[], $3::int[], $4::int[], $5::bool[], $9::text[], $10::bigint[], $11::float8[], $12::bigint[])
+        as w(task, priority, max_running, max_running_per_key, counted, refused, served, due, id)
     where not exists (select from rowcall_internal.control where paused_at is not null)
 ), candidates as (
     select w.task, w.priority, w.served, w.priority - date_part('epoch', c.due_at) / $7::float8 as score, c.due_at, c.id
@@ -19,7 +19,7 @@ with wanted as (
     cross join lateral (
         select id, due_at from rowcall_internal.jobs
         where state = 'pending' and concurrency_key is null and task = w.task and w.max_running_per_key is null
-          and (refused_by is null or w.refused <> all (refused_by))
+          and (due_at, id) > (to_timestamp(w.due), w.id) and (refused_by is null or w.refused <> all (refused_by))
         order by due_at, id limit w.room
     ) c
     union all
@@ -42,11 +42,11 @@ with wanted as (
     group by task
 ), picked as (
     select j.job
-    from (select p.*, w.refused from planned p join wanted w using (task) where not w.counted order by p.score desc) p
+    from (select p.*, w.refused, w.due, w.id from planned p join wanted w using (task) where not w.counted order by p.score desc) p
     cross join lateral (
         select j as job from rowcall_internal.jobs j
         where state = 'pending' and concurrency_key is null and task = p.task
-          and (refused_by is null or p.refused <> all (refused_by))
+          and (due_at, id) > (to_timestamp(p.due), p.id) and (refused_by is null or p.refused <> all (refused_by))
         order by due_at, id limit p.quota
         for update skip locked
     ) j

@@ -6,7 +6,8 @@
         (p.job).moved_to, coalesce((p.job).held_since < now() - interval '1 minute', false) as has_waited, (p.job).concurrency_key, least((p.job).attempt_count, 2147483646) + 1 as number,
         nextval('rowcall_internal.attempts_id_seq') as attempt_id,
         -- The statuses in which the attempt before may have left the row.
-        (p.job).left_as->'expected' as expected_before
+        (p.job).left_as->'expected' as expected_before,
+        extract(epoch from (p.job).due_at)::float8 as due
     from picked p
 )
 select c.*, false as of_row, null::text as status, null::text as row_data, null::text as version, null::text as error,

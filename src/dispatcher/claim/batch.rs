@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
+use super::low_water::reached;
 use super::prepare::{prepare, read_rows, sort_all};
 use super::start_at_once::{FEW, can_start_at_once, start_at_once};
 use crate::database::{
@@ -124,7 +126,8 @@ async fn claim_batch(
         let claim = match which {
             Which::Uncounted(Choice::Best) if asks_for_few && limit > 1 => {
                 let few = limit.min(FEW + 1) as i64;
-                let claiming = claim_few(&transaction, shared.identity.id, &tasks, few);
+                let since = |names: &[&str]| shared.low_water.since(names.iter().copied(), Instant::now());
+                let claiming = claim_few(&transaction, shared.identity.id, &tasks, few, since);
                 let claimed = tokio::try_join!(transaction.begin(), claiming);
                 match claimed {
                     Ok(((), Some(claim))) => claim,
@@ -146,7 +149,13 @@ async fn claim_batch(
                 let ageing = shared.settings.dispatcher.priority_ageing;
                 let served = shared.turns.latest(&tasks);
                 let with_rows = limit <= FEW && rows_come_along;
-                let wish = Wish { limit: limit as i64, ageing, choice: *choice, with_rows };
+                let names = tasks.iter().map(|task| task.name.as_str());
+                // Others hold the best: what they give back is not behind a mark.
+                let since = match choice {
+                    Choice::Best => shared.low_water.since(names, Instant::now()),
+                    Choice::Any => names.map(|_| (f64::NEG_INFINITY, 0)).unzip(),
+                };
+                let wish = Wish { limit: limit as i64, ageing, choice: *choice, with_rows, since };
                 let claim = claim(&transaction, shared.identity.id, &tasks, &served, wish);
                 match tokio::try_join!(transaction.begin(), claim) {
                     Ok(((), claim)) => claim,
@@ -168,6 +177,10 @@ async fn claim_batch(
         let Claim { seen, taken, rows, counted, unkeyed } = claim;
         *locked = taken.iter().map(|job| job.job_id).collect();
         let jobs = taken.len();
+        let reached = match which {
+            Which::Uncounted(Choice::Best) => reached(&taken),
+            Which::Uncounted(Choice::Any) | Which::Counted(_) => Vec::new(),
+        };
         let is_short = jobs <= FEW && jobs < limit && counted.is_empty() && unkeyed.is_empty();
         shared.signals.queue_is_short.store(is_short, Ordering::Relaxed);
         let names: BTreeSet<String> = taken.iter().map(|job| job.task.clone()).collect();
@@ -182,6 +195,7 @@ async fn claim_batch(
             match start_at_once(shared, &transaction, &read_under, prepared).await {
                 Ok(attempts) => {
                     shared.turns.note(&names, &known);
+                    shared.low_water.note(&reached, jobs < limit);
                     drop(transaction);
                     shared.database.give_back(client);
                     return Ok(Batch { seen, jobs, attempts, counted, unkeyed });
@@ -201,6 +215,7 @@ async fn claim_batch(
             if jobs > 0 {
                 shared.turns.note(&names, &known);
                 transaction.commit_after_users().await?;
+                shared.low_water.note(&reached, jobs < limit);
                 drop(transaction);
                 shared.database.give_back(client);
             }

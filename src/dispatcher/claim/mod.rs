@@ -8,6 +8,7 @@
 mod batch;
 mod concurrency_keys;
 pub mod listener;
+pub mod low_water;
 mod mark_running;
 mod one_owner;
 pub mod prepare;
@@ -48,7 +49,7 @@ const UNPROMOTED: Duration = Duration::from_secs(1);
 pub struct Look {
     /// Jobs claimed.
     found: usize,
-    /// When the next waiting job is due. Only a look that has found nothing asks.
+    /// When to look again at the latest: the next waiting job is due. Only a look that has found nothing asks.
     next_due: Option<Duration>,
 }
 
@@ -181,7 +182,9 @@ async fn look(shared: &Shared, launch: &mpsc::Sender<Vec<Attempt>>) -> Result<Lo
     if promoted.has_missed_rows {
         shared.signals.missed_rows.notify_one();
     }
-    Ok(Look { found: claimed + promoted.jobs as usize, next_due: promoted.next_due })
+    // What came in behind the marks is found by the next look at the head.
+    let next_due = promoted.next_due.into_iter().chain(shared.low_water.sleep_limit(Instant::now())).min();
+    Ok(Look { found: claimed + promoted.jobs as usize, next_due })
 }
 
 async fn promote(shared: &Shared) -> Result<Promoted, DatabaseError> {

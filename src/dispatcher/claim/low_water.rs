@@ -1,0 +1,138 @@
+//! Where a look at the queue begins. While a snapshot is held for long, the entries of jobs that are over stay in the index by which
+//! jobs are claimed, and a look that begins at its head walks over all of them. So a busy dispatcher remembers how far it has come
+//! with each task, and begins there.
+//!
+//! What comes in behind that mark is found all the same: by the first look of each second, which begins at the head. Jobs
+//! come in behind it when their writer's transaction began long before it committed, or when they were put back. [`MARGIN`] is for
+//! the transactions of usual length. While fewer jobs are claimed than [`BUSY`] in a second, every look begins at the head.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use crate::database::{ClaimedJob, Since, locked};
+
+/// From one look at the head to the next.
+const FULL_LOOK: Duration = Duration::from_secs(1);
+
+/// With so many jobs claimed between two of them the head is worth avoiding.
+const BUSY: usize = 200;
+
+/// Seconds by which the mark stays behind the latest job where a look has found them all: a job is due since its transaction
+/// began, and those of other writers may have begun earlier.
+const MARGIN: f64 = 1.0;
+
+/// How far this dispatcher has come with each task.
+#[derive(Debug, Default)]
+pub struct LowWater {
+    second: Mutex<Second>,
+}
+
+/// Since the latest look at the head.
+#[derive(Debug, Default)]
+struct Second {
+    began: Option<Instant>,
+    claimed: usize,
+    /// So many were claimed in the one before that marks are used.
+    is_busy: bool,
+    marks: HashMap<String, (f64, i64)>,
+}
+
+impl LowWater {
+    /// For each of these tasks, behind which job a look now begins.
+    pub fn since<'a>(&self, tasks: impl Iterator<Item = &'a str>, now: Instant) -> Since {
+        let mut second = locked(&self.second);
+        if second.began.is_none_or(|began| now - began >= FULL_LOOK) {
+            *second = Second { began: Some(now), is_busy: second.claimed >= BUSY, ..Second::default() };
+        }
+        let head = (f64::NEG_INFINITY, 0);
+        let mark = |task| {
+            let mark = second.marks.get(task).filter(|_| second.is_busy);
+            mark.copied().unwrap_or(head)
+        };
+        tasks.map(mark).unzip()
+    }
+
+    /// These were claimed; whether they were all that there were behind the mark.
+    pub fn note(&self, taken: &[(String, f64, i64)], is_all: bool) {
+        let mut second = locked(&self.second);
+        second.claimed += taken.len();
+        for (task, due, id) in taken {
+            let reached = if is_all { (due - MARGIN, 0) } else { (*due, *id) };
+            match second.marks.get_mut(task) {
+                Some(mark) if *mark < reached => *mark = reached,
+                Some(_) => {}
+                None => {
+                    second.marks.insert(task.clone(), reached);
+                }
+            }
+        }
+    }
+
+    /// How long a sleep may last after a look that may have begun behind a job. None if it began at the head.
+    pub fn sleep_limit(&self, now: Instant) -> Option<Duration> {
+        let second = locked(&self.second);
+        let uses_marks = second.is_busy && !second.marks.is_empty();
+        second.began.filter(|_| uses_marks).map(|began| (began + FULL_LOOK).saturating_duration_since(now))
+    }
+}
+
+/// What [`LowWater::note`] must know of these jobs.
+pub fn reached(taken: &[ClaimedJob]) -> Vec<(String, f64, i64)> {
+    taken.iter().map(|job| (job.task.clone(), job.due, job.job_id.get())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: (f64, i64) = (f64::NEG_INFINITY, 0);
+
+    fn since(here: &LowWater, now: Instant) -> (f64, i64) {
+        let (due, ids) = here.since(["task"].into_iter(), now);
+        (due[0], ids[0])
+    }
+
+    fn claimed(here: &LowWater, jobs: usize, is_all: bool) {
+        let taken: Vec<_> = (1..=jobs).map(|i| ("task".to_owned(), 100.0 + i as f64, i as i64)).collect();
+        here.note(&taken, is_all);
+    }
+
+    #[test]
+    fn a_busy_dispatcher_goes_on_where_it_was_and_looks_at_the_head_again() {
+        let (here, begin) = (LowWater::default(), Instant::now());
+        assert_eq!(since(&here, begin), HEAD);
+        claimed(&here, BUSY, false);
+        assert_eq!(since(&here, begin + FULL_LOOK / 2), HEAD, "it was not known to be busy");
+
+        let second = begin + FULL_LOOK;
+        assert_eq!(since(&here, second), HEAD, "each second begins at the head");
+        claimed(&here, BUSY, false);
+        assert_eq!(since(&here, second + FULL_LOOK / 2), (100.0 + BUSY as f64, BUSY as i64));
+        assert_eq!(here.sleep_limit(second + FULL_LOOK / 2), Some(FULL_LOOK / 2));
+        assert_eq!(since(&here, second + FULL_LOOK), HEAD);
+        assert_eq!(here.sleep_limit(second + FULL_LOOK), None);
+    }
+
+    #[test]
+    fn a_mark_leaves_room_for_jobs_that_commit_late() {
+        let (here, begin) = (LowWater::default(), Instant::now());
+        since(&here, begin);
+        claimed(&here, BUSY, true);
+        since(&here, begin + FULL_LOOK);
+        claimed(&here, BUSY, true);
+        claimed(&here, 1, true);
+        assert_eq!(since(&here, begin + FULL_LOOK), (100.0 + BUSY as f64 - MARGIN, 0));
+    }
+
+    #[test]
+    fn a_quiet_dispatcher_always_looks_at_the_head() {
+        let (here, begin) = (LowWater::default(), Instant::now());
+        for second in 0..3 {
+            assert_eq!(since(&here, begin + second * FULL_LOOK), HEAD);
+            claimed(&here, BUSY - 1, true);
+            assert_eq!(since(&here, begin + second * FULL_LOOK + FULL_LOOK / 2), HEAD);
+            assert_eq!(here.sleep_limit(begin + second * FULL_LOOK), None);
+        }
+    }
+}
