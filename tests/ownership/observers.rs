@@ -75,6 +75,25 @@ async fn an_observer_runs_after_the_owner_moved_the_row_on() {
 }
 
 #[tokio::test]
+async fn a_success_that_says_nothing_does_not_touch_the_row() {
+    let db = TestDatabase::new().await;
+    db.task("broadcast", "REGISTERED", OBSERVER).await;
+    db.run("insert into rowcall.files (id) values (1), (2)").await;
+    let untouched = "select string_agg(concat(xmin, xmax, status, attributes), ' ') from rowcall.files";
+    let before: String = db.one(untouched).await;
+    let mut running = Running::start(&db).await;
+    for _ in 0..2 {
+        let launched = running.launch().await;
+        running.end(&launched, End::exited(0));
+    }
+    let ends =
+        "select count(*) = 2 and bool_and(outcome = 'SUCCEEDED' and write_back is null) from rowcall.history";
+    db.until(ends).await;
+    assert_eq!(db.one::<String>(untouched).await, before);
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn an_observer_of_a_deleted_row_ends_obsolete() {
     let db = TestDatabase::new().await;
     db.task("broadcast", "REGISTERED", OBSERVER).await;

@@ -1,8 +1,8 @@
 -- The parts of the statements that write rows of a source table (alias t) as is wanted of each (alias w; write_rows_sql.sql has its
--- columns): what is set, whether the row is as expected, and what is returned of a result column that holds no object and
--- is left.
+-- columns): what is set, whether the row is as expected, what is returned of a result column that holds no object and
+-- is left, and whether the write would change nothing: an observer's success has often nothing to say.
 create or replace function rowcall_internal.write_parts(
-    source rowcall_internal.source_tables, result_column text, observers boolean, out assignments text, out as_expected text, out keeps text)
+    source rowcall_internal.source_tables, result_column text, observers boolean, out assignments text, out as_expected text, out keeps text, out says_nothing text)
 language plpgsql stable
 set search_path = pg_catalog, pg_temp
 as $$
@@ -28,5 +28,9 @@ begin
     -- After the update it is what it was before, if it was no object.
     keeps := case when result_column is null or observers then 'null::text' else format(
         'case when w.merge is not null and w.merge <> ''{}'' and jsonb_typeof(t.%1$I) not in (''object'', ''null'') then jsonb_typeof(t.%1$I) end', result_column) end;
+    -- As merge_results() has it: what a failure before has left is removed.
+    says_nothing := case when result_column is null or not observers then 'false' else format(
+        'coalesce(w.merge, ''{}'') = ''{}'' and w.status is null and w.external_id is null '
+        'and coalesce(jsonb_typeof(t.%1$I), ''null'') in (''object'', ''null'') and (t.%1$I #>> array[''results'', w.task, ''outcome'']) is null', result_column) end;
 end
 $$;

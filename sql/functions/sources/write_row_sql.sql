@@ -11,7 +11,7 @@ begin
     if cardinality($1) = 1 then
         perform from %1$s t,
             (select $1[1] as key, $2[1] as expected, $3[1] as status, $4[1] as merge, $5[1] as task, $6[1] as version, $7[1] as external_id) w
-        where %2$s and %4$s and (w.version is null or t.xmin::text = w.version)
+        where %2$s and %4$s and not (%6$s) and (w.version is null or t.xmin::text = w.version)
         for no key update of t skip locked;
         if found then
             update %1$s t set %3$s from
@@ -28,6 +28,6 @@ begin
         end if;
     end if;
     $sql$,
-        source.relation, rowcall_internal.key_match_sql(source, 't', 'w.key'), parts.assignments, parts.as_expected, parts.keeps);
+        source.relation, rowcall_internal.key_match_sql(source, 't', 'w.key'), parts.assignments, parts.as_expected, parts.keeps, parts.says_nothing);
 end
 $$;

@@ -13,7 +13,7 @@ begin
             select * from unnest($1, $2, $3, $4, $5, $6, $7) with ordinality as w(key, expected, status, merge, task, version, external_id, place)
         ), held as (
             select w.place from want w join %2$s t on %3$s
-            where %5$s and (w.version is null or t.xmin::text = w.version)
+            where %5$s and not (%7$s) and (w.version is null or t.xmin::text = w.version)
             for no key update of t skip locked
         ), written as (
             update %2$s t set %4$s
@@ -24,6 +24,7 @@ begin
         select array_agg(w.place::int), array_agg(
             case when written.place is not null then case when written.keeps is null then 'written' else 'kept' end
                  when seen.is_there is null then 'deleted'
+                 when seen.says_nothing then 'written'
                  when not seen.as_expected then 'moved'
                  when seen.is_changed then 'changed'
                  else 'locked' end),
@@ -33,10 +34,10 @@ begin
         from want w left join written using (place)
         -- Looked at only where it was not written.
         left join lateral (
-            select true as is_there, %5$s as as_expected, t.xmin::text <> w.version as is_changed, t.%1$I::text = w.status as arrived
+            select true as is_there, %7$s as says_nothing, %5$s as as_expected, t.xmin::text <> w.version as is_changed, t.%1$I::text = w.status as arrived
             from %2$s t where %3$s) seen on written.place is null
     $sql$,
         source.status_column, source.relation, rowcall_internal.key_match_sql(source, 't', 'w.key'),
-        parts.assignments, parts.as_expected, parts.keeps);
+        parts.assignments, parts.as_expected, parts.keeps, parts.says_nothing);
 end
 $$;
