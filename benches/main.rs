@@ -155,28 +155,29 @@ async fn main() -> anyhow::Result<()> {
     let asked = |flag: &str| flags.iter().any(|f| f == flag);
     let named = |name: &str| wanted.iter().any(|w| w == name);
     anyhow::ensure!(
-        wanted.is_empty() || wanted == ["all"] || !asked("--write"),
-        "--write is for all figures of one run: name no benchmark, or all"
+        wanted.is_empty() || wanted == ["all"] || wanted == ["peers"] || !asked("--write"),
+        "--write is for all figures of one run: name no benchmark, or all, or peers and none of them"
     );
     let server = Server::start(&SETTINGS).map_err(anyhow::Error::msg)?;
-    let mut figures = Vec::new();
+    let (mut figures, mut notes, mut page) = (Vec::new(), String::new(), &report::OURS);
     for name in USUAL.iter().chain(LONG) {
         if named(name) || named("all") || wanted.is_empty() && USUAL.contains(name) {
             figures.extend(measure(name, &server).await?);
         }
     }
     // Takes minutes, and programs that are no part of this project: when asked for by name. Further words name peers.
-    if wanted.iter().any(|name| name == "peers") {
+    if named("peers") {
         let named: Vec<String> = wanted.iter().filter(|name| *name != "peers").cloned().collect();
-        figures.extend(peers::run(&server, &named).await?);
+        (figures, notes) = peers::run(&server, &named).await?;
+        page = &report::PEERS;
     }
-    let report = Report { machine: machine(&server).await?, figures };
+    let report = Report { machine: machine(&server).await?, figures, notes };
     report.print();
     if asked("--write") {
-        report.write()?;
+        report.write(page)?;
     }
     if asked("--check") {
-        report.check()?;
+        report.check(page)?;
     }
     // Absolute figures, for a machine that plays AWS; only when asked for by name, as it needs a build with AWS.
     #[cfg(all(feature = "ecs", feature = "lambda", feature = "s3"))]

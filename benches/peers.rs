@@ -7,6 +7,8 @@
 mod ours;
 mod program;
 
+use std::fmt::Write as _;
+
 use self::ours::Ours;
 use self::program::{Drained, Latencies, Program, Setting};
 use super::report::{Better, Figure};
@@ -36,8 +38,8 @@ struct Reached {
     latencies: Vec<Latencies>,
 }
 
-/// All of them, or those peers named.
-pub async fn run(server: &server::Server, named: &[String]) -> anyhow::Result<Vec<Figure>> {
+/// All of them, or those peers named; with what each reached by itself, as Markdown.
+pub async fn run(server: &server::Server, named: &[String]) -> anyhow::Result<(Vec<Figure>, String)> {
     let programs = Program::installed().into_iter().filter(|p| named.is_empty() || named.contains(&p.name));
     let mut contestants: Vec<_> = Ours::BOTH.into_iter().map(Contestant::Ours).collect();
     contestants.extend(programs.map(Contestant::Peer));
@@ -65,11 +67,10 @@ pub async fn run(server: &server::Server, named: &[String]) -> anyhow::Result<Ve
     let only_reached =
         |all: Vec<(_, Option<Reached>)>| all.into_iter().filter_map(|(_, it)| it).collect::<Vec<_>>();
     let (ours, peers) = (only_reached(ours), only_reached(peers));
-    print(ours.iter().chain(&peers));
     let figures: Vec<_> =
         ours.iter().flat_map(|ours| peers.iter().flat_map(|peer| figures(ours, peer))).collect();
-    print_losses(&figures);
-    Ok(figures)
+    let notes = medians(ours.iter().chain(&peers)) + &losses(&figures);
+    Ok((figures, notes))
 }
 
 /// One turn: each measurement has a fresh database.
@@ -157,50 +158,50 @@ fn figures(ours: &Reached, peer: &Reached) -> Vec<Figure> {
 }
 
 /// What each reached by itself, which the ratios do not show, and with which settings.
-fn print<'a>(all: impl Iterator<Item = &'a Reached>) {
-    println!(
-        "\n{:<38} {:>9} {:>12} {:>7} {:>10} {:>7} {:>7}",
-        "medians", "jobs/s", "(from first)", "WAL B", "10 at once", "p50 ms", "p99 ms"
-    );
+fn medians<'a>(all: impl Iterator<Item = &'a Reached>) -> String {
+    let mut page = "
+| medians | jobs/s at its best | 10 at a time | bytes of WAL a job | p50, ms | p99, ms |
+|---|---|---|---|---|---|
+"
+    .to_owned();
     // Some measure less than others.
-    let cell =
-        |value: f64, digits: usize| if value.is_nan() { "-".to_owned() } else { format!("{value:.digits$}") };
-    let mut settings = Vec::new();
+    let cell = |value: f64, digits: usize| {
+        if value.is_nan() { "–".to_owned() } else { format!("{value:.digits$}") }
+    };
+    let mut settings = String::new();
     for Reached { name, at_its_best, one_by_one, latencies } in all {
         let of = |all: &[Drained], value: fn(&Drained) -> f64| median(all.iter().map(value).collect());
         let times = |value: fn(&Latencies) -> f64| median(latencies.iter().map(value).collect());
-        println!(
-            "{name:<38} {:>9} {:>12} {:>7} {:>10} {:>7} {:>7}",
+        let _ = writeln!(
+            page,
+            "| {name} | {} | {} | {} | {} | {} |",
             cell(of(at_its_best, |d| d.jobs_per_second), 0),
-            cell(of(at_its_best, |d| d.jobs_per_second_from_first_start), 0),
-            cell(of(at_its_best, |d| d.wal_bytes_per_job), 0),
             cell(of(one_by_one, |d| d.jobs_per_second), 0),
+            cell(of(at_its_best, |d| d.wal_bytes_per_job), 0),
             cell(times(|l| l.p50_ms), 2),
             cell(times(|l| l.p99_ms), 2),
         );
         for (what, drained) in [("at its best", at_its_best), ("10 at a time", one_by_one)] {
             if let Some(Drained { setting, jobs, .. }) = drained.first() {
-                settings.push(format!("{name}, {what}, {jobs} jobs: {setting}"));
+                let _ = writeln!(settings, "- {name}, {what}, {jobs} jobs: {setting}");
             }
         }
         if let Some(Latencies { setting, .. }) = latencies.first() {
-            settings.push(format!("{name}, idle: {setting}"));
+            let _ = writeln!(settings, "- {name}, idle: {setting}");
         }
     }
-    println!();
-    for setting in settings {
-        println!("{setting}");
-    }
+    page + "\nWith these settings:\n\n" + &settings
 }
 
 /// Where a peer is ahead of us: in a long table of ratios that is easily missed.
-fn print_losses(figures: &[Figure]) {
+fn losses(figures: &[Figure]) -> String {
     let lost = |figure: &&Figure| match figure.better {
         Better::Higher => figure.ratio < 1.0,
         Better::Lower => figure.ratio > 1.0,
     };
-    println!("\nwhere a peer is ahead:");
+    let mut page = "\nWhere a peer is ahead:\n\n".to_owned();
     for Figure { name, yardstick, ratio, .. } in figures.iter().filter(lost) {
-        println!("  {yardstick}: {name}: {ratio:.2} of it");
+        let _ = writeln!(page, "- {yardstick}: {name}: {ratio:.2} of it");
     }
+    page + "\n"
 }

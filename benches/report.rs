@@ -1,4 +1,4 @@
-//! What a run has found: each figure beside its yardstick of the same rounds. It is printed, written into `docs/benchmarks.md`
+//! What a run has found: each figure beside its yardstick of the same rounds. It is printed, written into its page below `docs`
 //! (`--write`), or compared with what stands there (`--check`).
 
 use std::fmt::Write as _;
@@ -61,6 +61,28 @@ impl Figure {
     }
 }
 
+/// Where figures are kept: `docs/<name>.md` for people, `docs/<name>.json` for `--check`.
+#[derive(Debug)]
+pub struct Page {
+    name: &'static str,
+    head: &'static str,
+    tail: &'static str,
+}
+
+/// Rowcall by itself.
+pub const OURS: Page = Page {
+    name: "benchmarks",
+    head: include_str!("report/benchmarks_head.md"),
+    tail: include_str!("report/benchmarks_tail.md"),
+};
+
+/// Beside other job queues.
+pub const PEERS: Page = Page {
+    name: "peers",
+    head: include_str!("report/peers_head.md"),
+    tail: include_str!("report/peers_tail.md"),
+};
+
 /// A run.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Report {
@@ -68,17 +90,21 @@ pub struct Report {
     pub machine: String,
     /// In the order in which they were measured.
     pub figures: Vec<Figure>,
+    /// What else the page says of the run, as Markdown.
+    #[serde(skip)]
+    pub notes: String,
 }
 
-/// Where the committed one is.
-fn place(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name)
+impl Page {
+    fn place(&self, extension: &str) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(format!("{}.{extension}", self.name))
+    }
 }
 
 impl Report {
     /// For a terminal.
     pub fn print(&self) {
-        println!("\n{}", self.machine);
+        println!("\n{}\n{}", self.notes, self.machine);
         println!("{:<58} {:>9}  {:>6}  {:<13} of", "", "rowcall", "ratio", "(spread)");
         for Figure { name, yardstick, ours, ratio, spread: (low, high), .. } in &self.figures {
             println!("{name:<58} {ours:>9.2}  {ratio:>6.2}  ({low:.2}–{high:.2})   {yardstick}");
@@ -86,21 +112,22 @@ impl Report {
     }
 
     /// Replaces the committed figures.
-    pub fn write(&self) -> anyhow::Result<()> {
-        std::fs::write(place("benchmarks.json"), serde_json::to_string_pretty(self)? + "\n")?;
-        let mut page = include_str!("report/head.md").to_owned();
-        let _ = writeln!(page, "{}\n", self.machine);
+    pub fn write(&self, to: &Page) -> anyhow::Result<()> {
+        std::fs::write(to.place("json"), serde_json::to_string_pretty(self)? + "\n")?;
+        let mut page = to.head.to_owned();
+        let _ = writeln!(page, "{}\n{}", self.machine, self.notes);
         page += "| figure | rowcall | ratio | spread | yardstick |\n|---|---|---|---|---|\n";
         for Figure { name, yardstick, ours, ratio, spread: (low, high), .. } in &self.figures {
             let _ = writeln!(page, "| {name} | {ours:.2} | {ratio:.2} | {low:.2}–{high:.2} | {yardstick} |");
         }
-        page += include_str!("report/tail.md");
-        Ok(std::fs::write(place("benchmarks.md"), page)?)
+        page += to.tail;
+        Ok(std::fs::write(to.place("md"), page)?)
     }
 
     /// Compares with the committed figures; an error names those that fell.
-    pub fn check(&self) -> anyhow::Result<()> {
-        let before: Self = serde_json::from_str(&std::fs::read_to_string(place("benchmarks.json"))?)?;
+    pub fn check(&self, with: &Page) -> anyhow::Result<()> {
+        let committed = std::fs::read_to_string(with.place("json"))?;
+        let before: Self = serde_json::from_str(&committed)?;
         let mut fallen = String::new();
         for now in &self.figures {
             let same = |f: &&Figure| (&f.name, &f.yardstick) == (&now.name, &now.yardstick);
@@ -116,9 +143,10 @@ impl Report {
         }
         anyhow::ensure!(
             fallen.is_empty(),
-            "worse than docs/benchmarks.json by more than the spread:{fallen}"
+            "worse than docs/{}.json by more than the spread:{fallen}",
+            with.name
         );
-        println!("\nnothing is worse than docs/benchmarks.json by more than the spread");
+        println!("\nnothing is worse than docs/{}.json by more than the spread", with.name);
         Ok(())
     }
 }

@@ -30,8 +30,6 @@ pub struct Drained {
     pub jobs: usize,
     /// From the worker's start until no job was unfinished.
     pub jobs_per_second: f64,
-    /// The same, from the start of the first handler on: without what comes before, and so without the first claim.
-    pub jobs_per_second_from_first_start: f64,
     pub wal_bytes_per_job: f64,
 }
 

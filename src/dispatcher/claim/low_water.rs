@@ -69,6 +69,11 @@ impl LowWater {
         }
     }
 
+    /// The next look begins at the head.
+    pub fn forget(&self) {
+        *locked(&self.second) = Second::default();
+    }
+
     /// How long a sleep may last after a look that may have begun behind a job. None if it began at the head.
     pub fn sleep_limit(&self, now: Instant) -> Option<Duration> {
         let second = locked(&self.second);
@@ -112,6 +117,12 @@ mod tests {
         assert_eq!(here.sleep_limit(second + FULL_LOOK / 2), Some(FULL_LOOK / 2));
         assert_eq!(since(&here, second + FULL_LOOK), HEAD);
         assert_eq!(here.sleep_limit(second + FULL_LOOK), None);
+
+        claimed(&here, 1, false);
+        assert!(here.sleep_limit(second + FULL_LOOK).is_some());
+        here.forget();
+        assert_eq!(here.sleep_limit(second + FULL_LOOK), None);
+        assert_eq!(since(&here, second + FULL_LOOK), HEAD);
     }
 
     #[test]

@@ -98,7 +98,12 @@ async fn look_and_wait(
         return Ok(());
     }
     if mode == Mode::Drain && done.found == 0 && shared.in_flight.is_empty() {
-        shared.lifecycle.draining.cancel();
+        // Only a look that began at the head can say that nothing is due.
+        if shared.low_water.sleep_limit(Instant::now()).is_some() {
+            shared.low_water.forget();
+        } else {
+            shared.lifecycle.draining.cancel();
+        }
         return Ok(());
     }
     if !can_claim(shared) {
