@@ -8,8 +8,8 @@ use super::low_water::reached;
 use super::prepare::{prepare, read_rows, sort_all};
 use super::start_at_once::{FEW, can_start_at_once, start_at_once};
 use crate::database::{
-    Choice, Claim, DatabaseError, SchemaError, Statements, Wish, claim, claim_counted, claim_few, defer,
-    lock_claims, read_stamp,
+    Choice, Claim, DatabaseError, SchemaError, Statements, Transaction, Wish, claim, claim_counted,
+    claim_few, defer, lock_claims, read_stamp,
 };
 use crate::dispatcher::pace::{ROW_HELD, jittered};
 use crate::dispatcher::shared::Shared;
@@ -113,8 +113,8 @@ async fn claim_batch(
 ) -> Result<Batch, SchemaError> {
     let mut client = shared.database.get().await?;
     let mut is_first_try = true;
-    let mut asks_for_few = shared.signals.queue_is_short.load(Ordering::Relaxed);
-    let mut rows_come_along = true;
+    let mut asking =
+        Asking { for_all: !shared.signals.queue_is_short.load(Ordering::Relaxed), for_jobs_alone: false };
     loop {
         let (mut known, read_under) = shared.parameters.tasks_and_stamp();
         let tasks: Vec<&Task> = known.iter().filter(|task| task.enabled && task.runner == runner).collect();
@@ -122,58 +122,12 @@ async fn claim_batch(
             return Ok(Batch::default());
         }
         let transaction = client.transaction();
-        // Sent together, done one after the other.
-        let claim = match which {
-            Which::Uncounted(Choice::Best) if asks_for_few && limit > 1 => {
-                let few = limit.min(FEW + 1) as i64;
-                let since = |names: &[&str]| shared.low_water.since(names.iter().copied(), Instant::now());
-                let claiming = claim_few(&transaction, shared.identity.id, &tasks, few, since);
-                let claimed = tokio::try_join!(transaction.begin(), claiming);
-                match claimed {
-                    Ok(((), Some(claim))) => claim,
-                    // More than a few jobs: the full claim chooses among them.
-                    Ok(((), None)) => {
-                        asks_for_few = false;
-                        transaction.rollback().await?;
-                        continue;
-                    }
-                    // Code of users may have failed: the full claim locks first, and so says of which job.
-                    Err(error) if error.is_an_answer() && !error.is_away() => {
-                        (asks_for_few, rows_come_along) = (false, false);
-                        continue;
-                    }
-                    Err(error) => return Err(error.into()),
-                }
-            }
-            Which::Uncounted(choice) => {
-                let ageing = shared.settings.dispatcher.priority_ageing;
-                let served = shared.turns.latest(&tasks);
-                let with_rows = limit <= FEW && rows_come_along;
-                let names = tasks.iter().map(|task| task.name.as_str());
-                // Others hold the best: what they give back is not behind a mark.
-                let since = match choice {
-                    Choice::Best => shared.low_water.since(names, Instant::now()),
-                    Choice::Any => names.map(|_| (f64::NEG_INFINITY, 0)).unzip(),
-                };
-                let wish = Wish { limit: limit as i64, ageing, choice: *choice, with_rows, since };
-                let claim = claim(&transaction, shared.identity.id, &tasks, &served, wish);
-                match tokio::try_join!(transaction.begin(), claim) {
-                    Ok(((), claim)) => claim,
-                    // As above.
-                    Err(error) if with_rows && error.is_an_answer() && !error.is_away() => {
-                        rows_come_along = false;
-                        continue;
-                    }
-                    Err(error) => return Err(error.into()),
-                }
-            }
-            Which::Counted(quotas) => {
-                tokio::try_join!(transaction.begin(), lock_claims(&transaction))?;
-                let claim = take_counted(shared, &transaction, runner, quotas, limit).await?;
-                known = shared.parameters.tasks();
-                claim
-            }
+        let Some(claim) = ask(shared, &transaction, runner, &tasks, limit, which, &mut asking).await? else {
+            continue;
         };
+        if matches!(which, Which::Counted(_)) {
+            known = shared.parameters.tasks();
+        }
         let Claim { seen, taken, rows, counted, unkeyed } = claim;
         *locked = taken.iter().map(|job| job.job_id).collect();
         let jobs = taken.len();
@@ -222,6 +176,77 @@ async fn claim_batch(
             return Ok(Batch { seen, jobs, attempts, counted, unkeyed });
         }
         transaction.rollback().await?;
+    }
+}
+
+/// In which way a claim is asked for: in the quickest first.
+struct Asking {
+    /// There may be more than a few jobs, from which to choose.
+    for_all: bool,
+    /// Rows are read later: reading them may run code of users, whose error would be the whole claim's.
+    for_jobs_alone: bool,
+}
+
+/// Begins the transaction and locks jobs: sent together, done one after the other. None if that must be asked for in another way.
+async fn ask(
+    shared: &Shared,
+    transaction: &Transaction<'_>,
+    runner: RunnerName,
+    tasks: &[&Task],
+    limit: usize,
+    which: &Which,
+    asking: &mut Asking,
+) -> Result<Option<Claim>, SchemaError> {
+    let dispatcher_id = shared.identity.id;
+    let choice = match which {
+        Which::Uncounted(choice) => *choice,
+        Which::Counted(quotas) => {
+            tokio::try_join!(transaction.begin(), lock_claims(transaction))?;
+            return take_counted(shared, transaction, runner, quotas, limit).await.map(Some);
+        }
+    };
+    if choice == Choice::Best && !asking.for_all && limit > 1 {
+        let few = limit.min(FEW + 1) as i64;
+        let since = |names: &[&str]| shared.low_water.since(names.iter().copied(), Instant::now());
+        let claiming = claim_few(transaction, dispatcher_id, tasks, few, since);
+        return match tokio::try_join!(transaction.begin(), claiming) {
+            Ok(((), Some(claim))) => Ok(Some(claim)),
+            // More than a few jobs: the full claim chooses among them.
+            Ok(((), None)) => {
+                asking.for_all = true;
+                transaction.rollback().await?;
+                Ok(None)
+            }
+            // Code of users may have failed: the full claim locks first, and so says of which job.
+            Err(error) if error.is_an_answer() && !error.is_away() => {
+                *asking = Asking { for_all: true, for_jobs_alone: true };
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
+        };
+    }
+    let names = tasks.iter().map(|task| task.name.as_str());
+    let wish = Wish {
+        limit: limit as i64,
+        ageing: shared.settings.dispatcher.priority_ageing,
+        choice,
+        with_rows: limit <= FEW && !asking.for_jobs_alone,
+        since: match choice {
+            Choice::Best => shared.low_water.since(names, Instant::now()),
+            // Others hold the best: what they give back is behind a mark.
+            Choice::Any => names.map(|_| (f64::NEG_INFINITY, 0)).unzip(),
+        },
+    };
+    let with_rows = wish.with_rows;
+    let served = shared.turns.latest(tasks);
+    let claiming = claim(transaction, dispatcher_id, tasks, &served, wish);
+    match tokio::try_join!(transaction.begin(), claiming) {
+        Ok(((), claim)) => Ok(Some(claim)),
+        Err(error) if with_rows && error.is_an_answer() && !error.is_away() => {
+            asking.for_jobs_alone = true;
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
     }
 }
 
