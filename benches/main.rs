@@ -158,6 +158,10 @@ async fn main() -> anyhow::Result<()> {
         wanted.is_empty() || wanted == ["all"] || wanted == ["peers"] || !asked("--write"),
         "--write is for all figures of one run: name no benchmark, or all, or peers and none of them"
     );
+    let beside = |name: &&&str| named("peers") && (named(name) || named("all"));
+    if let Some(other) = USUAL.iter().chain(LONG).find(beside) {
+        anyhow::bail!("peers has a page of its own: measure {other} in another run");
+    }
     let server = Server::start(&SETTINGS).map_err(anyhow::Error::msg)?;
     let (mut figures, mut notes, mut page) = (Vec::new(), String::new(), &report::OURS);
     for name in USUAL.iter().chain(LONG) {

@@ -25,7 +25,7 @@ pub struct NullRunner {
 }
 
 impl NullRunner {
-    /// One that tells nobody.
+    /// One that tells of no launch and of no end.
     pub fn new(ends: &Ends) -> Self {
         Self {
             ends: ends.clone(),

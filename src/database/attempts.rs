@@ -33,8 +33,8 @@ pub struct NewAttempt {
     pub moved_to: Option<String>,
 }
 
-/// Attempts as the columns of a statement.
-struct Columns<'a> {
+/// New attempts as the columns of a statement.
+struct NewAttempts<'a> {
     ids: Vec<AttemptId>,
     jobs: Vec<JobId>,
     tasks: Vec<&'a str>,
@@ -51,7 +51,7 @@ struct Columns<'a> {
     moved_to: Vec<Option<&'a str>>,
 }
 
-impl<'a> Columns<'a> {
+impl<'a> NewAttempts<'a> {
     fn of(attempts: &'a [NewAttempt]) -> Self {
         Self {
             ids: column(attempts, |a| a.id),
@@ -71,7 +71,7 @@ impl<'a> Columns<'a> {
         }
     }
 
-    fn values(&self) -> [&dyn Typed; 14] {
+    fn columns(&self) -> [&dyn Typed; 14] {
         [
             &self.ids,
             &self.jobs,
@@ -100,9 +100,9 @@ pub async fn start_jobs(
     if attempts.is_empty() {
         return Ok(());
     }
-    let columns = Columns::of(attempts);
+    let new = NewAttempts::of(attempts);
     let mut values: Vec<&dyn Typed> = vec![&dispatcher_id];
-    values.extend(columns.values());
+    values.extend(new.columns());
     client.run(include_str!("../../sql/queries/attempts/attempts_start.sql"), &values).await?;
     Ok(())
 }
@@ -136,10 +136,10 @@ pub async fn start_at_once(
 ) -> Result<(), DatabaseError> {
     client.users_ran();
     let Marks { source_table, back, keys, found_in, statuses, versions, tasks, channels } = marks;
-    let columns = Columns::of(attempts);
+    let new = NewAttempts::of(attempts);
     let mut values: Vec<&dyn Typed> =
         vec![source_table, keys, found_in, statuses, versions, tasks, channels, back, &dispatcher_id];
-    values.extend(columns.values());
+    values.extend(new.columns());
     values.push(&stamp);
     client.run(include_str!("../../sql/queries/attempts/attempts_start_at_once.sql"), &values).await?;
     Ok(())

@@ -47,7 +47,7 @@ static STARTS: OnceLock<mpsc::UnboundedSender<Instant>> = OnceLock::new();
 /// Notes that a handler has started.
 pub fn handled() {
     if let Some(starts) = STARTS.get() {
-        // Nobody listens any more: the measurement is over.
+        // The receiver is gone where the measurement is over.
         let _ = starts.send(Instant::now());
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use super::low_water::reached;
+use super::low_water::{HEAD, reached};
 use super::prepare::{prepare, read_rows, sort_all};
 use super::start_at_once::{FEW, can_start_at_once, start_at_once};
 use crate::database::{
@@ -234,7 +234,7 @@ async fn ask(
         since: match choice {
             Choice::Best => shared.low_water.since(names, Instant::now()),
             // Others hold the best: what they give back is behind a mark.
-            Choice::Any => names.map(|_| (f64::NEG_INFINITY, 0)).unzip(),
+            Choice::Any => names.map(|_| HEAD).unzip(),
         },
     };
     let with_rows = wish.with_rows;

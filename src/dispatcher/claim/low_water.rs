@@ -22,6 +22,9 @@ const BUSY: usize = 200;
 /// began, and those of other writers may have begun earlier.
 const MARGIN: f64 = 1.0;
 
+/// Behind no job: since when one is due, in seconds of the Unix epoch, and its id.
+pub const HEAD: (f64, i64) = (f64::NEG_INFINITY, 0);
+
 /// How far this dispatcher has come with each task.
 #[derive(Debug, Default)]
 pub struct LowWater {
@@ -45,10 +48,9 @@ impl LowWater {
         if second.began.is_none_or(|began| now - began >= FULL_LOOK) {
             *second = Second { began: Some(now), is_busy: second.claimed >= BUSY, ..Second::default() };
         }
-        let head = (f64::NEG_INFINITY, 0);
         let mark = |task| {
             let mark = second.marks.get(task).filter(|_| second.is_busy);
-            mark.copied().unwrap_or(head)
+            mark.copied().unwrap_or(HEAD)
         };
         tasks.map(mark).unzip()
     }
@@ -90,8 +92,6 @@ pub fn reached(taken: &[ClaimedJob]) -> Vec<(String, f64, i64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const HEAD: (f64, i64) = (f64::NEG_INFINITY, 0);
 
     fn since(here: &LowWater, now: Instant) -> (f64, i64) {
         let (due, ids) = here.since(["task"].into_iter(), now);

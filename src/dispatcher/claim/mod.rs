@@ -2,7 +2,8 @@
 //!
 //! One claim locks jobs and returns them with their rows, looks at these ([`prepare`]), marks the rows ([`mark_running`]), and
 //! only then writes: the jobs that start, each with its attempt, and the others with the reason why not. Where a few jobs are
-//! all ready, the second half is one round trip ([`start_at_once`]). Between claims the claimer
+//! all ready, the second half is one round trip ([`start_at_once`]). A busy dispatcher does not begin each look at the head of the
+//! queue ([`low_water`]). Between claims the claimer
 //! sleeps so that writers know ([`wake_lock`]), or waits where nothing can wake it.
 
 mod batch;
