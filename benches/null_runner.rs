@@ -80,6 +80,8 @@ impl Runner for NullRunner {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             capacity: self.capacity,
+            stock: 0,
+            stock_wait: Duration::ZERO,
             backlog: usize::MAX,
             bound_to_host: false,
             repeatable: true,

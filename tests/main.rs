@@ -54,6 +54,7 @@ mod source_life;
 mod sources;
 mod standins;
 mod status_loops;
+mod stock;
 mod task_functions;
 mod templates;
 mod tls;

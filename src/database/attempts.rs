@@ -258,6 +258,17 @@ pub async fn unmark_asked(
     Ok(())
 }
 
+/// Puts attempts back into the queue that no runner has heard of; returns those that are there.
+pub async fn give_back(
+    client: &impl Statements,
+    dispatcher_id: DispatcherId,
+    ids: &[AttemptId],
+) -> Result<Vec<AttemptId>, DatabaseError> {
+    let sql = include_str!("../../sql/queries/attempts/attempts_give_back.sql");
+    let rows = client.rows(sql, &[&dispatcher_id, &ids]).await?;
+    Ok(rows.iter().map(|row| row.column(0)).collect::<Result<_, _>>()?)
+}
+
 /// An attempt that must be stopped, and why.
 #[derive(Debug, Clone)]
 pub struct OverdueAttempt {

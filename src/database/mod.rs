@@ -38,8 +38,8 @@ pub mod wake_lock;
 pub use address::{Address, RdsRegion, Roots, SslMode, Tls};
 pub use attempts::{
     LaunchesNoted, Marks, NewAttempt, OverdueAttempt, RescuedAttempt, TakenOver, attempts_over,
-    end_attempts_without_job, mark_asked, mark_begun, mark_launched, overdue_attempts, rescue_attempts,
-    start_at_once, start_jobs, taken_over, unmark_asked,
+    end_attempts_without_job, give_back, mark_asked, mark_begun, mark_launched, overdue_attempts,
+    rescue_attempts, start_at_once, start_jobs, taken_over, unmark_asked,
 };
 pub use claims::{
     Choice, Claim, ClaimedJob, Since, UnkeyedJob, Wish, claim, claim_counted, claim_few,

@@ -12,6 +12,7 @@ use super::DispatcherError;
 use super::claim::low_water::LowWater;
 use super::claim::turns::Turns;
 use super::follow::in_flight::InFlight;
+use super::launch::short_tasks::ShortTasks;
 use super::lease::Lease;
 use super::pace::work_limit;
 use super::task_cache::TaskCache;
@@ -121,6 +122,8 @@ pub struct Signals {
     pub launches: mpsc::UnboundedSender<(AttemptId, Launched)>,
     /// To the claimer: there may be jobs. Set by the listener, by freed slots, by edits.
     pub wake: Notify,
+    /// To the launcher: an operator has edited, paused or cancelled something, so that what was claimed ahead goes back.
+    pub stock_unwanted: Notify,
     /// To the loop that makes the jobs of missed rows: there are notes.
     pub missed_rows: Notify,
     /// Whether LISTEN is proven to work, so that polling may be rare.
@@ -166,6 +169,7 @@ pub struct Shared {
     pub before: Vec<Arc<InFlight>>,
     pub turns: Turns,
     pub low_water: LowWater,
+    pub short_tasks: ShortTasks,
 }
 
 impl Shared {

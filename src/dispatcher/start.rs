@@ -17,6 +17,7 @@ use super::claim::{self, listener};
 use super::follow::in_flight::InFlight;
 use super::follow::{ends, stopper, watcher};
 use super::keep::{janitor, missed_rows, rescuer};
+use super::launch::short_tasks::ShortTasks;
 use super::pace::LAST_WORD;
 use super::shared::{Handle, Identity, Lifecycle, Shared, Signals};
 use super::task_cache::TaskCache;
@@ -155,6 +156,7 @@ impl Dispatcher {
                 ends,
                 launches,
                 wake: Notify::new(),
+                stock_unwanted: Notify::new(),
                 missed_rows: Notify::new(),
                 listening: AtomicBool::new(false),
                 room_wanted: AtomicBool::new(false),
@@ -172,6 +174,7 @@ impl Dispatcher {
             before: replaced.map(|old| old.shared.all_in_flight()).unwrap_or_default(),
             turns: Turns::default(),
             low_water: LowWater::default(),
+            short_tasks: ShortTasks::default(),
         });
         let label = shared.identity.label(shared.identity.id);
         shared.runners.iter().for_each(|runner| runner.show_life(&label));
@@ -179,7 +182,7 @@ impl Dispatcher {
         // A small buffer: claimed attempts should be launched, not queued.
         let (to_launcher, to_launch) = mpsc::channel(4);
         loops.spawn(launch::run(Arc::clone(&shared), to_launch));
-        loops.spawn(launch::record(Arc::clone(&shared), to_record));
+        loops.spawn(launch::record::run(Arc::clone(&shared), to_record));
         let (to_settler, to_settle) = mpsc::unbounded_channel();
         loops.spawn(ends::run(Arc::clone(&shared), ended, to_settler));
         loops.spawn(settle::run(Arc::clone(&shared), to_settle));

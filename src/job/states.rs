@@ -70,6 +70,13 @@ pub const TRANSITIONS: &[Transition] = &[
     way(BLOCKED, PENDING, "a dispatcher is back", "keep", "queries/jobs/release_all.sql"),
     way(BLOCKED, PENDING, "an edit had missed it", "keep", "queries/jobs/release_owned.sql"),
     way(RUNNING, WAITING, "tried again, or snoozed", "settle", "queries/settling/settle_retry.sql"),
+    way(
+        RUNNING,
+        PENDING,
+        "given back before its launch",
+        "launch",
+        "queries/attempts/attempts_give_back.sql",
+    ),
     way(RUNNING, PENDING, "over, and its row asked again", "settle", "functions/queue/finish_jobs.sql"),
     way(RUNNING, None, "over", "settle", "functions/queue/finish_jobs.sql"),
     way(PENDING, None, "CANCELLED", "a person", "functions/queue/cancel_job.sql"),

@@ -65,12 +65,22 @@ fn binaries() -> String {
 pub struct FakeKind {
     pub name: RunnerName,
     pub capacity: usize,
+    /// Attempts that it takes ahead.
+    pub stock: usize,
+    /// For so long.
+    pub stock_wait: Duration,
     pub forbids: &'static str,
 }
 
 impl Default for FakeKind {
     fn default() -> Self {
-        Self { name: RunnerName::Docker, capacity: 20_000, forbids: "forbidden" }
+        Self {
+            name: RunnerName::Docker,
+            capacity: 20_000,
+            stock: 0,
+            stock_wait: Duration::ZERO,
+            forbids: "forbidden",
+        }
     }
 }
 
@@ -100,14 +110,23 @@ impl Running {
 
     /// The same with a runner of another kind.
     pub async fn made(settings: Settings, world: Arc<World>, kind: FakeKind) -> Self {
-        let FakeKind { name, capacity, forbids } = kind;
+        let FakeKind { name, capacity, stock, stock_wait, forbids } = kind;
         let (sender, launched) = mpsc::unbounded_channel();
         let theirs = Arc::clone(&world);
         let mut given = None;
         let make = |_: &Settings, ends: &Ends| {
             given = Some(ends.clone());
             let ends = ends.clone();
-            let runner = FakeRunner { name, world: theirs, capacity, forbids, ends, launched: sender };
+            let runner = FakeRunner {
+                name,
+                world: theirs,
+                capacity,
+                stock,
+                stock_wait,
+                forbids,
+                ends,
+                launched: sender,
+            };
             Ok(Runners::default().with(Arc::new(runner)))
         };
         let dispatcher = Dispatcher::start(settings, Mode::Serve, make).await.unwrap();

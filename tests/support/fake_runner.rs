@@ -44,6 +44,8 @@ pub struct FakeRunner {
     pub name: RunnerName,
     pub world: Arc<World>,
     pub capacity: usize,
+    pub stock: usize,
+    pub stock_wait: Duration,
     /// The target that its rails forbid.
     pub forbids: &'static str,
     pub ends: Ends,
@@ -101,6 +103,8 @@ impl Runner for FakeRunner {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             capacity: self.capacity,
+            stock: self.stock,
+            stock_wait: self.stock_wait,
             backlog: usize::MAX,
             bound_to_host: false,
             repeatable: true,

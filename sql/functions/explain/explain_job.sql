@@ -62,7 +62,8 @@ begin
         return next format('%srunning: attempt %s on %s%s, since %s (%s)', head, a.number, a.runner,
             coalesce(', ' || a.external_id, ''), date_trunc('second', a.created_at), date_trunc('second', now() - a.created_at));
         if since is null then
-            return next format('    %s; launch_timeout %s', case when a.launched_at is null then 'not launched yet'
+            return next format('    %s; launch_timeout %s', case when a.launched_at is null
+                    then format('claimed, waits for a slot of %s, or for its answer', a.runner)
                 else format('launched %s, not seen to run yet', date_trunc('second', a.launched_at)) end,
                 rowcall_internal.explain_deadline(a.created_at + a.launch_timeout));
         else

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::low_water::{HEAD, reached};
 use super::prepare::{prepare, read_rows, sort_all};
+use super::room::{Room, leave_for_later};
 use super::start_at_once::{FEW, can_start_at_once, start_at_once};
 use crate::database::{
     Choice, Claim, DatabaseError, SchemaError, Statements, Transaction, Wish, claim, claim_counted,
@@ -31,6 +32,8 @@ pub struct Batch {
     /// Whether there was anything to be had.
     pub seen: bool,
     pub jobs: usize,
+    /// Further jobs, for which there is no free slot.
+    pub left: usize,
     /// Of those jobs, the ones that can be launched.
     pub attempts: Vec<Attempt>,
     pub counted: Vec<(String, i64)>,
@@ -42,10 +45,10 @@ pub struct Batch {
 pub async fn claim_within(
     shared: &Shared,
     runner: RunnerName,
-    limit: usize,
+    room: Room,
     which: Which,
 ) -> Result<Batch, SchemaError> {
-    let (error, jobs) = match claim_once(shared, runner, limit, &which).await {
+    let (error, jobs) = match claim_once(shared, runner, room, &which).await {
         Ok(batch) => return Ok(batch),
         Err((error, jobs)) => (error, jobs),
     };
@@ -56,7 +59,7 @@ pub async fn claim_within(
     tracing::debug!(%error, jobs = jobs.len(), "claiming one by one");
     let mut whole = Batch { seen: true, ..Batch::default() };
     for _ in jobs {
-        match claim_once(shared, runner, 1, &which).await {
+        match claim_once(shared, runner, room.without(whole.jobs).at_most(1), &which).await {
             Ok(one) if one.jobs == 0 => break,
             Ok(one) => {
                 whole.jobs += one.jobs;
@@ -76,12 +79,12 @@ pub async fn claim_within(
 async fn claim_once(
     shared: &Shared,
     runner: RunnerName,
-    limit: usize,
+    room: Room,
     which: &Which,
 ) -> Result<Batch, (SchemaError, Vec<JobId>)> {
     let mut jobs = Vec::new();
     // Large, as it holds the parts of what it sends together.
-    let claiming = Box::pin(claim_batch(shared, runner, limit, which, &mut jobs));
+    let claiming = Box::pin(claim_batch(shared, runner, room, which, &mut jobs));
     let claimed = shared.within(claiming).await;
     claimed.map_err(|error| (error, jobs))
 }
@@ -107,10 +110,11 @@ async fn set_aside(shared: &Shared, job: JobId, error: &DatabaseError) -> Result
 async fn claim_batch(
     shared: &Shared,
     runner: RunnerName,
-    limit: usize,
+    room: Room,
     which: &Which,
     locked: &mut Vec<JobId>,
 ) -> Result<Batch, SchemaError> {
+    let limit = room.all();
     let mut client = shared.database.get().await?;
     let mut is_first_try = true;
     let mut asking =
@@ -128,14 +132,16 @@ async fn claim_batch(
         if matches!(which, Which::Counted(_)) {
             known = shared.parameters.tasks();
         }
-        let Claim { seen, taken, rows, counted, unkeyed } = claim;
+        let Claim { seen, mut taken, rows, counted, unkeyed } = claim;
+        let is_all = taken.len() < limit;
+        let left = leave_for_later(shared, room, &mut taken);
         *locked = taken.iter().map(|job| job.job_id).collect();
         let jobs = taken.len();
         let reached = match which {
             Which::Uncounted(Choice::Best) => reached(&taken),
             Which::Uncounted(Choice::Any) | Which::Counted(_) => Vec::new(),
         };
-        let is_short = jobs <= FEW && jobs < limit && counted.is_empty() && unkeyed.is_empty();
+        let is_short = jobs <= FEW && is_all && counted.is_empty() && unkeyed.is_empty();
         shared.signals.queue_is_short.store(is_short, Ordering::Relaxed);
         let names: BTreeSet<String> = taken.iter().map(|job| job.task.clone()).collect();
         let rows = match rows {
@@ -149,10 +155,10 @@ async fn claim_batch(
             match start_at_once(shared, &transaction, &read_under, prepared).await {
                 Ok(attempts) => {
                     shared.turns.note(&names, &known);
-                    shared.low_water.note(&reached, jobs < limit);
+                    shared.low_water.note(&reached, is_all && left == 0);
                     drop(transaction);
                     shared.database.give_back(client);
-                    return Ok(Batch { seen, jobs, attempts, counted, unkeyed });
+                    return Ok(Batch { seen, jobs, left, attempts, counted, unkeyed });
                 }
                 // Whatever is wrong, the long way says of which job.
                 Err(error) if error.is_an_answer() && !error.is_away() => continue,
@@ -166,14 +172,14 @@ async fn claim_batch(
         let stamp = read_stamp(&transaction).await?;
         let edited = shared.parameters.refresh(&transaction, &stamp.parameters).await?;
         if !edited || jobs > 0 && unchanged(&names, &known, &shared.parameters.tasks()) {
-            if jobs > 0 {
+            if jobs + left > 0 {
                 shared.turns.note(&names, &known);
                 transaction.commit_after_users().await?;
-                shared.low_water.note(&reached, jobs < limit);
+                shared.low_water.note(&reached, is_all && left == 0);
                 drop(transaction);
                 shared.database.give_back(client);
             }
-            return Ok(Batch { seen, jobs, attempts, counted, unkeyed });
+            return Ok(Batch { seen, jobs, left, attempts, counted, unkeyed });
         }
         transaction.rollback().await?;
     }

@@ -12,8 +12,11 @@ use crate::database::{DatabaseError, Notifications, Subscription, notify};
 use crate::dispatcher::pace::{Trouble, jittered};
 use crate::dispatcher::shared::{Handle, Shared};
 
-/// Edits of parameters; anything else that dispatchers should look at.
-const CONTROL: [&str; 2] = ["rowcall_parameters", "rowcall_control"];
+/// Edits of parameters, and pauses and cancels of operators: what is claimed and not launched may not be wanted any more.
+const UNWANTED: [&str; 2] = ["rowcall_parameters", "rowcall_stop"];
+
+/// Anything else that dispatchers should look at.
+const CONTROL: &str = "rowcall_control";
 
 /// How long a notification to ourselves may take.
 const PROBE_LIMIT: Duration = Duration::from_secs(5);
@@ -81,6 +84,9 @@ async fn listen(shared: &Shared, trouble: &mut Trouble) -> Result<&'static str, 
             if heard.iter().any(|channel| *channel != probe) || heard.is_empty() {
                 shared.signals.wake.notify_one();
             }
+            if heard.iter().any(|channel| UNWANTED.contains(&channel.as_str())) {
+                shared.signals.stock_unwanted.notify_one();
+            }
         }
     }
 }
@@ -89,7 +95,8 @@ async fn listen(shared: &Shared, trouble: &mut Trouble) -> Result<&'static str, 
 fn channels(shared: &Shared, probe: &str) -> BTreeSet<String> {
     let tasks = shared.parameters.tasks();
     let statuses = tasks.iter().map(|task| task.channel.clone());
-    statuses.chain(CONTROL.map(str::to_owned)).chain([probe.to_owned()]).collect()
+    let others = UNWANTED.into_iter().chain([CONTROL, probe]).map(str::to_owned);
+    statuses.chain(others).collect()
 }
 
 /// Sends ourselves a notification over another connection and waits for it.

@@ -13,6 +13,7 @@ pub mod low_water;
 mod mark_running;
 mod one_owner;
 pub mod prepare;
+mod room;
 mod start_at_once;
 pub mod turns;
 mod wake_lock;
@@ -24,6 +25,7 @@ use tokio::sync::mpsc;
 
 use self::batch::{Which, claim_within};
 use self::concurrency_keys::key_some;
+use self::room::{Room, can_claim};
 use self::wake_lock::WakeLock;
 use crate::database::{
     Choice, DatabaseError, Promoted, SchemaError, announce_jobs, locked, promote_waiting, read_stamp,
@@ -32,7 +34,7 @@ use crate::dispatcher::pace::{IDLE_POLLS, Trouble, jittered};
 use crate::dispatcher::shared::{Handle, Shared};
 use crate::dispatcher::{DispatcherError, Mode};
 use crate::job::RunnerName;
-use crate::runners::{Attempt, Capabilities, Runner};
+use crate::runners::Attempt;
 
 /// A look that found nothing is repeated no sooner than this when the next job's time comes.
 const SOONEST: Duration = Duration::from_millis(5);
@@ -144,19 +146,6 @@ async fn wait(shared: &Shared, limit: Duration) {
     }
 }
 
-/// Whether a runner has room, and a task that it may be for.
-fn can_claim(shared: &Shared) -> bool {
-    shared.runners.iter().any(|r| any_task(shared, r.name()) && room(shared, r.as_ref()) > 0)
-}
-
-/// Attempts that a runner may be given now.
-fn room(shared: &Shared, runner: &dyn Runner) -> usize {
-    let (following, unlaunched) = shared.in_flight.counts(runner.name());
-    let before: usize = shared.before.iter().map(|before| before.counts(runner.name()).0).sum();
-    let Capabilities { capacity, backlog, .. } = runner.capabilities();
-    capacity.saturating_sub(following + before).min(backlog.saturating_sub(unlaunched))
-}
-
 /// Claims once for each runner that has room, and makes jobs claimable whose waiting is over. After a look that has found
 /// something there is another before anything waits long.
 async fn look(shared: &Shared, launch: &mpsc::Sender<Vec<Attempt>>) -> Result<Look, SchemaError> {
@@ -201,10 +190,6 @@ async fn promote(shared: &Shared) -> Result<Promoted, DatabaseError> {
     Ok(promoted)
 }
 
-fn any_task(shared: &Shared, runner: RunnerName) -> bool {
-    shared.parameters.tasks().iter().any(|task| task.enabled && task.runner == runner)
-}
-
 /// One claim for each runner that has room: how many jobs were dealt with, and whether more would have been with more room.
 async fn claim_all(
     shared: &Shared,
@@ -212,44 +197,54 @@ async fn claim_all(
 ) -> Result<(usize, bool), SchemaError> {
     let (mut found, mut wants_room) = (0, false);
     for runner in shared.runners.iter() {
-        let room = room(shared, runner.as_ref());
-        let limit = room.min(shared.settings.dispatcher.batch);
-        if limit == 0 {
+        let whole = Room::of(shared, runner.as_ref());
+        let room = whole.at_most(shared.settings.dispatcher.batch);
+        if room.all() == 0 {
             wants_room = true;
             continue;
         }
-        let mut dealt = claim_for(shared, launch, runner.name(), limit, Choice::Best).await?;
-        if dealt == Some(0) {
-            // There is something, and others hold the best of it; the rest need not wait for that.
-            dealt = claim_for(shared, launch, runner.name(), limit, Choice::Any).await?;
+        let mut dealt = claim_for(shared, launch, runner.name(), room, Choice::Best).await?;
+        if dealt.jobs == 0 && dealt.others_have_it {
+            // The rest need not wait for that.
+            dealt = claim_for(shared, launch, runner.name(), room, Choice::Any).await?;
         }
-        let dealt = dealt.unwrap_or(0);
-        wants_room |= dealt >= room;
-        found += dealt;
+        wants_room |= dealt.jobs >= whole.all() || dealt.left;
+        found += dealt.jobs;
     }
     Ok((found, wants_room))
 }
 
-/// One claim for a runner: how many jobs were dealt with, or none if there was nothing to be had.
+/// What a claim for a runner came to.
+struct Dealt {
+    jobs: usize,
+    /// There is something to be had, and others hold the best of it.
+    others_have_it: bool,
+    /// There is something that waits for a free slot.
+    left: bool,
+}
+
+/// One claim for a runner.
 async fn claim_for(
     shared: &Shared,
     launch: &mpsc::Sender<Vec<Attempt>>,
     runner: RunnerName,
-    limit: usize,
+    room: Room,
     choice: Choice,
-) -> Result<Option<usize>, SchemaError> {
-    let taken = claim_within(shared, runner, limit, Which::Uncounted(choice)).await?;
-    let seen = taken.seen;
-    let mut dealt = taken.jobs;
+) -> Result<Dealt, SchemaError> {
+    let taken = claim_within(shared, runner, room, Which::Uncounted(choice)).await?;
+    let mut dealt =
+        Dealt { jobs: taken.jobs, others_have_it: taken.seen && taken.left == 0, left: taken.left > 0 };
     hand_over(shared, launch, runner, taken.attempts).await;
     if !taken.unkeyed.is_empty() {
-        dealt += key_some(shared, &taken.unkeyed).await?;
+        dealt.jobs += key_some(shared, &taken.unkeyed).await?;
     }
-    // Jobs that are counted are claimed apart, so that the others need not wait for the lock that makes caps exact.
-    if !taken.counted.is_empty() && limit > taken.jobs {
-        match claim_within(shared, runner, limit - taken.jobs, Which::Counted(taken.counted)).await {
+    // Jobs that are counted are claimed apart, so that the others need not wait for the lock that makes caps exact. None of them is
+    // claimed ahead: it would count while it does not run.
+    let rest = room.without(taken.jobs).at_once();
+    if !taken.counted.is_empty() && rest.free > 0 {
+        match claim_within(shared, runner, rest, Which::Counted(taken.counted)).await {
             Ok(counted) => {
-                dealt += counted.jobs;
+                dealt.jobs += counted.jobs;
                 hand_over(shared, launch, runner, counted.attempts).await;
             }
             // Another dispatcher counts, and takes its time. What is not counted goes on.
@@ -259,7 +254,7 @@ async fn claim_for(
             Err(error) => return Err(error),
         }
     }
-    Ok(seen.then_some(dealt))
+    Ok(dealt)
 }
 
 async fn hand_over(

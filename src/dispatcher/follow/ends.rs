@@ -24,7 +24,12 @@ pub async fn run(
             n = heard.recv_many(&mut ends, limit) => if n == 0 { return },
         }
         for (id, end) in ends.drain(..) {
-            shared.in_flight.ended(id);
+            if let Some((runner, task, had_slot)) = shared.in_flight.ended(id)
+                && shared.runners.get(runner).is_some_and(|r| r.capabilities().stock > 0)
+            {
+                shared.short_tasks.note(&task, had_slot, &shared.parameters.tasks());
+                shared.short_tasks.others_are_next(false);
+            }
             // The settler is gone when everything stops.
             let _ = to_settler.send((id, end));
         }

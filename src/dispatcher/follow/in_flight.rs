@@ -8,93 +8,14 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::followed::{FollowedAttempt, Progress, WantedStop};
 use crate::job::{AttemptId, Cause, RunnerName};
 use crate::runners::{Attempt, Launched};
 
 /// Characters of what held up a launch that are kept: it ends in a row.
 const HELD_UP_LIMIT: usize = 500;
 
-/// One attempt being followed.
-#[derive(Debug, Clone)]
-// Each bool is a fact of its own.
-#[allow(clippy::struct_excessive_bools)]
-pub struct FollowedAttempt {
-    /// What the runner knows it by.
-    pub attempt: Attempt,
-    /// How far it has come.
-    pub progress: Progress,
-    /// That it must end.
-    pub stopping: Option<WantedStop>,
-    /// Since when another session has kept its stop from being written down.
-    held_since: Option<Instant>,
-    /// When the runner was told to stop it, and heard.
-    pub told_to_stop: Option<Instant>,
-    /// A launch of it is under way; cancelled when it shall end, or is not followed any more.
-    launching: Option<CancellationToken>,
-    /// Its runner was asked about it: an adopted one may have ended long ago.
-    observed: bool,
-    /// A stopper is busy with it.
-    stop_under_way: bool,
-    /// It has ended, and is not settled yet: it takes no room of its runner any more.
-    ended: bool,
-    /// What its runner said when it took it, and when, until the recorder writes that down.
-    unnoted: Option<(Launched, Instant)>,
-    /// The recorder has left its launch to the settler.
-    left_to_settler: bool,
-    /// A program holds it in the database, so that it could not be adopted there: it is followed all the same.
-    pub is_borrowed: bool,
-    /// The launch key that the database has of it, where that is none.
-    known_as: Option<String>,
-}
-
-/// That an attempt must end.
-#[derive(Debug, Clone)]
-pub struct WantedStop {
-    /// When this was first noted.
-    pub since: Instant,
-    /// For a person.
-    pub reason: String,
-    /// Of a stop that could not be written down: the settler must know it all the same.
-    pub unwritten: Option<Cause>,
-}
-
-/// How far an attempt has come.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Progress {
-    /// No runner has said that it took it; with what held up the latest try.
-    Unlaunched(Option<String>),
-    /// A runner has it; at the stage at which it was seen last, if it could be seen.
-    Starting(Option<String>),
-    /// The database knows that its program runs.
-    Begun,
-}
-
-impl FollowedAttempt {
-    /// Whether a runner has taken it.
-    pub fn is_launched(&self) -> bool {
-        !matches!(self.progress, Progress::Unlaunched(_))
-    }
-
-    fn new(attempt: Attempt, progress: Progress) -> Self {
-        Self {
-            attempt,
-            progress,
-            stopping: None,
-            held_since: None,
-            told_to_stop: None,
-            launching: None,
-            observed: false,
-            stop_under_way: false,
-            ended: false,
-            unnoted: None,
-            left_to_settler: false,
-            is_borrowed: false,
-            known_as: None,
-        }
-    }
-}
-
-/// A launch under way, for as long as this lives.
+/// A launch under way, or a way back to the queue, for as long as this lives.
 pub struct Launching {
     in_flight: Arc<InFlight>,
     id: AttemptId,
@@ -104,7 +25,10 @@ pub struct Launching {
 
 impl Drop for Launching {
     fn drop(&mut self) {
-        self.in_flight.change(self.id, |followed| followed.launching = None);
+        self.in_flight.change(self.id, |followed| {
+            followed.launching = None;
+            followed.goes_back = false;
+        });
     }
 }
 
@@ -133,6 +57,8 @@ pub struct InFlight {
     noted_with_end: Mutex<HashSet<AttemptId>>,
     /// Told whenever one leaves, for those who wait for room or for the last one.
     left: Notify,
+    /// Told whenever a slot of a runner may be free, for the launcher.
+    slot_freed: Notify,
 }
 
 impl InFlight {
@@ -167,7 +93,9 @@ impl InFlight {
             return;
         }
         let known_as = Some(known_as).filter(|known_as| *known_as != attempt.launch_key);
-        let followed = FollowedAttempt { known_as, ..FollowedAttempt::new(attempt, progress) };
+        // It may run, if it does not wait for its launch.
+        let in_slot_since = Some(Instant::now());
+        let followed = FollowedAttempt { in_slot_since, known_as, ..FollowedAttempt::new(attempt, progress) };
         map.insert(followed.attempt.id, followed);
     }
 
@@ -235,14 +163,35 @@ impl InFlight {
         self.change(id, |followed| followed.progress = Progress::Begun);
     }
 
-    /// Its launcher begins: none if it is not followed, is launched, must end, or has a launcher. Until [`Launching`] is dropped,
-    /// the stopper of the attempt waits.
+    /// Its launcher begins, and it has a slot: none if it is not followed, is launched, must end, or has a launcher. Until
+    /// [`Launching`] is dropped, the stopper of the attempt waits.
     pub fn begin_launch(self: &Arc<Self>, id: AttemptId) -> Option<Launching> {
+        self.begin(id, |followed| {
+            followed.in_slot_since.get_or_insert_with(Instant::now);
+        })
+    }
+
+    /// The same for its way back to the queue, without a slot.
+    pub fn begin_give_back(self: &Arc<Self>, id: AttemptId) -> Option<Launching> {
+        self.begin(id, |followed| followed.goes_back = true)
+    }
+
+    fn begin(
+        self: &Arc<Self>,
+        id: AttemptId,
+        change: impl FnOnce(&mut FollowedAttempt),
+    ) -> Option<Launching> {
         let mut map = self.lock();
         let followed =
             map.get_mut(&id).filter(|f| !f.is_launched() && f.stopping.is_none() && f.launching.is_none())?;
+        change(followed);
         let unwanted = followed.launching.insert(CancellationToken::new()).clone();
         Some(Launching { in_flight: Arc::clone(self), id, unwanted })
+    }
+
+    /// Whether the database need not know it any more: it is not followed, or goes back to the queue.
+    pub fn may_be_unknown(&self, id: AttemptId) -> bool {
+        self.lock().get(&id).is_none_or(|followed| followed.goes_back)
     }
 
     /// It must end: returns it, with the time this was first noted, unless a stopper is busy with it or a launch of it
@@ -342,12 +291,18 @@ impl InFlight {
             launching.cancel();
         }
         self.left.notify_waiters();
+        self.slot_freed.notify_one();
         removed
     }
 
-    /// It has ended, and will be settled.
-    pub fn ended(&self, id: AttemptId) {
-        self.change(id, |followed| followed.ended = true);
+    /// It has ended, and will be settled. Says the first time which task it was of, and for how long it had its slot.
+    pub fn ended(&self, id: AttemptId) -> Option<(RunnerName, String, Duration)> {
+        let mut map = self.lock();
+        let followed = map.get_mut(&id).filter(|followed| !followed.ended)?;
+        followed.ended = true;
+        self.slot_freed.notify_one();
+        let had_slot = followed.in_slot_since?.elapsed();
+        Some((followed.attempt.request.runner, followed.attempt.task.clone(), had_slot))
     }
 
     /// Follows one of another dispatcher that is gone, which a program holds in the database: it runs.
@@ -383,6 +338,24 @@ impl InFlight {
         let map = self.lock();
         let of_runner = || map.values().filter(|f| !f.ended && f.attempt.request.runner == runner);
         (of_runner().count(), of_runner().filter(|f| !f.is_launched()).count())
+    }
+
+    /// How many slots of this runner are taken.
+    pub fn slots_taken(&self, runner: RunnerName) -> usize {
+        self.in_slots(runner, |_, _| true).0
+    }
+
+    /// How many slots of this runner are taken, and whether each is by an attempt of such a task, since such a time.
+    pub fn in_slots(&self, runner: RunnerName, is_such: impl Fn(&str, Instant) -> bool) -> (usize, bool) {
+        let map = self.lock();
+        let of_runner = map.values().filter(|f| !f.ended && f.attempt.request.runner == runner);
+        let slots = of_runner.filter_map(|f| Some((f.attempt.task.as_str(), f.in_slot_since?)));
+        slots.fold((0, true), |(taken, all), (task, since)| (taken + 1, all && is_such(task, since)))
+    }
+
+    /// Waits until a slot of a runner may be free.
+    pub async fn slot_freed(&self) {
+        self.slot_freed.notified().await;
     }
 
     /// Whether there are none.

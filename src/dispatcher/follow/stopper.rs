@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::database::{DatabaseError, OverdueAttempt, overdue_attempts};
-use crate::dispatcher::follow::in_flight::FollowedAttempt;
+use crate::dispatcher::follow::followed::FollowedAttempt;
 use crate::dispatcher::pace::again_and_again;
 use crate::dispatcher::shared::{Handle, Shared};
 use crate::job::{AttemptId, Cause, End, RunnerName};

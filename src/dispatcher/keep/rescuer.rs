@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use crate::database::{DatabaseError, Seen, Session, Statements, dispatcher_seen, release_all, taken_over};
 use crate::dispatcher::DispatcherError;
 use crate::dispatcher::boot_clock::BootInstant;
-use crate::dispatcher::follow::in_flight::FollowedAttempt;
+use crate::dispatcher::follow::followed::FollowedAttempt;
 use crate::dispatcher::keep::adopt::{adopt, find_the_gone};
 use crate::dispatcher::pace::{Trouble, beat_limit, jittered};
 use crate::dispatcher::shared::{Handle, Shared};
@@ -171,6 +171,9 @@ impl Rescuer {
         let borrowed = shared.in_flight.borrowed();
         let before = std::mem::take(&mut self.over);
         for taken in taken_over(client, shared.identity.id, &shared.in_flight.launch_keys()).await? {
+            if taken.is_unknown && shared.in_flight.may_be_unknown(taken.id) {
+                continue;
+            }
             if taken.is_unknown {
                 shared.in_flight.retire(taken.id);
                 tracing::error!(

@@ -18,7 +18,7 @@ use crate::database::{
     DatabaseError, EndedAttempt, FinishedJob, OpenAttempt, RetriedJob, Written, lock_for_settling,
     retry_jobs, settle_attempts, settled_elsewhere,
 };
-use crate::dispatcher::follow::in_flight::FollowedAttempt;
+use crate::dispatcher::follow::followed::FollowedAttempt;
 use crate::dispatcher::pace::{Trouble, jittered};
 use crate::dispatcher::shared::{Handle, Shared};
 use crate::job::{

@@ -142,6 +142,8 @@ impl Runner for DockerRunner {
         let longest_stop = Duration::from_secs(LONGEST_STOP.unsigned_abs());
         Capabilities {
             capacity: self.core.settings.max_running,
+            stock: 0,
+            stock_wait: Duration::ZERO,
             backlog: usize::MAX,
             // Another machine's dispatcher may speak to another engine under the same name (every machine has its
             // `/var/run/docker.sock`), would find nothing there, and launch a second time.

@@ -116,6 +116,8 @@ impl Runner for EcsRunner {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             capacity: self.settings.max_running,
+            stock: 0,
+            stock_wait: Duration::ZERO,
             backlog: (self.settings.run_task_rate * BACKLOG_SECONDS).ceil() as usize,
             bound_to_host: false,
             repeatable: true,

@@ -155,6 +155,8 @@ impl Runner for LambdaRunner {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             capacity: self.settings.max_running,
+            stock: 0,
+            stock_wait: Duration::ZERO,
             backlog: BACKLOG,
             bound_to_host: false,
             repeatable: false,

@@ -33,6 +33,9 @@ use place::Place;
 /// A supervisor that has not begun by then never will.
 const BEGIN_GRACE: Duration = Duration::from_secs(10);
 
+/// How long an attempt that was claimed ahead waits for its slot: as long as two runs of a short task.
+const STOCK_WAIT: Duration = Duration::from_secs(2);
+
 /// From SIGKILL, which follows SIGTERM by itself after the grace, to the end that the supervisor writes down.
 const AFTER_GRACE: Duration = Duration::from_mins(2);
 
@@ -146,11 +149,14 @@ impl Runner for ProcessRunner {
     }
 
     fn capabilities(&self) -> Capabilities {
+        let capacity = match self.settings.max_running {
+            0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            limit => limit,
+        };
         Capabilities {
-            capacity: match self.settings.max_running {
-                0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-                limit => limit,
-            },
+            capacity,
+            stock: capacity,
+            stock_wait: STOCK_WAIT,
             backlog: usize::MAX,
             bound_to_host: true,
             repeatable: true,

@@ -1,0 +1,78 @@
+//! Which tasks run so briefly that the time between an end and the next start counts: theirs may be claimed ahead ([`super::stock`]).
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::database::locked;
+use crate::parameters::Task;
+
+/// A task whose median run is shorter is a short one.
+pub const SHORT: Duration = Duration::from_secs(1);
+
+/// So many of a task's latest runs are looked at: an odd number, so that one of them is the median.
+const LATEST: usize = 15;
+
+/// With fewer runs nothing is known of a task.
+const FEWEST: usize = 5;
+
+/// What this dispatcher has seen of the runs of its tasks.
+#[derive(Debug, Default)]
+pub struct ShortTasks {
+    ran: Mutex<HashMap<String, VecDeque<Duration>>>,
+    /// The next job in turn is of another kind, and waits for a free slot: what is behind it must not be claimed ahead of it.
+    others_are_next: AtomicBool,
+}
+
+impl ShortTasks {
+    /// A run of this task took so long. Of tasks that are no longer known nothing is kept.
+    pub fn note(&self, task: &str, ran: Duration, known: &[Task]) {
+        let mut all = locked(&self.ran);
+        let latest = all.entry(task.to_owned()).or_default();
+        latest.push_back(ran);
+        if latest.len() > LATEST {
+            latest.pop_front();
+        }
+        if all.len() > known.len() {
+            all.retain(|name, _| known.iter().any(|task| task.name == *name));
+        }
+    }
+
+    /// Whether it is known to be a short one.
+    pub fn contain(&self, task: &str) -> bool {
+        let all = locked(&self.ran);
+        let Some(latest) = all.get(task).filter(|latest| latest.len() >= FEWEST) else { return false };
+        2 * latest.iter().filter(|ran| **ran < SHORT).count() > latest.len()
+    }
+
+    /// A look has found that the next job in turn is of another kind, or that there may be room for it now.
+    pub fn others_are_next(&self, so: bool) {
+        self.others_are_next.store(so, Ordering::Relaxed);
+    }
+
+    /// Whether jobs may be claimed ahead, as far as the latest look knows.
+    pub fn are_next(&self) -> bool {
+        !self.others_are_next.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_is_short_by_its_median_run() {
+        let tasks = ShortTasks::default();
+        let note = |millis| tasks.note("task", Duration::from_millis(millis), &[]);
+        (0..4).for_each(|_| note(1));
+        assert!(!tasks.contain("task"), "little is known of it");
+        (0..3).for_each(|_| note(5000));
+        assert!(tasks.contain("task"), "4 of 7 were short");
+        note(5000);
+        assert!(!tasks.contain("task"), "4 of 8 were");
+        (0..LATEST).for_each(|_| note(999));
+        assert!(tasks.contain("task"), "what was long ago does not count");
+        assert!(!tasks.contain("other"));
+    }
+}

@@ -1,0 +1,130 @@
+//! Attempts that were claimed ahead and wait for a slot of their runner. A slot that is freed has its next attempt at once: it need
+//! not wait for the settlement and the claim, which take longer than a short program runs.
+//!
+//! The claimer takes at most one for each slot, and of [`super::short_tasks`] only, so that the wait is short. Where it is not,
+//! what waits goes back to the queue unspent: after [`Capabilities::stock_wait`], and at once when this dispatcher drains or hears that an operator has
+//! paused, cancelled or edited something. A dispatcher that dies leaves them to be adopted, as any attempt that was not launched.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::database::{announce_jobs, give_back};
+use crate::dispatcher::follow::in_flight::Launching;
+use crate::dispatcher::pace::{ROW_HELD, Trouble, jittered};
+use crate::dispatcher::shared::{Handle, Shared};
+use crate::job::{AttemptId, RunnerName};
+#[cfg(doc)]
+use crate::runners::Capabilities;
+use crate::runners::{Attempt, Runners};
+
+/// What waits, by runner, each until when, the oldest first.
+#[derive(Default)]
+pub struct Stock {
+    waiting: BTreeMap<RunnerName, VecDeque<(Attempt, Instant)>>,
+}
+
+impl Stock {
+    /// One more.
+    pub fn put(&mut self, attempt: Attempt, runners: &Runners) {
+        let runner = attempt.request.runner;
+        let wait = runners.get(runner).map_or(Duration::ZERO, |r| r.capabilities().stock_wait);
+        self.waiting.entry(runner).or_default().push_back((attempt, Instant::now() + wait));
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.waiting.values().all(VecDeque::is_empty)
+    }
+
+    /// Waits until one has waited too long.
+    pub async fn waits_too_long(&self) {
+        match self.waiting.values().filter_map(|queue| queue.front()).map(|(_, until)| *until).min() {
+            Some(soonest) => tokio::time::sleep_until(soonest).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Those that have a slot now. What shall end before it was launched is its stopper's.
+    pub fn take_launchable(&mut self, shared: &Shared) -> Vec<(Attempt, Launching)> {
+        let mut launchable = Vec::new();
+        for (runner, queue) in self.waiting.iter_mut().filter(|(_, queue)| !queue.is_empty()) {
+            let capacity = shared.runners.get(*runner).map_or(usize::MAX, |r| r.capabilities().capacity);
+            let taken: usize = shared.all_in_flight().iter().map(|here| here.slots_taken(*runner)).sum();
+            let mut free = capacity.saturating_sub(taken);
+            queue.retain(|(attempt, _)| {
+                // One that may run already has its slot.
+                if free == 0 && !attempt.in_doubt {
+                    return true;
+                }
+                if let Some(launching) = shared.in_flight.begin_launch(attempt.id) {
+                    free = free.saturating_sub(1);
+                    launchable.push((attempt.clone(), launching));
+                }
+                false
+            });
+        }
+        launchable
+    }
+
+    /// Gives back what waits, all of it or what has waited too long.
+    pub fn give_back(&mut self, shared: &Handle, all: bool) {
+        let now = Instant::now();
+        let is_late =
+            |queue: &VecDeque<(Attempt, Instant)>| queue.front().is_some_and(|(_, until)| *until <= now);
+        let queues = self.waiting.values_mut().filter(|queue| all || is_late(queue));
+        let attempts = queues.flat_map(|queue| queue.drain(..)).map(|(attempt, _)| attempt.id);
+        let going: HashMap<AttemptId, Launching> =
+            attempts.filter_map(|id| Some((id, shared.in_flight.begin_give_back(id)?))).collect();
+        if !going.is_empty() {
+            let shared = Arc::clone(shared);
+            tokio::spawn(async move {
+                tokio::select! {
+                    // Others adopt them.
+                    () = shared.lifecycle.stopping.cancelled() => {}
+                    () = go_back(&shared, going) => {}
+                }
+            });
+        }
+    }
+}
+
+/// Puts attempts back into the queue, again and again until each is there, or is another's to end.
+async fn go_back(shared: &Shared, mut going: HashMap<AttemptId, Launching>) {
+    let mut trouble = Trouble::new("giving back what waits for a slot");
+    loop {
+        going.retain(|_, launching| !launching.unwanted.is_cancelled());
+        if going.is_empty() {
+            return;
+        }
+        let ids: Vec<AttemptId> = going.keys().copied().collect();
+        let giving = async {
+            let client = shared.database.get().await?;
+            let back = give_back(&client, shared.identity.id, &ids).await?;
+            if !back.is_empty() {
+                // Others may have room, and sleep.
+                announce_jobs(&client).await?;
+            }
+            Ok::<_, crate::database::DatabaseError>(back)
+        };
+        let wait = match shared.within(giving).await {
+            Ok(back) => {
+                trouble.over();
+                tracing::debug!(attempts = back.len(), "given back to the queue");
+                for id in back {
+                    shared.in_flight.remove(id);
+                    going.remove(&id);
+                }
+                shared.signals.wake.notify_one();
+                // What is left is held by another session, or shall end.
+                jittered(ROW_HELD)
+            }
+            Err(error) => trouble.wait(&error),
+        };
+        if !going.is_empty() {
+            tokio::time::sleep(wait).await;
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! Attempts of short tasks are claimed ahead of the slots of their runner, and given back where that does not help.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rowcall::job::End;
+
+use crate::support::{FakeKind, Launched, Running, TestDatabase, World, settings};
+
+const AHEAD: &str = "select count(*) = 4 and count(launched_at) = 2 from rowcall_internal.attempts";
+
+const GIVEN_BACK: &str = "select not exists (select from rowcall_internal.attempts where launched_at is null)
+    and (select count(*) = 4 from rowcall_internal.jobs where state = 'pending' and attempt_count = 0 and attempt_id is null)";
+
+const HOUR: Duration = Duration::from_hours(1);
+
+/// A runner with two slots that takes two ahead.
+async fn narrow(db: &TestDatabase, world: Arc<World>, stock_wait: Duration) -> Running {
+    let kind = FakeKind { capacity: 2, stock: 2, stock_wait, ..FakeKind::default() };
+    Running::made(settings(&db.url), world, kind).await
+}
+
+/// A database with one task, and a dispatcher that knows it for a short one.
+async fn taught(more: (&str, &str), stock_wait: Duration) -> (TestDatabase, Running) {
+    let db = TestDatabase::new().await;
+    db.task("brief", "REGISTERED", more).await;
+    let mut running = narrow(&db, Arc::default(), stock_wait).await;
+    db.run("insert into rowcall.files (id) select generate_series(1, 6)").await;
+    for _ in 0..6 {
+        let launched = running.launch().await;
+        running.announce(&launched, End::exited(0));
+    }
+    db.until("select not exists (select from rowcall.jobs)").await;
+    (db, running)
+}
+
+/// The same with six more rows, of which two run and two wait for a slot.
+async fn ahead(stock_wait: Duration) -> (TestDatabase, Running, [Launched; 2]) {
+    let (db, mut running) = taught(("", ""), stock_wait).await;
+    db.run("insert into rowcall.files (id) select generate_series(11, 16)").await;
+    let running_now = [running.launch().await, running.launch().await];
+    db.until(AHEAD).await;
+    (db, running, running_now)
+}
+
+/// Tells a dispatcher of these ends.
+fn announce(running: &Running, ended: &[Launched]) {
+    for launched in ended {
+        running.announce(launched, End::exited(0));
+    }
+}
+
+/// Ends these and all that follow them, and waits until nothing is left.
+async fn run_out(
+    db: &TestDatabase,
+    running: &mut Running,
+    now: impl IntoIterator<Item = Launched>,
+    more: usize,
+) {
+    for launched in now {
+        running.announce(&launched, End::exited(0));
+    }
+    for _ in 0..more {
+        let launched = running.launch().await;
+        running.announce(&launched, End::exited(0));
+    }
+    db.until("select not exists (select from rowcall.jobs)").await;
+    let once =
+        "select count(*) = 12 and bool_and(outcome = 'SUCCEEDED' and attempt_count = 1) from rowcall.history";
+    assert!(db.one::<bool>(once).await, "each job ran once");
+    assert_eq!(running.world.distinct_launches(), 12);
+}
+
+#[tokio::test]
+async fn a_slot_that_is_freed_has_its_next_attempt_already() {
+    let (db, mut running, [one, other]) = ahead(HOUR).await;
+    let waiting: Vec<i64> =
+        db.one("select array_agg(id) from rowcall_internal.attempts where launched_at is null").await;
+    let why: String = db
+        .one("select string_agg(e, ' ') from rowcall_internal.attempts a, rowcall.explain('rowcall.files', a.row_key) e where a.launched_at is null")
+        .await;
+    assert!(why.contains("claimed, waits for a slot of docker"), "{why}");
+    // Nothing can be claimed now, and nothing be settled: only what was claimed ahead can start.
+    let held = db.connect().await;
+    held.batch_execute("begin; lock table rowcall_internal.jobs in exclusive mode").await.unwrap();
+    running.announce(&one, End::exited(0));
+    let next = running.launch().await;
+    assert!(waiting.contains(&next.attempt.id.get()), "{waiting:?}");
+    drop(held);
+    run_out(&db, &mut running, [other, next], 3).await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_pause_gives_back_what_was_claimed_ahead() {
+    let (db, mut running, now) = ahead(HOUR).await;
+    db.run("select rowcall.pause('to see')").await;
+    db.until(GIVEN_BACK).await;
+    db.run("select rowcall.resume()").await;
+    run_out(&db, &mut running, now, 4).await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn an_edit_counts_for_what_was_claimed_ahead() {
+    let (db, mut running, now) = ahead(HOUR).await;
+    db.run("update rowcall.parameters set enabled = false").await;
+    db.until(GIVEN_BACK).await;
+    db.run("update rowcall.parameters set enabled = true, command = '{edited}'").await;
+    announce(&running, &now);
+    let next = running.launch().await;
+    assert_eq!(next.attempt.request.command, ["edited"]);
+    run_out(&db, &mut running, [next], 3).await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_job_cancelled_while_it_waits_for_a_slot_never_starts() {
+    let (db, mut running, now) = ahead(HOUR).await;
+    db.run("select rowcall.cancel(job_id) from rowcall_internal.attempts where launched_at is null").await;
+    db.until("select count(*) = 2 from rowcall.history where outcome = 'CANCELLED'").await;
+    announce(&running, &now);
+    for _ in 0..2 {
+        let launched = running.launch().await;
+        running.announce(&launched, End::exited(0));
+    }
+    db.until("select not exists (select from rowcall.jobs)").await;
+    assert_eq!(running.world.distinct_launches(), 10);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_long_run_keeps_nothing_waiting_behind_it() {
+    let (db, mut running) = taught(("", ""), Duration::from_millis(500)).await;
+    db.run("insert into rowcall.files (id) select generate_series(11, 16)").await;
+    let now = [running.launch().await, running.launch().await];
+    // Two more had their numbers, and are gone.
+    let ten = "pg_sequence_last_value('rowcall_internal.attempts_id_seq') >= 10";
+    db.until(&format!("({GIVEN_BACK}) and {ten}")).await;
+    let mut other = narrow(&db, Arc::clone(&running.world), HOUR).await;
+    let there = [other.launch().await, other.launch().await];
+    announce(&other, &there);
+    for _ in 0..2 {
+        let launched = other.launch().await;
+        other.announce(&launched, End::exited(0));
+    }
+    run_out(&db, &mut running, now, 0).await;
+    running.stop().await;
+    other.stop().await;
+}
+
+#[tokio::test]
+async fn a_drain_gives_back_what_was_claimed_ahead() {
+    let (db, running, now) = ahead(HOUR).await;
+    let world = Arc::clone(&running.world);
+    running.dispatcher.drain();
+    db.until(GIVEN_BACK).await;
+    announce(&running, &now);
+    running.stop().await;
+    let mut next = narrow(&db, world, HOUR).await;
+    run_out(&db, &mut next, [], 4).await;
+    next.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_dead_dispatcher_had_claimed_ahead_starts_once() {
+    let (db, running, now) = ahead(HOUR).await;
+    let world = Arc::clone(&running.world);
+    for launched in &now {
+        running.end(launched, End::exited(0));
+    }
+    running.dispatcher.abandon();
+    let mut next = narrow(&db, world, HOUR).await;
+    run_out(&db, &mut next, [], 4).await;
+    next.stop().await;
+}
+
+/// Of these rows, six of which are there more, no more run than there are slots, and none is claimed ahead.
+async fn none_ahead(db: &TestDatabase, mut running: Running) {
+    db.run("insert into rowcall.files (id) select generate_series(11, 16)").await;
+    let mut seen = HashSet::new();
+    for _ in 0..2 {
+        let launched = running.launch().await;
+        seen.insert(launched.attempt.id);
+    }
+    running.wake(db).await;
+    running.beats(db).await;
+    assert_eq!(db.one::<i64>("select count(*) from rowcall_internal.attempts").await, 2);
+    assert_eq!(seen.len(), 2);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_task_with_a_cap_is_not_claimed_ahead() {
+    let (db, running) = taught(("max_running", "5"), HOUR).await;
+    none_ahead(&db, running).await;
+}
+
+#[tokio::test]
+async fn a_task_of_which_little_is_known_is_not_claimed_ahead() {
+    let db = TestDatabase::new().await;
+    db.task("new", "REGISTERED", ("", "")).await;
+    let running = narrow(&db, Arc::default(), HOUR).await;
+    none_ahead(&db, running).await;
+}
+
+#[tokio::test]
+async fn a_short_task_does_not_overtake_another_that_is_next() {
+    let (db, mut running) = taught(("", ""), HOUR).await;
+    db.task("first", "URGENT", ("priority", "9")).await;
+    db.run("insert into rowcall.files (id) select generate_series(11, 16)").await;
+    let now = [running.launch().await, running.launch().await];
+    db.until(AHEAD).await;
+    db.run("insert into rowcall.files (id, status) select id, 'URGENT' from generate_series(21, 22) id")
+        .await;
+    // Two of the six were claimed before; the others come after the urgent ones.
+    let mut order = Vec::new();
+    announce(&running, &now);
+    for _ in 0..6 {
+        let launched = running.launch().await;
+        running.announce(&launched, End::exited(0));
+        order.push(launched.attempt.task.clone());
+    }
+    assert_eq!(order[2..4], ["first", "first"], "{order:?}");
+    db.until("select not exists (select from rowcall.jobs)").await;
+    running.stop().await;
+}
