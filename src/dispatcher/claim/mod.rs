@@ -52,6 +52,8 @@ const UNPROMOTED: Duration = Duration::from_secs(1);
 pub struct Look {
     /// Jobs claimed.
     found: usize,
+    /// As many as one claim takes, and there is room for more.
+    more: bool,
     /// When to look again at the latest: the next waiting job is due. Only a look that has found nothing asks.
     next_due: Option<Duration>,
 }
@@ -112,6 +114,8 @@ async fn look_and_wait(
     if !can_claim(shared) {
         // Nothing that a writer could announce would be taken. A slot that is freed or an edit of the parameters ends the wait.
         wait(shared, jittered(floor(shared))).await;
+    } else if done.more {
+        // What waits already need not gather.
     } else if done.found >= BUSY {
         wait(shared, BUSY_LOOK).await;
     } else if shared.signals.is_listening() {
@@ -160,11 +164,11 @@ async fn look(shared: &Shared, launch: &mpsc::Sender<Vec<Attempt>>) -> Result<Lo
         };
         shared.within(reading).await?;
     }
-    let (claimed, wants_room) = claim_all(shared, launch).await?;
+    let Claimed { jobs: claimed, wants_room, more } = claim_all(shared, launch).await?;
     shared.signals.room_wanted.store(wants_room, Ordering::Relaxed);
     let has_rested = || locked(&shared.signals.promoted_at).elapsed() < UNPROMOTED;
     if (1..BUSY).contains(&claimed) && has_rested() {
-        return Ok(Look { found: claimed, next_due: None });
+        return Ok(Look { found: claimed, more, next_due: None });
     }
     // Only now, so that a job that has just come in need not wait for it.
     let promoted = shared.within(promote(shared)).await?;
@@ -179,7 +183,7 @@ async fn look(shared: &Shared, launch: &mpsc::Sender<Vec<Attempt>>) -> Result<Lo
     }
     // What came in behind the marks is found by the next look at the head.
     let next_due = promoted.next_due.into_iter().chain(shared.low_water.sleep_limit(Instant::now())).min();
-    Ok(Look { found: claimed + promoted.jobs as usize, next_due })
+    Ok(Look { found: claimed + promoted.jobs as usize, more, next_due })
 }
 
 async fn promote(shared: &Shared) -> Result<Promoted, DatabaseError> {
@@ -190,17 +194,25 @@ async fn promote(shared: &Shared) -> Result<Promoted, DatabaseError> {
     Ok(promoted)
 }
 
-/// One claim for each runner that has room: how many jobs were dealt with, and whether more would have been with more room.
-async fn claim_all(
-    shared: &Shared,
-    launch: &mpsc::Sender<Vec<Attempt>>,
-) -> Result<(usize, bool), SchemaError> {
-    let (mut found, mut wants_room) = (0, false);
+/// What one claim for each runner came to.
+#[derive(Default)]
+struct Claimed {
+    /// Jobs dealt with.
+    jobs: usize,
+    /// With more room there would have been more.
+    wants_room: bool,
+    /// With larger batches there would have been.
+    more: bool,
+}
+
+/// One claim for each runner that has room.
+async fn claim_all(shared: &Shared, launch: &mpsc::Sender<Vec<Attempt>>) -> Result<Claimed, SchemaError> {
+    let mut claimed = Claimed::default();
     for runner in shared.runners.iter() {
         let whole = Room::of(shared, runner.as_ref());
         let room = whole.at_most(shared.settings.dispatcher.batch);
         if room.all() == 0 {
-            wants_room = true;
+            claimed.wants_room = true;
             continue;
         }
         let mut dealt = claim_for(shared, launch, runner.name(), room, Choice::Best).await?;
@@ -208,10 +220,11 @@ async fn claim_all(
             // The rest need not wait for that.
             dealt = claim_for(shared, launch, runner.name(), room, Choice::Any).await?;
         }
-        wants_room |= dealt.jobs >= whole.all() || dealt.left;
-        found += dealt.jobs;
+        claimed.wants_room |= dealt.jobs >= whole.all() || dealt.left;
+        claimed.more |= dealt.jobs >= room.all() && whole.all() > room.all();
+        claimed.jobs += dealt.jobs;
     }
-    Ok((found, wants_room))
+    Ok(claimed)
 }
 
 /// What a claim for a runner came to.
