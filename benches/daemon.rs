@@ -32,12 +32,7 @@ impl Daemon {
 
     /// Seconds of a processor that it has used so far.
     pub fn processor_seconds(&self) -> anyhow::Result<f64> {
-        let mut nanoseconds = 0;
-        for thread in std::fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
-            let times = std::fs::read_to_string(thread?.path().join("schedstat"))?;
-            nanoseconds += times.split_whitespace().next().unwrap_or_default().parse::<u64>()?;
-        }
-        Ok(nanoseconds as f64 / 1e9)
+        processor_seconds(&self.child.id().to_string())
     }
 
     /// Resident memory, in KiB.
@@ -51,6 +46,16 @@ impl Drop for Daemon {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Seconds of a processor that the threads of a process have used so far; `self` is this one.
+pub fn processor_seconds(process: &str) -> anyhow::Result<f64> {
+    let mut nanoseconds = 0;
+    for thread in std::fs::read_dir(format!("/proc/{process}/task"))? {
+        let times = std::fs::read_to_string(thread?.path().join("schedstat"))?;
+        nanoseconds += times.split_whitespace().next().unwrap_or_default().parse::<u64>()?;
+    }
+    Ok(nanoseconds as f64 / 1e9)
 }
 
 /// Resident memory of a process, in KiB; `self` is this one.

@@ -12,6 +12,8 @@ mod server;
 #[allow(dead_code, unused_imports)]
 mod aws;
 mod backlog;
+mod chart;
+mod cost_model;
 mod daemon;
 mod database_load;
 mod dispatchers;
@@ -115,9 +117,9 @@ const USUAL: [&str; 9] = [
 ];
 /// Those that take minutes each, or a Docker engine: by their names, or all of them by the name `all`.
 const LONG: &[&str] = if cfg!(feature = "docker") {
-    &["backlog", "old_snapshot", "running", "idle", "docker"]
+    &["backlog", "old_snapshot", "running", "idle", "cost_model", "docker"]
 } else {
-    &["backlog", "old_snapshot", "running", "idle"]
+    &["backlog", "old_snapshot", "running", "idle", "cost_model"]
 };
 
 /// What one of them has found.
@@ -140,6 +142,7 @@ async fn measure(name: &str, server: &Server) -> anyhow::Result<Vec<Figure>> {
         "backlog" => backlog::run(server).await?,
         "old_snapshot" => old_snapshot::run(own().await?).await?,
         "running" => running::run(own().await?).await?,
+        "cost_model" => cost_model::run(own().await?).await?,
         "idle" => idle::run(own().await?).await?,
         #[cfg(feature = "docker")]
         "docker" => docker::run(own().await?).await?,
@@ -158,6 +161,9 @@ async fn main() -> anyhow::Result<()> {
         wanted.is_empty() || wanted == ["all"] || wanted == ["peers"] || !asked("--write"),
         "--write is for all figures of one run: name no benchmark, or all, or peers and none of them"
     );
+    if asked("--draw") {
+        return [report::OURS, report::PEERS].iter().try_for_each(Report::draw);
+    }
     let beside = |name: &&&str| named("peers") && (named(name) || named("all"));
     if let Some(other) = USUAL.iter().chain(LONG).find(beside) {
         anyhow::bail!("peers has a page of its own: measure {other} in another run");

@@ -42,6 +42,11 @@ impl NullRunner {
         Self { name, ..self }
     }
 
+    /// It takes so many attempts at a time.
+    pub fn with_capacity(self, capacity: usize) -> Self {
+        Self { capacity, ..self }
+    }
+
     /// It takes so many attempts, and none of them ends.
     pub fn lasting(self, capacity: usize) -> Self {
         Self { capacity, lasting: true, ..self }

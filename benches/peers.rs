@@ -195,9 +195,11 @@ fn medians<'a>(all: impl Iterator<Item = &'a Reached>) -> String {
 
 /// Where a peer is ahead of us: in a long table of ratios that is easily missed.
 fn losses(figures: &[Figure]) -> String {
+    // As the page shows them: 1.00 is no difference.
+    let shown = |figure: &Figure| (figure.ratio * 100.0).round();
     let lost = |figure: &&Figure| match figure.better {
-        Better::Higher => figure.ratio < 1.0,
-        Better::Lower => figure.ratio > 1.0,
+        Better::Higher => shown(figure) < 100.0,
+        Better::Lower => shown(figure) > 100.0,
     };
     let mut page = "\nWhere a peer is ahead:\n\n".to_owned();
     for Figure { name, yardstick, ratio, .. } in figures.iter().filter(lost) {

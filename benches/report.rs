@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{median, percentile};
+use super::{chart, median, percentile};
 
 /// Which way is up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,10 +61,12 @@ impl Figure {
     }
 }
 
-/// Where figures are kept: `docs/<name>.md` for people, `docs/<name>.json` for `--check`.
+/// Where figures are kept: `docs/<name>.md` and `docs/<name>.svg` for people, `docs/<name>.json` for `--check`.
 #[derive(Debug)]
 pub struct Page {
     name: &'static str,
+    /// The title of the picture.
+    chart: &'static str,
     head: &'static str,
     tail: &'static str,
 }
@@ -72,6 +74,7 @@ pub struct Page {
 /// Rowcall by itself.
 pub const OURS: Page = Page {
     name: "benchmarks",
+    chart: "Rowcall beside the yardstick: how many times as good",
     head: include_str!("report/benchmarks_head.md"),
     tail: include_str!("report/benchmarks_tail.md"),
 };
@@ -79,6 +82,7 @@ pub const OURS: Page = Page {
 /// Beside other job queues.
 pub const PEERS: Page = Page {
     name: "peers",
+    chart: "Rowcall beside other job queues: how many times as good",
     head: include_str!("report/peers_head.md"),
     tail: include_str!("report/peers_tail.md"),
 };
@@ -116,12 +120,20 @@ impl Report {
         std::fs::write(to.place("json"), serde_json::to_string_pretty(self)? + "\n")?;
         let mut page = to.head.to_owned();
         let _ = writeln!(page, "{}\n{}", self.machine, self.notes);
+        let _ = writeln!(page, "![{}]({}.svg)\n", to.chart, to.name);
         page += "| figure | rowcall | ratio | spread | yardstick |\n|---|---|---|---|---|\n";
         for Figure { name, yardstick, ours, ratio, spread: (low, high), .. } in &self.figures {
             let _ = writeln!(page, "| {name} | {ours:.2} | {ratio:.2} | {low:.2}–{high:.2} | {yardstick} |");
         }
         page += to.tail;
+        std::fs::write(to.place("svg"), chart::svg(to.chart, &self.figures))?;
         Ok(std::fs::write(to.place("md"), page)?)
+    }
+
+    /// Draws the committed figures anew.
+    pub fn draw(page: &Page) -> anyhow::Result<()> {
+        let committed: Self = serde_json::from_str(&std::fs::read_to_string(page.place("json"))?)?;
+        Ok(std::fs::write(page.place("svg"), chart::svg(page.chart, &committed.figures))?)
     }
 
     /// Compares with the committed figures; an error names those that fell.
