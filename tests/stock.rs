@@ -176,6 +176,85 @@ async fn what_a_dead_dispatcher_had_claimed_ahead_starts_once() {
     next.stop().await;
 }
 
+#[tokio::test]
+async fn what_was_claimed_ahead_is_adopted_without_a_slot() {
+    let (db, running, now) = ahead(HOUR).await;
+    let world = Arc::clone(&running.world);
+    running.dispatcher.abandon();
+    // It has two free slots until it has adopted the others.
+    db.run("update rowcall.parameters set enabled = false").await;
+    let mut next = narrow(&db, Arc::clone(&world), HOUR).await;
+    let mine = format!(
+        "select count(*) = 4 from rowcall_internal.attempts where dispatcher_id = {}",
+        next.dispatcher.id()
+    );
+    db.until(&mine).await;
+    next.beats(&db).await;
+    assert_eq!(world.distinct_launches(), 8, "two programs run, as many as there are slots");
+    db.run("update rowcall.parameters set enabled = true").await;
+    run_out(&db, &mut next, now, 4).await;
+    next.stop().await;
+}
+
+#[tokio::test]
+async fn a_row_that_asks_again_while_it_waits_for_a_slot_is_not_lost() {
+    let (db, mut running, now) = ahead(HOUR).await;
+    db.run(
+        "update rowcall.files set status = 'REGISTERED' where status = 'PROCESSING' and id not in (
+        select (row_key->>'id')::bigint from rowcall_internal.attempts where launched_at is not null)",
+    )
+    .await;
+    assert_eq!(db.one::<i64>("select count(*) from rowcall_internal.jobs where run_again").await, 2);
+    db.run("select rowcall.pause('to see')").await;
+    db.until(GIVEN_BACK).await;
+    db.run("select rowcall.resume()").await;
+    run_out(&db, &mut running, now, 4).await;
+    assert!(db.one::<bool>("select bool_and(status = 'PROCESSED') from rowcall.files").await);
+    running.stop().await;
+}
+
+/// Short jobs without end, until this one has started, which is more urgent.
+async fn starts_beside_short_ones(
+    db: &TestDatabase,
+    running: &mut Running,
+    now: [Launched; 2],
+    urgent: &str,
+) {
+    db.run("insert into rowcall.files (id, status) values (1000, 'URGENT')").await;
+    announce(running, &now);
+    for id in 100..200 {
+        db.run(&format!("insert into rowcall.files (id) values ({id})")).await;
+        let launched = running.launch().await;
+        if launched.attempt.task == urgent {
+            return;
+        }
+        running.announce(&launched, End::exited(0));
+    }
+    panic!("{urgent} never had a slot");
+}
+
+#[tokio::test]
+async fn a_task_with_a_cap_has_its_turn_beside_short_ones() {
+    let (db, mut running) = taught(("", ""), HOUR).await;
+    db.task("capped", "URGENT", ("priority, max_running", "9, 1")).await;
+    db.run("insert into rowcall.files (id) select generate_series(11, 16)").await;
+    let now = [running.launch().await, running.launch().await];
+    db.until(AHEAD).await;
+    starts_beside_short_ones(&db, &mut running, now, "capped").await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_long_task_has_its_turn_beside_short_ones() {
+    let (db, mut running) = taught(("", ""), HOUR).await;
+    db.task("long", "URGENT", ("priority", "9")).await;
+    db.run("insert into rowcall.files (id) select generate_series(11, 16)").await;
+    let now = [running.launch().await, running.launch().await];
+    db.until(AHEAD).await;
+    starts_beside_short_ones(&db, &mut running, now, "long").await;
+    running.stop().await;
+}
+
 /// Of these rows, six of which are there more, no more run than there are slots, and none is claimed ahead.
 async fn none_ahead(db: &TestDatabase, mut running: Running) {
     db.run("insert into rowcall.files (id) select generate_series(11, 16)").await;

@@ -248,6 +248,12 @@ impl Dispatcher {
     ) -> Result<(), DispatcherError> {
         self.drain();
         let shared = &self.shared;
+        // What waits for a slot goes back to the queue, from which the next one claims it.
+        let giving_back = async {
+            shared.lifecycle.claimed.cancelled().await;
+            shared.in_flight.none_ahead().await;
+        };
+        let _ = tokio::time::timeout(LAST_WORD, giving_back).await;
         let late = async {
             at_once.cancelled().await;
             tokio::time::sleep(shared.settings.dispatcher.shutdown_grace).await;

@@ -37,7 +37,7 @@ begin
         -- Not in the attempt, which its program may hold. What the row asked for meanwhile is cancelled with it.
         update rowcall_internal.jobs j set cancel_requested = coalesce(j.cancel_requested, why),
             cancelled_by = coalesce(j.cancelled_by, session_user), run_again = false where j.id = job;
-        perform rowcall_internal.notify('rowcall_stop');
+        perform rowcall_internal.notify('rowcall__stop');
         return true;
     end if;
 

@@ -1,5 +1,6 @@
--- Gives attempts back to the queue that were claimed ahead and that no runner has heard of, and returns them: as if they had never been
--- claimed, but that their rows are left as the attempt left them. What shall end is its stopper's, what another session holds comes later.
+-- Gives attempts back to the queue that were claimed ahead and that no runner has heard of, and returns them. Their jobs keep their places,
+-- and their rows the status in which the attempt left them. A row that has asked again meanwhile has asked for this job: it begins anew,
+-- as ask_again_sql.sql lets a pending one. What shall end is its stopper's, what another session holds comes later.
 with free as (
     select a.id, a.job_id, a.number, a.request->'write_back' as left_as
     from rowcall_internal.attempts a
@@ -11,6 +12,11 @@ with free as (
     delete from rowcall_internal.attempts a using free where a.id = free.id
 )
 update rowcall_internal.jobs j
-set state = 'pending', attempt_id = null, attempt_count = free.number - 1, left_as = free.left_as
+set state = 'pending', attempt_id = null, attempt_count = free.number - 1, run_again = false,
+    left_as = case when not j.run_again then free.left_as end,
+    moved_to = case when not j.run_again then j.moved_to end, moved_at = case when not j.run_again then j.moved_at end,
+    moved_by = case when not j.run_again then j.moved_by end,
+    due_at = case when j.run_again then now() else j.due_at end,
+    failures = case when j.run_again then 0 else j.failures end, runner_failures = case when j.run_again then 0 else j.runner_failures end
 from free where j.id = free.job_id
 returning free.id

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::low_water::{HEAD, reached};
 use super::prepare::{prepare, read_rows, sort_all};
-use super::room::{Room, leave_for_later};
+use super::room::{Room, must_wait};
 use super::start_at_once::{FEW, can_start_at_once, start_at_once};
 use crate::database::{
     Choice, Claim, DatabaseError, SchemaError, Statements, Transaction, Wish, claim, claim_counted,
@@ -32,8 +32,8 @@ pub struct Batch {
     /// Whether there was anything to be had.
     pub seen: bool,
     pub jobs: usize,
-    /// Further jobs, for which there is no free slot.
-    pub left: usize,
+    /// Nothing was taken, as something must wait for a free slot.
+    pub waits: bool,
     /// Of those jobs, the ones that can be launched.
     pub attempts: Vec<Attempt>,
     pub counted: Vec<(String, i64)>,
@@ -114,7 +114,7 @@ async fn claim_batch(
     which: &Which,
     locked: &mut Vec<JobId>,
 ) -> Result<Batch, SchemaError> {
-    let limit = room.all();
+    let limit = room.size;
     let mut client = shared.database.get().await?;
     let mut is_first_try = true;
     let mut asking =
@@ -132,9 +132,12 @@ async fn claim_batch(
         if matches!(which, Which::Counted(_)) {
             known = shared.parameters.tasks();
         }
-        let Claim { seen, mut taken, rows, counted, unkeyed } = claim;
+        if must_wait(shared, room, &claim) {
+            transaction.rollback().await?;
+            return Ok(Batch { waits: true, unkeyed: claim.unkeyed, ..Batch::default() });
+        }
+        let Claim { seen, taken, rows, counted, unkeyed } = claim;
         let is_all = taken.len() < limit;
-        let left = leave_for_later(shared, room, &mut taken);
         *locked = taken.iter().map(|job| job.job_id).collect();
         let jobs = taken.len();
         let reached = match which {
@@ -155,10 +158,10 @@ async fn claim_batch(
             match start_at_once(shared, &transaction, &read_under, prepared).await {
                 Ok(attempts) => {
                     shared.turns.note(&names, &known);
-                    shared.low_water.note(&reached, is_all && left == 0);
+                    shared.low_water.note(&reached, is_all);
                     drop(transaction);
                     shared.database.give_back(client);
-                    return Ok(Batch { seen, jobs, left, attempts, counted, unkeyed });
+                    return Ok(Batch { seen, jobs, waits: false, attempts, counted, unkeyed });
                 }
                 // Whatever is wrong, the long way says of which job.
                 Err(error) if error.is_an_answer() && !error.is_away() => continue,
@@ -172,14 +175,14 @@ async fn claim_batch(
         let stamp = read_stamp(&transaction).await?;
         let edited = shared.parameters.refresh(&transaction, &stamp.parameters).await?;
         if !edited || jobs > 0 && unchanged(&names, &known, &shared.parameters.tasks()) {
-            if jobs + left > 0 {
+            if jobs > 0 {
                 shared.turns.note(&names, &known);
                 transaction.commit_after_users().await?;
-                shared.low_water.note(&reached, is_all && left == 0);
+                shared.low_water.note(&reached, is_all);
                 drop(transaction);
                 shared.database.give_back(client);
             }
-            return Ok(Batch { seen, jobs, left, attempts, counted, unkeyed });
+            return Ok(Batch { seen, jobs, waits: false, attempts, counted, unkeyed });
         }
         transaction.rollback().await?;
     }

@@ -12,8 +12,9 @@ use crate::database::{DatabaseError, Notifications, Subscription, notify};
 use crate::dispatcher::pace::{Trouble, jittered};
 use crate::dispatcher::shared::{Handle, Shared};
 
-/// Edits of parameters, and pauses and cancels of operators: what is claimed and not launched may not be wanted any more.
-const UNWANTED: [&str; 2] = ["rowcall_parameters", "rowcall_stop"];
+/// Edits of parameters, and pauses and cancels of operators: what is claimed and not launched may not be wanted any more. The second is
+/// no channel of a status, which has single underscores.
+const UNWANTED: [&str; 2] = ["rowcall_parameters", "rowcall__stop"];
 
 /// Anything else that dispatchers should look at.
 const CONTROL: &str = "rowcall_control";
@@ -64,8 +65,9 @@ async fn listen(shared: &Shared, trouble: &mut Trouble) -> Result<&'static str, 
         }
         trouble.over();
         if !shared.signals.listening.swap(true, Ordering::Relaxed) {
-            // Listening now: this look finds all jobs that were committed before.
+            // Listening now: this look finds all jobs that were committed before. What else was said is not known.
             shared.signals.wake.notify_one();
+            shared.signals.stock_unwanted.notify_one();
         }
         let probe_again = tokio::time::sleep(jittered(shared.settings.dispatcher.probe_interval));
         tokio::pin!(probe_again);
@@ -84,10 +86,15 @@ async fn listen(shared: &Shared, trouble: &mut Trouble) -> Result<&'static str, 
             if heard.iter().any(|channel| *channel != probe) || heard.is_empty() {
                 shared.signals.wake.notify_one();
             }
-            if heard.iter().any(|channel| UNWANTED.contains(&channel.as_str())) {
-                shared.signals.stock_unwanted.notify_one();
-            }
+            note_unwanted(shared, &heard);
         }
+    }
+}
+
+/// What was claimed ahead goes back if one of these says so.
+fn note_unwanted(shared: &Shared, heard: &BTreeSet<String>) {
+    if heard.iter().any(|channel| UNWANTED.contains(&channel.as_str())) {
+        shared.signals.stock_unwanted.notify_one();
     }
 }
 
@@ -112,6 +119,7 @@ async fn probe_arrives(
             if heard.iter().any(|channel| channel != probe) {
                 shared.signals.wake.notify_one();
             }
+            note_unwanted(shared, &heard);
             if heard.contains(probe) {
                 return true;
             }

@@ -211,7 +211,7 @@ async fn claim_all(shared: &Shared, launch: &mpsc::Sender<Vec<Attempt>>) -> Resu
     for runner in shared.runners.iter() {
         let whole = Room::of(shared, runner.as_ref());
         let room = whole.at_most(shared.settings.dispatcher.batch);
-        if room.all() == 0 {
+        if room.size == 0 {
             claimed.wants_room = true;
             continue;
         }
@@ -220,8 +220,8 @@ async fn claim_all(shared: &Shared, launch: &mpsc::Sender<Vec<Attempt>>) -> Resu
             // The rest need not wait for that.
             dealt = claim_for(shared, launch, runner.name(), room, Choice::Any).await?;
         }
-        claimed.wants_room |= dealt.jobs >= whole.all() || dealt.left;
-        claimed.more |= dealt.jobs >= room.all() && whole.all() > room.all();
+        claimed.wants_room |= dealt.jobs >= whole.size || dealt.waits;
+        claimed.more |= dealt.jobs >= room.size && whole.size > room.size;
         claimed.jobs += dealt.jobs;
     }
     Ok(claimed)
@@ -232,8 +232,8 @@ struct Dealt {
     jobs: usize,
     /// There is something to be had, and others hold the best of it.
     others_have_it: bool,
-    /// There is something that waits for a free slot.
-    left: bool,
+    /// There is something that waits for a free slot, and the rest with it.
+    waits: bool,
 }
 
 /// One claim for a runner.
@@ -245,16 +245,14 @@ async fn claim_for(
     choice: Choice,
 ) -> Result<Dealt, SchemaError> {
     let taken = claim_within(shared, runner, room, Which::Uncounted(choice)).await?;
-    let mut dealt =
-        Dealt { jobs: taken.jobs, others_have_it: taken.seen && taken.left == 0, left: taken.left > 0 };
+    let mut dealt = Dealt { jobs: taken.jobs, others_have_it: taken.seen, waits: taken.waits };
     hand_over(shared, launch, runner, taken.attempts).await;
     if !taken.unkeyed.is_empty() {
         dealt.jobs += key_some(shared, &taken.unkeyed).await?;
     }
-    // Jobs that are counted are claimed apart, so that the others need not wait for the lock that makes caps exact. None of them is
-    // claimed ahead: it would count while it does not run.
-    let rest = room.without(taken.jobs).at_once();
-    if !taken.counted.is_empty() && rest.free > 0 {
+    // Jobs that are counted are claimed apart, so that the others need not wait for the lock that makes caps exact.
+    let rest = room.without(taken.jobs);
+    if !taken.counted.is_empty() && rest.size > 0 {
         match claim_within(shared, runner, rest, Which::Counted(taken.counted)).await {
             Ok(counted) => {
                 dealt.jobs += counted.jobs;

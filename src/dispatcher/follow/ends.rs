@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use tokio::sync::mpsc;
 
 use crate::dispatcher::shared::Handle;
-use crate::job::{AttemptId, End};
+use crate::job::{AttemptId, End, How};
 
 /// Passes ends on until the channel closes or everything stops.
 pub async fn run(
@@ -26,10 +26,11 @@ pub async fn run(
         for (id, end) in ends.drain(..) {
             if let Some((runner, task, had_slot)) = shared.in_flight.ended(id)
                 && shared.runners.get(runner).is_some_and(|r| r.capabilities().stock > 0)
+                && !matches!(end.how, How::NotStarted { .. })
             {
                 shared.short_tasks.note(&task, had_slot, &shared.parameters.tasks());
-                shared.short_tasks.others_are_next(false);
             }
+            shared.short_tasks.others_are_next(false);
             // The settler is gone when everything stops.
             let _ = to_settler.send((id, end));
         }

@@ -55,7 +55,7 @@ pub struct InFlight {
     retired: Mutex<HashSet<AttemptId>>,
     /// Attempts that are over and whose launch was written down with their end, until the recorder comes to it.
     noted_with_end: Mutex<HashSet<AttemptId>>,
-    /// Told whenever one leaves, for those who wait for room or for the last one.
+    /// Told whenever one leaves or is about to be launched, for those who wait for room or for the last one.
     left: Notify,
     /// Told whenever a slot of a runner may be free, for the launcher.
     slot_freed: Notify,
@@ -93,8 +93,8 @@ impl InFlight {
             return;
         }
         let known_as = Some(known_as).filter(|known_as| *known_as != attempt.launch_key);
-        // It may run, if it does not wait for its launch.
-        let in_slot_since = Some(Instant::now());
+        // Otherwise it waits for its launch, and so for a slot.
+        let in_slot_since = launched.then(Instant::now);
         let followed = FollowedAttempt { in_slot_since, known_as, ..FollowedAttempt::new(attempt, progress) };
         map.insert(followed.attempt.id, followed);
     }
@@ -186,6 +186,7 @@ impl InFlight {
             map.get_mut(&id).filter(|f| !f.is_launched() && f.stopping.is_none() && f.launching.is_none())?;
         change(followed);
         let unwanted = followed.launching.insert(CancellationToken::new()).clone();
+        self.left.notify_waiters();
         Some(Launching { in_flight: Arc::clone(self), id, unwanted })
     }
 
@@ -295,20 +296,24 @@ impl InFlight {
         removed
     }
 
-    /// It has ended, and will be settled. Says the first time which task it was of, and for how long it had its slot.
+    /// It has ended, and will be settled. Says the first time which task it was of, and for how long it had its slot; not of an adopted
+    /// one, of which that is not known.
     pub fn ended(&self, id: AttemptId) -> Option<(RunnerName, String, Duration)> {
         let mut map = self.lock();
         let followed = map.get_mut(&id).filter(|followed| !followed.ended)?;
         followed.ended = true;
         self.slot_freed.notify_one();
-        let had_slot = followed.in_slot_since?.elapsed();
+        let had_slot = followed.in_slot_since.filter(|_| !followed.attempt.in_doubt)?.elapsed();
         Some((followed.attempt.request.runner, followed.attempt.task.clone(), had_slot))
     }
 
     /// Follows one of another dispatcher that is gone, which a program holds in the database: it runs.
     pub fn borrow(&self, attempt: Attempt) {
-        let borrowed =
-            FollowedAttempt { is_borrowed: true, ..FollowedAttempt::new(attempt, Progress::Begun) };
+        let borrowed = FollowedAttempt {
+            is_borrowed: true,
+            in_slot_since: Some(Instant::now()),
+            ..FollowedAttempt::new(attempt, Progress::Begun)
+        };
         self.lock().entry(borrowed.attempt.id).or_insert(borrowed);
     }
 
@@ -336,7 +341,8 @@ impl InFlight {
     /// How many there are with this runner, and how many of them it has not taken yet.
     pub fn counts(&self, runner: RunnerName) -> (usize, usize) {
         let map = self.lock();
-        let of_runner = || map.values().filter(|f| !f.ended && f.attempt.request.runner == runner);
+        let of_runner =
+            || map.values().filter(|f| !f.ended && !f.goes_back && f.attempt.request.runner == runner);
         (of_runner().count(), of_runner().filter(|f| !f.is_launched()).count())
     }
 
@@ -400,6 +406,14 @@ impl InFlight {
     /// Waits until no attempt of these runners is left.
     pub async fn emptied_of(&self, runners: &[RunnerName]) {
         self.until(|here| here.lock().values().all(|f| !runners.contains(&f.attempt.request.runner))).await;
+    }
+
+    /// Waits until none was claimed ahead and waits for a slot.
+    pub async fn none_ahead(&self) {
+        let is_ahead = |f: &FollowedAttempt| {
+            f.in_slot_since.is_none() && !f.attempt.in_doubt && f.stopping.is_none() && !f.ended
+        };
+        self.until(|here| !here.lock().values().any(is_ahead)).await;
     }
 
     async fn until(&self, is_so: impl Fn(&Self) -> bool) {

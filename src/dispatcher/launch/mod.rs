@@ -49,7 +49,7 @@ pub async fn run(shared: Handle, mut attempts: mpsc::Receiver<Vec<Attempt>>) {
             received = attempts.recv_many(&mut incoming, 1) => if received == 0 { return },
             () = shared.in_flight.slot_freed(), if !stock.is_empty() => {}
             () = shared.signals.stock_unwanted.notified() => is_unwanted = true,
-            () = shared.lifecycle.draining.cancelled(), if !stock.is_empty() => is_unwanted = true,
+            () = shared.lifecycle.draining.cancelled(), if stock.can_give_back() => is_unwanted = true,
             () = stock.waits_too_long() => {}
         }
         incoming.drain(..).flatten().for_each(|attempt| stock.put(attempt, &shared.runners));

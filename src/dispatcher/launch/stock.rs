@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::database::{announce_jobs, give_back};
+use crate::database::{DatabaseError, announce_jobs, give_back, settled_elsewhere};
 use crate::dispatcher::follow::in_flight::Launching;
 use crate::dispatcher::pace::{ROW_HELD, Trouble, jittered};
 use crate::dispatcher::shared::{Handle, Shared};
@@ -20,10 +20,17 @@ use crate::job::{AttemptId, RunnerName};
 use crate::runners::Capabilities;
 use crate::runners::{Attempt, Runners};
 
-/// What waits, by runner, each until when, the oldest first.
+/// One that waits.
+struct Waiting {
+    attempt: Attempt,
+    /// When it goes back to the queue; or, if it may run already, is launched all the same: its launch finds out.
+    until: Instant,
+}
+
+/// What waits, by runner, the oldest first.
 #[derive(Default)]
 pub struct Stock {
-    waiting: BTreeMap<RunnerName, VecDeque<(Attempt, Instant)>>,
+    waiting: BTreeMap<RunnerName, VecDeque<Waiting>>,
 }
 
 impl Stock {
@@ -31,7 +38,8 @@ impl Stock {
     pub fn put(&mut self, attempt: Attempt, runners: &Runners) {
         let runner = attempt.request.runner;
         let wait = runners.get(runner).map_or(Duration::ZERO, |r| r.capabilities().stock_wait);
-        self.waiting.entry(runner).or_default().push_back((attempt, Instant::now() + wait));
+        let until = Instant::now() + wait;
+        self.waiting.entry(runner).or_default().push_back(Waiting { attempt, until });
     }
 
     /// Whether nothing waits.
@@ -39,9 +47,14 @@ impl Stock {
         self.waiting.values().all(VecDeque::is_empty)
     }
 
+    /// Whether something waits that could go back.
+    pub fn can_give_back(&self) -> bool {
+        self.waiting.values().flatten().any(|waiting| !waiting.attempt.in_doubt)
+    }
+
     /// Waits until one has waited too long.
     pub async fn waits_too_long(&self) {
-        match self.waiting.values().filter_map(|queue| queue.front()).map(|(_, until)| *until).min() {
+        match self.waiting.values().flatten().map(|waiting| waiting.until).min() {
             Some(soonest) => tokio::time::sleep_until(soonest).await,
             None => std::future::pending().await,
         }
@@ -49,14 +62,13 @@ impl Stock {
 
     /// Those that have a slot now. What shall end before it was launched is its stopper's.
     pub fn take_launchable(&mut self, shared: &Shared) -> Vec<(Attempt, Launching)> {
-        let mut launchable = Vec::new();
+        let (mut launchable, now) = (Vec::new(), Instant::now());
         for (runner, queue) in self.waiting.iter_mut().filter(|(_, queue)| !queue.is_empty()) {
             let capacity = shared.runners.get(*runner).map_or(usize::MAX, |r| r.capabilities().capacity);
             let taken: usize = shared.all_in_flight().iter().map(|here| here.slots_taken(*runner)).sum();
             let mut free = capacity.saturating_sub(taken);
-            queue.retain(|(attempt, _)| {
-                // One that may run already has its slot.
-                if free == 0 && !attempt.in_doubt {
+            queue.retain(|Waiting { attempt, until }| {
+                if free == 0 && !(attempt.in_doubt && *until <= now) {
                     return true;
                 }
                 if let Some(launching) = shared.in_flight.begin_launch(attempt.id) {
@@ -72,12 +84,18 @@ impl Stock {
     /// Gives back what waits, all of it or what has waited too long.
     pub fn give_back(&mut self, shared: &Handle, all: bool) {
         let now = Instant::now();
-        let is_late =
-            |queue: &VecDeque<(Attempt, Instant)>| queue.front().is_some_and(|(_, until)| *until <= now);
-        let queues = self.waiting.values_mut().filter(|queue| all || is_late(queue));
-        let attempts = queues.flat_map(|queue| queue.drain(..)).map(|(attempt, _)| attempt.id);
+        let mut attempts = Vec::new();
+        for queue in self.waiting.values_mut() {
+            queue.retain(|Waiting { attempt, until }| {
+                let goes = !attempt.in_doubt && (all || *until <= now);
+                if goes {
+                    attempts.push(attempt.id);
+                }
+                !goes
+            });
+        }
         let going: HashMap<AttemptId, Launching> =
-            attempts.filter_map(|id| Some((id, shared.in_flight.begin_give_back(id)?))).collect();
+            attempts.into_iter().filter_map(|id| Some((id, shared.in_flight.begin_give_back(id)?))).collect();
         if !going.is_empty() {
             let shared = Arc::clone(shared);
             tokio::spawn(async move {
@@ -88,6 +106,14 @@ impl Stock {
                 }
             });
         }
+    }
+}
+
+/// Others may have room, and sleep.
+async fn tell_others(shared: &Shared) {
+    let telling = async { announce_jobs(&shared.database.get().await?).await };
+    if let Err(error) = shared.within(telling).await {
+        tracing::debug!(%error, "other dispatchers find by their next look what was given back");
     }
 }
 
@@ -103,21 +129,22 @@ async fn go_back(shared: &Shared, mut going: HashMap<AttemptId, Launching>) {
         let giving = async {
             let client = shared.database.get().await?;
             let back = give_back(&client, shared.identity.id, &ids).await?;
-            if !back.is_empty() {
-                // Others may have room, and sleep.
-                announce_jobs(&client).await?;
-            }
-            Ok::<_, crate::database::DatabaseError>(back)
+            // Some of them may have gone back before, and the answer was lost.
+            let over = settled_elsewhere(&client, &ids).await?;
+            Ok::<_, DatabaseError>((back.len(), over))
         };
         let wait = match shared.within(giving).await {
-            Ok(back) => {
+            Ok((attempts, over)) => {
                 trouble.over();
-                tracing::debug!(attempts = back.len(), "given back to the queue");
-                for id in back {
-                    shared.in_flight.remove(id);
-                    going.remove(&id);
+                tracing::debug!(attempts, "given back to the queue");
+                for id in &over {
+                    shared.in_flight.remove(*id);
+                    going.remove(id);
                 }
-                shared.signals.wake.notify_one();
+                if !over.is_empty() {
+                    shared.signals.wake.notify_one();
+                    tell_others(shared).await;
+                }
                 // What is left is held by another session, or shall end.
                 jittered(ROW_HELD)
             }

@@ -11,7 +11,7 @@ begin
     set paused_at = clock_timestamp(), paused_by = session_user, pause_reason = pause.reason where c.paused_at is null;
     was_running := found;
     if was_running then
-        perform rowcall_internal.notify('rowcall_stop');
+        perform rowcall_internal.notify('rowcall__stop');
     end if;
     return was_running;
 end
