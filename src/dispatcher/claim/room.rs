@@ -28,8 +28,10 @@ impl Room {
         let beyond =
             |size: usize| size.saturating_sub(following + before).min(backlog.saturating_sub(unlaunched));
         let free = beyond(capacity);
-        let is_ahead = free == 0 && stock > 0 && may_claim_ahead(shared, name);
-        Self { size: if is_ahead { beyond(capacity + stock) } else { free }, is_ahead }
+        let ahead = beyond(capacity + stock);
+        // The larger half of them together: a claim of one costs as much.
+        let is_ahead = free == 0 && 2 * ahead > stock && may_claim_ahead(shared, name);
+        Self { size: if is_ahead { ahead } else { free }, is_ahead }
     }
 
     /// For so many.
