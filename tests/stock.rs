@@ -285,6 +285,21 @@ async fn a_task_of_which_little_is_known_is_not_claimed_ahead() {
 }
 
 #[tokio::test]
+async fn a_new_task_waits_for_a_free_slot_beside_short_ones() {
+    let (db, mut running) = taught(("", ""), HOUR).await;
+    db.task("new", "OTHER", ("", "")).await;
+    db.run("insert into rowcall.files (id) select generate_series(11, 12)").await;
+    let now = [running.launch().await, running.launch().await];
+    db.run("insert into rowcall.files (id, status) values (21, 'OTHER')").await;
+    running.wake(&db).await;
+    running.beats(&db).await;
+    assert_eq!(db.one::<i64>("select count(*) from rowcall_internal.attempts").await, 2);
+    announce(&running, &now[..1]);
+    assert_eq!(running.launch().await.attempt.task, "new");
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn a_short_task_does_not_overtake_another_that_is_next() {
     let (db, mut running) = taught(("", ""), HOUR).await;
     db.task("first", "URGENT", ("priority", "9")).await;
