@@ -28,7 +28,8 @@ pub async fn run(
                 && shared.runners.get(runner).is_some_and(|r| r.capabilities().stock > 0)
                 && !matches!(end.how, How::NotStarted { .. })
             {
-                shared.short_tasks.note(&task, had_slot, &shared.parameters.tasks());
+                let tasks = shared.parameters.tasks();
+                shared.short_tasks.note(&task, had_slot, |name| tasks.iter().any(|task| task.name == name));
             }
             shared.short_tasks.others_are_next(false);
             // The settler is gone when everything stops.

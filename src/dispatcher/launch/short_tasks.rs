@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::database::locked;
-use crate::parameters::Task;
 
 /// A task whose median run is shorter is a short one.
 pub const SHORT: Duration = Duration::from_secs(1);
@@ -27,15 +26,15 @@ pub struct ShortTasks {
 
 impl ShortTasks {
     /// A run of this task took so long. Of tasks that are no longer known nothing is kept.
-    pub fn note(&self, task: &str, ran: Duration, known: &[Task]) {
+    pub fn note(&self, task: &str, ran: Duration, is_known: impl Fn(&str) -> bool) {
         let mut all = locked(&self.ran);
+        if !all.contains_key(task) {
+            all.retain(|name, _| is_known(name));
+        }
         let latest = all.entry(task.to_owned()).or_default();
         latest.push_back(ran);
         if latest.len() > LATEST {
             latest.pop_front();
-        }
-        if all.len() > known.len() {
-            all.retain(|name, _| known.iter().any(|task| task.name == *name));
         }
     }
 
@@ -64,7 +63,7 @@ mod tests {
     #[test]
     fn a_task_is_short_by_its_median_run() {
         let tasks = ShortTasks::default();
-        let note = |millis| tasks.note("task", Duration::from_millis(millis), &[]);
+        let note = |millis| tasks.note("task", Duration::from_millis(millis), |_| true);
         (0..4).for_each(|_| note(1));
         assert!(!tasks.contain("task"), "little is known of it");
         (0..3).for_each(|_| note(5000));
@@ -74,5 +73,7 @@ mod tests {
         (0..LATEST).for_each(|_| note(999));
         assert!(tasks.contain("task"), "what was long ago does not count");
         assert!(!tasks.contain("other"));
+        tasks.note("other", SHORT, |task| task != "task");
+        assert!(!tasks.contain("task"), "it is known no more");
     }
 }
