@@ -86,6 +86,7 @@ impl Runner for NullRunner {
         Capabilities {
             capacity: self.capacity,
             stock: 0,
+            short: Duration::ZERO,
             stock_wait: Duration::ZERO,
             backlog: usize::MAX,
             bound_to_host: false,

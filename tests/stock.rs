@@ -15,10 +15,14 @@ const GIVEN_BACK: &str = "select not exists (select from rowcall_internal.attemp
 
 const HOUR: Duration = Duration::from_hours(1);
 
-/// A runner with two slots that takes two ahead.
+/// A runner with two slots that takes two ahead. Only wake-ups can explain that a job runs.
 async fn narrow(db: &TestDatabase, world: Arc<World>, stock_wait: Duration) -> Running {
-    let kind = FakeKind { capacity: 2, stock: 2, stock_wait, ..FakeKind::default() };
-    Running::made(settings(&db.url), world, kind).await
+    let mut settings = settings(&db.url);
+    settings.dispatcher.poll_interval = HOUR;
+    // A slow machine makes no task a long one, but where a test is about that.
+    let short = if stock_wait == HOUR { HOUR } else { Duration::from_secs(1) };
+    let kind = FakeKind { capacity: 2, stock: 2, short, stock_wait, ..FakeKind::default() };
+    Running::made(settings, world, kind).await
 }
 
 /// A database with one task, and a dispatcher that knows it for a short one.
@@ -81,14 +85,29 @@ async fn a_slot_that_is_freed_has_its_next_attempt_already() {
         .one("select string_agg(e, ' ') from rowcall_internal.attempts a, rowcall.explain('rowcall.files', a.row_key) e where a.launched_at is null")
         .await;
     assert!(why.contains("claimed, waits for a slot of docker"), "{why}");
-    // Nothing can be claimed now, and nothing be settled: only what was claimed ahead can start.
+    // Nothing can be settled now: only what was claimed ahead can start.
     let held = db.connect().await;
-    held.batch_execute("begin; lock table rowcall_internal.jobs in exclusive mode").await.unwrap();
+    held.batch_execute("begin; lock table rowcall_internal.history in exclusive mode").await.unwrap();
     running.announce(&one, End::exited(0));
     let next = running.launch().await;
     assert!(waiting.contains(&next.attempt.id.get()), "{waiting:?}");
     drop(held);
     run_out(&db, &mut running, [other, next], 3).await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_slot_that_nothing_waits_for_is_filled_by_the_next_row() {
+    let (db, mut running) = taught(("", ""), HOUR).await;
+    // One is claimed ahead, and leaves no room for a claim that is worth its while.
+    db.run("insert into rowcall.files (id) select generate_series(11, 13)").await;
+    for _ in 0..3 {
+        let launched = running.launch().await;
+        running.announce(&launched, End::exited(0));
+    }
+    db.until("select not exists (select from rowcall.jobs)").await;
+    db.run("insert into rowcall.files (id) select generate_series(14, 16)").await;
+    run_out(&db, &mut running, [], 3).await;
     running.stop().await;
 }
 

@@ -194,6 +194,7 @@ impl Dispatcher {
         loops.spawn(stopper::run(Arc::clone(&shared)));
         loops.spawn(rescuer::run(Arc::clone(&shared), to_launcher.clone()));
         loops.spawn(claim::run(Arc::clone(&shared), mode, to_launcher));
+        loops.spawn(claim::follow_replaced(Arc::clone(&shared)));
         loops.spawn(janitor::run(Arc::clone(&shared)));
         loops.spawn(missed_rows::run(Arc::clone(&shared)));
         if mode == Mode::Serve && shared.settings.dispatcher.listen {

@@ -118,6 +118,8 @@ pub struct Capabilities {
     /// Attempts of short tasks that may be claimed ahead and wait for one to end, at most one for each that fits; 0 where a launch
     /// takes so long that the time from an end to the next start does not count.
     pub stock: usize,
+    /// Of which tasks: those whose median run is shorter.
+    pub short: Duration,
     /// How long one of these may wait, before it goes back to the queue: another dispatcher may have a free slot.
     pub stock_wait: Duration,
     /// Attempts that may wait for their launch; `usize::MAX` for any number. Jobs beyond stay in the table, where other

@@ -67,6 +67,8 @@ pub struct FakeKind {
     pub capacity: usize,
     /// Attempts that it takes ahead.
     pub stock: usize,
+    /// Of tasks that run shorter.
+    pub short: Duration,
     /// For so long.
     pub stock_wait: Duration,
     pub forbids: &'static str,
@@ -78,6 +80,7 @@ impl Default for FakeKind {
             name: RunnerName::Docker,
             capacity: 20_000,
             stock: 0,
+            short: Duration::ZERO,
             stock_wait: Duration::ZERO,
             forbids: "forbidden",
         }
@@ -110,7 +113,7 @@ impl Running {
 
     /// The same with a runner of another kind.
     pub async fn made(settings: Settings, world: Arc<World>, kind: FakeKind) -> Self {
-        let FakeKind { name, capacity, stock, stock_wait, forbids } = kind;
+        let FakeKind { name, capacity, stock, short, stock_wait, forbids } = kind;
         let (sender, launched) = mpsc::unbounded_channel();
         let theirs = Arc::clone(&world);
         let mut given = None;
@@ -122,6 +125,7 @@ impl Running {
                 world: theirs,
                 capacity,
                 stock,
+                short,
                 stock_wait,
                 forbids,
                 ends,

@@ -45,6 +45,7 @@ pub struct FakeRunner {
     pub world: Arc<World>,
     pub capacity: usize,
     pub stock: usize,
+    pub short: Duration,
     pub stock_wait: Duration,
     /// The target that its rails forbid.
     pub forbids: &'static str,
@@ -104,6 +105,7 @@ impl Runner for FakeRunner {
         Capabilities {
             capacity: self.capacity,
             stock: self.stock,
+            short: self.short,
             stock_wait: self.stock_wait,
             backlog: usize::MAX,
             bound_to_host: false,

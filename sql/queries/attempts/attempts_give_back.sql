@@ -13,7 +13,7 @@ with free as (
 )
 update rowcall_internal.jobs j
 set state = 'pending', attempt_id = null, attempt_count = free.number - 1, run_again = false,
-    left_as = case when not j.run_again then free.left_as end,
+    left_as = free.left_as,
     moved_to = case when not j.run_again then j.moved_to end, moved_at = case when not j.run_again then j.moved_at end,
     moved_by = case when not j.run_again then j.moved_by end,
     due_at = case when j.run_again then now() else j.due_at end,

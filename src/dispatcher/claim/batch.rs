@@ -9,8 +9,8 @@ use super::prepare::{prepare, read_rows, sort_all};
 use super::room::{Room, must_wait};
 use super::start_at_once::{FEW, can_start_at_once, start_at_once};
 use crate::database::{
-    Choice, Claim, DatabaseError, SchemaError, Statements, Transaction, Wish, claim, claim_counted,
-    claim_few, defer, lock_claims, read_stamp,
+    Choice, Claim, DatabaseError, SchemaError, Statements, Transaction, Wish, announce_jobs, claim,
+    claim_counted, claim_few, defer, lock_claims, read_stamp,
 };
 use crate::dispatcher::pace::{ROW_HELD, jittered};
 use crate::dispatcher::shared::Shared;
@@ -60,7 +60,11 @@ pub async fn claim_within(
     let mut whole = Batch { seen: true, ..Batch::default() };
     for _ in jobs {
         match claim_once(shared, runner, room.without(whole.jobs).at_most(1), &which).await {
-            Ok(one) if one.jobs == 0 => break,
+            Ok(one) if one.jobs == 0 => {
+                whole.waits = one.waits;
+                whole.unkeyed = one.unkeyed;
+                break;
+            }
             Ok(one) => {
                 whole.jobs += one.jobs;
                 whole.attempts.extend(one.attempts);
@@ -132,8 +136,13 @@ async fn claim_batch(
         if matches!(which, Which::Counted(_)) {
             known = shared.parameters.tasks();
         }
-        if must_wait(shared, room, &claim) {
+        if must_wait(shared, runner, room, &claim) {
             transaction.rollback().await?;
+            drop(transaction);
+            if !claim.taken.is_empty() {
+                // Others with free slots may have passed over these meanwhile, and sleep.
+                announce_jobs(&client).await?;
+            }
             return Ok(Batch { waits: true, unkeyed: claim.unkeyed, ..Batch::default() });
         }
         let Claim { seen, taken, rows, counted, unkeyed } = claim;

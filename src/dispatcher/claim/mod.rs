@@ -21,6 +21,7 @@ mod wake_lock;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use tokio::sync::mpsc;
 
 use self::batch::{Which, claim_within};
@@ -92,6 +93,7 @@ async fn look_and_wait(
     wake_lock: &mut WakeLock,
 ) -> Result<(), SchemaError> {
     // Until it is released writers announce more than they must, and nothing else: the look need not wait for that.
+    let followed_none = shared.in_flight.is_empty();
     let (looked, ()) = tokio::join!(look(shared, launch), wake_lock.release());
     let done = looked?;
     if mode == Mode::Drain && !shared.lifecycle.rescued.is_cancelled() {
@@ -102,7 +104,7 @@ async fn look_and_wait(
         }
         return Ok(());
     }
-    if mode == Mode::Drain && done.found == 0 && shared.in_flight.is_empty() {
+    if mode == Mode::Drain && done.found == 0 && followed_none && shared.in_flight.is_empty() {
         // Only a look that began at the head can say that nothing is due.
         if shared.low_water.sleep_limit(Instant::now()).is_some() {
             shared.low_water.forget();
@@ -113,7 +115,11 @@ async fn look_and_wait(
     }
     if !can_claim(shared) {
         // Nothing that a writer could announce would be taken. A slot that is freed or an edit of the parameters ends the wait.
-        wait(shared, jittered(floor(shared))).await;
+        shared.signals.room_wanted.store(true, Ordering::Relaxed);
+        // One may have been freed before that was said.
+        if !can_claim(shared) {
+            wait(shared, jittered(floor(shared))).await;
+        }
     } else if done.more {
         // What waits already need not gather.
     } else if done.found >= BUSY {
@@ -124,6 +130,20 @@ async fn look_and_wait(
         wait(shared, until_next(&done, floor(shared))).await;
     }
     Ok(())
+}
+
+/// Wakes the claimer whenever an attempt leaves a dispatcher that this one has replaced: its slot is free for this one.
+pub async fn follow_replaced(shared: Handle) {
+    let waking = shared.before.iter().map(|before| async {
+        loop {
+            before.changed().await;
+            shared.signals.wake.notify_one();
+        }
+    });
+    tokio::select! {
+        () = shared.lifecycle.draining.cancelled() => {}
+        _ = join_all(waking) => {}
+    }
 }
 
 /// How often to look although nothing has said that there is anything.
@@ -214,6 +234,9 @@ async fn claim_all(shared: &Shared, launch: &mpsc::Sender<Vec<Attempt>>) -> Resu
         if room.size == 0 {
             claimed.wants_room = true;
             continue;
+        }
+        if !room.is_ahead {
+            shared.short_tasks.has_a_free_slot(runner.name());
         }
         let mut dealt = claim_for(shared, launch, runner.name(), room, Choice::Best).await?;
         if dealt.jobs == 0 && dealt.others_have_it {

@@ -1,10 +1,9 @@
 //! How many attempts a runner may be given: one for each of its free slots; or, where it has none, some ahead of that
 //! ([`crate::dispatcher::launch::stock`]).
 
-use std::time::Instant;
+use std::time::Duration;
 
 use crate::database::Claim;
-use crate::dispatcher::launch::short_tasks::SHORT;
 use crate::dispatcher::shared::Shared;
 use crate::job::RunnerName;
 use crate::runners::{Capabilities, Runner};
@@ -14,8 +13,10 @@ use crate::runners::{Capabilities, Runner};
 pub struct Room {
     /// Attempts.
     pub size: usize,
-    /// No slot is free: they would wait for one.
+    /// No slot is free, and they would wait for one.
     pub is_ahead: bool,
+    /// What the runner takes for short ([`Capabilities::short`]).
+    short: Duration,
 }
 
 impl Room {
@@ -24,14 +25,14 @@ impl Room {
         let name = runner.name();
         let (following, unlaunched) = shared.in_flight.counts(name);
         let before: usize = shared.before.iter().map(|before| before.slots_taken(name)).sum();
-        let Capabilities { capacity, stock, backlog, .. } = runner.capabilities();
+        let Capabilities { capacity, stock, short, backlog, .. } = runner.capabilities();
         let beyond =
             |size: usize| size.saturating_sub(following + before).min(backlog.saturating_sub(unlaunched));
         let free = beyond(capacity);
         let ahead = beyond(capacity + stock);
         // The larger half of them together: a claim of one costs as much.
-        let is_ahead = free == 0 && 2 * ahead > stock && may_claim_ahead(shared, name);
-        Self { size: if is_ahead { ahead } else { free }, is_ahead }
+        let is_ahead = free == 0 && 2 * ahead > stock && may_claim_ahead(shared, name, short);
+        Self { size: if is_ahead { ahead } else { free }, is_ahead, short }
     }
 
     /// For so many.
@@ -46,10 +47,11 @@ impl Room {
 }
 
 /// Whether slots are freed often enough: a long run keeps its slot, and what waits for it would wait long.
-fn may_claim_ahead(shared: &Shared, runner: RunnerName) -> bool {
-    let is_brief = |task: &str, since: Instant| since.elapsed() < SHORT && shared.short_tasks.contain(task);
-    shared.short_tasks.are_next()
-        && shared.all_in_flight().iter().all(|here| here.in_slots(runner, is_brief).1)
+fn may_claim_ahead(shared: &Shared, runner: RunnerName, short: Duration) -> bool {
+    let is_brief =
+        |task: &str, had_slot: Duration| had_slot < short && shared.short_tasks.contain(task, short);
+    shared.short_tasks.are_next(runner)
+        && shared.all_in_flight().iter().all(|here| here.are_all(runner, is_brief))
 }
 
 /// Whether a runner has room, and a task that it may be for.
@@ -63,13 +65,13 @@ fn any_task(shared: &Shared, runner: RunnerName) -> bool {
 
 /// Whether something in this claim must wait for a free slot, and all the rest with it, so that nothing overtakes it: a job of a task that is not
 /// short, that has a cap, or whose key is not known yet. A claim has the jobs that are next, but not in the order of their turns.
-pub fn must_wait(shared: &Shared, room: Room, claim: &Claim) -> bool {
+pub fn must_wait(shared: &Shared, runner: RunnerName, room: Room, claim: &Claim) -> bool {
     let waits = room.is_ahead
         && !(claim.counted.is_empty()
             && claim.unkeyed.is_empty()
-            && claim.taken.iter().all(|job| shared.short_tasks.contain(&job.task)));
+            && claim.taken.iter().all(|job| shared.short_tasks.contain(&job.task, room.short)));
     if waits {
-        shared.short_tasks.others_are_next(true);
+        shared.short_tasks.others_are_next(runner);
     }
     waits
 }

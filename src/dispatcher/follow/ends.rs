@@ -31,7 +31,6 @@ pub async fn run(
                 let tasks = shared.parameters.tasks();
                 shared.short_tasks.note(&task, had_slot, |name| tasks.iter().any(|task| task.name == name));
             }
-            shared.short_tasks.others_are_next(false);
             // The settler is gone when everything stops.
             let _ = to_settler.send((id, end));
         }

@@ -348,15 +348,23 @@ impl InFlight {
 
     /// How many slots of this runner are taken.
     pub fn slots_taken(&self, runner: RunnerName) -> usize {
-        self.in_slots(runner, |_, _| true).0
+        let map = self.lock();
+        let is_in_slot = |f: &&FollowedAttempt| f.in_slot_since.is_some() && !f.ended;
+        map.values().filter(|f| f.attempt.request.runner == runner).filter(is_in_slot).count()
     }
 
-    /// How many slots of this runner are taken, and whether each is by an attempt of such a task, since such a time.
-    pub fn in_slots(&self, runner: RunnerName, is_such: impl Fn(&str, Instant) -> bool) -> (usize, bool) {
+    /// Whether all attempts of this runner are such, by their task and by the time for which each has had its slot.
+    pub fn are_all(&self, runner: RunnerName, is_such: impl Fn(&str, Duration) -> bool) -> bool {
         let map = self.lock();
-        let of_runner = map.values().filter(|f| !f.ended && f.attempt.request.runner == runner);
-        let slots = of_runner.filter_map(|f| Some((f.attempt.task.as_str(), f.in_slot_since?)));
-        slots.fold((0, true), |(taken, all), (task, since)| (taken + 1, all && is_such(task, since)))
+        let mut of_runner = map.values().filter(|f| !f.ended && f.attempt.request.runner == runner);
+        of_runner.all(|f| {
+            is_such(&f.attempt.task, f.in_slot_since.map_or(Duration::ZERO, |since| since.elapsed()))
+        })
+    }
+
+    /// Waits until one leaves or is about to be launched.
+    pub async fn changed(&self) {
+        self.left.notified().await;
     }
 
     /// Waits until a slot of a runner may be free.

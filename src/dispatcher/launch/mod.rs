@@ -45,6 +45,7 @@ pub async fn run(shared: Handle, mut attempts: mpsc::Receiver<Vec<Attempt>>) {
     loop {
         let mut is_unwanted = false;
         tokio::select! {
+            biased;
             () = shared.lifecycle.stopping.cancelled() => return,
             received = attempts.recv_many(&mut incoming, 1) => if received == 0 { return },
             () = shared.in_flight.slot_freed(), if !stock.is_empty() => {}

@@ -1,14 +1,11 @@
 //! Which tasks run so briefly that the time between an end and the next start counts: theirs may be claimed ahead ([`super::stock`]).
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::database::locked;
-
-/// A task whose median run is shorter is a short one.
-pub const SHORT: Duration = Duration::from_secs(1);
+use crate::job::RunnerName;
 
 /// So many of a task's latest runs are looked at: an odd number, so that one of them is the median.
 const LATEST: usize = 15;
@@ -20,8 +17,8 @@ const FEWEST: usize = 5;
 #[derive(Debug, Default)]
 pub struct ShortTasks {
     ran: Mutex<HashMap<String, VecDeque<Duration>>>,
-    /// The next job in turn is of another kind, and waits for a free slot: what is behind it must not be claimed ahead of it.
-    others_are_next: AtomicBool,
+    /// Of these runners the next job in turn is of another kind, and waits for a free slot: nothing must be claimed ahead of it.
+    others_are_next: Mutex<BTreeSet<RunnerName>>,
 }
 
 impl ShortTasks {
@@ -38,21 +35,26 @@ impl ShortTasks {
         }
     }
 
-    /// Whether it is known to be a short one.
-    pub fn contain(&self, task: &str) -> bool {
+    /// Whether it is known that the median run of this task is shorter than that.
+    pub fn contain(&self, task: &str, short: Duration) -> bool {
         let all = locked(&self.ran);
         let Some(latest) = all.get(task).filter(|latest| latest.len() >= FEWEST) else { return false };
-        2 * latest.iter().filter(|ran| **ran < SHORT).count() > latest.len()
+        2 * latest.iter().filter(|ran| **ran < short).count() > latest.len()
     }
 
-    /// A look has found that the next job in turn is of another kind, or that there may be room for it now.
-    pub fn others_are_next(&self, so: bool) {
-        self.others_are_next.store(so, Ordering::Relaxed);
+    /// The next job of this runner is of another kind. Until its next look with a free slot, nothing is claimed ahead.
+    pub fn others_are_next(&self, runner: RunnerName) {
+        locked(&self.others_are_next).insert(runner);
     }
 
-    /// Whether jobs may be claimed ahead, as far as the latest look knows.
-    pub fn are_next(&self) -> bool {
-        !self.others_are_next.load(Ordering::Relaxed)
+    /// This runner has a free slot, for whatever is next.
+    pub fn has_a_free_slot(&self, runner: RunnerName) {
+        locked(&self.others_are_next).remove(&runner);
+    }
+
+    /// Whether jobs of this runner may be claimed ahead, as far as its latest look knows.
+    pub fn are_next(&self, runner: RunnerName) -> bool {
+        !locked(&self.others_are_next).contains(&runner)
     }
 }
 
@@ -60,20 +62,22 @@ impl ShortTasks {
 mod tests {
     use super::*;
 
+    const SHORT: Duration = Duration::from_secs(1);
+
     #[test]
     fn a_task_is_short_by_its_median_run() {
         let tasks = ShortTasks::default();
         let note = |millis| tasks.note("task", Duration::from_millis(millis), |_| true);
         (0..4).for_each(|_| note(1));
-        assert!(!tasks.contain("task"), "little is known of it");
+        assert!(!tasks.contain("task", SHORT), "little is known of it");
         (0..3).for_each(|_| note(5000));
-        assert!(tasks.contain("task"), "4 of 7 were short");
+        assert!(tasks.contain("task", SHORT), "4 of 7 were short");
         note(5000);
-        assert!(!tasks.contain("task"), "4 of 8 were");
+        assert!(!tasks.contain("task", SHORT), "4 of 8 were");
         (0..LATEST).for_each(|_| note(999));
-        assert!(tasks.contain("task"), "what was long ago does not count");
-        assert!(!tasks.contain("other"));
+        assert!(tasks.contain("task", SHORT), "what was long ago does not count");
+        assert!(!tasks.contain("other", SHORT));
         tasks.note("other", SHORT, |task| task != "task");
-        assert!(!tasks.contain("task"), "it is known no more");
+        assert!(!tasks.contain("task", SHORT), "it is known no more");
     }
 }

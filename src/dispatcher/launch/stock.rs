@@ -100,6 +100,7 @@ impl Stock {
             let shared = Arc::clone(shared);
             tokio::spawn(async move {
                 tokio::select! {
+                    biased;
                     // Others adopt them.
                     () = shared.lifecycle.stopping.cancelled() => {}
                     () = go_back(&shared, going) => {}

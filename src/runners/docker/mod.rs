@@ -143,6 +143,7 @@ impl Runner for DockerRunner {
         Capabilities {
             capacity: self.core.settings.max_running,
             stock: 0,
+            short: Duration::ZERO,
             stock_wait: Duration::ZERO,
             backlog: usize::MAX,
             // Another machine's dispatcher may speak to another engine under the same name (every machine has its

@@ -117,6 +117,7 @@ impl Runner for EcsRunner {
         Capabilities {
             capacity: self.settings.max_running,
             stock: 0,
+            short: Duration::ZERO,
             stock_wait: Duration::ZERO,
             backlog: (self.settings.run_task_rate * BACKLOG_SECONDS).ceil() as usize,
             bound_to_host: false,

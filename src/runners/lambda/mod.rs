@@ -156,6 +156,7 @@ impl Runner for LambdaRunner {
         Capabilities {
             capacity: self.settings.max_running,
             stock: 0,
+            short: Duration::ZERO,
             stock_wait: Duration::ZERO,
             backlog: BACKLOG,
             bound_to_host: false,

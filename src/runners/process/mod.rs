@@ -33,6 +33,9 @@ use place::Place;
 /// A supervisor that has not begun by then never will.
 const BEGIN_GRACE: Duration = Duration::from_secs(10);
 
+/// Of a task whose median run is shorter, attempts are claimed ahead: the time between an end and the next start counts.
+const SHORT: Duration = Duration::from_secs(1);
+
 /// How long an attempt that was claimed ahead waits for its slot: as long as two runs of a short task.
 const STOCK_WAIT: Duration = Duration::from_secs(2);
 
@@ -156,6 +159,7 @@ impl Runner for ProcessRunner {
         Capabilities {
             capacity,
             stock: capacity,
+            short: SHORT,
             stock_wait: STOCK_WAIT,
             backlog: usize::MAX,
             bound_to_host: true,
