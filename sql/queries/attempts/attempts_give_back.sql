@@ -1,6 +1,7 @@
 -- Gives attempts back to the queue that were claimed ahead and that no runner has heard of, and returns them. Their jobs keep their places,
 -- and their rows the status in which the attempt left them. A row that has asked again meanwhile has asked for this job: it begins anew,
--- as ask_again_sql.sql lets a pending one. What shall end is its stopper's, what another session holds comes later.
+-- as ask_again_sql.sql lets a pending one. An attempt that must end is its stopper's; one that another session holds is
+-- given back later.
 with free as (
     select a.id, a.job_id, a.number, a.request->'write_back' as left_as
     from rowcall_internal.attempts a

@@ -92,8 +92,8 @@ async fn look_and_wait(
     launch: &mpsc::Sender<Vec<Attempt>>,
     wake_lock: &mut WakeLock,
 ) -> Result<(), SchemaError> {
-    // Until it is released writers announce more than they must, and nothing else: the look need not wait for that.
     let followed_none = shared.in_flight.is_empty();
+    // Until it is released writers announce more than they must, and nothing else: the look need not wait for that.
     let (looked, ()) = tokio::join!(look(shared, launch), wake_lock.release());
     let done = looked?;
     if mode == Mode::Drain && !shared.lifecycle.rescued.is_cancelled() {

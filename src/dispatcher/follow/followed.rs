@@ -22,7 +22,7 @@ pub struct FollowedAttempt {
     pub(super) held_since: Option<Instant>,
     /// When the runner was told to stop it, and heard.
     pub told_to_stop: Option<Instant>,
-    /// A launch of it is under way; cancelled when it shall end, or is not followed any more.
+    /// A launch of it is under way; cancelled when it must end, or is not followed any more.
     pub(super) launching: Option<CancellationToken>,
     /// Since when it has a slot of its runner; none while it waits for one.
     pub(super) in_slot_since: Option<Instant>,

@@ -60,7 +60,7 @@ impl Stock {
         }
     }
 
-    /// Those that have a slot now. What shall end before it was launched is its stopper's.
+    /// Those that have a slot now. One that must end before it was launched is its stopper's.
     pub fn take_launchable(&mut self, shared: &Shared) -> Vec<(Attempt, Launching)> {
         let (mut launchable, now) = (Vec::new(), Instant::now());
         for (runner, queue) in self.waiting.iter_mut().filter(|(_, queue)| !queue.is_empty()) {
@@ -146,7 +146,7 @@ async fn go_back(shared: &Shared, mut going: HashMap<AttemptId, Launching>) {
                     shared.signals.wake.notify_one();
                     tell_others(shared).await;
                 }
-                // What is left is held by another session, or shall end.
+                // What is left is held by another session, or must end.
                 jittered(ROW_HELD)
             }
             Err(error) => trouble.wait(&error),
