@@ -24,7 +24,7 @@ const ASLEEP: &str = "select exists (select from pg_locks
     and relation = 'rowcall_internal.wake_lock'::regclass and mode = 'ShareLock' and granted)";
 
 /// Waits until the dispatcher sleeps. Nothing of ours tells of that, so this looks.
-async fn asleep(db: &TestDatabase) {
+pub async fn asleep(db: &TestDatabase) {
     let sleeping = async {
         while !db.one::<bool>(ASLEEP).await {
             tokio::task::yield_now().await;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rowcall::job::End;
 
+use crate::sleeping::asleep;
 use crate::support::{FakeKind, Launched, Running, TestDatabase, World, settings};
 
 const AHEAD: &str = "select count(*) = 4 and count(launched_at) = 2 from rowcall_internal.attempts";
@@ -31,21 +32,34 @@ async fn taught(more: (&str, &str), stock_wait: Duration) -> (TestDatabase, Runn
     db.task("brief", "REGISTERED", more).await;
     let mut running = narrow(&db, Arc::default(), stock_wait).await;
     db.run("insert into rowcall.files (id) select generate_series(1, 6)").await;
-    for _ in 0..6 {
-        let launched = running.launch().await;
-        running.announce(&launched, End::exited(0));
-    }
+    run_some(&mut running, 6).await;
     db.until("select not exists (select from rowcall.jobs)").await;
     (db, running)
 }
 
 /// The same with six more rows, of which two run and two wait for a slot.
-async fn ahead(stock_wait: Duration) -> (TestDatabase, Running, [Launched; 2]) {
-    let (db, mut running) = taught(("", ""), stock_wait).await;
+async fn ahead() -> (TestDatabase, Running, [Launched; 2]) {
+    ahead_beside(("", "")).await
+}
+
+/// The same with another task of a higher priority, for rows that are URGENT. An edit later on would give back what waits.
+async fn ahead_beside(urgent: (&str, &str)) -> (TestDatabase, Running, [Launched; 2]) {
+    let (db, mut running) = taught(("", ""), HOUR).await;
+    let (columns, values) = urgent;
+    let comma = if columns.is_empty() { "" } else { ", " };
+    db.task("urgent", "URGENT", (&format!("priority{comma}{columns}"), &format!("9{comma}{values}"))).await;
     db.run("insert into rowcall.files (id) select generate_series(11, 16)").await;
     let running_now = [running.launch().await, running.launch().await];
     db.until(AHEAD).await;
     (db, running, running_now)
+}
+
+/// Lets the next launches end at once.
+async fn run_some(running: &mut Running, launches: usize) {
+    for _ in 0..launches {
+        let launched = running.launch().await;
+        running.announce(&launched, End::exited(0));
+    }
 }
 
 /// Tells a dispatcher of these ends.
@@ -56,19 +70,9 @@ fn announce(running: &Running, ended: &[Launched]) {
 }
 
 /// Ends these and all that follow them, and waits until nothing is left.
-async fn run_out(
-    db: &TestDatabase,
-    running: &mut Running,
-    now: impl IntoIterator<Item = Launched>,
-    more: usize,
-) {
-    for launched in now {
-        running.announce(&launched, End::exited(0));
-    }
-    for _ in 0..more {
-        let launched = running.launch().await;
-        running.announce(&launched, End::exited(0));
-    }
+async fn run_out(db: &TestDatabase, running: &mut Running, now: &[Launched], more: usize) {
+    announce(running, now);
+    run_some(running, more).await;
     db.until("select not exists (select from rowcall.jobs)").await;
     let once =
         "select count(*) = 12 and bool_and(outcome = 'SUCCEEDED' and attempt_count = 1) from rowcall.history";
@@ -78,7 +82,7 @@ async fn run_out(
 
 #[tokio::test]
 async fn a_slot_that_is_freed_has_its_next_attempt_already() {
-    let (db, mut running, [one, other]) = ahead(HOUR).await;
+    let (db, mut running, [one, other]) = ahead().await;
     let waiting: Vec<i64> =
         db.one("select array_agg(id) from rowcall_internal.attempts where launched_at is null").await;
     let why: String = db
@@ -92,58 +96,56 @@ async fn a_slot_that_is_freed_has_its_next_attempt_already() {
     let next = running.launch().await;
     assert!(waiting.contains(&next.attempt.id.get()), "{waiting:?}");
     drop(held);
-    run_out(&db, &mut running, [other, next], 3).await;
+    run_out(&db, &mut running, &[other, next], 3).await;
     running.stop().await;
 }
 
 #[tokio::test]
 async fn a_slot_that_nothing_waits_for_is_filled_by_the_next_row() {
     let (db, mut running) = taught(("", ""), HOUR).await;
-    // One is claimed ahead, and leaves no room for a claim that is worth its while.
-    db.run("insert into rowcall.files (id) select generate_series(11, 13)").await;
-    for _ in 0..3 {
-        let launched = running.launch().await;
-        running.announce(&launched, End::exited(0));
-    }
-    db.until("select not exists (select from rowcall.jobs)").await;
+    db.run("insert into rowcall.files (id) select generate_series(11, 12)").await;
+    let now = [running.launch().await, running.launch().await];
+    // Woken by one row, it claims that ahead, and has no room then for a claim that is worth its while.
+    asleep(&db).await;
+    db.run("insert into rowcall.files (id) values (13)").await;
+    db.until("select count(*) = 3 from rowcall_internal.attempts").await;
+    announce(&running, &now);
+    run_some(&mut running, 1).await;
     db.run("insert into rowcall.files (id) select generate_series(14, 16)").await;
-    run_out(&db, &mut running, [], 3).await;
+    run_out(&db, &mut running, &[], 3).await;
     running.stop().await;
 }
 
 #[tokio::test]
 async fn a_pause_gives_back_what_was_claimed_ahead() {
-    let (db, mut running, now) = ahead(HOUR).await;
+    let (db, mut running, now) = ahead().await;
     db.run("select rowcall.pause('to see')").await;
     db.until(GIVEN_BACK).await;
     db.run("select rowcall.resume()").await;
-    run_out(&db, &mut running, now, 4).await;
+    run_out(&db, &mut running, &now, 4).await;
     running.stop().await;
 }
 
 #[tokio::test]
 async fn an_edit_counts_for_what_was_claimed_ahead() {
-    let (db, mut running, now) = ahead(HOUR).await;
+    let (db, mut running, now) = ahead().await;
     db.run("update rowcall.parameters set enabled = false").await;
     db.until(GIVEN_BACK).await;
     db.run("update rowcall.parameters set enabled = true, command = '{edited}'").await;
     announce(&running, &now);
     let next = running.launch().await;
     assert_eq!(next.attempt.request.command, ["edited"]);
-    run_out(&db, &mut running, [next], 3).await;
+    run_out(&db, &mut running, &[next], 3).await;
     running.stop().await;
 }
 
 #[tokio::test]
 async fn a_job_cancelled_while_it_waits_for_a_slot_never_starts() {
-    let (db, mut running, now) = ahead(HOUR).await;
+    let (db, mut running, now) = ahead().await;
     db.run("select rowcall.cancel(job_id) from rowcall_internal.attempts where launched_at is null").await;
     db.until("select count(*) = 2 from rowcall.history where outcome = 'CANCELLED'").await;
     announce(&running, &now);
-    for _ in 0..2 {
-        let launched = running.launch().await;
-        running.announce(&launched, End::exited(0));
-    }
+    run_some(&mut running, 2).await;
     db.until("select not exists (select from rowcall.jobs)").await;
     assert_eq!(running.world.distinct_launches(), 10);
     running.stop().await;
@@ -160,18 +162,15 @@ async fn a_long_run_keeps_nothing_waiting_behind_it() {
     let mut other = narrow(&db, Arc::clone(&running.world), HOUR).await;
     let there = [other.launch().await, other.launch().await];
     announce(&other, &there);
-    for _ in 0..2 {
-        let launched = other.launch().await;
-        other.announce(&launched, End::exited(0));
-    }
-    run_out(&db, &mut running, now, 0).await;
+    run_some(&mut other, 2).await;
+    run_out(&db, &mut running, &now, 0).await;
     running.stop().await;
     other.stop().await;
 }
 
 #[tokio::test]
 async fn a_drain_gives_back_what_was_claimed_ahead() {
-    let (db, running, now) = ahead(HOUR).await;
+    let (db, running, now) = ahead().await;
     let world = Arc::clone(&running.world);
     running.dispatcher.drain();
     db.until(GIVEN_BACK).await;
@@ -181,26 +180,26 @@ async fn a_drain_gives_back_what_was_claimed_ahead() {
     }
     running.stop().await;
     let mut next = narrow(&db, world, HOUR).await;
-    run_out(&db, &mut next, [], 4).await;
+    run_out(&db, &mut next, &[], 4).await;
     next.stop().await;
 }
 
 #[tokio::test]
 async fn what_a_dead_dispatcher_had_claimed_ahead_starts_once() {
-    let (db, running, now) = ahead(HOUR).await;
+    let (db, running, now) = ahead().await;
     let world = Arc::clone(&running.world);
     for launched in &now {
         running.end(launched, End::exited(0));
     }
     running.dispatcher.abandon();
     let mut next = narrow(&db, world, HOUR).await;
-    run_out(&db, &mut next, [], 4).await;
+    run_out(&db, &mut next, &[], 4).await;
     next.stop().await;
 }
 
 #[tokio::test]
 async fn what_was_claimed_ahead_is_adopted_without_a_slot() {
-    let (db, running, now) = ahead(HOUR).await;
+    let (db, running, now) = ahead().await;
     let world = Arc::clone(&running.world);
     running.dispatcher.abandon();
     // It has two free slots until it has adopted the others.
@@ -214,13 +213,13 @@ async fn what_was_claimed_ahead_is_adopted_without_a_slot() {
     next.beats(&db).await;
     assert_eq!(world.distinct_launches(), 8, "two programs run, as many as there are slots");
     db.run("update rowcall.parameters set enabled = true").await;
-    run_out(&db, &mut next, now, 4).await;
+    run_out(&db, &mut next, &now, 4).await;
     next.stop().await;
 }
 
 #[tokio::test]
 async fn a_row_that_asks_again_while_it_waits_for_a_slot_is_not_lost() {
-    let (db, mut running, now) = ahead(HOUR).await;
+    let (db, mut running, now) = ahead().await;
     db.run(
         "update rowcall.files set status = 'REGISTERED' where status = 'PROCESSING' and id not in (
         select (row_key->>'id')::bigint from rowcall_internal.attempts where launched_at is not null)",
@@ -230,51 +229,35 @@ async fn a_row_that_asks_again_while_it_waits_for_a_slot_is_not_lost() {
     db.run("select rowcall.pause('to see')").await;
     db.until(GIVEN_BACK).await;
     db.run("select rowcall.resume()").await;
-    run_out(&db, &mut running, now, 4).await;
+    run_out(&db, &mut running, &now, 4).await;
     assert!(db.one::<bool>("select bool_and(status = 'PROCESSED') from rowcall.files").await);
     running.stop().await;
 }
 
-/// Short jobs without end, until this one has started, which is more urgent.
-async fn starts_beside_short_ones(
-    db: &TestDatabase,
-    running: &mut Running,
-    now: [Launched; 2],
-    urgent: &str,
-) {
+/// Whatever an urgent task is, it has its turn beside short ones without end.
+async fn urgent_has_its_turn(urgent: (&str, &str)) {
+    let (db, mut running, now) = ahead_beside(urgent).await;
     db.run("insert into rowcall.files (id, status) values (1000, 'URGENT')").await;
-    announce(running, &now);
+    announce(&running, &now);
     for id in 100..200 {
         db.run(&format!("insert into rowcall.files (id) values ({id})")).await;
         let launched = running.launch().await;
-        if launched.attempt.task == urgent {
-            return;
+        if launched.attempt.task == "urgent" {
+            return running.stop().await;
         }
         running.announce(&launched, End::exited(0));
     }
-    panic!("{urgent} never had a slot");
+    panic!("it never had a slot");
 }
 
 #[tokio::test]
 async fn a_task_with_a_cap_has_its_turn_beside_short_ones() {
-    let (db, mut running) = taught(("", ""), HOUR).await;
-    db.task("capped", "URGENT", ("priority, max_running", "9, 1")).await;
-    db.run("insert into rowcall.files (id) select generate_series(11, 16)").await;
-    let now = [running.launch().await, running.launch().await];
-    db.until(AHEAD).await;
-    starts_beside_short_ones(&db, &mut running, now, "capped").await;
-    running.stop().await;
+    urgent_has_its_turn(("max_running", "1")).await;
 }
 
 #[tokio::test]
 async fn a_long_task_has_its_turn_beside_short_ones() {
-    let (db, mut running) = taught(("", ""), HOUR).await;
-    db.task("long", "URGENT", ("priority", "9")).await;
-    db.run("insert into rowcall.files (id) select generate_series(11, 16)").await;
-    let now = [running.launch().await, running.launch().await];
-    db.until(AHEAD).await;
-    starts_beside_short_ones(&db, &mut running, now, "long").await;
-    running.stop().await;
+    urgent_has_its_turn(("", "")).await;
 }
 
 /// Of these rows, six of which are there more, no more run than there are slots, and none is claimed ahead.
@@ -323,11 +306,7 @@ async fn a_new_task_waits_for_a_free_slot_beside_short_ones() {
 
 #[tokio::test]
 async fn a_short_task_does_not_overtake_another_that_is_next() {
-    let (db, mut running) = taught(("", ""), HOUR).await;
-    db.task("first", "URGENT", ("priority", "9")).await;
-    db.run("insert into rowcall.files (id) select generate_series(11, 16)").await;
-    let now = [running.launch().await, running.launch().await];
-    db.until(AHEAD).await;
+    let (db, mut running, now) = ahead_beside(("", "")).await;
     db.run("insert into rowcall.files (id, status) select id, 'URGENT' from generate_series(21, 22) id")
         .await;
     // Two of the six were claimed before; the others come after the urgent ones.
@@ -338,7 +317,7 @@ async fn a_short_task_does_not_overtake_another_that_is_next() {
         running.announce(&launched, End::exited(0));
         order.push(launched.attempt.task.clone());
     }
-    assert_eq!(order[2..4], ["first", "first"], "{order:?}");
+    assert_eq!(order[2..4], ["urgent", "urgent"], "{order:?}");
     db.until("select not exists (select from rowcall.jobs)").await;
     running.stop().await;
 }

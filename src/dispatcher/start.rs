@@ -254,7 +254,11 @@ impl Dispatcher {
             shared.lifecycle.claimed.cancelled().await;
             shared.in_flight.none_ahead().await;
         };
-        let _ = tokio::time::timeout(LAST_WORD, giving_back).await;
+        tokio::select! {
+            () = giving_back => {}
+            () = shared.lifecycle.stopping.cancelled() => {}
+            () = tokio::time::sleep(LAST_WORD) => {}
+        }
         let late = async {
             at_once.cancelled().await;
             tokio::time::sleep(shared.settings.dispatcher.shutdown_grace).await;

@@ -173,10 +173,6 @@ async fn wait(shared: &Shared, limit: Duration) {
 /// Claims once for each runner that has room, and makes jobs claimable whose waiting is over. After a look that has found
 /// something there is another before anything waits long.
 async fn look(shared: &Shared, launch: &mpsc::Sender<Vec<Attempt>>) -> Result<Look, SchemaError> {
-    if shared.lifecycle.draining.is_cancelled() {
-        // It was told so while it fell asleep. What went back to the queue is for others.
-        return Ok(Look { found: 0, more: false, next_due: None });
-    }
     // Also of slots that are freed while this look counts them.
     shared.signals.room_wanted.store(true, Ordering::Relaxed);
     if !can_claim(shared) {
@@ -233,6 +229,10 @@ struct Claimed {
 async fn claim_all(shared: &Shared, launch: &mpsc::Sender<Vec<Attempt>>) -> Result<Claimed, SchemaError> {
     let mut claimed = Claimed::default();
     for runner in shared.runners.iter() {
+        // This may have begun before the drain. What goes back to the queue leaves room, and is for others: so at the last moment.
+        if shared.lifecycle.draining.is_cancelled() {
+            break;
+        }
         let whole = Room::of(shared, runner.as_ref());
         let room = whole.at_most(shared.settings.dispatcher.batch);
         if room.size == 0 {
