@@ -10,7 +10,7 @@ use crate::ear::Ear;
 use crate::support::{FakeKind, Running, TestDatabase, settings};
 
 /// Settings under which only a wake-up can explain that a job runs.
-fn deaf_to_time(db: &TestDatabase) -> Settings {
+pub fn deaf_to_time(db: &TestDatabase) -> Settings {
     let mut settings = settings(&db.url);
     settings.dispatcher.poll_interval = Duration::from_hours(1);
     settings.dispatcher.probe_interval = Duration::from_hours(1);

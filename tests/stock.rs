@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use rowcall::job::End;
 
-use crate::sleeping::asleep;
-use crate::support::{FakeKind, Launched, Running, TestDatabase, World, settings};
+use crate::sleeping::{asleep, deaf_to_time};
+use crate::support::{FakeKind, Launched, Running, TestDatabase, World};
 
 const AHEAD: &str = "select count(*) = 4 and count(launched_at) = 2 from rowcall_internal.attempts";
 
@@ -18,12 +18,10 @@ const HOUR: Duration = Duration::from_hours(1);
 
 /// A runner with two slots that takes two ahead. Only wake-ups can explain that a job runs.
 async fn narrow(db: &TestDatabase, world: Arc<World>, stock_wait: Duration) -> Running {
-    let mut settings = settings(&db.url);
-    settings.dispatcher.poll_interval = HOUR;
     // A slow machine makes no task a long one, but where a test is about that.
     let short = if stock_wait == HOUR { HOUR } else { Duration::from_secs(1) };
     let kind = FakeKind { capacity: 2, stock: 2, short, stock_wait, ..FakeKind::default() };
-    Running::made(settings, world, kind).await
+    Running::made(deaf_to_time(db), world, kind).await
 }
 
 /// A database with one task, and a dispatcher that knows it for a short one.
@@ -55,8 +53,8 @@ async fn ahead_beside(urgent: (&str, &str)) -> (TestDatabase, Running, [Launched
 }
 
 /// Lets the next launches end at once.
-async fn run_some(running: &mut Running, launches: usize) {
-    for _ in 0..launches {
+async fn run_some(running: &mut Running, count: usize) {
+    for _ in 0..count {
         let launched = running.launch().await;
         running.announce(&launched, End::exited(0));
     }
