@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use rowcall::database::{Database, migrate};
+use rowcall::database::{Database, Statements as _, migrate};
 use rowcall::job::End;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -270,6 +270,34 @@ async fn a_note_of_a_move_before_the_start_moves_nothing() {
     running.end(&launched, End::exited(0));
     db.until("select status = 'PROCESSED' from rowcall.files").await;
     running.stop().await;
+}
+
+#[tokio::test]
+async fn sessions_of_our_own_never_compile_statements() {
+    let db = TestDatabase::new().await;
+    let mut settings = settings(&db.url).database;
+    settings.pool_size = 3;
+    let database = Database::new(&settings).unwrap();
+    database.look_for_pooler().await.unwrap();
+    let (first, second) = (database.get().await.unwrap(), database.get().await.unwrap());
+    let mut third = database.get().await.unwrap();
+    for session in [&first, &second, &third] {
+        let jit: String = session.one("show jit", &[]).await.unwrap().get(0);
+        assert_eq!(jit, "off");
+    }
+    // What triggers have set is forgotten, and this is not.
+    let transaction = third.transaction();
+    transaction.begin().await.unwrap();
+    transaction.users_ran();
+    transaction.batch("set jit = on; set application_name = 'theirs'").await.unwrap();
+    transaction.commit_after_users().await.unwrap();
+    drop(transaction);
+    database.give_back(third);
+    let forgotten = "select count(*) = 0 from pg_stat_activity where application_name = 'theirs'";
+    db.until(forgotten).await;
+    let again = database.get().await.unwrap();
+    let jit: String = again.one("show jit", &[]).await.unwrap().get(0);
+    assert_eq!(jit, "off");
 }
 
 #[tokio::test]

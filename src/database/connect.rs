@@ -217,7 +217,8 @@ impl Database {
             // Beside the pool, which may have room for one only.
             let (other, connection) = self.connect().await?;
             let _driver = AbortOnDropHandle::new(tokio::spawn(super::drive(connection)));
-            self.pooler.compare(&one, &other).await
+            self.pooler.compare(&one, &other).await?;
+            Ok(self.pooler.begin(&one).await?)
         };
         // Two connections are made.
         self.within(2 * self.connect_limit(), comparing).await

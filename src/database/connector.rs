@@ -285,8 +285,11 @@ impl deadpool_postgres::Connect for Pooled {
                 Ok((client, connection)) => {
                     let driver = tokio::spawn(super::drive(connection));
                     let limit = self.connector.limit();
-                    let looking = self.pooler.look(&client, || began.elapsed());
-                    match tokio::time::timeout(limit, looking).await {
+                    let beginning = async {
+                        self.pooler.look(&client, || began.elapsed()).await?;
+                        self.pooler.begin(&client).await
+                    };
+                    match tokio::time::timeout(limit, beginning).await {
                         Ok(Ok(())) => return Ok((client, driver)),
                         Ok(Err(error)) => ConnectError::Failed { what: explain(&error), error },
                         Err(_) => ConnectError::Silent(limit),

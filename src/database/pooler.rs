@@ -70,6 +70,14 @@ impl Pooler {
         Ok(())
     }
 
+    /// Prepares the session of a new connection, if it is certain to be ours alone.
+    pub async fn begin(&self, client: &Client) -> Result<(), tokio_postgres::Error> {
+        if self.is_absent() {
+            client.batch_execute(include_str!("../../sql/queries/connections/own_session.sql")).await?;
+        }
+        Ok(())
+    }
+
     /// Compares two connections that nothing else uses: the verdict.
     pub async fn compare(&self, one: &Client, other: &Client) -> Result<(), DatabaseError> {
         let mut seen = [None, None];

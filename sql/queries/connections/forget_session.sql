@@ -1,5 +1,5 @@
 -- Ends what a session can keep of what triggers of users have set in it: its role, settings, and locks. Its temporary tables
 -- come last in every path of ours. A session in which they have prepared a statement is given up, because that may have the
--- name of one of ours.
-reset role; reset all; select pg_advisory_unlock_all();
+-- name of one of ours. Then as own_session.sql has it.
+reset role; reset all; set jit = off; select pg_advisory_unlock_all();
 select not exists (select from pg_prepared_statements where from_sql) as is_clean
