@@ -80,7 +80,7 @@ async fn an_adopted_launch_is_held_against_the_rails() {
     doomed.dispatcher.abandon();
     crash
         .db
-        .run("update rowcall_internal.attempts set request = jsonb_set(request, '{launch,target}', '\"forbidden\"')")
+        .run("update rowcall_internal.terms set terms = jsonb_set(terms, '{launch,target}', '\"forbidden\"')")
         .await;
     *crash.world.gate.lock().unwrap() = None;
     let mut next = crash.next().await;

@@ -39,12 +39,34 @@ fn every_version_of_a_frozen_request_is_read() {
 fn a_changed_form_of_a_frozen_request_is_a_new_version() {
     let (_, requests) = golden_files().into_iter().find(|(version, _)| *version == VERSION).unwrap();
     for (runner, request) in requests.as_object().unwrap() {
-        let written = Frozen::read(request).unwrap().write();
+        let written = serde_json::to_value(Frozen::read(request).unwrap()).unwrap();
         assert_eq!(
             written, *request,
             "{runner}: the form of Frozen has changed. Raise VERSION in src/parameters/frozen.rs, teach Frozen::read the \
              old form, leave tests/frozen/v{VERSION}.json as it is and write the next one beside it"
         );
+    }
+}
+
+#[test]
+fn the_two_parts_of_a_request_make_it_whole() {
+    let (_, requests) = golden_files().into_iter().find(|(version, _)| *version == VERSION).unwrap();
+    for (runner, request) in requests.as_object().unwrap() {
+        let frozen = Frozen::read(request).unwrap();
+        for renders_settings in [false, true] {
+            let mut whole = frozen.terms(renders_settings);
+            Frozen::read(&whole)
+                .unwrap_or_else(|e| panic!("{runner}: the settler reads the terms alone: {e}"));
+            for (member, value) in frozen
+                .rendered(renders_settings)
+                .iter()
+                .flat_map(|r| r.as_object().unwrap())
+                .map(|(m, v)| (m, v.clone()))
+            {
+                whole["launch"][member] = value;
+            }
+            assert_eq!(whole, *request, "{runner}");
+        }
     }
 }
 
@@ -68,8 +90,8 @@ fn an_incomplete_frozen_request_names_what_is_missing() {
     assert_eq!(Frozen::read(&json!({})).unwrap_err().to_string(), "it has no version");
 }
 
-const NEWER: &str = "update rowcall_internal.attempts set request = request || '{\"version\": 99}'";
-const BROKEN: &str = "update rowcall_internal.attempts set request = '{\"version\": 1, \"launch\": {}}'";
+const NEWER: &str = "update rowcall_internal.terms set terms = terms || '{\"version\": 99}'";
+const BROKEN: &str = "update rowcall_internal.terms set terms = '{\"version\": 1, \"launch\": {}}'";
 const ENDED: &str =
     "select concat_ws(' ', h.outcome, f.status, h.message) from rowcall.history h, rowcall.files f";
 
@@ -130,5 +152,49 @@ async fn the_rescuer_ends_an_unreadable_attempt_in_words() {
         );
         assert!(!next.launched_more(), "what cannot be read is not launched");
         next.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn requests_keep_once_what_they_have_in_common() {
+    let db = TestDatabase::new().await;
+    db.task("task", "REGISTERED", ("command, environment", r#"array['{{ row.id }}'], '{"MODE": "fast"}'"#))
+        .await;
+    let mut running = Running::start(&db).await;
+    db.run("insert into rowcall.files (id) values (1), (2), (3)").await;
+    for _ in 0..3 {
+        let launched = running.launch().await;
+        running.end(&launched, End::exited(0));
+    }
+    db.until("(select count(*) = 3 from rowcall.history where outcome = 'SUCCEEDED')").await;
+    assert_eq!(db.one::<i64>("select count(*) from rowcall_internal.terms").await, 1);
+    let whole = "select string_agg(concat_ws(' ', request->'launch'->'command', request->'launch'->'environment',
+                     request->'launch'->>'target', request->'policy'->>'max_attempts'), ', ' order by id) from rowcall.attempts";
+    let of = |row: i32| format!(r#"["{row}"] {{"MODE": "fast"}} fake 3"#);
+    assert_eq!(db.one::<String>(whole).await, [1, 2, 3].map(of).join(", "));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn terms_that_the_server_has_lost_are_written_again() {
+    for rows in [1, 40] {
+        let db = TestDatabase::new().await;
+        db.task("task", "REGISTERED", ("", "")).await;
+        let mut running = Running::start(&db).await;
+        for round in 0..2 {
+            db.run(&format!(
+                "insert into rowcall.files (id) select {round} * 100 + g from generate_series(1, {rows}) g"
+            ))
+            .await;
+            for _ in 0..rows {
+                let launched = running.launch().await;
+                running.end(&launched, End::exited(0));
+            }
+            let done = (round + 1) * rows;
+            db.until(&format!("(select count(*) = {done} from rowcall.history where outcome = 'SUCCEEDED')"))
+                .await;
+            db.run("delete from rowcall_internal.terms").await;
+        }
+        running.stop().await;
     }
 }

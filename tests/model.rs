@@ -15,7 +15,6 @@ use rowcall::database::{
 };
 use rowcall::job::{Cause, DispatcherId, Outcome, RunnerName};
 use rowcall::parameters::Deadlines;
-use serde_json::Value;
 use steps::{Step, step};
 
 use crate::support::{TestDatabase, settings_as_owner};
@@ -165,7 +164,7 @@ impl World {
     async fn new() -> Self {
         let db = TestDatabase::new().await;
         db.run("create schema shop; create table shop.orders (no int, region text, state text, size int, primary key (region, no));
-                select rowcall.watch('shop.orders', 'state')").await;
+                select rowcall.watch('shop.orders', 'state'); select rowcall_internal.keep_terms(array['null'::jsonb])").await;
         let pool = Database::new(&settings_as_owner(&db.url).database).unwrap();
         Self { db, pool }
     }
@@ -269,6 +268,9 @@ impl World {
     }
 }
 
+/// The id of terms that say `null`.
+const NO_TERMS: &str = "37a6259c-c0c1-dae2-99a7-866489dff0bd";
+
 /// The attempt of a claimed job, of which nothing but the job matters here.
 fn attempt(job: ClaimedJob) -> NewAttempt {
     NewAttempt {
@@ -281,7 +283,8 @@ fn attempt(job: ClaimedJob) -> NewAttempt {
         runner: RunnerName::Docker,
         launch_key: format!("key {}", job.attempt_id),
         token_hash: job.attempt_id.get().to_be_bytes().to_vec(),
-        request: Value::Null,
+        terms_id: NO_TERMS.to_owned(),
+        rendered: None,
         deadlines: Deadlines { timeout: 1.0, launch: 1.0, heartbeat: None },
         moved_to: job.moved_to,
     }

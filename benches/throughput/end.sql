@@ -2,9 +2,9 @@
 with over as (
     delete from y_attempts where id = any ($1) returning *
 ), ended as (
-    insert into y_ended (id, job_id, task, source_table, row_key, number, runner, launch_key, request, timeout, launch_timeout,
+    insert into y_ended (id, job_id, task, source_table, row_key, number, runner, launch_key, terms_id, timeout, launch_timeout,
         dispatcher_id, created_at, row_written, launched_at, begun_at, external_id, ended_at, outcome, cause, exit_code)
-    select id, job_id, task, source_table, row_key, number, runner, launch_key, request, timeout, launch_timeout,
+    select id, job_id, task, source_table, row_key, number, runner, launch_key, terms_id, timeout, launch_timeout,
         dispatcher_id, created_at, row_written, now(), now(), 'null', now(), 'SUCCEEDED', 'exit_code', 0 from over
 ), written as (
     update y_files f set status = 'PROCESSED', last_update = now(), attributes = coalesce(f.attributes, '{}')

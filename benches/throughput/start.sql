@@ -8,15 +8,11 @@ with picked as (
 ), marked as (
     update y_files f set status = 'PROCESSING', last_update = now() from picked p where f.id = (p.row_key->>'id')::bigint
 )
-insert into y_attempts (id, job_id, task, source_table, row_key, number, runner, launch_key, token_hash, request, timeout,
+insert into y_attempts (id, job_id, task, source_table, row_key, number, runner, launch_key, token_hash, terms_id, timeout,
     launch_timeout, dispatcher_id)
 overriding system value
 select attempt, id, 'noop', 'rowcall.files', row_key, 1, 'docker', 'rowcall-01234567-' || attempt || '-01234567',
     sha256(attempt::text::bytea),
-    '{"launch": {"runner": "docker", "target": "null", "values": {}, "command": [], "settings": {}, "completion": "exit", "environment": {}},
-      "policy": {"backoff": 10, "retry_on": ["TASK_FAILED", "TIMED_OUT", "RUNNER_FAILED", "LOST"], "backoff_max": 600, "max_attempts": 3},
-      "version": 1, "write_back": {"expected": ["PROCESSING"], "observer": false, "on_moved": "finish", "result_column": "attributes",
-      "status_failed": "ERROR", "notify_channel": null, "running_by_task": false, "status_succeeded": "PROCESSED",
-      "status_runner_failed": null}}',
+    'aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee',
     '1 hour', '10 minutes', 1
 from picked returning id

@@ -289,6 +289,14 @@ select id, host, runners, places from rowcall_internal.dispatchers
 where stopped_at is null and seen_at > now() - least(greatest(dead_after, '0'), '1 year');
 comment on view rowcall_internal.running_dispatchers is 'The daemons that have shown lately that they live.';
 
+-- What the frozen requests of many attempts have in common, each different one once: everything but what is rendered with a row. They
+-- stay: there is one for each edit of a task, and each status in which its rows are found. Their id is made of what they say, so that it
+-- never comes to mean anything else, also on a server that has lost its latest commits.
+create table rowcall_internal.terms (
+    id uuid primary key,
+    terms jsonb not null
+);
+
 -- The tries that are not over yet. The columns that a heartbeat changes are in no index, so that those updates stay on their page.
 create table rowcall_internal.attempts (
     id bigint generated always as identity primary key,
@@ -300,7 +308,8 @@ create table rowcall_internal.attempts (
     runner rowcall.runner not null,
     launch_key text not null,
     token_hash bytea not null,
-    request jsonb not null,
+    terms_id uuid not null,
+    rendered jsonb,
     timeout interval not null,
     launch_timeout interval not null,
     heartbeat_timeout interval,
@@ -331,6 +340,8 @@ create table rowcall_internal.attempts (
         constraint stop_cause_is_one_of_a_stop check (stop_cause in ('launch_timeout', 'timed_out', 'no_heartbeat', 'cancelled', 'moved_on')),
     constraint stop_has_cause check ((stop_requested is null) = (stop_cause is null))
 ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 500);
+comment on column rowcall_internal.attempts.terms_id is 'What its frozen request has in common with others: rowcall_internal.terms.';
+comment on column rowcall_internal.attempts.rendered is 'What was rendered for it alone: command, environment, and settings with a payload.';
 comment on column rowcall_internal.attempts.asked_at is
     'When a dispatcher was about to call a runner that cannot be called twice for one launch; null for any other runner.';
 comment on column rowcall_internal.attempts.launched_at is 'When its runner took it.';
@@ -345,7 +356,7 @@ create index attempts_dispatcher on rowcall_internal.attempts (dispatcher_id);
 -- The same as people read them, and as they are kept when they are over: without the hash of a token, which speaks for
 -- nothing then.
 create view rowcall_internal.open_attempts as select
-    id, job_id, task, source_table, row_key, number, runner, launch_key, request, timeout, launch_timeout,
+    id, job_id, task, source_table, row_key, number, runner, launch_key, terms_id, rendered, timeout, launch_timeout,
     heartbeat_timeout, dispatcher_id, created_at, asked_at, asked_by, launched_at, external_id, begun_at, log_group, log_stream,
     executor, started_at, heartbeat_at, progress, progress_message, report, reported_at, result, message, detail, retry,
     snooze, row_written, stop_requested, stop_cause, null::timestamptz as ended_at, null::rowcall.outcome as outcome,

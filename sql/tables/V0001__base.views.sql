@@ -14,7 +14,6 @@ comment on column rowcall_internal.jobs.moved_at is 'When a user moved the row.'
 comment on column rowcall_internal.jobs.created_at is 'When its row asked for it.';
 comment on column rowcall_internal.attempts.number is '1 for the first try of its job.';
 comment on column rowcall_internal.attempts.launch_key is 'By which its runner knows it.';
-comment on column rowcall_internal.attempts.request is 'What the runner was asked, as it was frozen at the claim.';
 comment on column rowcall_internal.attempts.dispatcher_id is 'The daemon that has it.';
 comment on column rowcall_internal.attempts.created_at is 'When its job was claimed.';
 comment on column rowcall_internal.attempts.external_id is 'The name that its runner gave it, such as the ARN of a task.';
@@ -56,7 +55,15 @@ comment on column rowcall_internal.parameters_history.changed_by is 'The login t
 -- the tables. No view shows the hash of a token.
 create view rowcall.jobs as select * from rowcall_internal.jobs;
 comment on view rowcall.jobs is 'Jobs that are not settled.';
-create view rowcall.attempts as select * from rowcall_internal.open_attempts union all select * from rowcall_internal.ended_attempts;
+create view rowcall.attempts as select
+    a.id, job_id, task, source_table, row_key, number, runner, launch_key,
+    t.terms || jsonb_build_object('launch', t.terms->'launch' || coalesce(a.rendered, '{}')) as request, timeout, launch_timeout,
+    heartbeat_timeout, dispatcher_id, created_at, asked_at, asked_by, launched_at, external_id, begun_at, log_group, log_stream,
+    executor, started_at, heartbeat_at, progress, progress_message, report, reported_at, result, message, detail, retry,
+    snooze, row_written, stop_requested, stop_cause, ended_at, outcome, cause, exit_code, reason, output
+from (select * from rowcall_internal.open_attempts union all select * from rowcall_internal.ended_attempts) a
+left join rowcall_internal.terms t on t.id = a.terms_id;
+comment on column rowcall.attempts.request is 'What the runner was asked, as it was frozen at the claim.';
 comment on view rowcall.attempts is 'Every try of a job, as long as the history is kept.';
 create view rowcall.history as select * from rowcall_internal.history;
 comment on view rowcall.history is 'Settled jobs, as long as the history is kept.';

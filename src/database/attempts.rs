@@ -27,7 +27,10 @@ pub struct NewAttempt {
     pub runner: RunnerName,
     pub launch_key: String,
     pub token_hash: Vec<u8>,
-    pub request: Value,
+    /// What its request has in common with others.
+    pub terms_id: String,
+    /// What was rendered for it alone.
+    pub rendered: Option<Value>,
     pub deadlines: Deadlines,
     /// What a user was known to have moved the row to, which the attempt begins with all the same.
     pub moved_to: Option<String>,
@@ -44,7 +47,8 @@ struct NewAttempts<'a> {
     runners: Vec<RunnerName>,
     launch_keys: Vec<&'a str>,
     token_hashes: Vec<&'a [u8]>,
-    requests: Vec<&'a Value>,
+    terms_ids: Vec<&'a str>,
+    rendered: Vec<Option<&'a Value>>,
     timeouts: Vec<f64>,
     launch_timeouts: Vec<f64>,
     heartbeat_timeouts: Vec<Option<f64>>,
@@ -63,7 +67,8 @@ impl<'a> NewAttempts<'a> {
             runners: column(attempts, |a| a.runner),
             launch_keys: column(attempts, |a| a.launch_key.as_str()),
             token_hashes: column(attempts, |a| a.token_hash.as_slice()),
-            requests: column(attempts, |a| &a.request),
+            terms_ids: column(attempts, |a| a.terms_id.as_str()),
+            rendered: column(attempts, |a| a.rendered.as_ref()),
             timeouts: column(attempts, |a| a.deadlines.timeout),
             launch_timeouts: column(attempts, |a| a.deadlines.launch),
             heartbeat_timeouts: column(attempts, |a| a.deadlines.heartbeat),
@@ -71,7 +76,7 @@ impl<'a> NewAttempts<'a> {
         }
     }
 
-    fn columns(&self) -> [&dyn Typed; 14] {
+    fn columns(&self) -> [&dyn Typed; 15] {
         [
             &self.ids,
             &self.jobs,
@@ -82,7 +87,8 @@ impl<'a> NewAttempts<'a> {
             &self.runners,
             &self.launch_keys,
             &self.token_hashes,
-            &self.requests,
+            &self.terms_ids,
+            &self.rendered,
             &self.timeouts,
             &self.launch_timeouts,
             &self.heartbeat_timeouts,

@@ -31,6 +31,7 @@ mod settling;
 mod source_rows;
 mod statements;
 mod tasks;
+mod terms;
 mod tls;
 mod typed;
 pub mod wake_lock;
@@ -72,4 +73,5 @@ pub use source_rows::{
 };
 pub use statements::{Statements, Values};
 pub use tasks::{copied_from, instance, load_parameters};
+pub use terms::{keep_terms, terms_of};
 pub use typed::Typed;

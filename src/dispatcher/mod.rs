@@ -16,6 +16,7 @@ mod settle;
 mod shared;
 mod start;
 mod task_cache;
+mod terms;
 mod token;
 
 pub use start::{Dispatcher, DispatcherError, Mode};

@@ -16,6 +16,7 @@ use super::launch::short_tasks::ShortTasks;
 use super::lease::Lease;
 use super::pace::work_limit;
 use super::task_cache::TaskCache;
+use super::terms::Terms;
 use super::token;
 use crate::contract;
 use crate::database::{Database, Failure};
@@ -144,6 +145,24 @@ pub struct Signals {
 }
 
 impl Signals {
+    /// As they are before anything has happened.
+    pub fn new(ends: Ends, launches: mpsc::UnboundedSender<(AttemptId, Launched)>) -> Self {
+        Self {
+            ends,
+            launches,
+            wake: Notify::new(),
+            stock_unwanted: Notify::new(),
+            missed_rows: Notify::new(),
+            listening: AtomicBool::new(false),
+            room_wanted: AtomicBool::new(false),
+            queue_is_short: AtomicBool::new(true),
+            attempts_open: Notify::new(),
+            idle: AtomicBool::new(false),
+            jobs_open: AtomicBool::new(true),
+            promoted_at: Mutex::new(Instant::now()),
+        }
+    }
+
     /// Whether LISTEN is proven to work.
     pub fn is_listening(&self) -> bool {
         self.listening.load(Ordering::Relaxed)
@@ -168,6 +187,8 @@ pub struct Shared {
     /// What dispatchers of this process followed that this one has replaced, until it is over or adopted.
     pub before: Vec<Arc<InFlight>>,
     pub turns: Turns,
+    /// What requests have in common with others.
+    pub terms: Terms,
     pub low_water: LowWater,
     pub short_tasks: ShortTasks,
 }

@@ -1,13 +1,12 @@
 //! Starting, draining and ending a dispatcher.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use thiserror::Error;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -21,6 +20,7 @@ use super::launch::short_tasks::ShortTasks;
 use super::pace::LAST_WORD;
 use super::shared::{Handle, Identity, Lifecycle, Shared, Signals};
 use super::task_cache::TaskCache;
+use super::terms::Terms;
 use super::{launch, settle};
 use crate::database::{
     Database, DatabaseError, NewDispatcher, SchemaError, check_schema, copied_from, dispatcher_stopped,
@@ -152,20 +152,7 @@ impl Dispatcher {
                 instance: instance_id.chars().filter(char::is_ascii_hexdigit).take(8).collect(),
             },
             lifecycle: Lifecycle::begin(settings.dispatcher.dead_after),
-            signals: Signals {
-                ends,
-                launches,
-                wake: Notify::new(),
-                stock_unwanted: Notify::new(),
-                missed_rows: Notify::new(),
-                listening: AtomicBool::new(false),
-                room_wanted: AtomicBool::new(false),
-                queue_is_short: AtomicBool::new(true),
-                attempts_open: Notify::new(),
-                idle: AtomicBool::new(false),
-                jobs_open: AtomicBool::new(true),
-                promoted_at: Mutex::new(Instant::now()),
-            },
+            signals: Signals::new(ends, launches),
             settings,
             database,
             parameters,
@@ -173,6 +160,7 @@ impl Dispatcher {
             in_flight: Arc::new(InFlight::default()),
             before: replaced.map(|old| old.shared.all_in_flight()).unwrap_or_default(),
             turns: Turns::default(),
+            terms: Terms::default(),
             low_water: LowWater::default(),
             short_tasks: ShortTasks::default(),
         });

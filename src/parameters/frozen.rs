@@ -1,13 +1,14 @@
 //! The request of an attempt: frozen before any runner hears of it, and read by whichever dispatcher goes on with it.
 //!
-//! The column `attempts.request` holds it. A change of any struct here makes a new version: raise [`VERSION`], keep the
+//! The table `terms` holds what it has in common with others, each different one once, the column `attempts.rendered` the rest, and
+//! `rowcall.attempts.request` shows the whole. A change of any struct here makes a new version: raise [`VERSION`], keep the
 //! golden file of the old one in `tests/frozen`, and let [`Frozen::read`] turn the old form into the new.
 
 use std::collections::BTreeMap;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 use thiserror::Error;
 
 use crate::job::{Completion, OnMoved, Outcome, Policy, RunnerName};
@@ -124,11 +125,36 @@ impl Frozen {
         }
     }
 
-    /// As it is written down.
+    /// What it has in common with the requests of other attempts of its task: all but what is rendered with a row. That is left empty, so
+    /// that the terms can be read as a request. `renders_settings`: whether the settings are, too.
     #[must_use]
-    pub fn write(&self) -> Value {
+    pub fn terms(&self, renders_settings: bool) -> Value {
         // Maps with string keys, and nothing that could fail. If it did, reading it back would say so.
-        serde_json::to_value(self).unwrap_or_default()
+        let mut terms = serde_json::to_value(self).unwrap_or_default();
+        let launch = &mut terms["launch"];
+        launch["command"] = json!([]);
+        launch["environment"] = json!({});
+        if renders_settings {
+            launch["settings"] = json!({});
+        }
+        terms
+    }
+
+    /// The rest: members of the launch that replace the empty ones of the terms. None where that changes nothing.
+    #[must_use]
+    pub fn rendered(&self, renders_settings: bool) -> Option<Value> {
+        let LaunchSpec { command, environment, settings, .. } = &self.launch;
+        let mut rendered = Map::new();
+        if !command.is_empty() {
+            rendered.insert("command".to_owned(), json!(command));
+        }
+        if !environment.is_empty() {
+            rendered.insert("environment".to_owned(), json!(environment));
+        }
+        if renders_settings {
+            rendered.insert("settings".to_owned(), settings.clone());
+        }
+        (!rendered.is_empty()).then_some(Value::Object(rendered))
     }
 }
 

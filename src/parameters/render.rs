@@ -116,6 +116,24 @@ fn write_back(task: &Task, on_status: &str) -> WriteBack {
     }
 }
 
+impl Task {
+    /// Whether its settings are rendered with each row.
+    #[must_use]
+    pub fn renders_settings(&self) -> bool {
+        self.runner == RunnerName::Lambda && self.settings.get("payload").is_some_and(has_template)
+    }
+}
+
+fn has_template(value: &Value) -> bool {
+    match value {
+        // What begins a template.
+        Value::String(text) => text.contains('{'),
+        Value::Array(items) => items.iter().any(has_template),
+        Value::Object(members) => members.values().any(has_template),
+        _ => false,
+    }
+}
+
 /// Renders every string in a JSON value, in its place. Names of members are left as they are.
 fn render_strings(
     value: &mut Value,

@@ -105,10 +105,11 @@ async fn settled(db: &TestDatabase, rows: &[(i32, &str, &str, &str)]) {
             r#"insert into rowcall.files (id, status) values ({id}, '{status}') on conflict (id) do update set status = excluded.status;
                insert into rowcall.history (job_id, task, source_table, row_key, on_status, outcome, attempt_count, message, created_at)
                values (100 + {id}, 'loader', 'rowcall.files', '{{"id": {id}}}', 'REGISTERED', '{outcome}', 1, '{message}', now());
-               insert into rowcall_internal.ended_attempts (id, job_id, task, source_table, row_key, number, runner, launch_key, request,
+               insert into rowcall_internal.ended_attempts (id, job_id, task, source_table, row_key, number, runner, launch_key, terms_id,
                    timeout, launch_timeout, dispatcher_id, ended_at, outcome)
-               values (100 + {id}, 100 + {id}, 'loader', 'rowcall.files', '{{"id": {id}}}', 1, 'docker', 'k{id}', '{{"write_back": {{
-                   "expected": ["PROCESSING"], "status_succeeded": "PROCESSED", "status_failed": "ERROR", "result_column": null}}}}',
+               values (100 + {id}, 100 + {id}, 'loader', 'rowcall.files', '{{"id": {id}}}', 1, 'docker', 'k{id}',
+                   (rowcall_internal.keep_terms(array['{{"write_back": {{"expected": ["PROCESSING"], "status_succeeded": "PROCESSED",
+                       "status_failed": "ERROR", "result_column": null}}}}'::jsonb]))[1]::uuid,
                    '1 h', '1 h', 1, now(), 'TASK_FAILED');
                delete from rowcall.jobs"#
         ))

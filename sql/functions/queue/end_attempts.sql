@@ -24,11 +24,11 @@ begin
                 then clock_timestamp() - make_interval(secs => least(s.launched_ago, 31536000)) end as taken_at
     )
     insert into rowcall_internal.ended_attempts (
-        id, job_id, task, source_table, row_key, number, runner, launch_key, request, timeout, launch_timeout,
+        id, job_id, task, source_table, row_key, number, runner, launch_key, terms_id, rendered, timeout, launch_timeout,
         heartbeat_timeout, dispatcher_id, created_at, asked_at, asked_by, launched_at, external_id, begun_at, log_group, log_stream,
         executor, started_at, heartbeat_at, progress, progress_message, report, reported_at, result, message, detail, retry,
         snooze, row_written, stop_requested, stop_cause, ended_at, outcome, cause, exit_code, reason, output)
-    select id, job_id, task, source_table, row_key, number, runner, launch_key, request, timeout, launch_timeout,
+    select id, job_id, task, source_table, row_key, number, runner, launch_key, terms_id, rendered, timeout, launch_timeout,
         heartbeat_timeout, dispatcher_id, created_at, asked_at, asked_by,
         coalesce(launched_at, case when taken_at is not null then least(greatest(taken_at, created_at), ended_at) end),
         coalesce(known_as, external_id),

@@ -10,7 +10,9 @@ begin
     if job.state <> 'running' then
         return coalesce(rowcall_internal.running_write_back(job)->'expected' <> '[]', false);
     end if;
-    select a.request->'write_back' into frozen from rowcall_internal.attempts a where a.id = job.attempt_id;
+    select t.terms->'write_back' into frozen from rowcall_internal.attempts a
+    join rowcall_internal.terms t on t.id = a.terms_id
+    where a.id = job.attempt_id;
     return frozen->>'observer' = 'false' and (job.moved_to is null or frozen->'expected' ? job.moved_to);
 end
 $$;

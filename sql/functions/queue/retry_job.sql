@@ -63,7 +63,9 @@ begin
         raise exception '% cannot be read: %', past.source_table, found_row.error using errcode = 'RC011';
     end if;
 
-    select a.request->'write_back' into frozen from rowcall_internal.ended_attempts a where a.job_id = job order by a.number desc limit 1;
+    select t.terms->'write_back' into frozen from rowcall_internal.ended_attempts a
+    join rowcall_internal.terms t on t.id = a.terms_id
+    where a.job_id = job order by a.number desc limit 1;
     left_there := array[past.on_status, task.on_status, frozen->>'status_failed', frozen->>'status_runner_failed',
             frozen->>'status_succeeded']
         || array(select jsonb_array_elements_text(frozen->'expected'));

@@ -14,10 +14,11 @@ begin
     where j.source_table = source and j.short_key = rowcall.short_key(n.row_key) and j.created_at < n.noted_at
       and not exists (
           select from (
-              select job_id, created_at, request from rowcall_internal.attempts
-              union all select job_id, created_at, request from rowcall_internal.ended_attempts) a
+              select job_id, created_at, terms_id from rowcall_internal.attempts
+              union all select job_id, created_at, terms_id from rowcall_internal.ended_attempts) a
+          join rowcall_internal.terms t on t.id = a.terms_id
           where a.job_id = j.id and a.created_at > n.noted_at
-          and a.request->'write_back'->'expected' <> '[]' and not a.request->'write_back'->'expected' ? j.on_status);
+          and t.terms->'write_back'->'expected' <> '[]' and not t.terms->'write_back'->'expected' ? j.on_status);
     perform rowcall.rescan(source, array(select distinct row_key from unnest(notes)));
 end
 $$;

@@ -3,7 +3,7 @@
 -- as ask_again_sql.sql lets a pending one. An attempt that must end is its stopper's; one that another session holds is
 -- given back later.
 with free as (
-    select a.id, a.job_id, a.number, a.request->'write_back' as left_as
+    select a.id, a.job_id, a.number, (select t.terms->'write_back' from rowcall_internal.terms t where t.id = a.terms_id) as left_as
     from rowcall_internal.attempts a
     join rowcall_internal.jobs j on j.id = a.job_id and j.attempt_id = a.id
     where a.id = any ($2) and a.dispatcher_id = $1 and a.asked_at is null and a.launched_at is null and a.started_at is null

@@ -17,8 +17,8 @@ with taken as (
     returning a.id
 )
 select taken.id, a.id is null as is_over, a.id is not null and taken.id not in (select id from written) as is_held,
-    a.source_table::oid as source_table, a.row_key, a.request->'write_back'->'expected' as expected, a.task, taken.external_id
-from taken left join rowcall_internal.attempts a on a.id = taken.id
+    a.source_table::oid as source_table, a.row_key, t.terms->'write_back'->'expected' as expected, a.task, taken.external_id
+from taken left join rowcall_internal.attempts a on a.id = taken.id left join rowcall_internal.terms t on t.id = a.terms_id
 where taken.id not in (select id from written)
     -- Its row gets the name.
     or a.source_table in (select relation from rowcall_internal.source_tables where external_id_column <> '')

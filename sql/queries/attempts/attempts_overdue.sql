@@ -8,10 +8,10 @@ with mine as (
     select a.id, coalesce(j.cancel_requested, a.stop_requested) as stop_requested, a.launched_at, l.heartbeat,
         -- The cause, and the words for a person.
         case
-            when a.request->'write_back'->>'on_moved' = 'stop' and j.moved_to <> coalesce(a.request->'write_back'->>'status_succeeded', '')
-                    and j.moved_to <> coalesce(a.request->'write_back'->>'status_failed', '')
-                    and j.moved_to <> coalesce(a.request->'write_back'->>'status_runner_failed', '')
-                    and not (a.request->'write_back'->'expected') ? j.moved_to
+            when w.write_back->>'on_moved' = 'stop' and j.moved_to <> coalesce(w.write_back->>'status_succeeded', '')
+                    and j.moved_to <> coalesce(w.write_back->>'status_failed', '')
+                    and j.moved_to <> coalesce(w.write_back->>'status_runner_failed', '')
+                    and not (w.write_back->'expected') ? j.moved_to
                 then array['moved_on', 'the row moved on to ' || j.moved_to]
             when a.launched_at is null and a.started_at is null and a.created_at < now() - l.launch
                 then array['launch_timeout', 'not launched within ' || a.launch_timeout || coalesce(' (' || stage.name || ')', '')]
@@ -27,13 +27,14 @@ with mine as (
         end as overdue,
         -- A task that finds rows by their status may be at work on others when this one is done.
         greatest(a.reported_at, case
-            when a.request->'write_back'->>'running_by_task' is distinct from 'true'
-                and j.moved_to in (a.request->'write_back'->>'status_succeeded', a.request->'write_back'->>'status_failed',
-                    a.request->'write_back'->>'status_runner_failed')
+            when w.write_back->>'running_by_task' is distinct from 'true'
+                and j.moved_to in (w.write_back->>'status_succeeded', w.write_back->>'status_failed',
+                    w.write_back->>'status_runner_failed')
             then j.moved_at end) as done,
         make_interval(secs => case when a.runner = any ($5) then 0 else $2 end) as grace
     from rowcall_internal.attempts a
     join rowcall_internal.jobs j on j.id = a.job_id and j.attempt_id = a.id
+    left join lateral (select t.terms->'write_back' as write_back from rowcall_internal.terms t where t.id = a.terms_id) w on true
     -- Within what a time can be added to, whatever a table holds.
     cross join lateral (select least(greatest(a.launch_timeout, '0'), '1 year') as launch, least(greatest(a.timeout, '0'), '1 year') as run,
         case when a.heartbeat_timeout is not null then least(greatest(a.heartbeat_timeout, '0'), '1 year') end as heartbeat) l

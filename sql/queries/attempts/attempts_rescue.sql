@@ -59,7 +59,8 @@ with gone as (
       and (select count(*) from taken) < 1000
     order by a.id limit 1000
 )
-select r.id, r.job_id, r.task, r.number, r.runner, r.launch_key, r.request, r.external_id, r.is_unoffered, r.is_held,
+select r.id, r.job_id, r.task, r.number, r.runner, r.launch_key,
+    t.terms || jsonb_build_object('launch', t.terms->'launch' || coalesce(r.rendered, '{}')) as request, r.external_id, r.is_unoffered, r.is_held,
     r.launched_at is not null or r.elsewhere as launched, r.begun_at is not null or r.started_at is not null as begun,
     extract(epoch from clock_timestamp())::float8 - extract(epoch from r.created_at)::float8 as age
-from (select * from adopted union all select * from held) r
+from (select * from adopted union all select * from held) r left join rowcall_internal.terms t on t.id = r.terms_id

@@ -5,7 +5,7 @@ select a.id, a.job_id, a.task, a.number, a.report, a.message, a.detail, a.result
     -- A cancel outweighs any other stop, after which the job might be tried again.
     coalesce(j.cancel_requested, a.stop_requested) as stop_requested,
     case when j.cancel_requested is not null then 'cancelled' else a.stop_cause end as stop_cause,
-    a.request, a.row_key, a.external_id, a.source_table::oid as source_table,
+    a.terms_id::text as terms_id, a.row_key, a.external_id, a.source_table::oid as source_table,
     extract(epoch from clock_timestamp())::float8 - extract(epoch from a.created_at)::float8 as seconds, a.source_table::regclass::text as table_name,
     j.run_again, j.moved_to,
     -- By a login of tasks. One that may do everything is a member of every role, and says nothing.

@@ -90,6 +90,9 @@ async fn claim_once(
     // Large, as it holds the parts of what it sends together.
     let claiming = Box::pin(claim_batch(shared, runner, room, which, &mut jobs));
     let claimed = shared.within(claiming).await;
+    if claimed.is_err() {
+        shared.terms.forget();
+    }
     claimed.map_err(|error| (error, jobs))
 }
 
@@ -166,6 +169,7 @@ async fn claim_batch(
             is_first_try = false;
             match start_at_once(shared, &transaction, &read_under, prepared).await {
                 Ok(attempts) => {
+                    shared.terms.committed();
                     shared.turns.note(&names, &known);
                     shared.low_water.note(&reached, is_all);
                     drop(transaction);
@@ -173,7 +177,10 @@ async fn claim_batch(
                     return Ok(Batch { seen, jobs, waits: false, attempts, counted, unkeyed });
                 }
                 // Whatever is wrong, the long way says of which job.
-                Err(error) if error.is_an_answer() && !error.is_away() => continue,
+                Err(error) if error.is_an_answer() && !error.is_away() => {
+                    shared.terms.forget();
+                    continue;
+                }
                 Err(error) => return Err(error.into()),
             }
         }
@@ -187,6 +194,7 @@ async fn claim_batch(
             if jobs > 0 {
                 shared.turns.note(&names, &known);
                 transaction.commit_after_users().await?;
+                shared.terms.committed();
                 shared.low_water.note(&reached, is_all);
                 drop(transaction);
                 shared.database.give_back(client);

@@ -157,7 +157,8 @@ pub async fn prepare(
     one_owner(client, tasks, &mut sorted).await?;
     mark_running(client, &mut sorted).await?;
 
-    let (new, attempts) = attempts_of(shared, sorted.ready);
+    let terms = shared.terms.keep(client, &sorted.ready).await?;
+    let (new, attempts) = attempts_of(shared, sorted.ready, terms);
     start_jobs(client, shared.identity.id, &new).await?;
     block(client, &sorted.blocked).await?;
     mark_obsolete(client, &sorted.obsolete).await?;
@@ -303,11 +304,15 @@ fn request_for(
     Ok((request, key))
 }
 
-/// An attempt for each job, with its frozen request: as it is written down, and as runners see it.
-pub fn attempts_of(shared: &Shared, ready: Vec<ReadyJob>) -> (Vec<NewAttempt>, Vec<Attempt>) {
+/// An attempt for each job, with its frozen request, whose terms have these ids: as it is written down, and as runners see it.
+pub fn attempts_of(
+    shared: &Shared,
+    ready: Vec<ReadyJob>,
+    terms: Vec<String>,
+) -> (Vec<NewAttempt>, Vec<Attempt>) {
     let mut rows = Vec::with_capacity(ready.len());
     let mut attempts = Vec::with_capacity(ready.len());
-    for ReadyJob { job, task, request, .. } in ready {
+    for (ReadyJob { job, task, request, .. }, terms_id) in ready.into_iter().zip(terms) {
         let launch_key = shared.identity.launch_key(job.attempt_id);
         rows.push(NewAttempt {
             id: job.attempt_id,
@@ -319,7 +324,8 @@ pub fn attempts_of(shared: &Shared, ready: Vec<ReadyJob>) -> (Vec<NewAttempt>, V
             runner: request.launch.runner,
             token_hash: token::hash(&shared.identity.token(job.attempt_id, &launch_key)),
             launch_key: launch_key.clone(),
-            request: request.write(),
+            terms_id,
+            rendered: request.rendered(task.renders_settings()),
             deadlines: task.deadlines,
             moved_to: job.moved_to,
         });

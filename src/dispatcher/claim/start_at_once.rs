@@ -37,7 +37,9 @@ pub async fn start_at_once(
 ) -> Result<Vec<Attempt>, DatabaseError> {
     let mut ready = prepared.sorted.ready;
     let marks = marks_of(&mut ready);
-    let (new, attempts) = attempts_of(shared, ready);
+    // A round trip more where a task starts for the first time.
+    let terms = shared.terms.keep(transaction, &ready).await?;
+    let (new, attempts) = attempts_of(shared, ready, terms);
     // Each is sent at the first look at it, in this order, since the first has no name: code of users has run. Its error counts; the
     // other's only says that there was one.
     tokio::try_join!(

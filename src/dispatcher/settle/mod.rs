@@ -6,7 +6,7 @@
 mod write_rows;
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -21,10 +21,11 @@ use crate::database::{
 use crate::dispatcher::follow::followed::FollowedAttempt;
 use crate::dispatcher::pace::{Trouble, jittered};
 use crate::dispatcher::shared::{Handle, Shared};
+use crate::dispatcher::terms::{Agreed, ReadTerms, Unread};
 use crate::job::{
     AttemptId, Completion, End, Facts, How, Next, Outcome, Policy, RowWrite, Settlement, settle, storable,
 };
-use crate::parameters::{Frozen, Task, WriteBack};
+use crate::parameters::{Task, WriteBack};
 
 static NEVER_AGAIN: LazyLock<Policy> = LazyLock::new(Policy::never_again);
 
@@ -187,6 +188,7 @@ async fn settle_batch(
         done.gives_work = !done.attempts.is_empty();
     }
 
+    let terms = shared.terms.read(&transaction, open.iter().map(|open| open.terms_id.as_str())).await?;
     let mut decided = Vec::with_capacity(open.len());
     for mut open in open {
         let Some(end) = ends.get(&open.id) else { continue };
@@ -195,15 +197,9 @@ async fn settle_batch(
         {
             open.stop = Some((cause.outcome_of_stop()?, cause, reason));
         }
-        let frozen = match (&open.unreadable, Frozen::read(&open.request)) {
-            (None, Ok(frozen)) => Ok(frozen),
-            (Some(unreadable), _) => Err(format!("its attempt cannot be read: {unreadable}")),
-            (None, Err(unreadable)) => Err(format!("its frozen request cannot be read: {unreadable}")),
-        };
-        let (settlement, write_back) = match frozen {
-            Ok(frozen) => (decide(shared, &open, end, &frozen), frozen.write_back),
-            Err(words) => {
-                let write_back = WriteBack::read(&open.request).unwrap_or_else(WriteBack::nowhere);
+        let (settlement, write_back) = match agreed_for(&open, &terms) {
+            Ok(agreed) => (decide(shared, &open, end, &agreed), Arc::clone(&agreed.write_back)),
+            Err(Unread { words, write_back }) => {
                 (decide_unread(shared, &open, end, words, &write_back), write_back)
             }
         };
@@ -279,11 +275,22 @@ fn is_counted(shared: &Shared, task: &str) -> bool {
     shared.parameters.tasks().iter().find(|known| known.name == task).is_none_or(Task::is_counted)
 }
 
-fn decide(shared: &Shared, open: &OpenAttempt, end: &End, frozen: &Frozen) -> Settlement {
+/// What this attempt was launched by.
+fn agreed_for(open: &OpenAttempt, terms: &HashMap<String, ReadTerms>) -> ReadTerms {
+    let terms = terms.get(&open.terms_id).cloned().unwrap_or_else(|| Err(Unread::gone()));
+    let Some(unreadable) = &open.unreadable else { return terms };
+    let write_back = match terms {
+        Ok(agreed) => Arc::clone(&agreed.write_back),
+        Err(Unread { write_back, .. }) => write_back,
+    };
+    Err(Unread { words: format!("its attempt cannot be read: {unreadable}"), write_back })
+}
+
+fn decide(shared: &Shared, open: &OpenAttempt, end: &End, agreed: &Agreed) -> Settlement {
     let facts = Facts {
-        policy: &frozen.policy,
-        completion: frozen.launch.completion,
-        ..facts(shared, open, end, &frozen.write_back)
+        policy: &agreed.policy,
+        completion: agreed.completion,
+        ..facts(shared, open, end, &agreed.write_back)
     };
     settle(&facts, rand::random())
 }

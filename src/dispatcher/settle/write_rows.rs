@@ -1,5 +1,7 @@
 //! What is written into a row at a job's end.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value, json};
 
 use crate::database::{DatabaseError, OpenAttempt, RowWriting, Statements, Writing, Written, write_back};
@@ -11,7 +13,7 @@ use crate::parameters::WriteBack;
 #[derive(Debug)]
 pub struct DecidedAttempt {
     pub open: OpenAttempt,
-    pub write_back: WriteBack,
+    pub write_back: Arc<WriteBack>,
     pub settlement: Settlement,
     pub result: Option<Value>,
     pub external_id: Option<String>,

@@ -33,6 +33,6 @@ begin
             where c.oid = mine.source_table),
            mine.row_key,
            found_row.row_data::jsonb,
-           coalesce(mine.request->'launch'->'values', '{}');
+           coalesce((select t.terms->'launch'->'values' from rowcall_internal.terms t where t.id = mine.terms_id), '{}');
 end
 $$;

@@ -12,7 +12,7 @@ declare
     -- The daemon, as most programs, reads JSON of 127 levels at most.
     max_levels constant int := 100;
     mine rowcall_internal.attempts := rowcall_internal.open_attempt(token);
-    write_back constant jsonb := mine.request->'write_back';
+    write_back constant jsonb := (select t.terms->'write_back' from rowcall_internal.terms t where t.id = mine.terms_id);
     asked_again boolean;
     moved_to text;
     written text := 'locked';
