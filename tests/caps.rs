@@ -46,6 +46,63 @@ async fn a_key_has_its_own_cap_and_does_not_hold_up_other_keys() {
 }
 
 #[tokio::test]
+async fn a_job_whose_key_has_room_starts_without_being_keyed_first() {
+    let db = by_customer(("max_running_per_key", "2")).await;
+    db.run(
+        "create table public.keyed_first (id bigint); grant all on public.keyed_first to public;
+         create function public.keyed_first() returns trigger language plpgsql as $$ begin
+             insert into public.keyed_first values (new.id); return null; end $$;
+         create trigger keyed_first after update on rowcall_internal.jobs for each row
+             when (new.state = 'pending' and new.concurrency_key is not null) execute function public.keyed_first()",
+    )
+    .await;
+    // The order of one key, two of which are claimed with others, and of which the third has no room.
+    db.run("insert into rowcall.files (id, attributes) values (1, '{\"customer\": \"a\"}'), (2, '{\"customer\": \"b\"}'),
+                (3, '{\"customer\": \"a\"}'), (4, '{\"customer\": \"a\"}'), (5, '{\"customer\": \"c\"}')").await;
+    let mut running = Running::start(&db).await;
+    let mut launched = Vec::new();
+    for _ in 0..4 {
+        launched.push(running.launch().await);
+    }
+    let row = "select string_agg(row_key->>'id', ' ' order by id) from rowcall.jobs where state = 'running'";
+    assert_eq!(db.one::<String>(row).await, "1 2 3 5");
+    db.until("select concurrency_key = 'a' from rowcall.jobs where state = 'pending'").await;
+    let keyed =
+        "select string_agg(row_key->>'id', ' ') from public.keyed_first k join rowcall.jobs j using (id)";
+    assert_eq!(db.one::<String>(keyed).await, "4");
+    // One that comes in later waits behind it, also while there is room for one.
+    running.end(&launched[0], End::exited(0));
+    assert_eq!(running.launch().await.attempt.job_id.get(), 4);
+    assert_eq!(db.one::<i64>("select max(running) from public.highest").await, 2);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_job_without_its_key_waits_behind_those_that_have_theirs() {
+    let db = by_customer(("", "")).await;
+    let mut running = Running::start(&db).await;
+    db.run("insert into rowcall.files (id, attributes) values (1, '{\"customer\": \"a\"}')").await;
+    let first = running.launch().await;
+    db.run("insert into rowcall.files (id, attributes) values (2, '{\"customer\": \"a\"}')").await;
+    db.until("select concurrency_key = 'a' from rowcall.jobs where row_key = '{\"id\": 2}'").await;
+    // The second is in the hands of another session when the key has room again, and the third is not.
+    let holder = db.connect().await;
+    holder
+        .batch_execute("begin; select from rowcall_internal.jobs where row_key = '{\"id\": 2}' for update")
+        .await
+        .unwrap();
+    running.end(&first, End::exited(0));
+    db.until("exists (select from rowcall.history)").await;
+    db.run("insert into rowcall.files (id, attributes) values (3, '{\"customer\": \"a\"}')").await;
+    db.until("select concurrency_key = 'a' from rowcall.jobs where row_key = '{\"id\": 3}'").await;
+    assert_eq!(db.one::<i64>("select count(*) from rowcall.jobs where state = 'running'").await, 0);
+    holder.batch_execute("commit").await.unwrap();
+    db.run("select pg_notify('rowcall_control', '')").await;
+    assert_eq!(running.launch().await.attempt.job_id.get(), 2);
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn a_key_far_down_the_queue_is_found_behind_a_busy_one() {
     let db = by_customer(("", "")).await;
     let mut one_by_one = settings(&db.url);

@@ -287,6 +287,7 @@ fn attempt(job: ClaimedJob) -> NewAttempt {
         rendered: None,
         deadlines: Deadlines { timeout: 1.0, launch: 1.0, heartbeat: None },
         moved_to: job.moved_to,
+        concurrency_key: None,
     }
 }
 

@@ -34,6 +34,8 @@ pub struct NewAttempt {
     pub deadlines: Deadlines,
     /// What a user was known to have moved the row to, which the attempt begins with all the same.
     pub moved_to: Option<String>,
+    /// The concurrency key of a job that has had none until now.
+    pub concurrency_key: Option<String>,
 }
 
 /// New attempts as the columns of a statement.
@@ -53,6 +55,7 @@ struct NewAttempts<'a> {
     launch_timeouts: Vec<f64>,
     heartbeat_timeouts: Vec<Option<f64>>,
     moved_to: Vec<Option<&'a str>>,
+    keys: Vec<Option<&'a str>>,
 }
 
 impl<'a> NewAttempts<'a> {
@@ -73,10 +76,11 @@ impl<'a> NewAttempts<'a> {
             launch_timeouts: column(attempts, |a| a.deadlines.launch),
             heartbeat_timeouts: column(attempts, |a| a.deadlines.heartbeat),
             moved_to: column(attempts, |a| a.moved_to.as_deref()),
+            keys: column(attempts, |a| a.concurrency_key.as_deref()),
         }
     }
 
-    fn columns(&self) -> [&dyn Typed; 15] {
+    fn columns(&self) -> [&dyn Typed; 16] {
         [
             &self.ids,
             &self.jobs,
@@ -93,6 +97,7 @@ impl<'a> NewAttempts<'a> {
             &self.launch_timeouts,
             &self.heartbeat_timeouts,
             &self.moved_to,
+            &self.keys,
         ]
     }
 }

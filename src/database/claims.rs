@@ -127,6 +127,11 @@ pub struct Wish {
     pub since: Since,
 }
 
+const CLAIM_UNKEYED: &str = concat!(
+    include_str!("../../sql/queries/claims/claim_unkeyed.sql"),
+    include_str!("../../sql/queries/claims/claimed_jobs.sql")
+);
+
 /// A locked job. What cannot be read of it is noted with it, and blocks it alone.
 fn claimed(row: &Row) -> Result<ClaimedJob, Unreadable> {
     let mut unreadable = Noted::default();
@@ -269,6 +274,45 @@ pub async fn claim_counted(
         claim.takes(&row)?;
     }
     Ok(claim)
+}
+
+/// In our turn, locks up to `limit` jobs of a task whose keys are not known yet.
+pub async fn claim_unkeyed(
+    client: &impl Statements,
+    dispatcher_id: DispatcherId,
+    task: &Task,
+    limit: i64,
+) -> Result<Claim, DatabaseError> {
+    let refused = refused(dispatcher_id, task);
+    let mut claim = Claim::default();
+    for row in client.rows(CLAIM_UNKEYED, &[&task.name, &task.max_running, &refused, &limit]).await? {
+        claim.takes(&row)?;
+    }
+    Ok(claim)
+}
+
+/// How a concurrency key of a task stands.
+#[derive(Debug, Clone, Copy, Default)]
+#[allow(missing_docs)]
+pub struct KeyInUse {
+    pub running: i64,
+    /// Jobs of it that have their key wait, and come first.
+    pub others_wait: bool,
+}
+
+/// In our turn, how these keys of a task stand.
+pub async fn keys_in_use(
+    client: &impl Statements,
+    task: &str,
+    keys: &[&str],
+) -> Result<HashMap<String, KeyInUse>, DatabaseError> {
+    let rows =
+        client.rows(include_str!("../../sql/queries/claims/keys_with_room.sql"), &[&task, &keys]).await?;
+    let in_use = |row: &Row| {
+        let use_of_it = KeyInUse { running: row.column("running")?, others_wait: row.column("others_wait")? };
+        Ok((row.column("key")?, use_of_it))
+    };
+    rows.iter().map(in_use).collect()
 }
 
 /// A pending job without its concurrency key.

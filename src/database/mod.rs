@@ -43,8 +43,9 @@ pub use attempts::{
     rescue_attempts, start_at_once, start_jobs, taken_over, unmark_asked,
 };
 pub use claims::{
-    Choice, Claim, ClaimedJob, Since, UnkeyedJob, Wish, claim, claim_counted, claim_few,
-    jobs_without_concurrency_key, jobs_without_row, lock_claims, set_concurrency_keys,
+    Choice, Claim, ClaimedJob, KeyInUse, Since, UnkeyedJob, Wish, claim, claim_counted, claim_few,
+    claim_unkeyed, jobs_without_concurrency_key, jobs_without_row, keys_in_use, lock_claims,
+    set_concurrency_keys,
 };
 pub use columns::Unreadable;
 pub use connect::{Database, DatabaseError, Failure, locked};

@@ -1,8 +1,10 @@
 -- Starts the jobs of a claimed batch: each gets an attempt with its frozen request (keep_terms() has what it shares with others), before any runner is called. moved_to:
--- the status to which a user was known to have moved the row; a later one stays. Returns how many.
+-- the status to which a user was known to have moved the row; a later one stays. keys: the concurrency
+-- keys of jobs that have had none until now. Returns how many.
 create or replace function rowcall_internal.start_jobs(
     dispatcher bigint, ids bigint[], jobs bigint[], tasks text[], source_tables oid[], row_keys jsonb[], numbers int[], runners text[], launch_keys text[],
-    token_hashes bytea[], terms_ids text[], rendered jsonb[], timeouts float8[], launch_timeouts float8[], heartbeat_timeouts float8[], moved_to text[]) returns bigint
+    token_hashes bytea[], terms_ids text[], rendered jsonb[], timeouts float8[], launch_timeouts float8[], heartbeat_timeouts float8[], moved_to text[],
+    keys text[]) returns bigint
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
@@ -17,15 +19,15 @@ begin
     end if;
     with started as (
         select * from unnest(ids, jobs, tasks, source_tables, row_keys, numbers, runners, launch_keys, token_hashes, terms_ids, start_jobs.rendered, timeouts,
-                launch_timeouts, heartbeat_timeouts, start_jobs.moved_to)
+                launch_timeouts, heartbeat_timeouts, start_jobs.moved_to, start_jobs.keys)
             as a(id, job_id, task, source_table, row_key, number, runner, launch_key, token_hash, terms_id, rendered, timeout,
-                 launch_timeout, heartbeat_timeout, moved_to)
+                 launch_timeout, heartbeat_timeout, moved_to, key)
     ), running as (
         update rowcall_internal.jobs j
         set state = 'running', attempt_id = a.id, attempt_count = a.number, moved_to = nullif(j.moved_to, a.moved_to),
             moved_at = case when j.moved_to is distinct from a.moved_to then j.moved_at end,
             moved_by = case when j.moved_to is distinct from a.moved_to then j.moved_by end, reason = null,
-            held_since = null, refused_by = null, left_as = null
+            held_since = null, refused_by = null, left_as = null, concurrency_key = coalesce(a.key, j.concurrency_key)
         from started a where j.id = a.job_id
     )
     insert into rowcall_internal.attempts (id, job_id, task, source_table, row_key, number, runner, launch_key, token_hash,

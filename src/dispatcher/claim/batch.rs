@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use super::concurrency_keys::admit;
 use super::low_water::{HEAD, reached};
 use super::prepare::{prepare, read_rows, sort_all};
 use super::room::{Room, must_wait};
 use super::start_at_once::{FEW, can_start_at_once, start_at_once};
 use crate::database::{
     Choice, Claim, DatabaseError, SchemaError, Statements, Transaction, Wish, announce_jobs, claim,
-    claim_counted, claim_few, defer, lock_claims, read_stamp,
+    claim_counted, claim_few, claim_unkeyed, defer, lock_claims, read_stamp,
 };
 use crate::dispatcher::pace::{ROW_HELD, jittered};
 use crate::dispatcher::shared::Shared;
@@ -24,6 +25,8 @@ pub enum Which {
     Uncounted(Choice),
     /// So many of each of these tasks, while no other dispatcher counts.
     Counted(Vec<(String, i64)>),
+    /// Those of this task whose concurrency keys are not known yet, while no other dispatcher counts.
+    Unkeyed(String),
 }
 
 /// What a claim came to.
@@ -136,7 +139,7 @@ async fn claim_batch(
         let Some(claim) = ask(shared, &transaction, runner, &tasks, limit, which, &mut asking).await? else {
             continue;
         };
-        if matches!(which, Which::Counted(_)) {
+        if !matches!(which, Which::Uncounted(_)) {
             known = shared.parameters.tasks();
         }
         if must_wait(shared, runner, room, &claim) {
@@ -154,7 +157,7 @@ async fn claim_batch(
         let jobs = taken.len();
         let reached = match which {
             Which::Uncounted(Choice::Best) => reached(&taken),
-            Which::Uncounted(Choice::Any) | Which::Counted(_) => Vec::new(),
+            Which::Uncounted(Choice::Any) | Which::Counted(_) | Which::Unkeyed(_) => Vec::new(),
         };
         let is_short = jobs <= FEW && is_all && counted.is_empty() && unkeyed.is_empty();
         shared.signals.queue_is_short.store(is_short, Ordering::Relaxed);
@@ -163,7 +166,8 @@ async fn claim_batch(
             Some(rows) => rows,
             None => read_rows(&transaction, &taken).await?,
         };
-        let prepared = sort_all(shared, &known, taken, rows);
+        let mut prepared = sort_all(shared, &known, taken, rows);
+        admit(&transaction, &mut prepared.sorted, matches!(which, Which::Unkeyed(_))).await?;
         let can_be_short = is_first_try && matches!(which, Which::Uncounted(_));
         if can_be_short && can_start_at_once(&known, &prepared) {
             is_first_try = false;
@@ -230,6 +234,15 @@ async fn ask(
             tokio::try_join!(transaction.begin(), lock_claims(transaction))?;
             return take_counted(shared, transaction, runner, quotas, limit).await.map(Some);
         }
+        Which::Unkeyed(task) => {
+            tokio::try_join!(transaction.begin(), lock_claims(transaction))?;
+            let tasks = tasks_in_our_turn(shared, transaction, runner).await?;
+            let task = tasks.iter().find(|known| known.name == *task && known.concurrency_key.is_some());
+            return match task {
+                Some(task) => Ok(Some(claim_unkeyed(transaction, dispatcher_id, task, limit as i64).await?)),
+                None => Ok(Some(Claim::default())),
+            };
+        }
     };
     if choice == Choice::Best && !asking.for_all && limit > 1 {
         let few = limit.min(FEW + 1) as i64;
@@ -282,7 +295,19 @@ fn unchanged(names: &BTreeSet<String>, before: &[Task], now: &[Task]) -> bool {
     names.iter().all(|name| find(before, name) == find(now, name))
 }
 
-/// Locks jobs that are counted, with the lock that makes counts exact. The wait for it was long enough for an edit of the caps.
+/// The tasks of a runner, read with the lock that makes counts exact: the wait for it was long enough for an edit of the caps.
+async fn tasks_in_our_turn(
+    shared: &Shared,
+    client: &impl Statements,
+    runner: RunnerName,
+) -> Result<Vec<Task>, SchemaError> {
+    let stamp = read_stamp(client).await?;
+    shared.parameters.refresh(client, &stamp.parameters).await?;
+    let tasks = shared.parameters.tasks();
+    Ok(tasks.iter().filter(|task| task.enabled && task.runner == runner).cloned().collect())
+}
+
+/// Locks jobs that are counted.
 async fn take_counted(
     shared: &Shared,
     client: &impl Statements,
@@ -290,11 +315,9 @@ async fn take_counted(
     quotas: &[(String, i64)],
     limit: usize,
 ) -> Result<Claim, SchemaError> {
-    let stamp = read_stamp(client).await?;
-    shared.parameters.refresh(client, &stamp.parameters).await?;
-    let tasks = shared.parameters.tasks();
+    let tasks = tasks_in_our_turn(shared, client, runner).await?;
     let task = |(name, quota): &(String, i64)| {
-        let task = tasks.iter().find(|task| task.name == *name && task.enabled && task.runner == runner);
+        let task = tasks.iter().find(|task| task.name == *name);
         task.map(|task| (task, *quota))
     };
     let wanted: Vec<(&Task, i64)> = quotas.iter().filter_map(task).collect();

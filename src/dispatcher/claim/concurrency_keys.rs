@@ -1,14 +1,16 @@
-//! Renders the concurrency keys of jobs that have none yet, so that a claim can count by them.
+//! The concurrency keys of jobs that have none yet. Where there is room for them and nothing else waits, a claim takes such jobs as they are and
+//! [`admit`]s those whose keys have room: they get their keys as they start. Otherwise their keys are written down first, so that a claim can
+//! count by them ([`key_some`]).
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::Value;
 
 use crate::database::{
-    DatabaseError, RowProblem, SourceRow, UnkeyedJob, jobs_without_concurrency_key, set_concurrency_keys,
-    source_rows,
+    DatabaseError, RowProblem, SourceRow, Statements, UnkeyedJob, jobs_without_concurrency_key, keys_in_use,
+    set_concurrency_keys, source_rows,
 };
-use crate::dispatcher::claim::prepare::grouped;
+use crate::dispatcher::claim::prepare::{SortedJobs, grouped};
 use crate::dispatcher::shared::Shared;
 use crate::parameters::{JobContext, Task, render_key};
 
@@ -47,6 +49,47 @@ pub async fn key_some(shared: &Shared, tasks: &[String]) -> Result<usize, Databa
     drop(transaction);
     shared.database.give_back(client);
     Ok(keys.len())
+}
+
+/// Of the ready jobs whose keys have just been rendered, lets those start whose keys have room, in their order; the others wait with their
+/// keys. `is_our_turn`: no other dispatcher counts; otherwise all of them wait.
+pub async fn admit(
+    client: &impl Statements,
+    sorted: &mut SortedJobs,
+    is_our_turn: bool,
+) -> Result<(), DatabaseError> {
+    if sorted.ready.iter().all(|ready| ready.new_key.is_none()) {
+        return Ok(());
+    }
+    let mut by_task: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for ready in &sorted.ready {
+        if let Some(key) = &ready.new_key {
+            by_task.entry(&ready.task.name).or_default().insert(key);
+        }
+    }
+    let mut in_use = HashMap::new();
+    if is_our_turn {
+        for (task, keys) in by_task {
+            let keys: Vec<&str> = keys.into_iter().collect();
+            in_use.insert(task.to_owned(), keys_in_use(client, task, &keys).await?);
+        }
+    }
+    for mut ready in std::mem::take(&mut sorted.ready) {
+        let Some(key) = &ready.new_key else {
+            sorted.ready.push(ready);
+            continue;
+        };
+        let room = in_use.get_mut(&ready.task.name).and_then(|keys| keys.get_mut(key));
+        let cap = i64::from(ready.task.max_running_per_key);
+        match room.filter(|key| !key.others_wait && key.running < cap) {
+            Some(key) => {
+                key.running += 1;
+                sorted.ready.push(ready);
+            }
+            None => sorted.rekeyed.extend(ready.new_key.take().map(|key| (ready.job.job_id, key))),
+        }
+    }
+    Ok(())
 }
 
 fn key_of(task: Option<&Task>, job: &UnkeyedJob, row: Option<&SourceRow>) -> Option<String> {

@@ -274,25 +274,59 @@ async fn claim_for(
     let taken = claim_within(shared, runner, room, Which::Uncounted(choice)).await?;
     let mut dealt = Dealt { jobs: taken.jobs, others_have_it: taken.seen, waits: taken.waits };
     hand_over(shared, launch, runner, taken.attempts).await;
-    if !taken.unkeyed.is_empty() {
-        dealt.jobs += key_some(shared, &taken.unkeyed).await?;
-    }
     // Jobs that are counted are claimed apart, so that the others need not wait for the lock that makes caps exact.
     let rest = room.without(taken.jobs);
     if !taken.counted.is_empty() && rest.size > 0 {
-        match claim_within(shared, runner, rest, Which::Counted(taken.counted)).await {
-            Ok(counted) => {
-                dealt.jobs += counted.jobs;
-                hand_over(shared, launch, runner, counted.attempts).await;
-            }
-            // Another dispatcher counts, and takes its time. What is not counted goes on.
-            Err(SchemaError::Database(error)) if error.is_a_lock() => {
-                tracing::debug!(%error, %runner, "another dispatcher has the turn to count");
-            }
-            Err(error) => return Err(error),
-        }
+        let which = Which::Counted(taken.counted);
+        dealt.jobs += claim_in_our_turn(shared, launch, runner, rest, which).await?.jobs;
+    }
+    let rest = room.without(dealt.jobs);
+    let mut started = false;
+    if let [task] = taken.unkeyed.as_slice()
+        && rest.size > 0
+        && !room.is_ahead
+    {
+        // All else that can start has started. Of several tasks they take turns once they have their keys.
+        let which = Which::Unkeyed(task.clone());
+        let unkeyed = claim_in_our_turn(shared, launch, runner, rest, which).await?;
+        dealt.jobs += unkeyed.jobs;
+        started = unkeyed.started;
+    }
+    if !started && !taken.unkeyed.is_empty() {
+        // Behind those of busy keys there may be others.
+        dealt.jobs += key_some(shared, &taken.unkeyed).await?;
     }
     Ok(dealt)
+}
+
+/// What a claim of jobs that are counted came to.
+#[derive(Default)]
+struct InTurn {
+    jobs: usize,
+    /// Some of them can be launched.
+    started: bool,
+}
+
+/// One claim of jobs that are counted; of none where another dispatcher counts, and takes its time: what is not counted goes on.
+async fn claim_in_our_turn(
+    shared: &Shared,
+    launch: &mpsc::Sender<Vec<Attempt>>,
+    runner: RunnerName,
+    room: Room,
+    which: Which,
+) -> Result<InTurn, SchemaError> {
+    match claim_within(shared, runner, room, which).await {
+        Ok(batch) => {
+            let dealt = InTurn { jobs: batch.jobs, started: !batch.attempts.is_empty() };
+            hand_over(shared, launch, runner, batch.attempts).await;
+            Ok(dealt)
+        }
+        Err(SchemaError::Database(error)) if error.is_a_lock() => {
+            tracing::debug!(%error, %runner, "another dispatcher has the turn to count");
+            Ok(InTurn::default())
+        }
+        Err(error) => Err(error),
+    }
 }
 
 async fn hand_over(

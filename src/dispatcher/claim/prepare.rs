@@ -33,6 +33,8 @@ pub struct ReadyJob {
     pub found_in: String,
     /// The version of the row that was read.
     pub version: Option<String>,
+    /// Its concurrency key, where the job has had none until now.
+    pub new_key: Option<String>,
 }
 
 /// What claimed jobs turned out to be.
@@ -51,8 +53,8 @@ pub struct SortedJobs {
     pub later: Vec<JobId>,
     /// The settings of this dispatcher forbid it, and say why.
     pub refused: Vec<(JobId, String)>,
-    /// The row says another concurrency key by now.
-    rekeyed: Vec<(JobId, String)>,
+    /// The row says another concurrency key by now; or the first one, which has no room.
+    pub rekeyed: Vec<(JobId, String)>,
 }
 
 impl SortedJobs {
@@ -217,12 +219,13 @@ fn sort(
         return;
     }
     match request_for(shared, task, &job, row) {
-        Ok((_, Some(key))) if job.concurrency_key.as_ref() != Some(&key) => {
+        Ok((_, Some(key))) if job.concurrency_key.as_ref().is_some_and(|counted_by| *counted_by != key) => {
             sorted.rekeyed.push((job.job_id, key));
         }
-        Ok((request, _)) => {
+        Ok((request, key)) => {
             let (found_in, version) = (status.to_owned(), row.version.clone());
-            sorted.ready.push(ReadyJob { job, task: Arc::clone(task), request, found_in, version });
+            let new_key = key.filter(|_| job.concurrency_key.is_none());
+            sorted.ready.push(ReadyJob { job, task: Arc::clone(task), request, found_in, version, new_key });
         }
         Err(NotNow::Blocked(reason)) => sorted.blocked.push((job.job_id, reason)),
         Err(NotNow::Refused(reason)) => sorted.refused.push((job.job_id, reason)),
@@ -312,7 +315,7 @@ pub fn attempts_of(
 ) -> (Vec<NewAttempt>, Vec<Attempt>) {
     let mut rows = Vec::with_capacity(ready.len());
     let mut attempts = Vec::with_capacity(ready.len());
-    for (ReadyJob { job, task, request, .. }, terms_id) in ready.into_iter().zip(terms) {
+    for (ReadyJob { job, task, request, new_key, .. }, terms_id) in ready.into_iter().zip(terms) {
         let launch_key = shared.identity.launch_key(job.attempt_id);
         rows.push(NewAttempt {
             id: job.attempt_id,
@@ -328,6 +331,7 @@ pub fn attempts_of(
             rendered: request.rendered(task.renders_settings()),
             deadlines: task.deadlines,
             moved_to: job.moved_to,
+            concurrency_key: new_key,
         });
         attempts.push(Attempt {
             id: job.attempt_id,
