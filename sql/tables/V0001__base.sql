@@ -197,31 +197,33 @@ create index parameters_history_name on rowcall_internal.parameters_history (nam
 
 -- Unsettled jobs only, so that claiming stays fast however long the history.
 create table rowcall_internal.jobs (
+    -- What every job has comes first, the largest alignment before the others: a waiting job takes 16 bytes less. rowcall.jobs has the
+    -- order for people.
     id bigint generated always as identity primary key,
-    task text not null,
+    due_at timestamptz not null default now(),
+    created_at timestamptz not null default now(),
     source_table regclass not null,
+    attempt_count int not null default 0,
+    failures int not null default 0,
+    runner_failures int not null default 0,
+    run_again boolean not null default false,
+    task text not null,
     row_key jsonb not null,
+    short_key text collate "C" not null,
     on_status text not null,
     state rowcall.job_state not null default 'pending',
-    run_again boolean not null default false,
+    attempt_id bigint,
     cancel_requested text,
     cancelled_by text,
     moved_to text,
     moved_at timestamptz,
     moved_by text,
-    due_at timestamptz not null default now(),
-    attempt_id bigint,
-    attempt_count int not null default 0,
-    failures int not null default 0,
-    runner_failures int not null default 0,
     reason text,
     held_since timestamptz,
     refused_by text[],
     blocked_at timestamptz,
-    created_at timestamptz not null default now(),
     concurrency_key text,
     left_as jsonb,
-    short_key text collate "C" not null,
     -- One job per task and row. A new wish while it runs sets "run_again"; that is how two can never run at once.
     constraint one_job_per_task_and_row unique (source_table, short_key, task)
 -- Nothing is left free on a page: a start moves the job from one partial index to another, which no update on its page can do.
@@ -245,7 +247,8 @@ comment on column rowcall_internal.jobs.concurrency_key is
     'parameters.concurrency_key rendered with its row; null until a dispatcher has done so, or where the task has none.';
 comment on column rowcall_internal.jobs.left_as is
     'The write-back of its attempt before, which may have left the row in a running status; null where there was none.';
--- The text of the row's key where an index takes it, as nearly every key is; or else its SHA-256. To hash them all would cost the
+-- Of one integer, its digits behind a letter that says how many there are: half the index of the key's text, and one that grows at its end. Of
+-- any other key the text where an index takes it; or else its SHA-256. To hash them all would cost the
 -- writers more, and scatter their keys over the index. Text, as that compares bytes: jsonb takes an INSERT a quarter longer. Not
 -- generated, as Postgres would parse the expression anew for each statement, which takes a writer of one row 30 microseconds.
 comment on column rowcall_internal.jobs.short_key is 'rowcall.short_key(row_key): what a job is found by.';

@@ -53,7 +53,11 @@ comment on column rowcall_internal.parameters_history.changed_by is 'The login t
 
 -- What people read: views of the tables in rowcall_internal, under the names they know. The triggers and the daemon name
 -- the tables. No view shows the hash of a token.
-create view rowcall.jobs as select * from rowcall_internal.jobs;
+create view rowcall.jobs as select
+    id, task, source_table, row_key, on_status, state, run_again, cancel_requested, cancelled_by, moved_to, moved_at, moved_by, due_at,
+    attempt_id, attempt_count, failures, runner_failures, reason, held_since, refused_by, blocked_at, created_at, concurrency_key,
+    left_as, short_key
+from rowcall_internal.jobs;
 comment on view rowcall.jobs is 'Jobs that are not settled.';
 create view rowcall.attempts as select
     a.id, job_id, task, source_table, row_key, number, runner, launch_key,

@@ -69,7 +69,8 @@ async fn jobs_have_the_short_key_of_its_function_from_everywhere() {
     db.run(
         r#"create table long (id text primary key, status text);
               create table odd ("a\b" bigint, "é" date, "%" uuid, status text, primary key ("a\b", "é", "%"));
-              select rowcall.watch('long'), rowcall.watch('odd')"#,
+              create table whole ("a""b" int primary key, status text);
+              select rowcall.watch('long'), rowcall.watch('odd'), rowcall.watch('whole')"#,
     )
     .await;
     let rows = [
@@ -78,8 +79,10 @@ async fn jobs_have_the_short_key_of_its_function_from_everywhere() {
         ("long", "repeat('\\', 240), 'A'"),
         ("odd", "7, '2026-01-02', '00000000-0000-0000-0000-000000000001', 'A'"),
         ("odd", "-7, 'infinity', gen_random_uuid(), 'A'"),
+        ("whole", "7, 'A'"),
+        ("whole", "-2147483648, 'A'"),
     ];
-    for table in ["long", "odd"] {
+    for table in ["long", "odd", "whole"] {
         db.run(&format!(
             "insert into rowcall.parameters (name, source_table, on_status, runner, target, result_column)
              values ('{table}', '{table}', 'A', 'docker', 'null', null)"
@@ -91,9 +94,9 @@ async fn jobs_have_the_short_key_of_its_function_from_everywhere() {
     }
     for made_by in [
         "select",
-        "update long set status = 'A'; update odd set status = 'A'",
+        "update long set status = 'A'; update odd set status = 'A'; update whole set status = 'A'",
         "update long set status = 'A' where id like 'x%'; update odd set status = 'A' where status = 'B' and \"%\" is not null",
-        "select rowcall.rescan('long'), rowcall.rescan('odd')",
+        "select rowcall.rescan('long'), rowcall.rescan('odd'), rowcall.rescan('whole')",
         "select rowcall.run('long', 'long', id) from long",
     ] {
         db.run(made_by).await;
@@ -102,17 +105,26 @@ async fn jobs_have_the_short_key_of_its_function_from_everywhere() {
         assert_eq!(db.one::<i64>(wrong).await, 0, "{made_by}");
         let made: i64 = db.one("select count(*) from rowcall.jobs").await;
         assert!(made >= 3, "{made_by} made {made}");
-        db.run("delete from rowcall.jobs; update long set status = 'B'; update odd set status = 'B'; delete from rowcall.history").await;
+        db.run("delete from rowcall.jobs; update long set status = 'B'; update odd set status = 'B'; update whole set status = 'B'; delete from rowcall.history").await;
         if made_by.contains("rescan") || made_by.starts_with("update long set status = 'A' where") {
             db.run(
-                "alter table long disable trigger user; alter table odd disable trigger user;
-                    update long set status = 'A'; update odd set status = 'A';
-                    alter table long enable trigger user; alter table odd enable trigger user",
+                "alter table long disable trigger user; alter table odd disable trigger user; alter table whole disable trigger user;
+                    update long set status = 'A'; update odd set status = 'A'; update whole set status = 'A';
+                    alter table long enable trigger user; alter table odd enable trigger user; alter table whole enable trigger user",
             )
             .await;
         }
     }
-    assert!(db.one::<bool>(r#"select length(rowcall.short_key('{"id": 1}')) = 9"#).await, "the text itself");
+    for (key, short) in [
+        (r#"{"id": 1}"#, "a1"),
+        (r#"{"a\"": -9223372036854775808}"#, "t-9223372036854775808"),
+        (r#"{"id": "1"}"#, r#"{"id": "1"}"#),
+        (r#"{"a": 1, "b": 2}"#, r#"{"a": 1, "b": 2}"#),
+        (r#"{"id": 12345678901234567890}"#, r#"{"id": 12345678901234567890}"#),
+    ] {
+        let made: String = db.one_with("select rowcall.short_key($1::text::jsonb)", &[&key]).await;
+        assert_eq!(made, short);
+    }
 }
 
 #[tokio::test]

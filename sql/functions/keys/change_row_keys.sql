@@ -47,7 +47,8 @@ begin
         rowcall_internal.key_sql(after, 't'), after.relation, found) using after.relation;
     for job in execute format(
         'select w.id, w.task, w.state, %1$s as new_key from rowcall_internal.jobs w join %2$s t on %3$s '
-        'where w.source_table = $1 and w.row_key <> %1$s order by w.id for update of w',
+        -- The trigger may have made one meanwhile that has the new key, and the short one as before.
+        'where w.source_table = $1 and (w.row_key <> %1$s or w.short_key <> rowcall.short_key(%1$s)) order by w.id for update of w',
         rowcall_internal.key_sql(after, 't'), after.relation, found) using after.relation
     loop
         -- The trigger may have made one with the new key already.
@@ -63,7 +64,8 @@ begin
             delete from rowcall_internal.jobs j
             where j.id = job.id and exists (
                 select from rowcall_internal.jobs s
-                where s.source_table = after.relation and s.short_key = rowcall.short_key(job.new_key) and s.task = job.task);
+                where s.source_table = after.relation and s.short_key = rowcall.short_key(job.new_key) and s.task = job.task
+                    and s.id <> job.id);
             update rowcall_internal.jobs j set row_key = job.new_key, short_key = rowcall.short_key(job.new_key) where j.id = job.id;
         end if;
     end loop;

@@ -18,7 +18,7 @@ declare
                 where a.attrelid = source and a.attname = entry.status_column)
             then format('n.%I::text', entry.status_column) else format('nullif(pg_catalog.concat(n.%I), '''')', entry.status_column) end,
         'key', rowcall_internal.key_sql(entry, 'n'),
-        'short_key', rowcall_internal.short_key_sql(entry, rowcall_internal.key_sql(entry, 'n')),
+        'short_key', rowcall_internal.short_key_sql(entry, 'n'),
         'asks', rowcall_internal.asks_sql(),
         -- Only partitions can be detached.
         'is_detached', case when is_partitioned
