@@ -16,7 +16,7 @@ use crate::connect;
 pub enum Writes {
     /// One transaction, which claims the job.
     Claim,
-    /// What Rowcall writes: the row gets its running status, the job runs, an attempt holds its request. Two round trips.
+    /// What Rowcall writes: the row gets its running status, the job runs, an attempt is written. Two round trips.
     AsOurs,
 }
 
@@ -27,7 +27,7 @@ const TABLES: &str = "
     create table yard_jobs (id bigint generated always as identity primary key, file bigint not null, state text not null default 'pending');
     create index on yard_jobs (id) where state = 'pending';
     create table yard_attempts (id bigint generated always as identity primary key, job bigint not null, launch_key text unique,
-        token_hash bytea, request jsonb, created timestamptz not null default now());
+        token_hash bytea, terms uuid, created timestamptz not null default now());
     create function yard_enqueue() returns trigger language plpgsql as $$ begin
         insert into yard_jobs (file) values (new.id); perform pg_notify('yard', ''); return null; end $$;
     create trigger yard_enqueue after insert on yard_files for each row execute function yard_enqueue();";
@@ -37,8 +37,6 @@ const CLAIM: &str = "update yard_jobs set state = 'running' where id = (
 
 const LOCK: &str = "select j.id, f.id, f.status, to_jsonb(f)::text
     from (select id, file from yard_jobs where state = 'pending' order by id limit 500 for update skip locked) j join yard_files f on f.id = j.file";
-
-const REQUEST: &str = r#"{"runner": "docker", "target": "null", "command": [], "environment": {}, "settings": {}, "values": {}}"#;
 
 type Value = dyn ToSql + Sync;
 
@@ -81,7 +79,7 @@ impl Yardstick {
             mark: client.prepare("update yard_files set status = 'PROCESSING', last_update = now() where id = any ($1)").await?,
             start: client.prepare("update yard_jobs set state = 'running' where id = any ($1)").await?,
             attempt: client
-                .prepare("insert into yard_attempts (job, launch_key, token_hash, request) select j, 'yard-' || j, sha256('x'), $2::text::jsonb from unnest($1::bigint[]) j")
+                .prepare("insert into yard_attempts (job, launch_key, token_hash, terms) select j, 'yard-' || j, sha256('x'), 'aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee' from unnest($1::bigint[]) j")
                 .await?,
         };
         Ok(Self { client, heard, _subscription: subscription, statements, writes, launched })
@@ -107,13 +105,12 @@ impl Yardstick {
         let ((), rows) = tokio::try_join!(self.client.batch_execute("begin"), self.client.query(lock, &[]))?;
         let jobs: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
         let files: Vec<i64> = rows.iter().map(|row| row.get(1)).collect();
-        let (of_mark, of_start, of_attempt): ([&Value; 1], [&Value; 1], [&Value; 2]) =
-            ([&files], [&jobs], [&jobs, &REQUEST]);
+        let (of_mark, of_start): ([&Value; 1], [&Value; 1]) = ([&files], [&jobs]);
         tokio::try_join!(
             biased;
             self.client.execute(mark, &of_mark),
             self.client.execute(start, &of_start),
-            self.client.execute(attempt, &of_attempt),
+            self.client.execute(attempt, &of_start),
             self.client.batch_execute("commit"),
         )?;
         for _ in jobs {

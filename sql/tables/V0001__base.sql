@@ -293,7 +293,7 @@ where stopped_at is null and seen_at > now() - least(greatest(dead_after, '0'), 
 comment on view rowcall_internal.running_dispatchers is 'The daemons that have shown lately that they live.';
 
 -- What the frozen requests of many attempts have in common, each different one once: everything but what is rendered with a row. They
--- stay: there is one for each edit of a task, and each status in which its rows are found. Their id is made of what they say, so that it
+-- stay: there is one for each edit of a task, and each status in which its rows are found. Their id is half the SHA-256 of what they say, so that it
 -- never comes to mean anything else, also on a server that has lost its latest commits.
 create table rowcall_internal.terms (
     id uuid primary key,

@@ -18,16 +18,9 @@ const MOST: usize = 1000;
 /// What is known of them.
 #[derive(Debug, Default)]
 pub struct Terms {
-    kept: Mutex<Kept>,
+    /// The ids of those that are written down, by what they say.
+    kept: Mutex<HashMap<String, String>>,
     read: Mutex<HashMap<String, ReadTerms>>,
-}
-
-/// The ids of those that are written down, by what they say.
-#[derive(Debug, Default)]
-struct Kept {
-    ids: HashMap<String, String>,
-    /// Written by a transaction that has not committed.
-    new: Vec<(String, String)>,
 }
 
 /// What the settler goes by.
@@ -54,57 +47,32 @@ pub struct Unread {
 pub type ReadTerms = Result<Arc<Agreed>, Unread>;
 
 impl Terms {
-    /// The ids of the terms of these jobs, in their order. Those that are new are written down in this transaction.
-    pub async fn keep(
-        &self,
-        client: &impl Statements,
-        ready: &[ReadyJob],
-    ) -> Result<Vec<String>, DatabaseError> {
+    /// The ids of the terms of these jobs, in their order; or the terms that are not known to be written down.
+    pub fn ids(&self, ready: &[ReadyJob]) -> Result<Vec<String>, Vec<Value>> {
         let (all, of_each) = different(ready);
-        let ids = self.ids(client, all).await?;
-        Ok(of_each.into_iter().map(|place| ids[place].clone()).collect())
+        let kept = locked(&self.kept);
+        let ids: Vec<Option<&String>> = all.iter().map(|terms| kept.get(&terms.to_string())).collect();
+        let known: Option<Vec<String>> = of_each.into_iter().map(|place| ids[place].cloned()).collect();
+        known.ok_or_else(|| {
+            let unknown = all.iter().zip(&ids).filter(|(_, id)| id.is_none());
+            unknown.map(|(terms, _)| terms.clone()).collect()
+        })
     }
 
-    async fn ids(&self, client: &impl Statements, all: Vec<Value>) -> Result<Vec<String>, DatabaseError> {
-        let words: Vec<String> = all.iter().map(Value::to_string).collect();
-        let known: Vec<Option<String>> = {
-            let mut kept = locked(&self.kept);
-            // Of a transaction that was undone.
-            kept.new.clear();
-            words.iter().map(|words| kept.ids.get(words).cloned()).collect()
-        };
-        let unknown: Vec<Value> =
-            all.into_iter().zip(&known).filter(|(_, id)| id.is_none()).map(|(terms, _)| terms).collect();
-        let mut written = match unknown.as_slice() {
-            [] => Vec::new(),
-            unknown => keep_terms(client, unknown).await?,
-        }
-        .into_iter();
+    /// Writes these down, in no transaction: another dispatcher that has the same would wait for its end.
+    pub async fn write(&self, client: &impl Statements, terms: Vec<Value>) -> Result<(), DatabaseError> {
+        let ids = keep_terms(client, &terms).await?;
         let mut kept = locked(&self.kept);
-        let id = |(words, known): (String, Option<String>)| {
-            known.or_else(|| {
-                let id = written.next()?;
-                kept.new.push((words, id.clone()));
-                Some(id)
-            })
-        };
-        // None if the server has answered with fewer than it was asked for: the statement that needs it says so.
-        Ok(words.into_iter().zip(known).map(id).map(Option::unwrap_or_default).collect())
-    }
-
-    /// The transaction for which ids were asked latest has committed.
-    pub fn committed(&self) {
-        let mut kept = locked(&self.kept);
-        let new = std::mem::take(&mut kept.new);
-        if kept.ids.len() + new.len() > MOST {
-            kept.ids.clear();
+        if kept.len() + ids.len() > MOST {
+            kept.clear();
         }
-        kept.ids.extend(new);
+        kept.extend(terms.iter().map(Value::to_string).zip(ids));
+        Ok(())
     }
 
     /// Something went wrong: the server may have lost some.
     pub fn forget(&self) {
-        *locked(&self.kept) = Kept::default();
+        locked(&self.kept).clear();
     }
 
     /// What these say. Those that are gone are left out.

@@ -1,4 +1,4 @@
--- The end of all claims (claim.sql, claim_counted.sql, claim_few.sql): what a dispatcher must know of the jobs just locked. It is
+-- The end of all claims (claim.sql, claim_counted.sql, claim_few.sql, claim_unkeyed.sql): what a dispatcher must know of the jobs just locked. It is
 -- read from the locked rows themselves, because another look at the table could see an older version. A line is of a job (id), of
 -- a row (of_row, claimed_rows.sql), or of a task (claim_plan.sql).
 , claimed as (

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::concurrency_keys::admit;
 use super::low_water::{HEAD, reached};
-use super::prepare::{prepare, read_rows, sort_all};
+use super::prepare::{Started, prepare, read_rows, sort_all};
 use super::room::{Room, must_wait};
 use super::start_at_once::{FEW, can_start_at_once, start_at_once};
 use crate::database::{
@@ -170,18 +170,23 @@ async fn claim_batch(
         admit(&transaction, &mut prepared.sorted, matches!(which, Which::Unkeyed(_))).await?;
         let can_be_short = is_first_try && matches!(which, Which::Uncounted(_));
         if can_be_short && can_start_at_once(&known, &prepared) {
-            is_first_try = false;
             match start_at_once(shared, &transaction, &read_under, prepared).await {
-                Ok(attempts) => {
-                    shared.terms.committed();
+                Ok(Started::All(attempts)) => {
                     shared.turns.note(&names, &known);
                     shared.low_water.note(&reached, is_all);
                     drop(transaction);
                     shared.database.give_back(client);
                     return Ok(Batch { seen, jobs, waits: false, attempts, counted, unkeyed });
                 }
+                Ok(Started::Unknown(terms)) => {
+                    transaction.rollback().await?;
+                    drop(transaction);
+                    shared.terms.write(&client, terms).await?;
+                    continue;
+                }
                 // Whatever is wrong, the long way says of which job.
                 Err(error) if error.is_an_answer() && !error.is_away() => {
+                    is_first_try = false;
                     shared.terms.forget();
                     continue;
                 }
@@ -190,7 +195,15 @@ async fn claim_batch(
         }
         let mut attempts = Vec::new();
         if jobs > 0 {
-            attempts = prepare(shared, &transaction, &known, prepared).await?;
+            match prepare(shared, &transaction, &known, prepared).await? {
+                Started::All(ready) => attempts = ready,
+                Started::Unknown(terms) => {
+                    transaction.rollback().await?;
+                    drop(transaction);
+                    shared.terms.write(&client, terms).await?;
+                    continue;
+                }
+            }
         }
         let stamp = read_stamp(&transaction).await?;
         let edited = shared.parameters.refresh(&transaction, &stamp.parameters).await?;
@@ -198,7 +211,6 @@ async fn claim_batch(
             if jobs > 0 {
                 shared.turns.note(&names, &known);
                 transaction.commit_after_users().await?;
-                shared.terms.committed();
                 shared.low_water.note(&reached, is_all);
                 drop(transaction);
                 shared.database.give_back(client);

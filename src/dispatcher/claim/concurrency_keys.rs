@@ -1,4 +1,4 @@
-//! The concurrency keys of jobs that have none yet. Where there is room for them and nothing else waits, a claim takes such jobs as they are and
+//! The concurrency keys of jobs that have none yet. Where there is room for them when all else has started, a claim takes such jobs as they are and
 //! [`admit`]s those whose keys have room: they get their keys as they start. Otherwise their keys are written down first, so that a claim can
 //! count by them ([`key_some`]).
 
@@ -52,7 +52,7 @@ pub async fn key_some(shared: &Shared, tasks: &[String]) -> Result<usize, Databa
 }
 
 /// Of the ready jobs whose keys have just been rendered, lets those start whose keys have room, in their order; the others wait with their
-/// keys. `is_our_turn`: no other dispatcher counts; otherwise all of them wait.
+/// keys. An older one that another session holds, and that has no key yet, is passed over. `is_our_turn`: no other dispatcher counts; otherwise all of them wait.
 pub async fn admit(
     client: &impl Statements,
     sorted: &mut SortedJobs,

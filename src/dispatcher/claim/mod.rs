@@ -274,19 +274,23 @@ async fn claim_for(
     let taken = claim_within(shared, runner, room, Which::Uncounted(choice)).await?;
     let mut dealt = Dealt { jobs: taken.jobs, others_have_it: taken.seen, waits: taken.waits };
     hand_over(shared, launch, runner, taken.attempts).await;
+    let mut another_counts = false;
     // Jobs that are counted are claimed apart, so that the others need not wait for the lock that makes caps exact.
     let rest = room.without(taken.jobs);
     if !taken.counted.is_empty() && rest.size > 0 {
         let which = Which::Counted(taken.counted);
-        dealt.jobs += claim_in_our_turn(shared, launch, runner, rest, which).await?.jobs;
+        let counted = claim_in_our_turn(shared, launch, runner, rest, which).await?;
+        dealt.jobs += counted.jobs;
+        another_counts = counted.another_counts;
     }
     let rest = room.without(dealt.jobs);
     let mut started = false;
     if let [task] = taken.unkeyed.as_slice()
         && rest.size > 0
         && !room.is_ahead
+        && !another_counts
     {
-        // All else that can start has started. Of several tasks they take turns once they have their keys.
+        // All else that could be had has started. Of several tasks they take turns once they have their keys.
         let which = Which::Unkeyed(task.clone());
         let unkeyed = claim_in_our_turn(shared, launch, runner, rest, which).await?;
         dealt.jobs += unkeyed.jobs;
@@ -305,9 +309,11 @@ struct InTurn {
     jobs: usize,
     /// Some of them can be launched.
     started: bool,
+    /// None was claimed: another dispatcher counts, and takes its time.
+    another_counts: bool,
 }
 
-/// One claim of jobs that are counted; of none where another dispatcher counts, and takes its time: what is not counted goes on.
+/// One claim of jobs that are counted. Where it is not our turn, what is not counted goes on.
 async fn claim_in_our_turn(
     shared: &Shared,
     launch: &mpsc::Sender<Vec<Attempt>>,
@@ -317,13 +323,14 @@ async fn claim_in_our_turn(
 ) -> Result<InTurn, SchemaError> {
     match claim_within(shared, runner, room, which).await {
         Ok(batch) => {
-            let dealt = InTurn { jobs: batch.jobs, started: !batch.attempts.is_empty() };
+            let dealt =
+                InTurn { jobs: batch.jobs, started: !batch.attempts.is_empty(), another_counts: false };
             hand_over(shared, launch, runner, batch.attempts).await;
             Ok(dealt)
         }
         Err(SchemaError::Database(error)) if error.is_a_lock() => {
             tracing::debug!(%error, %runner, "another dispatcher has the turn to count");
-            Ok(InTurn::default())
+            Ok(InTurn { another_counts: true, ..InTurn::default() })
         }
         Err(error) => Err(error),
     }

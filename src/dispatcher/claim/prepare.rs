@@ -149,17 +149,29 @@ pub fn sort_all(
     Prepared { sorted, names }
 }
 
+/// What came of starting jobs.
+#[derive(Debug)]
+pub enum Started {
+    /// Those that are ready; the others are set aside.
+    All(Vec<Attempt>),
+    /// None: these terms of their requests must be written down first.
+    Unknown(Vec<Value>),
+}
+
 /// Prepares a claimed batch, step by step. The attempts returned are written down once the caller commits.
 pub async fn prepare(
     shared: &Shared,
     client: &impl Statements,
     tasks: &[Task],
     Prepared { mut sorted, names }: Prepared,
-) -> Result<Vec<Attempt>, DatabaseError> {
+) -> Result<Started, DatabaseError> {
     one_owner(client, tasks, &mut sorted).await?;
     mark_running(client, &mut sorted).await?;
 
-    let terms = shared.terms.keep(client, &sorted.ready).await?;
+    let terms = match shared.terms.ids(&sorted.ready) {
+        Ok(terms) => terms,
+        Err(unknown) => return Ok(Started::Unknown(unknown)),
+    };
     let (new, attempts) = attempts_of(shared, sorted.ready, terms);
     start_jobs(client, shared.identity.id, &new).await?;
     block(client, &sorted.blocked).await?;
@@ -187,7 +199,7 @@ pub async fn prepare(
     for (reason, jobs) in grouped(sorted.blocked, |(_, reason)| reason.clone()) {
         tell_blocked(&names, jobs.len(), jobs[0].0, &reason, "blocked");
     }
-    Ok(attempts)
+    Ok(Started::All(attempts))
 }
 
 /// Decides about one job by its row and its task.

@@ -8,11 +8,10 @@
 
 use super::mark_running::{expected, row_writing, status_for};
 use super::one_owner::may_be_anothers;
-use super::prepare::{Prepared, ReadyJob, attempts_of};
+use super::prepare::{Prepared, ReadyJob, Started, attempts_of};
 use crate::database::{self, DatabaseError, Marks, Transaction};
 use crate::dispatcher::shared::Shared;
 use crate::parameters::Task;
-use crate::runners::Attempt;
 
 /// With more jobs the round trips do not matter.
 pub const FEW: usize = 16;
@@ -34,11 +33,13 @@ pub async fn start_at_once(
     transaction: &Transaction<'_>,
     stamp: &str,
     prepared: Prepared,
-) -> Result<Vec<Attempt>, DatabaseError> {
+) -> Result<Started, DatabaseError> {
     let mut ready = prepared.sorted.ready;
     let marks = marks_of(&mut ready);
-    // A round trip more where a task starts for the first time.
-    let terms = shared.terms.keep(transaction, &ready).await?;
+    let terms = match shared.terms.ids(&ready) {
+        Ok(terms) => terms,
+        Err(unknown) => return Ok(Started::Unknown(unknown)),
+    };
     let (new, attempts) = attempts_of(shared, ready, terms);
     // Each is sent at the first look at it, in this order, since the first has no name: code of users has run. Its error counts; the
     // other's only says that there was one.
@@ -47,7 +48,7 @@ pub async fn start_at_once(
         database::start_at_once(transaction, &marks, shared.identity.id, &new, stamp),
         transaction.commit_after_users(),
     )?;
-    Ok(attempts)
+    Ok(Started::All(attempts))
 }
 
 /// What is to be marked; and says in the requests what the rows will be.

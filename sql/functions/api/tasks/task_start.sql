@@ -11,6 +11,7 @@ as $$
 declare
     mine rowcall_internal.attempts := rowcall_internal.open_attempt(token);
     found_row record;
+    terms jsonb;
 begin
     if mine.started_at is not null and (mine.executor is null or mine.executor is distinct from task_start.executor) then
         raise exception 'rowcall: this attempt was started already, by another executor'
@@ -23,6 +24,10 @@ begin
                  and not exists (select from rowcall_internal.attempts other where other.external_id = task_start.external_id)
             then task_start.external_id end)
     where a.id = mine.id;
+    select t.terms into terms from rowcall_internal.terms t where t.id = mine.terms_id;
+    if not found then
+        raise exception 'rowcall: the terms of this attempt are gone' using errcode = 'RC016', hint = 'Stop, and change nothing.';
+    end if;
     select r.row_data, r.error into found_row from rowcall_internal.source_rows(mine.source_table, array[mine.row_key]) r;
     if found_row.error is not null then
         raise warning 'rowcall.task_start: row_data is null, because the row cannot be read: %', found_row.error;
@@ -33,6 +38,6 @@ begin
             where c.oid = mine.source_table),
            mine.row_key,
            found_row.row_data::jsonb,
-           coalesce((select t.terms->'launch'->'values' from rowcall_internal.terms t where t.id = mine.terms_id), '{}');
+           coalesce(terms->'launch'->'values', '{}');
 end
 $$;

@@ -18,6 +18,9 @@ declare
     written text := 'locked';
     problem text;
 begin
+    if write_back is null then
+        raise exception 'rowcall: the terms of this attempt are gone' using errcode = 'RC016', hint = 'Stop, and change nothing.';
+    end if;
     if mine.report = 'succeeded' then
         return case when mine.row_written then 'written' else 'locked' end;
     elsif mine.report is not null then
