@@ -85,6 +85,13 @@ impl DatabaseError {
         matches!(self, Self::Statement(error) if error.code().is_some_and(class))
     }
 
+    /// Whether the server may have lost what was committed before: terms of requests are gone, or it could not be asked.
+    #[must_use]
+    pub fn may_have_lost_terms(&self) -> bool {
+        let gone = |error: &tokio_postgres::Error| error.code().is_some_and(|code| code.code() == "RC016");
+        matches!(self, Self::Statement(error) if gone(error)) || !self.is_an_answer() || self.is_away()
+    }
+
     /// Whether another session holds what the statement needs.
     #[must_use]
     pub fn is_a_lock(&self) -> bool {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::Value;
 
 use super::claim::prepare::ReadyJob;
-use crate::database::{DatabaseError, Statements, keep_terms, locked, terms_of};
+use crate::database::{DatabaseError, Session, Statements, announce_jobs, keep_terms, locked, terms_of};
 use crate::job::{Completion, Policy};
 use crate::parameters::{Frozen, WriteBack};
 
@@ -59,18 +59,23 @@ impl Terms {
         })
     }
 
-    /// Writes these down, in no transaction: another dispatcher that has the same would wait for its end.
-    pub async fn write(&self, client: &impl Statements, terms: Vec<Value>) -> Result<(), DatabaseError> {
-        let ids = keep_terms(client, &terms).await?;
+    /// Writes these down, in a transaction of their own: another dispatcher that has the same waits for its end. A claim was undone for
+    /// them, whose jobs others may have passed over.
+    pub async fn write(&self, client: &mut Session, terms: Vec<Value>) -> Result<(), DatabaseError> {
+        let transaction = client.transaction();
+        let ((), ids) = tokio::try_join!(transaction.begin(), keep_terms(&transaction, &terms))?;
+        announce_jobs(&transaction).await?;
+        transaction.commit().await?;
         let mut kept = locked(&self.kept);
-        if kept.len() + ids.len() > MOST {
+        // Not those of the claim at hand, which is repeated.
+        if kept.len() > MOST {
             kept.clear();
         }
         kept.extend(terms.iter().map(Value::to_string).zip(ids));
         Ok(())
     }
 
-    /// Something went wrong: the server may have lost some.
+    /// The server may have lost some.
     pub fn forget(&self) {
         locked(&self.kept).clear();
     }

@@ -208,7 +208,7 @@ fn classify(db: &DbError) -> Option<ReportError> {
         None => db.message().to_owned(),
     };
     match db.code().code() {
-        "RC001" | "RC002" | "RC003" => Some(ReportError::Leave(text)),
+        "RC001" | "RC002" | "RC003" | "RC016" => Some(ReportError::Leave(text)),
         "RC004" => Some(ReportError::AlreadyReported(text)),
         // Class 08: connection; 25006: a standby; 40: serialization, deadlock; 53: resources; 55P03: lock; 57: the
         // server is shutting down or starting.

@@ -13,7 +13,7 @@ begin
         begin
             if try = 1 then
                 insert into rowcall_internal.jobs (task, source_table, row_key, short_key, on_status)
-                select p.name, p.source_table, pg_catalog.jsonb_build_object('id', n.id), pg_catalog.chr(96 + pg_catalog.length(n.id::pg_catalog.text)) || n.id::pg_catalog.text, p.on_status
+                select p.name, p.source_table, pg_catalog.jsonb_build_object('id', n.id), pg_catalog.chr(96 + pg_catalog.length(pg_catalog.concat(n.id))) || pg_catalog.concat(n.id), p.on_status
                 from new_rows n
                 join rowcall.parameters p on p.source_table = source and p.on_status = n.status::text
                 where (p.condition is null or rowcall_internal.condition_holds(n.*, p.condition))
@@ -24,7 +24,7 @@ begin
               or rowcall_internal.comes_first(n.*, p.name));
             else
                 insert into rowcall_internal.jobs as j (task, source_table, row_key, short_key, on_status)
-        select p.name, p.source_table, pg_catalog.jsonb_build_object('id', n.id), pg_catalog.chr(96 + pg_catalog.length(n.id::pg_catalog.text)) || n.id::pg_catalog.text, p.on_status
+        select p.name, p.source_table, pg_catalog.jsonb_build_object('id', n.id), pg_catalog.chr(96 + pg_catalog.length(pg_catalog.concat(n.id))) || pg_catalog.concat(n.id), p.on_status
         from new_rows n
         join rowcall.parameters p on p.source_table = source and p.on_status = n.status::text
         where (p.condition is null or rowcall_internal.condition_holds(n.*, p.condition))

@@ -22,7 +22,7 @@ begin
         then
             with free as (
                 select j.id from rowcall_internal.jobs j
-                join new_rows n on j.short_key = pg_catalog.chr(96 + pg_catalog.length(n.id::pg_catalog.text)) || n.id::pg_catalog.text
+                join new_rows n on j.short_key = pg_catalog.chr(96 + pg_catalog.length(pg_catalog.concat(n.id))) || pg_catalog.concat(n.id)
                 where j.source_table = source and j.state = 'blocked'
                 for update of j skip locked
             )
@@ -50,7 +50,7 @@ begin
                 update rowcall_internal.jobs j set moved_to = n.status::text, moved_at = clock_timestamp(), moved_by = session_user,
                     run_again = j.run_again and j.task not in (select name from rowcall_internal.owners)
                 from changed n
-                where j.source_table = source and j.short_key = pg_catalog.chr(96 + pg_catalog.length(n.id::pg_catalog.text)) || n.id::pg_catalog.text;
+                where j.source_table = source and j.short_key = pg_catalog.chr(96 + pg_catalog.length(pg_catalog.concat(n.id))) || pg_catalog.concat(n.id);
             end if;
             if exists (
                 select from new_rows n
@@ -61,7 +61,7 @@ begin
                     where o.status is distinct from n.status
                 )
                 insert into rowcall_internal.jobs as j (task, source_table, row_key, short_key, on_status)
-        select p.name, p.source_table, pg_catalog.jsonb_build_object('id', n.id), pg_catalog.chr(96 + pg_catalog.length(n.id::pg_catalog.text)) || n.id::pg_catalog.text, p.on_status
+        select p.name, p.source_table, pg_catalog.jsonb_build_object('id', n.id), pg_catalog.chr(96 + pg_catalog.length(pg_catalog.concat(n.id))) || pg_catalog.concat(n.id), p.on_status
         from changed n
         join rowcall.parameters p on p.source_table = source and p.on_status = n.status::text
         where (p.condition is null or rowcall_internal.condition_holds(n.*, p.condition))
@@ -103,7 +103,7 @@ begin
                     update rowcall_internal.jobs j set moved_to = n.status::text, moved_at = clock_timestamp(), moved_by = session_user,
                     run_again = j.run_again and j.task not in (select name from rowcall_internal.owners)
                     from changed n
-                    where j.source_table = $1 and j.short_key = pg_catalog.chr(96 + pg_catalog.length(n.id::pg_catalog.text)) || n.id::pg_catalog.text
+                    where j.source_table = $1 and j.short_key = pg_catalog.chr(96 + pg_catalog.length(pg_catalog.concat(n.id))) || pg_catalog.concat(n.id)
                 $many$ using source;
             end if;
             execute $many$
@@ -112,7 +112,7 @@ begin
                     where o.status is distinct from n.status
                 )
                 insert into rowcall_internal.jobs as j (task, source_table, row_key, short_key, on_status)
-        select p.name, p.source_table, pg_catalog.jsonb_build_object('id', n.id), pg_catalog.chr(96 + pg_catalog.length(n.id::pg_catalog.text)) || n.id::pg_catalog.text, p.on_status
+        select p.name, p.source_table, pg_catalog.jsonb_build_object('id', n.id), pg_catalog.chr(96 + pg_catalog.length(pg_catalog.concat(n.id))) || pg_catalog.concat(n.id), p.on_status
         from changed n
         join rowcall.parameters p on p.source_table = $1 and p.on_status = n.status::text
         where (p.condition is null or rowcall_internal.condition_holds(n.*, p.condition))

@@ -83,6 +83,57 @@ async fn a_number_under_another_name() {
 }
 
 #[tokio::test]
+async fn a_number_from_another_column() {
+    let db = orders().await;
+    let mut running = Running::start(&db).await;
+    db.run("insert into orders values (1, 'NEW'), (2, 'NEW')").await;
+    let launched = [running.launch().await, running.launch().await];
+    // Each row's new key is the old one of another row.
+    db.run(
+        "update rowcall.parameters set enabled = false; insert into orders values (3, 'NEW'), (4, 'NEW');
+            alter table orders add no int; update orders set no = id + 1; alter table orders alter no set not null, add unique (no);
+            select rowcall.watch('orders', key => '{no}')",
+    )
+    .await;
+    assert_eq!(keys(&db).await, r#"{"no": 2} {"no": 3} {"no": 4} {"no": 5}"#);
+    assert!(
+        db.one::<bool>("select not bool_or(run_again) and bool_and(short_key = rowcall.short_key(row_key)) from rowcall.jobs")
+            .await
+    );
+    db.run("update rowcall.parameters set enabled = true").await;
+    for launched in &launched {
+        running.end(launched, End::exited(0));
+    }
+    for _ in 0..2 {
+        let next = running.launch().await;
+        running.end(&next, End::exited(0));
+    }
+    db.until("select count(*) = 4 from orders where status = 'PROCESSED'").await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn texts_become_numbers_and_a_wish_made_meanwhile_is_kept() {
+    let db = orders().await;
+    db.run("alter table orders alter id type text; select rowcall.watch('orders')").await;
+    let mut running = Running::start(&db).await;
+    db.run("insert into orders values ('1', 'NEW')").await;
+    let launched = running.launch().await;
+    db.run(
+        "update rowcall.parameters set enabled = false; alter table orders alter id type int using id::int;
+            update orders set status = 'X'; update orders set status = 'NEW'; select rowcall.watch('orders')",
+    )
+    .await;
+    assert_eq!(keys(&db).await, r#"{"id": 1}"#);
+    assert!(db.one::<bool>("select run_again and state = 'running' from rowcall.jobs").await);
+    db.run("update rowcall.parameters set enabled = true").await;
+    running.end(&launched, End::exited(0));
+    runs(&mut running, json!({"id": 1})).await;
+    db.until("select status = 'PROCESSED' from orders").await;
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn other_columns() {
     let db = orders().await;
     let mut running = Running::start(&db).await;

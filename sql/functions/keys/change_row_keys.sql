@@ -46,7 +46,7 @@ begin
     execute format('update rowcall_internal.missed_rows w set row_key = %s from %s t where w.source_table = $1 and %s',
         rowcall_internal.key_sql(after, 't'), after.relation, found) using after.relation;
     for job in execute format(
-        'select w.id, w.task, w.state, %1$s as new_key from rowcall_internal.jobs w join %2$s t on %3$s '
+        'select w.id, w.task, w.state, w.on_status, %1$s as new_key from rowcall_internal.jobs w join %2$s t on %3$s '
         -- The trigger may have made one meanwhile that has the new key, and the short one as before.
         'where w.source_table = $1 and (w.row_key <> %1$s or w.short_key <> rowcall.short_key(%1$s)) order by w.id for update of w',
         rowcall_internal.key_sql(after, 't'), after.relation, found) using after.relation
@@ -61,6 +61,9 @@ begin
                 on_status = coalesce(newer.on_status, j.on_status)
             where j.id = job.id;
         else
+            update rowcall_internal.jobs j set run_again = true, on_status = job.on_status
+            where j.source_table = after.relation and j.short_key = rowcall.short_key(job.new_key) and j.task = job.task
+                and j.id <> job.id and j.state = 'running';
             delete from rowcall_internal.jobs j
             where j.id = job.id and exists (
                 select from rowcall_internal.jobs s

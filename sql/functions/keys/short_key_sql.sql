@@ -6,7 +6,8 @@ set search_path = pg_catalog, pg_temp
 as $$
     select case
         when source.key_types <@ '{smallint,integer,bigint}'::regtype[] and cardinality(source.key_columns) = 1
-        then format('pg_catalog.chr(96 + pg_catalog.length(%1$s.%2$I::pg_catalog.text)) || %1$s.%2$I::pg_catalog.text', alias, source.key_columns[1])
+        -- By its output function: the column may get a type whose owner has made a cast to text.
+        then format('pg_catalog.chr(96 + pg_catalog.length(pg_catalog.concat(%1$s.%2$I))) || pg_catalog.concat(%1$s.%2$I)', alias, source.key_columns[1])
         when cardinality(source.key_columns) <= 3
             and source.key_types <@ '{smallint,integer,bigint,uuid,date,timestamp,timestamptz,oid,boolean}'::regtype[]
         then '(' || key || ')::pg_catalog.text'

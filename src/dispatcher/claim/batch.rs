@@ -93,7 +93,9 @@ async fn claim_once(
     // Large, as it holds the parts of what it sends together.
     let claiming = Box::pin(claim_batch(shared, runner, room, which, &mut jobs));
     let claimed = shared.within(claiming).await;
-    if claimed.is_err() {
+    if let Err(SchemaError::Database(error)) = &claimed
+        && error.may_have_lost_terms()
+    {
         shared.terms.forget();
     }
     claimed.map_err(|error| (error, jobs))
@@ -181,13 +183,15 @@ async fn claim_batch(
                 Ok(Started::Unknown(terms)) => {
                     transaction.rollback().await?;
                     drop(transaction);
-                    shared.terms.write(&client, terms).await?;
+                    shared.terms.write(&mut client, terms).await?;
                     continue;
                 }
                 // Whatever is wrong, the long way says of which job.
                 Err(error) if error.is_an_answer() && !error.is_away() => {
                     is_first_try = false;
-                    shared.terms.forget();
+                    if error.may_have_lost_terms() {
+                        shared.terms.forget();
+                    }
                     continue;
                 }
                 Err(error) => return Err(error.into()),
@@ -200,7 +204,7 @@ async fn claim_batch(
                 Started::Unknown(terms) => {
                     transaction.rollback().await?;
                     drop(transaction);
-                    shared.terms.write(&client, terms).await?;
+                    shared.terms.write(&mut client, terms).await?;
                     continue;
                 }
             }
