@@ -41,6 +41,7 @@ mod ownership;
 mod parameters;
 mod parameters_page;
 mod parameters_settings;
+mod plans;
 mod poolers;
 mod process_runner;
 mod roles;

@@ -15,7 +15,7 @@ begin
         using unnest(ids, outcomes, exit_codes, reasons, outputs, results, external_ids, causes, end_attempts.ago,
                 end_attempts.launched_ago, end_attempts.begun, end_attempts.log_groups, end_attempts.log_streams)
             as s(id, outcome, exit_code, reason, output, result, external_id, cause, ago, launched_ago, begun, log_group, log_stream)
-        where a.id = s.id
+        where a.id = any (end_attempts.ids) and a.id = s.id
         returning a.*, s.outcome, s.exit_code, s.reason, s.output, s.result as printed, s.external_id as known_as, s.cause,
             s.begun, s.log_group as its_log_group, s.log_stream as its_log_stream,
             greatest(a.created_at, a.begun_at, a.started_at, clock_timestamp() - make_interval(secs => least(s.ago, 31536000))) as ended_at,

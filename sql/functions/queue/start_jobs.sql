@@ -28,7 +28,7 @@ begin
             moved_at = case when j.moved_to is distinct from a.moved_to then j.moved_at end,
             moved_by = case when j.moved_to is distinct from a.moved_to then j.moved_by end, reason = null,
             held_since = null, refused_by = null, left_as = null, concurrency_key = coalesce(a.key, j.concurrency_key)
-        from started a where j.id = a.job_id
+        from started a where j.id = any (start_jobs.jobs) and j.id = a.job_id
     )
     insert into rowcall_internal.attempts (id, job_id, task, source_table, row_key, number, runner, launch_key, token_hash,
         terms_id, rendered, timeout, launch_timeout, heartbeat_timeout, dispatcher_id, created_at)

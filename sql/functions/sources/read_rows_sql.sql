@@ -4,6 +4,7 @@ language sql stable
 set search_path = pg_catalog, pg_temp
 as $$
     select format(
-        'select array_agg(w.key), array_agg(t.%I::text), array_agg(to_jsonb(t.*)::text), array_agg(t.xmin::text) from unnest($1) as w(key) join %s t on %s',
-        source.status_column, source.relation, rowcall_internal.key_match_sql(source, 't', 'w.key'))
+        'select array_agg(w.key), array_agg(t.%I::text), array_agg(to_jsonb(t.*)::text), array_agg(t.xmin::text) from unnest($1) as w(key) join %s t on %s and %s',
+        source.status_column, source.relation, rowcall_internal.key_match_sql(source, 't', 'w.key'),
+        rowcall_internal.key_among_sql(source, 't', '$1'))
 $$;

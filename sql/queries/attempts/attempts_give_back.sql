@@ -6,11 +6,11 @@ with free as (
     select a.id, a.job_id, a.number, (select t.terms->'write_back' from rowcall_internal.terms t where t.id = a.terms_id) as left_as
     from rowcall_internal.attempts a
     join rowcall_internal.jobs j on j.id = a.job_id and j.attempt_id = a.id
-    where a.id = any ($2) and a.dispatcher_id = $1 and a.asked_at is null and a.launched_at is null and a.started_at is null
+    where a.id = any ($2) and j.id = any (array(select job_id from rowcall_internal.attempts where id = any ($2))) and a.dispatcher_id = $1 and a.asked_at is null and a.launched_at is null and a.started_at is null
       and a.report is null and coalesce(a.stop_requested, j.cancel_requested) is null
     for update skip locked
 ), unspent as (
-    delete from rowcall_internal.attempts a using free where a.id = free.id
+    delete from rowcall_internal.attempts a using free where a.id = any ($2) and a.id = free.id
 )
 update rowcall_internal.jobs j
 set state = 'pending', attempt_id = null, attempt_count = free.number - 1, run_again = false,
@@ -19,5 +19,5 @@ set state = 'pending', attempt_id = null, attempt_count = free.number - 1, run_a
     moved_by = case when not j.run_again then j.moved_by end,
     due_at = case when j.run_again then now() else j.due_at end,
     failures = case when j.run_again then 0 else j.failures end, runner_failures = case when j.run_again then 0 else j.runner_failures end
-from free where j.id = free.job_id
+from free where j.id = any (array(select job_id from free)) and j.id = free.job_id
 returning free.id

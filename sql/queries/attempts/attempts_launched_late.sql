@@ -5,4 +5,4 @@ set launched_at = coalesce(e.launched_at, least(now(), e.ended_at)), external_id
     log_group = coalesce(taken.log_group, e.log_group), log_stream = coalesce(taken.log_stream, e.log_stream)
 from unnest($1::bigint[], $2::text[], $3::boolean[], $4::text[], $5::text[])
     as taken(id, external_id, begun, log_group, log_stream)
-where e.id = taken.id
+where e.id = any ($1) and e.id = taken.id

@@ -5,7 +5,7 @@ with mine as (
     select * from unnest($1::bigint[], $3::text[]) as mine(id, launch_key)
 ), not_open as (
     select mine.* from mine
-    where not exists (select from rowcall_internal.attempts a where a.id = mine.id and a.launch_key = mine.launch_key)
+    where not exists (select from rowcall_internal.attempts a where a.id = any ($1) and a.id = mine.id and a.launch_key = mine.launch_key)
 ), ended as (
     select e.id, e.dispatcher_id from rowcall_internal.ended_attempts e join not_open using (id, launch_key)
     where e.id = any (array(select id from not_open))
@@ -13,7 +13,7 @@ with mine as (
 select a.id, false as is_unknown, true as elsewhere, false as over,
     a.dispatcher_id not in (select id from rowcall_internal.running_dispatchers) as is_orphan
 from mine join rowcall_internal.attempts a using (id, launch_key)
-where a.dispatcher_id <> $2
+where a.id = any ($1) and a.dispatcher_id <> $2
 union all
 select not_open.id, e.id is null, e.dispatcher_id is distinct from $2, true,
     e.dispatcher_id not in (select id from rowcall_internal.running_dispatchers) is not false

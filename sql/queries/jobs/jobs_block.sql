@@ -2,4 +2,4 @@
 update rowcall_internal.jobs j
 set state = 'blocked', blocked_at = now(), reason = b.reason, held_since = null
 from unnest($1::bigint[], $2::text[]) as b(id, reason)
-where j.id = b.id and j.state = 'pending'
+where j.id = any ($1) and j.id = b.id and j.state = 'pending'

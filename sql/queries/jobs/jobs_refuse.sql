@@ -12,5 +12,5 @@ cross join lateral (select array_append(array_remove(old.refused_by, format('%s/
 cross join lateral (select mine.refused_by, not exists (
     select from rowcall_internal.running_dispatchers d
     where p.runner = any (d.runners) and format('%s/%s', d.id, p.version) <> all (mine.refused_by)) as is_everyones) seen
-where j.id = r.id and j.state = 'pending'
+where j.id = any ($1) and old.id = any ($1) and j.id = r.id and j.state = 'pending'
 returning j.state = 'blocked' as is_blocked

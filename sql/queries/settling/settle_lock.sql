@@ -16,4 +16,6 @@ select a.id, a.job_id, a.task, a.number, a.report, a.message, a.detail, a.result
 from rowcall_internal.attempts a
 join rowcall_internal.jobs j on j.id = a.job_id and j.attempt_id = a.id
 where a.id = any ($1)
+    -- No plan reads more jobs than these, also one that was made while there were none.
+    and j.id = any (array(select job_id from rowcall_internal.attempts where id = any ($1)))
 for update skip locked

@@ -7,4 +7,4 @@ from unnest($1::bigint[], $2::bigint[], $3::float8[], $4::int[], $5::int[], $6::
     as r(job_id, attempt_id, delay, failures, runner_failures, reason)
 join rowcall_internal.attempts a on a.id = r.attempt_id
 left join rowcall_internal.terms t on t.id = a.terms_id
-where j.id = r.job_id and j.attempt_id = r.attempt_id
+where j.id = any ($1) and a.id = any ($2) and j.id = r.job_id and j.attempt_id = r.attempt_id
