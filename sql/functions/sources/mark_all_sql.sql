@@ -19,18 +19,17 @@ begin
         with want as (
             select * from unnest($1, $2, $3, $4) with ordinality as w(key, found_in, status, version, place)
         ), held as (
-            select w.place from want w join %2$s t on %3$s and %5$s
+            select w.place from want w join %2$s t on %3$s
             where t.%1$I::text = w.found_in and (w.version is null or t.xmin::text = w.version)
             for no key update of t skip locked
         )
-        update %2$s t set %4$s from want w join held using (place) where %3$s and %5$s;
+        update %2$s t set %4$s from want w join held using (place) where %3$s;
     end if;
     get diagnostics marked = row_count;
     return marked
     $sql$,
         source.status_column, source.relation, rowcall_internal.key_match_sql(source, 't', 'w.key'),
         concat_ws(', ', format('%I = w.status::%s', source.status_column, source.status_type),
-            case when source.touch_column <> '' then format('%I = now()', source.touch_column) end),
-        rowcall_internal.key_among_sql(source, 't', '$1'));
+            case when source.touch_column <> '' then format('%I = now()', source.touch_column) end));
 end
 $$;

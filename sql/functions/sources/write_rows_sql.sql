@@ -12,13 +12,13 @@ begin
         with want as (
             select * from unnest($1, $2, $3, $4, $5, $6, $7) with ordinality as w(key, expected, status, merge, task, version, external_id, place)
         ), held as (
-            select w.place from want w join %2$s t on %3$s and %8$s
+            select w.place from want w join %2$s t on %3$s
             where %5$s and not (%7$s) and (w.version is null or t.xmin::text = w.version)
             for no key update of t skip locked
         ), written as (
             update %2$s t set %4$s
             from want w join held using (place)
-            where %3$s and %8$s
+            where %3$s
             returning w.place, %6$s as keeps
         )
         select array_agg(w.place::int), array_agg(
@@ -35,10 +35,9 @@ begin
         -- Looked at only where it was not written.
         left join lateral (
             select true as is_there, %7$s as says_nothing, %5$s as as_expected, t.xmin::text <> w.version as is_changed, t.%1$I::text = w.status as arrived
-            from %2$s t where %3$s and %8$s) seen on written.place is null
+            from %2$s t where %3$s) seen on written.place is null
     $sql$,
         source.status_column, source.relation, rowcall_internal.key_match_sql(source, 't', 'w.key'),
-        parts.assignments, parts.as_expected, parts.keeps, parts.says_nothing,
-        rowcall_internal.key_among_sql(source, 't', '$1'));
+        parts.assignments, parts.as_expected, parts.keeps, parts.says_nothing);
 end
 $$;
