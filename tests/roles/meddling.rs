@@ -38,6 +38,45 @@ async fn what_a_tables_owner_sets_ends_with_the_reading() {
     assert_eq!(seen, None);
 }
 
+#[tokio::test]
+async fn casts_of_a_type_that_a_column_gets_later_are_not_run() {
+    for column in ["id", "status", "code"] {
+        let db = TestDatabase::new().await;
+        db.run(
+            "create schema evil; grant usage on schema evil to public; create table evil.seen (who text); grant all on evil.seen to public;
+             create domain public.code as int; create table public.trap (id int, status text, code public.code, attributes jsonb, primary key (id, code));
+             select rowcall.watch('public.trap')",
+        )
+        .await;
+        db.task("task", "NEW", ("source_table", "'public.trap'")).await;
+        db.run("insert into public.trap values (1, 'NEW', 1)").await;
+        assert_eq!(
+            db.one::<String>("select row_key::text from rowcall.jobs").await,
+            r#"{"id": 1, "code": 1}"#
+        );
+        // The owner of the table does that alone.
+        db.run(&format!(
+            "delete from public.trap; delete from rowcall.jobs; create type evil.word as enum ('2', 'NEW', 'OLD');
+             create function evil.seen(evil.word) returns text language plpgsql as $$ begin
+                insert into evil.seen values (current_user); return 'x'; end $$;
+             create function evil.seen_json(evil.word) returns json language plpgsql as $$ begin
+                insert into evil.seen values (current_user); return '1'; end $$;
+             create cast (evil.word as text) with function evil.seen(evil.word) as assignment;
+             create cast (evil.word as json) with function evil.seen_json(evil.word);
+             alter table public.trap alter {column} type evil.word using 'OLD'::evil.word"
+        ))
+        .await;
+        let values = if column == "status" { "(2, 'NEW', 2)" } else { "('2', 'NEW', '2')" };
+        db.run(&format!("insert into public.trap values {values}; update public.trap set status = 'OLD'"))
+            .await;
+        assert_eq!(
+            db.one::<Option<String>>("select string_agg(who, ' ') from evil.seen").await,
+            None,
+            "{column}"
+        );
+    }
+}
+
 /// A database whose one task has, from the third row on, a trigger that puts statements of its own in the place of ours; each
 /// takes a number from a sequence, which keeps it when its transaction fails. All runs on one connection, whose statements have
 /// their names before the trigger is there.

@@ -13,9 +13,9 @@ begin
         begin
             if try = 1 then
                 insert into rowcall_internal.jobs (task, source_table, row_key, short_key, on_status)
-                select p.name, p.source_table, pg_catalog.jsonb_build_object('id', n.id), pg_catalog.chr(96 + pg_catalog.length(pg_catalog.concat(n.id))) || pg_catalog.concat(n.id), p.on_status
+                select p.name, p.source_table, case when (pg_catalog.pg_typeof(n.id)::pg_catalog.oid < 16384) then pg_catalog.jsonb_build_object('id', n.id) else pg_catalog.jsonb_build_object('id', pg_catalog.concat(n.id)) end, pg_catalog.chr(96 + pg_catalog.length(pg_catalog.concat(n.id))) || pg_catalog.concat(n.id), p.on_status
                 from new_rows n
-                join rowcall.parameters p on p.source_table = source and p.on_status = n.status::text
+                join rowcall.parameters p on p.source_table = source and p.on_status = case when (pg_catalog.pg_typeof(n.status)::pg_catalog.oid < 16384) then n.status::text else nullif(pg_catalog.concat(n.status), '') end
                 where (p.condition is null or rowcall_internal.condition_holds(n.*, p.condition))
           and (coalesce(p.status_running, p.status_succeeded, p.status_failed, p.status_runner_failed) is null
               or not exists (
@@ -24,9 +24,9 @@ begin
               or rowcall_internal.comes_first(n.*, p.name));
             else
                 insert into rowcall_internal.jobs as j (task, source_table, row_key, short_key, on_status)
-        select p.name, p.source_table, pg_catalog.jsonb_build_object('id', n.id), pg_catalog.chr(96 + pg_catalog.length(pg_catalog.concat(n.id))) || pg_catalog.concat(n.id), p.on_status
+        select p.name, p.source_table, case when (pg_catalog.pg_typeof(n.id)::pg_catalog.oid < 16384) then pg_catalog.jsonb_build_object('id', n.id) else pg_catalog.jsonb_build_object('id', pg_catalog.concat(n.id)) end, pg_catalog.chr(96 + pg_catalog.length(pg_catalog.concat(n.id))) || pg_catalog.concat(n.id), p.on_status
         from new_rows n
-        join rowcall.parameters p on p.source_table = source and p.on_status = n.status::text
+        join rowcall.parameters p on p.source_table = source and p.on_status = case when (pg_catalog.pg_typeof(n.status)::pg_catalog.oid < 16384) then n.status::text else nullif(pg_catalog.concat(n.status), '') end
         where (p.condition is null or rowcall_internal.condition_holds(n.*, p.condition))
           and (coalesce(p.status_running, p.status_succeeded, p.status_failed, p.status_runner_failed) is null
               or not exists (
@@ -51,7 +51,7 @@ begin
             if made > 0 and rowcall_internal.is_asleep() then
                 perform rowcall_internal.wake(array(
                     select distinct p.on_status from new_rows n
-                    join rowcall.parameters p on p.source_table = source and p.on_status = n.status::text));
+                    join rowcall.parameters p on p.source_table = source and p.on_status = case when (pg_catalog.pg_typeof(n.status)::pg_catalog.oid < 16384) then n.status::text else nullif(pg_catalog.concat(n.status), '') end));
             end if;
             return null;
         exception when others then
@@ -60,7 +60,7 @@ begin
             begin
                 perform set_config('lock_timeout', '20ms', true);
                 insert into rowcall_internal.missed_rows (source_table, row_key, error)
-                select source, pg_catalog.jsonb_build_object('id', n.id), cause from new_rows n;
+                select source, case when (pg_catalog.pg_typeof(n.id)::pg_catalog.oid < 16384) then pg_catalog.jsonb_build_object('id', n.id) else pg_catalog.jsonb_build_object('id', pg_catalog.concat(n.id)) end, cause from new_rows n;
                 get diagnostics made = row_count;
                 if made > 0 and rowcall_internal.is_asleep() then
                     perform rowcall_internal.notify('rowcall_control');

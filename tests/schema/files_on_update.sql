@@ -47,23 +47,23 @@ begin
                     select n.* from new_rows n left join old_rows o on o.id operator(pg_catalog.=) n.id
                     where o.status is distinct from n.status
                 )
-                update rowcall_internal.jobs j set moved_to = n.status::text, moved_at = clock_timestamp(), moved_by = session_user,
+                update rowcall_internal.jobs j set moved_to = case when (pg_catalog.pg_typeof(n.status)::pg_catalog.oid < 16384) then n.status::text else nullif(pg_catalog.concat(n.status), '') end, moved_at = clock_timestamp(), moved_by = session_user,
                     run_again = j.run_again and j.task not in (select name from rowcall_internal.owners)
                 from changed n
                 where j.source_table = source and j.short_key = pg_catalog.chr(96 + pg_catalog.length(pg_catalog.concat(n.id))) || pg_catalog.concat(n.id);
             end if;
             if exists (
                 select from new_rows n
-                join rowcall.parameters p on p.source_table = source and p.on_status = n.status::text)
+                join rowcall.parameters p on p.source_table = source and p.on_status = case when (pg_catalog.pg_typeof(n.status)::pg_catalog.oid < 16384) then n.status::text else nullif(pg_catalog.concat(n.status), '') end)
             then
                 with changed as (
                     select n.* from new_rows n left join old_rows o on o.id operator(pg_catalog.=) n.id
                     where o.status is distinct from n.status
                 )
                 insert into rowcall_internal.jobs as j (task, source_table, row_key, short_key, on_status)
-        select p.name, p.source_table, pg_catalog.jsonb_build_object('id', n.id), pg_catalog.chr(96 + pg_catalog.length(pg_catalog.concat(n.id))) || pg_catalog.concat(n.id), p.on_status
+        select p.name, p.source_table, case when (pg_catalog.pg_typeof(n.id)::pg_catalog.oid < 16384) then pg_catalog.jsonb_build_object('id', n.id) else pg_catalog.jsonb_build_object('id', pg_catalog.concat(n.id)) end, pg_catalog.chr(96 + pg_catalog.length(pg_catalog.concat(n.id))) || pg_catalog.concat(n.id), p.on_status
         from changed n
-        join rowcall.parameters p on p.source_table = source and p.on_status = n.status::text
+        join rowcall.parameters p on p.source_table = source and p.on_status = case when (pg_catalog.pg_typeof(n.status)::pg_catalog.oid < 16384) then n.status::text else nullif(pg_catalog.concat(n.status), '') end
         where (p.condition is null or rowcall_internal.condition_holds(n.*, p.condition))
           and (coalesce(p.status_running, p.status_succeeded, p.status_failed, p.status_runner_failed) is null
               or not exists (
@@ -87,7 +87,7 @@ begin
             end if;
         elsif not by_user and not exists (
             select from rowcall.parameters p
-            where p.source_table = source and p.on_status in (select n.status::text from new_rows n))
+            where p.source_table = source and p.on_status in (select case when (pg_catalog.pg_typeof(n.status)::pg_catalog.oid < 16384) then n.status::text else nullif(pg_catalog.concat(n.status), '') end from new_rows n))
         then
             -- A write of ours, after which no task comes.
             exit the_work;
@@ -100,7 +100,7 @@ begin
                         select n.* from new_rows n left join old_rows o on o.id operator(pg_catalog.=) n.id
                         where o.status is distinct from n.status
                     )
-                    update rowcall_internal.jobs j set moved_to = n.status::text, moved_at = clock_timestamp(), moved_by = session_user,
+                    update rowcall_internal.jobs j set moved_to = case when (pg_catalog.pg_typeof(n.status)::pg_catalog.oid < 16384) then n.status::text else nullif(pg_catalog.concat(n.status), '') end, moved_at = clock_timestamp(), moved_by = session_user,
                     run_again = j.run_again and j.task not in (select name from rowcall_internal.owners)
                     from changed n
                     where j.source_table = $1 and j.short_key = pg_catalog.chr(96 + pg_catalog.length(pg_catalog.concat(n.id))) || pg_catalog.concat(n.id)
@@ -112,9 +112,9 @@ begin
                     where o.status is distinct from n.status
                 )
                 insert into rowcall_internal.jobs as j (task, source_table, row_key, short_key, on_status)
-        select p.name, p.source_table, pg_catalog.jsonb_build_object('id', n.id), pg_catalog.chr(96 + pg_catalog.length(pg_catalog.concat(n.id))) || pg_catalog.concat(n.id), p.on_status
+        select p.name, p.source_table, case when (pg_catalog.pg_typeof(n.id)::pg_catalog.oid < 16384) then pg_catalog.jsonb_build_object('id', n.id) else pg_catalog.jsonb_build_object('id', pg_catalog.concat(n.id)) end, pg_catalog.chr(96 + pg_catalog.length(pg_catalog.concat(n.id))) || pg_catalog.concat(n.id), p.on_status
         from changed n
-        join rowcall.parameters p on p.source_table = $1 and p.on_status = n.status::text
+        join rowcall.parameters p on p.source_table = $1 and p.on_status = case when (pg_catalog.pg_typeof(n.status)::pg_catalog.oid < 16384) then n.status::text else nullif(pg_catalog.concat(n.status), '') end
         where (p.condition is null or rowcall_internal.condition_holds(n.*, p.condition))
           and (coalesce(p.status_running, p.status_succeeded, p.status_failed, p.status_runner_failed) is null
               or not exists (
@@ -141,7 +141,7 @@ begin
         if made > 0 and rowcall_internal.is_asleep() then
             perform rowcall_internal.wake(array(
                 select distinct p.on_status from new_rows n
-                join rowcall.parameters p on p.source_table = source and p.on_status = n.status::text));
+                join rowcall.parameters p on p.source_table = source and p.on_status = case when (pg_catalog.pg_typeof(n.status)::pg_catalog.oid < 16384) then n.status::text else nullif(pg_catalog.concat(n.status), '') end));
         end if;
     exception when others then
         begin
@@ -149,7 +149,7 @@ begin
             perform set_config('lock_timeout', '20ms', true);
             execute $many$
                 insert into rowcall_internal.missed_rows (source_table, row_key, error, moved_to, moved_by)
-                select $3, pg_catalog.jsonb_build_object('id', n.id), $1, case when $2 then n.status::text end, case when $2 then session_user end
+                select $3, case when (pg_catalog.pg_typeof(n.id)::pg_catalog.oid < 16384) then pg_catalog.jsonb_build_object('id', n.id) else pg_catalog.jsonb_build_object('id', pg_catalog.concat(n.id)) end, $1, case when $2 then case when (pg_catalog.pg_typeof(n.status)::pg_catalog.oid < 16384) then n.status::text else nullif(pg_catalog.concat(n.status), '') end end, case when $2 then session_user end
                 from new_rows n left join old_rows o on o.id operator(pg_catalog.=) n.id
                 where o.status is distinct from n.status
             $many$ using cause, by_user, source;

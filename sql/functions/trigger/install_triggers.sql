@@ -16,7 +16,8 @@ declare
         -- Of a type that is not Postgres' own by its output function: a cast to text may be one that the type's owner has made.
         'status_text', case when (select t.typnamespace = 'pg_catalog'::regnamespace from pg_attribute a join pg_type t on t.oid = a.atttypid
                 where a.attrelid = source and a.attname = entry.status_column)
-            then format('n.%I::text', entry.status_column) else format('nullif(pg_catalog.concat(n.%I), '''')', entry.status_column) end,
+            then format('case when %1$s then n.%2$I::text else nullif(pg_catalog.concat(n.%2$I), '''') end',
+                rowcall_internal.has_own_type_sql(entry, 'n', entry.status_column), entry.status_column) else format('nullif(pg_catalog.concat(n.%I), '''')', entry.status_column) end,
         'key', rowcall_internal.key_sql(entry, 'n'),
         'short_key', rowcall_internal.short_key_sql(entry, 'n'),
         'asks', rowcall_internal.asks_sql(),
