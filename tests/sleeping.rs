@@ -178,15 +178,14 @@ async fn sleep_holds_back_no_vacuum() {
     db.task("loader", "REGISTERED", ("", "")).await;
     let running = Running::with(deaf_to_time(&db), Arc::default()).await;
     asleep(&db).await;
-    let pinned: i64 = db
-        .one(
-            "select count(*) from pg_stat_activity join pg_locks using (pid)
+    // Once the statement that takes the lock is over.
+    db.until(
+        "(select count(*) = 0 from pg_stat_activity join pg_locks using (pid)
              where database = (select oid from pg_database where datname = current_database())
-    and relation = 'rowcall_internal.wake_lock'::regclass and mode = 'ShareLock'
-               and (backend_xmin is not null or backend_xid is not null)",
-        )
-        .await;
-    assert_eq!(pinned, 0);
+               and relation = 'rowcall_internal.wake_lock'::regclass and mode = 'ShareLock'
+               and (backend_xmin is not null or backend_xid is not null))",
+    )
+    .await;
     running.stop().await;
 }
 
