@@ -36,6 +36,11 @@ const CLAIM_COUNTED: &str = concat!(
     include_str!("../../sql/queries/claims/claimed_jobs.sql")
 );
 
+const CLAIM_UNKEYED: &str = concat!(
+    include_str!("../../sql/queries/claims/claim_unkeyed.sql"),
+    include_str!("../../sql/queries/claims/claimed_jobs.sql")
+);
+
 /// A job that this transaction has locked, to start it or to set it aside.
 #[derive(Debug, Clone)]
 pub struct ClaimedJob {
@@ -126,11 +131,6 @@ pub struct Wish {
     /// Where it begins with each task.
     pub since: Since,
 }
-
-const CLAIM_UNKEYED: &str = concat!(
-    include_str!("../../sql/queries/claims/claim_unkeyed.sql"),
-    include_str!("../../sql/queries/claims/claimed_jobs.sql")
-);
 
 /// A locked job. What cannot be read of it is noted with it, and blocks it alone.
 fn claimed(row: &Row) -> Result<ClaimedJob, Unreadable> {
@@ -292,7 +292,7 @@ pub async fn claim_unkeyed(
 }
 
 /// How a concurrency key of a task stands.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 #[allow(missing_docs)]
 pub struct KeyInUse {
     pub running: i64,
@@ -306,11 +306,10 @@ pub async fn keys_in_use(
     task: &str,
     keys: &[&str],
 ) -> Result<HashMap<String, KeyInUse>, DatabaseError> {
-    let rows =
-        client.rows(include_str!("../../sql/queries/claims/keys_with_room.sql"), &[&task, &keys]).await?;
+    let rows = client.rows(include_str!("../../sql/queries/claims/keys_in_use.sql"), &[&task, &keys]).await?;
     let in_use = |row: &Row| {
-        let use_of_it = KeyInUse { running: row.column("running")?, others_wait: row.column("others_wait")? };
-        Ok((row.column("key")?, use_of_it))
+        let key = KeyInUse { running: row.column("running")?, others_wait: row.column("others_wait")? };
+        Ok((row.column("key")?, key))
     };
     rows.iter().map(in_use).collect()
 }

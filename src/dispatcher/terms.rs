@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::Value;
 
 use super::claim::prepare::ReadyJob;
-use crate::database::{DatabaseError, Session, Statements, announce_jobs, keep_terms, locked, terms_of};
+use crate::database::{DatabaseError, Statements, Transaction, announce_jobs, keep_terms, locked, terms_of};
 use crate::job::{Completion, Policy};
 use crate::parameters::{Frozen, WriteBack};
 
@@ -59,13 +59,17 @@ impl Terms {
         })
     }
 
-    /// Writes these down, in a transaction of their own: another dispatcher that has the same waits for its end. A claim was undone for
-    /// them, whose jobs others may have passed over.
-    pub async fn write(&self, client: &mut Session, terms: Vec<Value>) -> Result<(), DatabaseError> {
-        let transaction = client.transaction();
-        let ((), ids) = tokio::try_join!(transaction.begin(), keep_terms(&transaction, &terms))?;
-        announce_jobs(&transaction).await?;
-        transaction.commit().await?;
+    /// Undoes a claim and writes these down instead, so that no other dispatcher which has the same waits for the claim's end. Others may
+    /// have passed over its jobs.
+    pub async fn write_instead(
+        &self,
+        claim: &Transaction<'_>,
+        terms: Vec<Value>,
+    ) -> Result<(), DatabaseError> {
+        claim.rollback().await?;
+        let ((), ids) = tokio::try_join!(claim.begin(), keep_terms(claim, &terms))?;
+        announce_jobs(claim).await?;
+        claim.commit().await?;
         let mut kept = locked(&self.kept);
         // Not those of the claim at hand, which is repeated.
         if kept.len() > MOST {

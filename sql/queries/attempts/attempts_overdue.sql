@@ -33,7 +33,9 @@ with mine as (
             then j.moved_at end) as done,
         make_interval(secs => case when a.runner = any ($5) then 0 else $2 end) as grace
     from rowcall_internal.attempts a
-    join rowcall_internal.jobs j on j.id = a.job_id and j.attempt_id = a.id
+    -- With a limit it is one look at an index for each attempt, also by a plan that was made while there were no jobs.
+    cross join lateral (
+        select cancel_requested, moved_to, moved_at from rowcall_internal.jobs where id = a.job_id and attempt_id = a.id limit 1) j
     left join lateral (select t.terms->'write_back' as write_back from rowcall_internal.terms t where t.id = a.terms_id) w on true
     -- Within what a time can be added to, whatever a table holds.
     cross join lateral (select least(greatest(a.launch_timeout, '0'), '1 year') as launch, least(greatest(a.timeout, '0'), '1 year') as run,

@@ -1,5 +1,5 @@
 -- Locks jobs of a task ($1) whose concurrency keys are not rendered yet, after claim_lock.sql: at most $4, and no more than its cap ($2)
--- leaves room for. $3: as $9 in claim.sql. Which of them may start is found out when their keys are known (keys_with_room.sql).
+-- leaves room for. $3: as $9 in claim.sql. Which of them may start is found out when their keys are known (keys_in_use.sql).
 with picked as (
     select j as job from rowcall_internal.jobs j
     where state = 'pending' and concurrency_key is null and task = $1 and (refused_by is null or $3 <> all (refused_by))

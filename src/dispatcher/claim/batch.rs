@@ -181,9 +181,7 @@ async fn claim_batch(
                     return Ok(Batch { seen, jobs, waits: false, attempts, counted, unkeyed });
                 }
                 Ok(Started::Unknown(terms)) => {
-                    transaction.rollback().await?;
-                    drop(transaction);
-                    shared.terms.write(&mut client, terms).await?;
+                    shared.terms.write_instead(&transaction, terms).await?;
                     continue;
                 }
                 // Whatever is wrong, the long way says of which job.
@@ -202,9 +200,7 @@ async fn claim_batch(
             match prepare(shared, &transaction, &known, prepared).await? {
                 Started::All(ready) => attempts = ready,
                 Started::Unknown(terms) => {
-                    transaction.rollback().await?;
-                    drop(transaction);
-                    shared.terms.write(&mut client, terms).await?;
+                    shared.terms.write_instead(&transaction, terms).await?;
                     continue;
                 }
             }
