@@ -1,8 +1,11 @@
 //! Statements for a batch read what is of that batch, also by a plan that was made while their tables were small.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use rowcall::job::End;
 
-use crate::support::{Running, TestDatabase};
+use crate::support::{Running, TestDatabase, settings};
 
 /// More than a few, which go by other statements.
 const BATCH: usize = 40;
@@ -27,7 +30,10 @@ async fn a_batch_reads_its_own_rows_after_its_tables_have_grown() {
     let db = TestDatabase::new().await;
     db.task("loader", "REGISTERED", ("", "")).await;
     db.task("other", "OTHER", ("enabled", "false")).await;
-    let mut running = Running::start(&db).await;
+    // The janitor looks at all that wait, and not for a batch.
+    let mut settings = settings(&db.url);
+    settings.dispatcher.janitor_interval = Duration::from_hours(1);
+    let mut running = Running::with(settings, Arc::default()).await;
     batch(&db, &mut running, BATCH).await;
     // From here on there is one plan for each statement of a session, for tables of this size.
     db.run("vacuum analyze rowcall.files, rowcall_internal.jobs, rowcall_internal.attempts").await;

@@ -5,10 +5,11 @@
 with free as (
     select a.id, a.job_id, a.number, (select t.terms->'write_back' from rowcall_internal.terms t where t.id = a.terms_id) as left_as
     from rowcall_internal.attempts a
-    join rowcall_internal.jobs j on j.id = a.job_id and j.attempt_id = a.id
-    where a.id = any ($2) and j.id = any (array(select job_id from rowcall_internal.attempts where id = any ($2))) and a.dispatcher_id = $1 and a.asked_at is null and a.launched_at is null and a.started_at is null
+    cross join lateral (
+        select * from rowcall_internal.jobs where id = a.job_id and attempt_id = a.id limit 1 for update skip locked) j
+    where a.id = any ($2) and a.dispatcher_id = $1 and a.asked_at is null and a.launched_at is null and a.started_at is null
       and a.report is null and coalesce(a.stop_requested, j.cancel_requested) is null
-    for update skip locked
+    for update of a skip locked
 ), unspent as (
     delete from rowcall_internal.attempts a using free where a.id = any ($2) and a.id = free.id
 )

@@ -14,8 +14,8 @@ select a.id, a.job_id, a.task, a.number, a.report, a.message, a.detail, a.result
         where mover.rolname = j.moved_by and not mover.rolsuper and pg_has_role(mover.oid, task.oid, 'member')) as moved_by_task,
     j.failures, j.runner_failures
 from rowcall_internal.attempts a
-join rowcall_internal.jobs j on j.id = a.job_id and j.attempt_id = a.id
+-- With a limit it is one look at an index for each attempt, also by a plan that was made while there were no jobs.
+cross join lateral (
+    select * from rowcall_internal.jobs where id = a.job_id and attempt_id = a.id limit 1 for update skip locked) j
 where a.id = any ($1)
-    -- No plan reads more jobs than these, also one that was made while there were none.
-    and j.id = any (array(select job_id from rowcall_internal.attempts where id = any ($1)))
-for update skip locked
+for update of a skip locked
