@@ -12,8 +12,9 @@ begin
     for mine in
         select j.* from rowcall_internal.jobs j
         where j.id = any (jobs)
-          and exists (select from rowcall_internal.jobs o
-                      where o.source_table = j.source_table and o.short_key = j.short_key and o.id <> j.id)
+          -- With a limit it is one look at an index for each job, also by a plan that was made while there were no others.
+          and (select true from rowcall_internal.jobs o
+               where o.source_table = j.source_table and o.short_key = j.short_key and o.id <> j.id limit 1)
         order by j.source_table, j.short_key
     loop
         begin
