@@ -63,57 +63,62 @@ async fn a_row_among_very_many_jobs_is_found_by_an_index() {
     }
 }
 
+/// Tables with keys of various forms, and their key columns.
+const TABLES: [(&str, &str); 5] = [
+    ("long", "id text primary key"),
+    ("odd", r#""a\b" bigint, "é" date, "%" uuid, primary key ("a\b", "é", "%")"#),
+    ("whole", r#""a""b" int primary key"#),
+    ("unique", r#""%" uuid primary key"#),
+    ("named", "id varchar(40) primary key"),
+];
+
 #[tokio::test]
 async fn jobs_have_the_short_key_of_its_function_from_everywhere() {
     let db = TestDatabase::new().await;
-    db.run(
-        r#"create table long (id text primary key, status text);
-              create table odd ("a\b" bigint, "é" date, "%" uuid, status text, primary key ("a\b", "é", "%"));
-              create table whole ("a""b" int primary key, status text);
-              select rowcall.watch('long'), rowcall.watch('odd'), rowcall.watch('whole')"#,
-    )
-    .await;
-    let rows = [
-        ("long", "repeat('x', 490), 'A'"),
-        ("long", "repeat('é', 400), 'A'"),
-        ("long", "repeat('\\', 240), 'A'"),
-        ("odd", "7, '2026-01-02', '00000000-0000-0000-0000-000000000001', 'A'"),
-        ("odd", "-7, 'infinity', gen_random_uuid(), 'A'"),
-        ("whole", "7, 'A'"),
-        ("whole", "-2147483648, 'A'"),
-    ];
-    for table in ["long", "odd", "whole"] {
+    let of_all =
+        |statement: &str| TABLES.map(|(table, _)| statement.replace('?', &format!("\"{table}\""))).join(";");
+    for (table, key) in TABLES {
         db.run(&format!(
-            "insert into rowcall.parameters (name, source_table, on_status, runner, target, result_column)
-             values ('{table}', '{table}', 'A', 'docker', 'null', null)"
+            "create table \"{table}\" ({key}, status text default 'A'); select rowcall.watch('\"{table}\"');
+             insert into rowcall.parameters (name, source_table, on_status, runner, target, result_column)
+             values ('{table}', '\"{table}\"', 'A', 'docker', 'null', null)"
         ))
         .await;
     }
-    for (table, row) in rows {
-        db.run(&format!("insert into {table} values ({row})")).await;
-    }
-    for made_by in [
-        "select",
-        "update long set status = 'A'; update odd set status = 'A'; update whole set status = 'A'",
-        "update long set status = 'A' where id like 'x%'; update odd set status = 'A' where status = 'B' and \"%\" is not null",
-        "select rowcall.rescan('long'), rowcall.rescan('odd'), rowcall.rescan('whole')",
-        "select rowcall.run('long', 'long', id) from long",
+    for (table, key) in [
+        ("long", "repeat('x', 490)"),
+        ("long", "repeat('é', 400)"),
+        ("long", "repeat('\\', 240)"),
+        ("odd", "7, '2026-01-02', '00000000-0000-0000-0000-000000000001'"),
+        ("odd", "-7, 'infinity', gen_random_uuid()"),
+        ("whole", "7"),
+        ("whole", "-2147483648"),
+        ("unique", "gen_random_uuid()"),
+        ("unique", "'ffffffff-ffff-ffff-ffff-fffffffffffe'"),
+        ("named", "gen_random_uuid()"),
+        ("named", "upper(gen_random_uuid()::text)"),
+        ("named", "repeat('x', 36)"),
     ] {
+        db.run(&format!("insert into \"{table}\" values ({key})")).await;
+    }
+    let select = of_all("select 1 from ?");
+    let update = of_all("update ? set status = 'A'");
+    let few = of_all("update ? set status = 'A' where ctid = (select min(ctid) from ?)");
+    let rescan = of_all("select rowcall.rescan('?')");
+    for made_by in [&select, &update, &few, &rescan, "select rowcall.run('long', 'long', id) from long"] {
+        if *made_by == rescan {
+            db.run(&of_all("alter table ? disable trigger user; update ? set status = 'A'; alter table ? enable trigger user"))
+                .await;
+        }
         db.run(made_by).await;
         let wrong =
             "select count(*) from rowcall.jobs where short_key is distinct from rowcall.short_key(row_key)";
         assert_eq!(db.one::<i64>(wrong).await, 0, "{made_by}");
         let made: i64 = db.one("select count(*) from rowcall.jobs").await;
         assert!(made >= 3, "{made_by} made {made}");
-        db.run("delete from rowcall.jobs; update long set status = 'B'; update odd set status = 'B'; update whole set status = 'B'; delete from rowcall.history").await;
-        if made_by.contains("rescan") || made_by.starts_with("update long set status = 'A' where") {
-            db.run(
-                "alter table long disable trigger user; alter table odd disable trigger user; alter table whole disable trigger user;
-                    update long set status = 'A'; update odd set status = 'A'; update whole set status = 'A';
-                    alter table long enable trigger user; alter table odd enable trigger user; alter table whole enable trigger user",
-            )
-            .await;
-        }
+        assert_eq!(db.one::<i64>("select count(*) from rowcall.missed_rows").await, 0, "{made_by}");
+        db.run("delete from rowcall.jobs; delete from rowcall.history").await;
+        db.run(&of_all("update ? set status = 'B'")).await;
     }
     for (key, short) in [
         (r#"{"id": 1}"#, "a1"),
@@ -121,10 +126,31 @@ async fn jobs_have_the_short_key_of_its_function_from_everywhere() {
         (r#"{"id": "1"}"#, r#"{"id": "1"}"#),
         (r#"{"a": 1, "b": 2}"#, r#"{"a": 1, "b": 2}"#),
         (r#"{"id": 12345678901234567890}"#, r#"{"id": 12345678901234567890}"#),
+        (r#"{"id": "00000000-0000-0000-0000-000000000000"}"#, "u----------------------"),
+        (r#"{"id": "ffffffff-ffff-ffff-ffff-ffffffffffff"}"#, "uzzzzzzzzzzzzzzzzzzzzzk"),
+        (
+            r#"{"id": "FFFFFFFF-ffff-ffff-ffff-ffffffffffff"}"#,
+            r#"{"id": "FFFFFFFF-ffff-ffff-ffff-ffffffffffff"}"#,
+        ),
     ] {
         let made: String = db.one_with("select rowcall.short_key($1::text::jsonb)", &[&key]).await;
         assert_eq!(made, short);
     }
+}
+
+#[tokio::test]
+async fn short_keys_of_uuids_sort_as_these_and_differ_as_these() {
+    let db = TestDatabase::new().await;
+    let same: (i64, bool) = (
+        db.one("with uuids as (select gen_random_uuid() as id from generate_series(1, 5000))
+                select count(distinct rowcall.short_key(jsonb_build_object('id', id))) from uuids")
+        .await,
+        db.one("with uuids as (select gen_random_uuid() as id from generate_series(1, 5000)),
+                     keys as (select id, rowcall.short_key(jsonb_build_object('id', id)) collate \"C\" as key from uuids)
+                select array_agg(id order by id) = array_agg(id order by key) from keys")
+        .await,
+    );
+    assert_eq!(same, (5000, true));
 }
 
 #[tokio::test]
