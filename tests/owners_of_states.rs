@@ -47,6 +47,54 @@ async fn what_all_dispatchers_refuse_is_blocked() {
 }
 
 #[tokio::test]
+async fn looking_for_jobs_without_a_dispatcher_reads_no_others() {
+    let db = with_rows(0, ("", "")).await;
+    db.run("insert into rowcall.files (status) select 'REGISTERED' from generate_series(1, 5000); analyze rowcall_internal.jobs").await;
+    let docker = "insert into rowcall_internal.dispatchers (host, pid, version, runners) values ('here', 1, '1', '{docker}') returning id";
+    let asking: i64 = db.one(docker).await;
+    let statement = include_str!("../sql/queries/jobs/block_unowned.sql").replace("$1", &asking.to_string());
+    // Counted in the transaction so far, and of those before it what is not handed on yet.
+    let count = "select (seq_tup_read + idx_tup_fetch)::bigint from pg_stat_xact_user_tables where relid = 'rowcall_internal.jobs'::regclass";
+    db.run("begin").await;
+    let before: i64 = db.one(count).await;
+    db.run(&statement).await;
+    let read = db.one::<i64>(count).await - before;
+    assert!(read < 100, "{read} jobs were looked at");
+    db.run("commit").await;
+
+    for (task, more) in [
+        ("unowned", ("runner, target", "'lambda', 'f'")),
+        ("gone", ("", "")),
+        ("keyed", ("runner, target, concurrency_key", "'lambda', 'f', '{{ row.id }}'")),
+    ] {
+        db.task(task, task, more).await;
+    }
+    db.run(
+        "insert into rowcall.files (status) select unnest('{unowned,gone,keyed,keyed}'::text[]);
+         update rowcall.jobs set concurrency_key = 'a' where id = (select max(id) from rowcall.jobs);
+         update rowcall.jobs set refused_by = '{9/1}', reason = 'forbidden' where id = (select min(id) from rowcall.jobs);
+         delete from rowcall.parameters where name = 'gone'",
+    )
+    .await;
+    db.run(&statement).await;
+    let blocked = "select string_agg(concat_ws(': ', task, reason), '; ' order by task) from rowcall.jobs where state = 'blocked'";
+    assert_eq!(
+        db.one::<String>(blocked).await,
+        "gone: no parameters row named gone; keyed: no running dispatcher offers the runner lambda; \
+         keyed: no running dispatcher offers the runner lambda; unowned: no running dispatcher offers the runner lambda"
+    );
+    // The first was refused by a dispatcher that is gone, and is by this one from here on.
+    let refuse = format!(
+        "update rowcall.jobs j set refused_by = refused_by || format('{asking}/%s', p.version)
+         from rowcall.parameters p where p.name = j.task and refused_by is not null"
+    );
+    db.run(&refuse).await;
+    db.run(&statement).await;
+    let blocked = "select reason from rowcall.jobs where task = 'loader' and state = 'blocked'";
+    assert_eq!(db.one::<String>(blocked).await, "forbidden");
+}
+
+#[tokio::test]
 async fn what_no_dispatcher_offers_any_more_is_lost() {
     let db = with_rows(1, ("max_attempts, backoff, backoff_max", "1, '1 ms', '1 ms'")).await;
     let mut docker = Running::start(&db).await;

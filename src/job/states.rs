@@ -49,7 +49,6 @@ pub const TRANSITIONS: &[Transition] = &[
     way(WAITING, PENDING, "its time has come", "claim", "queries/jobs/promote_waiting.sql"),
     way(WAITING, PENDING, "its row asks anew", "trigger", "functions/trigger/ask_again_sql.sql"),
     way(WAITING, PENDING, "retry", "a person", "functions/queue/retry_job.sql"),
-    way(WAITING, BLOCKED, "no dispatcher offers its runner", "keep", "queries/jobs/block_unowned.sql"),
     way(BLOCKED, PENDING, "its row is written", "trigger", "functions/trigger/on_update_body.sql"),
     way(BLOCKED, PENDING, "parameters edited", "a person", "functions/checks/parameters_changed.sql"),
     way(
