@@ -130,7 +130,7 @@ impl Runner for NullRunner {
         Ok(Launched::running("null"))
     }
 
-    async fn observe(&self, attempts: &[Attempt]) -> Vec<Observation> {
+    async fn observe(&self, attempts: &[Arc<Attempt>]) -> Vec<Observation> {
         let seen = || if self.lasting { Observation::Running } else { Observation::Ended(End::exited(0)) };
         attempts.iter().map(|_| seen()).collect()
     }

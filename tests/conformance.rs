@@ -262,7 +262,7 @@ pub async fn asked(
 }
 
 pub async fn observed(runner: &Arc<dyn Runner>, attempt: &Attempt) -> Observation {
-    runner.observe(std::slice::from_ref(attempt)).await.remove(0)
+    runner.observe(&[attempt.clone().into()]).await.remove(0)
 }
 
 mod cases;

@@ -191,7 +191,7 @@ pub trait Runner: Send + Sync {
     -> Result<Launched, LaunchError>;
 
     /// What became of these attempts, in the order asked. These are all it runs for this dispatcher.
-    async fn observe(&self, attempts: &[Attempt]) -> Vec<Observation>;
+    async fn observe(&self, attempts: &[Arc<Attempt>]) -> Vec<Observation>;
 
     /// What runs under the key of a launch that was never confirmed and will not be repeated. The dispatcher may launch
     /// another attempt after [`Found::Nothing`], so that answer must be certain; a runner that cannot tell returns an

@@ -55,7 +55,7 @@ async fn a_call_in_doubt_is_lost_for_good_when_it_can_no_longer_run() {
         let runner = runner.with_timing(timing);
         let attempt = rules::attempt(json!({}));
         runner.launch(&attempt, &[]).await.unwrap();
-        let Observation::Ended(end) = runner.observe(std::slice::from_ref(&attempt)).await.remove(0) else {
+        let Observation::Ended(end) = runner.observe(&[attempt.clone().into()]).await.remove(0) else {
             panic!("not ended")
         };
         let reason = end.reason.unwrap();
@@ -106,8 +106,8 @@ async fn an_unheard_answer_is_lost_for_good_once_the_function_is_over() {
         // Old as it is, it may have been invoked a moment ago.
         attempt.age = Age::of(Duration::from_hours(5));
         attempt.external_id = external_id.map(str::to_owned);
-        runner.observe(std::slice::from_ref(&attempt)).await;
-        runner.observe(&[attempt]).await.remove(0)
+        runner.observe(&[attempt.clone().into()]).await;
+        runner.observe(&[attempt.into()]).await.remove(0)
     };
     let lost = |observation: &Observation| matches!(observation, Observation::Ended(end) if end.how == rowcall::job::How::Unseen);
     assert_eq!(observed(&runner, json!({}), Some("request")).await, Observation::Running);

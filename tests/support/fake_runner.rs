@@ -172,7 +172,7 @@ impl Runner for FakeRunner {
         Ok(Taken::running(format!("fake {}", attempt.launch_key)))
     }
 
-    async fn observe(&self, attempts: &[Attempt]) -> Vec<Observation> {
+    async fn observe(&self, attempts: &[Arc<Attempt>]) -> Vec<Observation> {
         let ended = self.world.ended.lock().unwrap();
         attempts
             .iter()

@@ -66,7 +66,7 @@ async fn nothing_stops_a_neighbour(
                 spoil(find(answer, &key).expect("the victim is in every answer"), &place, value.clone());
             });
             let runner = engine.runner();
-            let seen = runner.observe(&[victim.clone(), neighbour.clone()]).await;
+            let seen = runner.observe(&[victim.clone().into(), neighbour.clone().into()]).await;
             assert!(
                 matches!(&seen[1], Observation::Ended(end) if end.exit_code == Some(5)),
                 "{case}: {:?}",

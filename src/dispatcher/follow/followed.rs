@@ -1,5 +1,6 @@
 //! What a dispatcher knows of one attempt that it follows.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
@@ -13,11 +14,11 @@ use crate::runners::{Attempt, Launched};
 #[allow(clippy::struct_excessive_bools)]
 pub struct FollowedAttempt {
     /// What the runner knows it by.
-    pub attempt: Attempt,
+    pub attempt: Arc<Attempt>,
     /// How far it has come.
     pub progress: Progress,
     /// That it must end.
-    pub stopping: Option<WantedStop>,
+    pub stopping: Option<Box<WantedStop>>,
     /// Since when another session has kept its stop from being written down.
     pub(super) held_since: Option<Instant>,
     /// When the runner was told to stop it, and heard.
@@ -35,7 +36,7 @@ pub struct FollowedAttempt {
     /// It has ended, and is not settled yet: it takes no room of its runner any more.
     pub(super) ended: bool,
     /// What its runner said when it took it, and when, until the recorder writes that down.
-    pub(super) unnoted: Option<(Launched, Instant)>,
+    pub(super) unnoted: Option<Box<(Launched, Instant)>>,
     /// The recorder has left its launch to the settler.
     pub(super) left_to_settler: bool,
     /// A program holds it in the database, so that it could not be adopted there: it is followed all the same.
@@ -74,7 +75,7 @@ impl FollowedAttempt {
 
     pub(super) fn new(attempt: Attempt, progress: Progress) -> Self {
         Self {
-            attempt,
+            attempt: Arc::new(attempt),
             progress,
             stopping: None,
             held_since: None,

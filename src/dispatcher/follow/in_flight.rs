@@ -49,7 +49,8 @@ impl Drop for Stopping {
 /// All of them, by id.
 #[derive(Debug, Default)]
 pub struct InFlight {
-    attempts: Mutex<HashMap<AttemptId, FollowedAttempt>>,
+    /// Each in a box: a table has room for up to twice as many as there are.
+    attempts: Mutex<HashMap<AttemptId, Box<FollowedAttempt>>>,
     /// Numbers of attempts that the database does not know any more, and may give again: what such an attempt leaves behind
     /// must not be taken for another's.
     retired: Mutex<HashSet<AttemptId>>,
@@ -62,7 +63,7 @@ pub struct InFlight {
 }
 
 impl InFlight {
-    fn lock(&self) -> MutexGuard<'_, HashMap<AttemptId, FollowedAttempt>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<AttemptId, Box<FollowedAttempt>>> {
         self.attempts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -72,7 +73,7 @@ impl InFlight {
         for attempt in attempts {
             // Unless the rescuer was faster, because the answer to the claim took its time.
             map.entry(attempt.id)
-                .or_insert_with(|| FollowedAttempt::new(attempt, Progress::Unlaunched(None)));
+                .or_insert_with(|| Box::new(FollowedAttempt::new(attempt, Progress::Unlaunched(None))));
         }
     }
 
@@ -96,7 +97,7 @@ impl InFlight {
         // Otherwise it waits for its launch, and so for a slot.
         let in_slot_since = launched.then(Instant::now);
         let followed = FollowedAttempt { in_slot_since, known_as, ..FollowedAttempt::new(attempt, progress) };
-        map.insert(followed.attempt.id, followed);
+        map.insert(followed.attempt.id, Box::new(followed));
     }
 
     /// The runner has taken it. False if it is not followed any more.
@@ -104,8 +105,8 @@ impl InFlight {
         self.change(id, |followed| {
             // Written down together with the launch.
             followed.progress = if launched.begun { Progress::Begun } else { Progress::Starting(None) };
-            followed.attempt.external_id = Some(launched.external_id.clone());
-            followed.unnoted = Some((launched.clone(), Instant::now()));
+            Arc::make_mut(&mut followed.attempt).external_id = Some(launched.external_id.clone());
+            followed.unnoted = Some(Box::new((launched.clone(), Instant::now())));
         })
     }
 
@@ -136,7 +137,7 @@ impl InFlight {
 
     /// A launch that no recorder writes down, and how long ago it was: the end came before.
     pub fn unnoted_launch(&self, id: AttemptId) -> Option<(Launched, Duration)> {
-        let (launched, at) = self.lock().get(&id)?.unnoted.clone()?;
+        let (launched, at) = *self.lock().get(&id)?.unnoted.clone()?;
         Some((launched, at.elapsed()))
     }
 
@@ -205,19 +206,20 @@ impl InFlight {
     ) -> Option<Stopping> {
         let mut map = self.lock();
         let followed = map.get_mut(&id).filter(|f| !f.stop_under_way)?;
-        let wanted = || WantedStop { since: Instant::now(), reason: reason.to_owned(), unwritten };
+        let wanted = || Box::new(WantedStop { since: Instant::now(), reason: reason.to_owned(), unwritten });
         let since = followed.stopping.get_or_insert_with(wanted).since;
         if let Some(launching) = &followed.launching {
             launching.cancel();
             return None;
         }
         followed.stop_under_way = true;
-        Some(Stopping { in_flight: Arc::clone(self), followed: followed.clone(), since })
+        Some(Stopping { in_flight: Arc::clone(self), followed: (**followed).clone(), since })
     }
 
     /// It shall end before a runner has taken it; the stopper finds out what runs of it.
     pub fn shall_end(&self, id: AttemptId, reason: &str) {
-        let stop = || WantedStop { since: Instant::now(), reason: reason.to_owned(), unwritten: None };
+        let stop =
+            || Box::new(WantedStop { since: Instant::now(), reason: reason.to_owned(), unwritten: None });
         self.change(id, |followed| {
             followed.stopping.get_or_insert_with(stop);
         });
@@ -246,11 +248,11 @@ impl InFlight {
 
     /// Those that shall end and that no runner has confirmed, with the reason. Their launcher is gone for good.
     pub fn to_give_up(&self) -> Vec<(AttemptId, String)> {
-        let reason = |(id, followed): (&AttemptId, &FollowedAttempt)| match &followed.stopping {
+        let reason = |id: &AttemptId, followed: &FollowedAttempt| match &followed.stopping {
             Some(stop) if !followed.is_launched() => Some((*id, stop.reason.clone())),
             _ => None,
         };
-        self.lock().iter().filter_map(reason).collect()
+        self.lock().iter().filter_map(|(id, followed)| reason(id, followed)).collect()
     }
 
     /// The runner has been told to stop it, and heard.
@@ -261,7 +263,7 @@ impl InFlight {
     }
 
     fn change<T>(&self, id: AttemptId, change: impl FnOnce(&mut FollowedAttempt) -> T) -> bool {
-        self.lock().get_mut(&id).map(change).is_some()
+        self.lock().get_mut(&id).map(|followed| change(followed)).is_some()
     }
 
     /// Those that do not run yet, with the stage at which their runner has them, or with what holds up their launch.
@@ -272,7 +274,7 @@ impl InFlight {
             }
             _ => None,
         };
-        self.lock().values().filter_map(stage).collect()
+        self.lock().values().filter_map(|followed| stage(followed)).collect()
     }
 
     /// The runner's own name for it, once its launch is confirmed.
@@ -286,7 +288,7 @@ impl InFlight {
     }
 
     /// Stops following it.
-    pub fn remove(&self, id: AttemptId) -> Option<FollowedAttempt> {
+    pub fn remove(&self, id: AttemptId) -> Option<Box<FollowedAttempt>> {
         let removed = self.lock().remove(&id);
         if let Some(launching) = removed.as_ref().and_then(|followed| followed.launching.as_ref()) {
             launching.cancel();
@@ -314,7 +316,7 @@ impl InFlight {
             in_slot_since: Some(Instant::now()),
             ..FollowedAttempt::new(attempt, Progress::Begun)
         };
-        self.lock().entry(borrowed.attempt.id).or_insert(borrowed);
+        self.lock().entry(borrowed.attempt.id).or_insert_with(|| Box::new(borrowed));
     }
 
     /// All of them, with the launch keys that the database has.
@@ -349,8 +351,8 @@ impl InFlight {
     /// How many slots of this runner are taken.
     pub fn slots_taken(&self, runner: RunnerName) -> usize {
         let map = self.lock();
-        let is_in_slot = |f: &&FollowedAttempt| f.in_slot_since.is_some() && !f.ended;
-        map.values().filter(|f| f.attempt.request.runner == runner).filter(is_in_slot).count()
+        let is_in_slot = |f: &FollowedAttempt| f.in_slot_since.is_some() && !f.ended;
+        map.values().filter(|f| f.attempt.request.runner == runner).filter(|f| is_in_slot(f)).count()
     }
 
     /// Whether all attempts of this runner are such, by their task and by the time for which each has had its slot.
@@ -383,11 +385,11 @@ impl InFlight {
     }
 
     /// Those that a runner has taken, and whether each has begun.
-    pub fn launched_on(&self, runner: RunnerName) -> (Vec<Attempt>, Vec<bool>) {
+    pub fn launched_on(&self, runner: RunnerName) -> (Vec<Arc<Attempt>>, Vec<bool>) {
         self.lock()
             .values()
             .filter(|f| f.is_launched() && f.attempt.request.runner == runner)
-            .map(|f| (f.attempt.clone(), f.progress == Progress::Begun))
+            .map(|f| (Arc::clone(&f.attempt), f.progress == Progress::Begun))
             .unzip()
     }
 
@@ -421,7 +423,7 @@ impl InFlight {
         let is_ahead = |f: &FollowedAttempt| {
             f.in_slot_since.is_none() && !f.attempt.in_doubt && f.stopping.is_none() && !f.ended
         };
-        self.until(|here| !here.lock().values().any(is_ahead)).await;
+        self.until(|here| !here.lock().values().any(|f| is_ahead(f))).await;
     }
 
     async fn until(&self, is_so: impl Fn(&Self) -> bool) {

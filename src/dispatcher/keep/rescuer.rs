@@ -13,7 +13,6 @@ use tokio::sync::mpsc;
 use crate::database::{DatabaseError, Seen, Session, Statements, dispatcher_seen, release_all, taken_over};
 use crate::dispatcher::DispatcherError;
 use crate::dispatcher::boot_clock::BootInstant;
-use crate::dispatcher::follow::followed::FollowedAttempt;
 use crate::dispatcher::keep::adopt::{adopt, find_the_gone};
 use crate::dispatcher::pace::{Trouble, beat_limit, jittered};
 use crate::dispatcher::shared::{Handle, Shared};
@@ -187,12 +186,12 @@ impl Rescuer {
             if !taken.is_unknown && !taken.over && taken.is_orphan && borrowed.contains(&taken.id) {
                 continue;
             }
-            if let Some(FollowedAttempt { attempt, .. }) = shared.in_flight.remove(taken.id)
-                && let Some(runner) = shared.runners.get(attempt.request.runner)
+            if let Some(followed) = shared.in_flight.remove(taken.id)
+                && let Some(runner) = shared.runners.get(followed.attempt.request.runner)
             {
                 let runner = Arc::clone(runner);
                 // Not awaited: others would take us for dead meanwhile.
-                tokio::spawn(async move { end(runner.as_ref(), &attempt, taken.over).await });
+                tokio::spawn(async move { end(runner.as_ref(), &followed.attempt, taken.over).await });
             }
         }
         Ok(())

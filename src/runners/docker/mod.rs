@@ -211,7 +211,7 @@ impl Runner for DockerRunner {
         Ok(launched)
     }
 
-    async fn observe(&self, attempts: &[Attempt]) -> Vec<Observation> {
+    async fn observe(&self, attempts: &[Arc<Attempt>]) -> Vec<Observation> {
         observe::observe(&self.core, attempts).await
     }
 

@@ -1,6 +1,7 @@
 //! Looking at containers: all at once for their state, and at each that has ended for what became of it.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bollard::models::ContainerStateStatusEnum as Status;
@@ -25,7 +26,7 @@ const LOOKS_AT_ONCE: usize = 8;
 const ASKED_FOR: Duration = Duration::from_mins(1);
 
 /// What became of these attempts.
-pub async fn observe(core: &Core, attempts: &[Attempt]) -> Vec<Observation> {
+pub async fn observe(core: &Core, attempts: &[Arc<Attempt>]) -> Vec<Observation> {
     let listed = match list(core, KEY).await {
         Ok(listed) => listed,
         // What cannot be read of one container holds up none of the others: each is looked at by itself.

@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::timing::Timing;
@@ -73,7 +73,7 @@ impl Follow {
     /// order of their time.
     pub fn due(
         &self,
-        attempts: &[Attempt],
+        attempts: &[Arc<Attempt>],
         timing: &Timing,
         group: impl Fn(usize) -> usize,
     ) -> Vec<Vec<usize>> {
@@ -206,9 +206,9 @@ impl Follow {
     }
 
     /// What is known of these, in the order asked.
-    pub fn last(&self, attempts: &[Attempt]) -> Vec<Observation> {
+    pub fn last(&self, attempts: &[Arc<Attempt>]) -> Vec<Observation> {
         let seen = self.lock();
-        let last = |attempt: &Attempt| match seen.tasks.get(&attempt.id) {
+        let last = |attempt: &Arc<Attempt>| match seen.tasks.get(&attempt.id) {
             Some(known) => known.last.clone(),
             None => Observation::Unknown("not looked at yet".to_owned()),
         };
@@ -238,7 +238,7 @@ mod tests {
     use crate::runners::Age;
     use std::sync::Arc;
 
-    fn attempts(n: i64) -> Vec<Attempt> {
+    fn attempts(n: i64) -> Vec<Arc<Attempt>> {
         let request = Arc::new(LaunchSpec::unread(RunnerName::Ecs));
         let attempt = |id| Attempt {
             id: AttemptId::new(id),
@@ -251,7 +251,7 @@ mod tests {
             age: Age::of(Duration::from_mins(10)),
             in_doubt: false,
         };
-        (1..=n).map(attempt).collect()
+        (1..=n).map(attempt).map(Arc::new).collect()
     }
 
     #[test]

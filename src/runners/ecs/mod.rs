@@ -192,7 +192,7 @@ impl Runner for EcsRunner {
         launch::launch(&region, attempt, &settings, &contract, &self.timing).await
     }
 
-    async fn observe(&self, attempts: &[Attempt]) -> Vec<Observation> {
+    async fn observe(&self, attempts: &[Arc<Attempt>]) -> Vec<Observation> {
         observe::look(self, attempts).await;
         self.follow.last(attempts)
     }

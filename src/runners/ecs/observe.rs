@@ -23,7 +23,7 @@ const CALLS_AT_ONCE: usize = 4;
 type Place = (Option<String>, String);
 
 /// Looks at the tasks that are due.
-pub async fn look(runner: &EcsRunner, attempts: &[Attempt]) {
+pub async fn look(runner: &EcsRunner, attempts: &[Arc<Attempt>]) {
     let mut places: Vec<Place> = Vec::new();
     let mut numbers: HashMap<Place, usize> = HashMap::new();
     let of: Vec<usize> = attempts
@@ -40,7 +40,7 @@ pub async fn look(runner: &EcsRunner, attempts: &[Attempt]) {
     futures_util::stream::iter(calls)
         .for_each_concurrent(CALLS_AT_ONCE, |call| {
             let place = &places[of[call[0]]];
-            let batch: Vec<&Attempt> = call.iter().map(|i| &attempts[*i]).collect();
+            let batch: Vec<&Attempt> = call.iter().map(|i| attempts[*i].as_ref()).collect();
             describe(runner, place, batch)
         })
         .await;

@@ -271,7 +271,7 @@ impl Runner for LambdaRunner {
         Ok(Launched { log, ..Launched::running(external_id) })
     }
 
-    async fn observe(&self, attempts: &[Attempt]) -> Vec<Observation> {
+    async fn observe(&self, attempts: &[Arc<Attempt>]) -> Vec<Observation> {
         attempts.iter().map(|attempt| self.look(attempt)).collect()
     }
 

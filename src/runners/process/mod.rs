@@ -13,6 +13,7 @@ pub mod supervise;
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -262,7 +263,7 @@ impl Runner for ProcessRunner {
         Ok(Launched::running(external_id))
     }
 
-    async fn observe(&self, attempts: &[Attempt]) -> Vec<Observation> {
+    async fn observe(&self, attempts: &[Arc<Attempt>]) -> Vec<Observation> {
         attempts.iter().map(|attempt| look(attempt, &self.dir(attempt))).collect()
     }
 
