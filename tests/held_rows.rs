@@ -190,15 +190,15 @@ async fn a_row_that_cannot_be_read_is_blocked_alone() {
 #[tokio::test]
 async fn rows_too_large_to_be_read_at_once_all_run() {
     let db = documents().await;
-    db.run("insert into documents (id, status, doc) select i, 'NEW', to_json(repeat('x', 4000000)) from generate_series(1, 40) i")
+    db.run("insert into documents (id, status, doc) select i, 'NEW', to_json(repeat('x', 4000000)) from generate_series(1, 20) i")
         .await;
     let mut running = Running::start(&db).await;
-    for launched in launches(&mut running, 40).await {
+    for launched in launches(&mut running, 20).await {
         running.end(&launched, End::exited(0));
     }
-    db.until("select count(*) = 40 from documents where status = 'PROCESSED'").await;
+    db.until("select count(*) = 20 from documents where status = 'PROCESSED'").await;
     let again = "select count(job) from rowcall.run('task', 'documents', array(select jsonb_build_object('id', id) from documents))";
-    assert_eq!(db.one::<i64>(again).await, 40);
+    assert_eq!(db.one::<i64>(again).await, 20);
     running.stop().await;
 }
 
