@@ -115,7 +115,7 @@ pub type Ends = mpsc::UnboundedSender<(AttemptId, End)>;
 pub struct Capabilities {
     /// Attempts that the runner takes at the same time. The dispatcher claims no more jobs than fit, beside the `stock`.
     pub capacity: usize,
-    /// Attempts of short tasks that may be claimed ahead and wait for one to end, at most one for each that fits; 0 where a launch
+    /// Attempts of short tasks that may be claimed ahead and wait for one to end; 0 where a launch
     /// takes so long that the time from an end to the next start does not count.
     pub stock: usize,
     /// Of which tasks: those whose median run is shorter.

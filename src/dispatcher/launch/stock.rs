@@ -1,7 +1,7 @@
 //! Attempts that were claimed ahead and wait for a slot of their runner. A slot that is freed has its next attempt at once: it need
 //! not wait for the settlement and the claim, which take longer than a short program runs.
 //!
-//! The claimer takes at most one for each slot, and of [`super::short_tasks`] only, so that the wait is short. Where it is not,
+//! The claimer takes as few as the runner says ([`Capabilities::stock`]), and of [`super::short_tasks`] only, so that the wait is short. Where it is not,
 //! what waits goes back to the queue unspent: after [`Capabilities::stock_wait`], and at once when this dispatcher drains or hears that an operator has
 //! paused, cancelled or edited something. A dispatcher that dies leaves them to be adopted, as any attempt that was not launched.
 
