@@ -138,11 +138,15 @@ begin
             get diagnostics made = row_count;
         end if;
 
-        if made > 0 and rowcall_internal.is_asleep() then
-            perform rowcall_internal.wake(array(
-                select distinct p.on_status from new_rows n
-                join rowcall.parameters p on p.source_table = source and p.on_status = case when (pg_catalog.pg_typeof(n.status)::pg_catalog.oid < 16384) then n.status::text else nullif(pg_catalog.concat(n.status), '') end));
-        end if;
+        if made > 0 and current_setting('rowcall.wake_ups', true) is distinct from 'off' then
+                begin
+                    lock table rowcall_internal.wake_lock in row exclusive mode nowait;
+                exception when lock_not_available then
+                    perform rowcall_internal.wake(array(
+                        select distinct p.on_status from new_rows n
+                        join rowcall.parameters p on p.source_table = source and p.on_status = case when (pg_catalog.pg_typeof(n.status)::pg_catalog.oid < 16384) then n.status::text else nullif(pg_catalog.concat(n.status), '') end));
+                end;
+            end if;
     exception when others then
         begin
             cause := sqlerrm;

@@ -33,6 +33,7 @@ declare
     member regclass;
 begin
     names := names || jsonb_build_object(
+        'wake', rowcall_internal.fill_in(rowcall_internal.wake_sql(), names),
         'enqueue_new_rows', rowcall_internal.fill_in(rowcall_internal.enqueue_sql(), names || '{"rows": "new_rows", "relation": "source"}'),
         'enqueue_changed', rowcall_internal.fill_in(rowcall_internal.enqueue_sql(), names || '{"rows": "changed", "relation": "source"}'),
         'enqueue_many', rowcall_internal.fill_in(rowcall_internal.enqueue_sql(), names || '{"rows": "changed", "relation": "$1"}'));

@@ -1,7 +1,7 @@
 -- The body of the trigger that a source table has for INSERT; rowcall_internal.install_triggers() puts the table's own names in place
 -- of :relation (the source table itself), :status_text (the status of the row n as text),
--- :key (its row key as jsonb) and :short_key (that as the jobs have it), the texts of asks_sql.sql and enqueue_sql.sql in place of
--- :asks and :enqueue_new_rows, and whether this table is no partition of it any more (:is_detached).
+-- :key (its row key as jsonb) and :short_key (that as the jobs have it), the texts of asks_sql.sql, enqueue_sql.sql and wake_sql.sql in place of
+-- :asks, :enqueue_new_rows and :wake, and whether this table is no partition of it any more (:is_detached).
 -- tests/schema/files_on_insert.sql shows what comes out for rowcall.files.
 --
 -- It runs inside a statement of a user. It makes the jobs that the new rows ask for and wakes a dispatcher that sleeps;
@@ -36,11 +36,7 @@ begin
                 :enqueue_new_rows;
             end if;
             get diagnostics made = row_count;
-            if made > 0 and rowcall_internal.is_asleep() then
-                perform rowcall_internal.wake(array(
-                    select distinct p.on_status from new_rows n
-                    join rowcall.parameters p on p.source_table = source and p.on_status = :status_text));
-            end if;
+            :wake;
             return null;
         exception when others then
             continue when try = 1 and sqlstate = '23505';

@@ -105,11 +105,7 @@ begin
             get diagnostics made = row_count;
         end if;
 
-        if made > 0 and rowcall_internal.is_asleep() then
-            perform rowcall_internal.wake(array(
-                select distinct p.on_status from new_rows n
-                join rowcall.parameters p on p.source_table = source and p.on_status = :status_text));
-        end if;
+        :wake;
     exception when others then
         begin
             cause := sqlerrm;
