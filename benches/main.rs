@@ -150,11 +150,29 @@ async fn measure(name: &str, server: &Server) -> anyhow::Result<Vec<Figure>> {
     })
 }
 
+/// Refuses what is no flag and no benchmark: it would otherwise be a run of many minutes without it.
+fn known(flags: &[String], wanted: &[String]) -> anyhow::Result<()> {
+    const FLAGS: [&str; 4] = ["--check", "--write", "--draw", "--bench"];
+    if let Some(flag) = flags.iter().find(|flag| !FLAGS.contains(&flag.as_str())) {
+        anyhow::bail!("{flag} is no flag of this: --check, --write, --draw");
+    }
+    let names = || USUAL.iter().chain(LONG).chain(&["ecs", "peers", "all"]).copied();
+    // After that word come names of peers, which know them.
+    if wanted.iter().any(|word| word == "peers") {
+        return Ok(());
+    }
+    if let Some(word) = wanted.iter().find(|word| names().all(|name| name != word.as_str())) {
+        anyhow::bail!("{word} is no benchmark: {}", names().collect::<Vec<_>>().join(", "));
+    }
+    Ok(())
+}
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     // cargo passes a flag meant for its own harness; any word selects benchmarks by name.
     let (flags, wanted): (Vec<String>, Vec<String>) =
         std::env::args().skip(1).partition(|argument| argument.starts_with('-'));
+    known(&flags, &wanted)?;
     let asked = |flag: &str| flags.iter().any(|f| f == flag);
     let named = |name: &str| wanted.iter().any(|w| w == name);
     anyhow::ensure!(

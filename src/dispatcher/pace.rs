@@ -5,8 +5,14 @@ use std::time::Duration;
 use rand::RngExt as _;
 use tokio_util::sync::CancellationToken;
 
+use crate::database::DatabaseError;
+use crate::runners::LaunchError;
+
 /// The longest wait between two tries while something is broken.
 const LONGEST: Duration = Duration::from_secs(30);
+
+/// The same while the database is not there: a try is one connection, and what has come meanwhile waits for it to be back.
+const LONGEST_AWAY: Duration = Duration::from_secs(2);
 
 /// The longest that one piece of work with the database may take: long enough for the server to end a statement of a
 /// batch first (bound_transaction.sql: 60 s), so that what takes longer is a connection that hangs. Less where others are
@@ -45,7 +51,7 @@ pub fn jittered(interval: Duration) -> Duration {
 
 /// Does some work at intervals, sooner again while it fails, until told to stop. It stops in the middle of the work, too,
 /// which may wait for something longer than a stop may take.
-pub async fn again_and_again<E: std::fmt::Display, Work: Future<Output = Result<(), E>>>(
+pub async fn again_and_again<Work: Future<Output = Result<(), DatabaseError>>>(
     stopping: &CancellationToken,
     what: &'static str,
     interval: Duration,
@@ -70,6 +76,24 @@ pub async fn again_and_again<E: std::fmt::Display, Work: Future<Output = Result<
     }
 }
 
+/// Why the work of a loop failed.
+pub trait Failure: std::fmt::Display {
+    /// Whether it is that the database is not there.
+    fn is_away(&self) -> bool {
+        false
+    }
+}
+
+impl Failure for DatabaseError {
+    fn is_away(&self) -> bool {
+        Self::is_away(self)
+    }
+}
+
+impl Failure for LaunchError {}
+
+impl Failure for &str {}
+
 /// Full-jitter backoff for a loop whose work fails, with one log line when it begins and one when it is over.
 #[derive(Debug)]
 pub struct Trouble {
@@ -92,17 +116,17 @@ impl Trouble {
     }
 
     /// It failed: logs the first time, and says how long to wait.
-    pub fn wait(&mut self, error: &dyn std::fmt::Display) -> Duration {
+    pub fn wait(&mut self, error: &dyn Failure) -> Duration {
         if self.failures == 0 {
             tracing::warn!(%error, "{} failed; trying again until it works", self.what);
         } else {
             tracing::debug!(%error, failures = self.failures, "{} failed again", self.what);
         }
-        self.wait_silently()
+        self.wait_at_most(if error.is_away() { LONGEST_AWAY } else { LONGEST })
     }
 
     /// How a piece of work went that is done again in its own time.
-    pub fn note<E: std::fmt::Display>(&mut self, done: Result<(), E>) {
+    pub fn note(&mut self, done: Result<(), DatabaseError>) {
         match done {
             Ok(()) => self.over(),
             Err(error) => {
@@ -113,8 +137,28 @@ impl Trouble {
 
     /// The same where the caller does the logging.
     pub fn wait_silently(&mut self) -> Duration {
-        let ceiling = Duration::from_millis(100).saturating_mul(1 << self.failures.min(10)).min(LONGEST);
+        self.wait_at_most(LONGEST)
+    }
+
+    fn wait_at_most(&mut self, longest: Duration) -> Duration {
+        let ceiling = Duration::from_millis(100).saturating_mul(1 << self.failures.min(10)).min(longest);
         self.failures += 1;
         ceiling.mul_f64(rand::rng().random_range(0.1..1.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_absent_database_is_asked_often_and_a_broken_one_seldom() {
+        let after_many = |error: &dyn Failure| {
+            let mut trouble = Trouble::new("working");
+            (0..200).map(|_| trouble.wait(error)).max().unwrap_or_default()
+        };
+        assert!(after_many(&DatabaseError::Away("it starts up".into())) <= LONGEST_AWAY);
+        let broken = after_many(&DatabaseError::Connect("no such role".into()));
+        assert!(broken > LONGEST_AWAY && broken <= LONGEST, "{broken:?}");
     }
 }
