@@ -296,21 +296,30 @@ pub struct OverdueAttempt {
 }
 
 /// This dispatcher's attempts that must be stopped now. `starting`: those that their runner has and does not run
-/// yet, with the stage. `blind_runners`: those that see no ends. `borrowed`: attempts of others that are gone, which it
-/// follows.
+/// yet, with the stage. `blind_runners`: those that see no ends. `followed`: those it follows, which are all that are looked at; among
+/// them `borrowed`: attempts of others that are gone.
 pub async fn overdue_attempts(
     client: &impl Statements,
     dispatcher_id: DispatcherId,
     report_grace: Duration,
     starting: &[(AttemptId, String)],
     blind_runners: &[RunnerName],
+    followed: &[AttemptId],
     borrowed: &[AttemptId],
 ) -> Result<Vec<OverdueAttempt>, DatabaseError> {
     let (ids, stages): (Vec<AttemptId>, Vec<&str>) = starting.iter().map(|(id, s)| (*id, s.as_str())).unzip();
     let rows = client
         .rows_planned_anew(
             include_str!("../../sql/queries/attempts/attempts_overdue.sql"),
-            &[&dispatcher_id, &report_grace.as_secs_f64(), &ids, &stages, &blind_runners, &borrowed],
+            &[
+                &dispatcher_id,
+                &report_grace.as_secs_f64(),
+                &ids,
+                &stages,
+                &blind_runners,
+                &borrowed,
+                &followed,
+            ],
         )
         .await?;
     let overdue = |row: &Row| {

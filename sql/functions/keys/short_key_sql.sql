@@ -17,7 +17,7 @@ as $$
         when cardinality(source.key_columns) <= 3
             and source.key_types <@ '{smallint,integer,bigint,uuid,date,timestamp,timestamptz,oid,boolean}'::regtype[]
         then '(' || key || ')::pg_catalog.text'
-        -- One as long as the key of a UUID may be one, as a text.
+        -- A string that is as long as a UUID may be one: the function finds out.
         else format('case when %2$s <= 500 then (%1$s)::pg_catalog.text else rowcall.short_key(%1$s) end', key, format(
             case when cardinality(source.key_columns) = 1 then 'nullif(pg_catalog.octet_length((%s)::pg_catalog.text), %s)'
                 else 'pg_catalog.octet_length((%s)::pg_catalog.text)' end, key,

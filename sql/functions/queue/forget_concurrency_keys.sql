@@ -18,7 +18,7 @@ as $$
         for update skip locked
     ), forgotten as (
         update rowcall_internal.jobs j set concurrency_key = null
-        where j.id in (select id from of_tasks union all select id from missed)
+        where j.id = any (array(select id from of_tasks union all select id from missed))
         returning 1
     )
     select count(*) from forgotten

@@ -3,7 +3,8 @@
 -- is false where another session holds the attempt: it may be a heartbeat, after which there is no reason to stop any more.
 -- $3 and $4: attempts that their runner was seen to have and not to run, and at what stage, where not knowing is no
 -- reason to stop; and those not launched, with what held that up. $5: runners that see no ends, where a report is the end.
--- $6: attempts that are followed here although another dispatcher, which is gone, has them still.
+-- $6: attempts that are followed here although another dispatcher, which is gone, has them still. $7: all that are followed here. Each is
+-- found by its number: the index also has all that are over, for as long as an old snapshot keeps vacuum from removing them.
 with mine as (
     select a.id, coalesce(j.cancel_requested, a.stop_requested) as stop_requested, a.launched_at, l.heartbeat,
         -- The cause, and the words for a person.
@@ -41,10 +42,11 @@ with mine as (
     cross join lateral (select least(greatest(a.launch_timeout, '0'), '1 year') as launch, least(greatest(a.timeout, '0'), '1 year') as run,
         case when a.heartbeat_timeout is not null then least(greatest(a.heartbeat_timeout, '0'), '1 year') end as heartbeat) l
     left join unnest($3::bigint[], $4::text[]) as stage(id, name) on stage.id = a.id
-    where a.dispatcher_id = $1 or a.id = any ($6)
+    where a.id = any ($7) and (a.dispatcher_id = $1 or a.id = any ($6))
 ), markable as (
     select a.id, m.overdue from rowcall_internal.attempts a join mine m on m.id = a.id
-    where m.overdue is not null and m.done is null
+    where a.id = any (array(select id from mine where overdue is not null and done is null))
+      and m.overdue is not null and m.done is null
       and a.stop_requested is null and a.reported_at is null
       -- Once more, of the attempt as it is when it is locked: it may have begun or sent a heartbeat since the look above.
       and case m.overdue[1]
@@ -55,7 +57,7 @@ with mine as (
 ), marked as (
     update rowcall_internal.attempts a set stop_requested = m.overdue[2], stop_cause = m.overdue[1]
     from markable m
-    where a.id = m.id
+    where a.id = m.id and a.id = any (array(select id from markable))
     returning a.id
 )
 select id, coalesce(stop_requested, case when done is null then overdue[2] end, 'it reported its end and did not leave') as reason,

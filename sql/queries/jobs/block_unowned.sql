@@ -1,6 +1,6 @@
 -- Blocks pending jobs that no dispatcher would ever claim: their task is gone, no running dispatcher offers its runner, or all
 -- that do have refused them. $1 runs, since it asks, whatever was heard of it last. It steps from task to task, and from one refused job to
--- the next, and never reads the queue: that may be long.
+-- the next, and never reads the queue: that may be long. Pending jobs without and with a concurrency key have an index each.
 with recursive unkeyed as (
     (select task from rowcall_internal.jobs where state = 'pending' and concurrency_key is null order by task limit 1)
     union all

@@ -32,10 +32,11 @@ async fn sweep(shared: &Handle) -> Result<(), DatabaseError> {
     let blind: Vec<RunnerName> =
         shared.runners.iter().filter(|r| !r.capabilities().sees_ends).map(|r| r.name()).collect();
     let grace = shared.settings.dispatcher.report_grace;
-    let (starting, borrowed) = (shared.in_flight.starting(), shared.in_flight.borrowed());
+    let (starting, followed) = (shared.in_flight.starting(), shared.in_flight.ids());
+    let borrowed = shared.in_flight.borrowed();
     let looking = async {
         let client = shared.database.get().await?;
-        overdue_attempts(&client, shared.identity.id, grace, &starting, &blind, &borrowed).await
+        overdue_attempts(&client, shared.identity.id, grace, &starting, &blind, &followed, &borrowed).await
     };
     let overdue = shared.within(looking).await?;
     let held = overdue.iter().filter(|overdue| !overdue.is_written).map(|overdue| overdue.id).collect();

@@ -236,7 +236,6 @@ mod tests {
     use crate::job::{JobId, RunnerName};
     use crate::parameters::LaunchSpec;
     use crate::runners::Age;
-    use std::sync::Arc;
 
     fn attempts(n: i64) -> Vec<Arc<Attempt>> {
         let request = Arc::new(LaunchSpec::unread(RunnerName::Ecs));

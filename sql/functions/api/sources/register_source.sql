@@ -129,7 +129,7 @@ begin
         status_column = excluded.status_column, status_type = excluded.status_type,
         touch_column = excluded.touch_column, external_id_column = excluded.external_id_column
     returning * into after;
-    -- The short key of an integer does not say of which column: those of another column get the form that does, and are taken for no
+    -- The short key of an integer or of a UUID does not say of which column: those of another column get the form that does, and are taken for no
     -- others until they have their new keys, or for good.
     update rowcall_internal.jobs j set short_key = j.row_key::text
     where j.source_table = source and j.short_key !~ '^\{' and not j.row_key ?& its_key.columns and octet_length(j.row_key::text) <= 500;
