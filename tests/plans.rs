@@ -49,30 +49,3 @@ async fn a_batch_reads_its_own_rows_after_its_tables_have_grown() {
           and idx_tup_read > 20000";
     assert_eq!(db.one::<Option<String>>(read).await, None);
 }
-
-#[tokio::test]
-async fn deadlines_are_looked_for_among_the_followed_attempts() {
-    let db = TestDatabase::new().await;
-    db.task("loader", "REGISTERED", ("", "")).await;
-    // Whatever ends from here on, no vacuum may remove.
-    let holder = db.connect().await;
-    holder
-        .batch_execute("begin isolation level repeatable read; select count(*) from rowcall.files")
-        .await
-        .unwrap();
-    let mut running = Running::start(&db).await;
-    for round in 1..=20 {
-        batch(&db, &mut running, round * BATCH).await;
-    }
-    db.run("insert into rowcall.files default values").await;
-    let open = running.launch().await.attempt.id.get().to_string();
-    let look = include_str!("../sql/queries/attempts/attempts_overdue.sql")
-        .replace("$1", &running.dispatcher.id().to_string())
-        .replace("$2", "1")
-        .replace("$7", &format!("'{{{open}}}'::bigint[]"));
-    let look = ["$3", "$4", "$5", "$6"].iter().fold(look, |look, place| look.replace(place, "'{}'"));
-    let seen: serde_json::Value = db.one(&format!("explain (analyze, buffers, format json) {look}")).await;
-    let pages = seen[0]["Plan"]["Shared Hit Blocks"].as_i64().expect("pages are counted");
-    assert!(pages < 100, "{pages} pages for one open attempt");
-    running.stop().await;
-}
