@@ -260,7 +260,12 @@ async fn ask(
         let few = limit.min(FEW + 1) as i64;
         let since = |names: &[&str]| shared.low_water.since(names.iter().copied(), Instant::now());
         let claiming = claim_few(transaction, dispatcher_id, tasks, few, since);
-        return match tokio::try_join!(transaction.begin(), claiming) {
+        let began = Instant::now();
+        let claimed = tokio::try_join!(transaction.begin(), claiming);
+        if claimed.is_ok() {
+            shared.low_water.looked(began.elapsed());
+        }
+        return match claimed {
             Ok(((), Some(claim))) => Ok(Some(claim)),
             // More than a few jobs: the full claim chooses among them.
             Ok(((), None)) => {
@@ -291,7 +296,12 @@ async fn ask(
     let with_rows = wish.with_rows;
     let served = shared.turns.latest(tasks);
     let claiming = claim(transaction, dispatcher_id, tasks, &served, wish);
-    match tokio::try_join!(transaction.begin(), claiming) {
+    let began = Instant::now();
+    let claimed = tokio::try_join!(transaction.begin(), claiming);
+    if choice == Choice::Best && claimed.is_ok() {
+        shared.low_water.looked(began.elapsed());
+    }
+    match claimed {
         Ok(((), claim)) => Ok(Some(claim)),
         Err(error) if with_rows && error.is_an_answer() && !error.is_away() => {
             asking.for_jobs_alone = true;
