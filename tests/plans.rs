@@ -1,5 +1,7 @@
 //! Statements for a batch read what is of that batch, also by a plan that was made while their tables were small.
 
+mod passes;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -10,8 +10,8 @@ as $$
 #variable_conflict use_column
 begin
     with over as (
-        select * from unnest(jobs, attempts, outcomes, messages, write_backs, causes)
-            as o(job_id, attempt_id, outcome, message, write_back, cause)
+        select * from rows from (unnest(jobs, attempts, outcomes, messages, write_backs, causes), generate_series(1, cardinality(jobs)))
+            as o(job_id, attempt_id, outcome, message, write_back, cause, place)
     ), finished as (
         insert into rowcall_internal.history (job_id, task, source_table, row_key, on_status, outcome, cause, attempt_count, message,
             write_back, cancelled_by, created_at)

@@ -18,10 +18,12 @@ begin
         raise exception 'the terms of a request are gone' using errcode = 'RC016';
     end if;
     with started as (
-        select * from unnest(ids, jobs, tasks, source_tables, row_keys, numbers, runners, launch_keys, token_hashes, terms_ids, start_jobs.rendered, timeouts,
-                launch_timeouts, heartbeat_timeouts, start_jobs.moved_to, start_jobs.keys)
+        select * from rows from (
+                unnest(ids, jobs, tasks, source_tables, row_keys, numbers, runners, launch_keys, token_hashes, terms_ids, start_jobs.rendered,
+                    timeouts, launch_timeouts, heartbeat_timeouts, start_jobs.moved_to, start_jobs.keys),
+                generate_series(1, cardinality(ids)))
             as a(id, job_id, task, source_table, row_key, number, runner, launch_key, token_hash, terms_id, rendered, timeout,
-                 launch_timeout, heartbeat_timeout, moved_to, key)
+                 launch_timeout, heartbeat_timeout, moved_to, key, place)
     ), running as (
         update rowcall_internal.jobs j
         set state = 'running', attempt_id = a.id, attempt_count = a.number, moved_to = nullif(j.moved_to, a.moved_to),

@@ -15,7 +15,7 @@ as $$
     ('rowcall_writer', 'SELECT', 'view', '{owners,owners_before}', 'which task comes before another'),
     ('rowcall_writer', 'SELECT, UPDATE', 'table', '{files}', 'read and write rows; on other watched tables it has the same, by watch()'),
     ('rowcall_writer', 'EXECUTE', 'function',
-        '{assert_writer,source_of,source_drift,table_key,key_parts,key_sql,has_own_type_sql,key_match_sql,key_among_sql,key_type_allowed,column_types,named_key_problem,asks_sql,comes_first,outcomes,merge_results,announce,notify,notify_queue_is_full,shorter_timeout,path_of_users,writing_proof,read_rows_sql,write_parts,write_rows_sql}',
+        '{assert_writer,source_of,source_drift,table_key,key_parts,key_sql,has_own_type_sql,key_match_sql,key_type_allowed,column_types,named_key_problem,asks_sql,comes_first,outcomes,merge_results,announce,notify,notify_queue_is_full,shorter_timeout,path_of_users,writing_proof,read_rows_sql,write_parts,same_row_sql,write_rows_sql}',
         'to read and write them as they are'),
     ('rowcall_writer', 'EXECUTE', 'function', '{read_rows_N,mark_rows_N,mark_all_N,write_rows_N,write_results_N}', 'the same, written out for each watched table'),
 

@@ -17,19 +17,22 @@ begin
         update %2$s t set %4$s from (select $1[1] as key, $3[1] as status) w where %3$s;
     else
         with want as (
-            select * from unnest($1, $2, $3, $4) with ordinality as w(key, found_in, status, version, place)
+            select * from rows from (unnest($1, $2, $3, $4), generate_series(1, cardinality($1))) as w(key, found_in, status, version, place)
         ), held as (
-            select w.place from want w join %2$s t on %3$s
-            where t.%1$I::text = w.found_in and (w.version is null or t.xmin::text = w.version)
-            for no key update of t skip locked
+            select w.*, t.* from want w
+            cross join lateral (
+                select t.ctid as at, t.tableoid as part from %2$s t
+                where %3$s and t.%1$I::text = w.found_in and (w.version is null or t.xmin::text = w.version)
+                limit 1 for no key update skip locked) t
         )
-        update %2$s t set %4$s from want w join held using (place) where %3$s;
+        update %2$s t set %4$s from held w where %5$s;
     end if;
     get diagnostics marked = row_count;
     return marked
     $sql$,
         source.status_column, source.relation, rowcall_internal.key_match_sql(source, 't', 'w.key'),
         concat_ws(', ', format('%I = w.status::%s', source.status_column, source.status_type),
-            case when source.touch_column <> '' then format('%I = now()', source.touch_column) end));
+            case when source.touch_column <> '' then format('%I = now()', source.touch_column) end),
+        rowcall_internal.same_row_sql(source));
 end
 $$;

@@ -10,18 +10,21 @@ declare
 begin
     return format($sql$
         with want as (
-            select * from unnest($1, $2, $3, $4, $5, $6, $7) with ordinality as w(key, expected, status, merge, task, version, external_id, place)
+            select * from rows from (unnest($1, $2, $3, $4, $5, $6, $7), generate_series(1, cardinality($1)))
+                as w(key, expected, status, merge, task, version, external_id, place)
         ), held as (
-            select w.place from want w join %2$s t on %3$s
-            where %5$s and not (%7$s) and (w.version is null or t.xmin::text = w.version)
-            for no key update of t skip locked
+            select w.*, t.* from want w
+            cross join lateral (
+                select t.ctid as at, t.tableoid as part from %2$s t
+                where %3$s and %5$s and not (%7$s) and (w.version is null or t.xmin::text = w.version)
+                limit 1 for no key update skip locked) t
         ), written as (
             update %2$s t set %4$s
-            from want w join held using (place)
-            where %3$s
+            from held w
+            where %8$s
             returning w.place, %6$s as keeps
         )
-        select array_agg(w.place::int), array_agg(
+        select array_agg(w.place), array_agg(
             case when written.place is not null then case when written.keeps is null then 'written' else 'kept' end
                  when seen.is_there is null then 'deleted'
                  when seen.says_nothing then 'written'
@@ -35,9 +38,9 @@ begin
         -- Looked at only where it was not written.
         left join lateral (
             select true as is_there, %7$s as says_nothing, %5$s as as_expected, t.xmin::text <> w.version as is_changed, t.%1$I::text = w.status as arrived
-            from %2$s t where %3$s) seen on written.place is null
+            from %2$s t where written.place is null and %3$s limit 1) seen on true
     $sql$,
         source.status_column, source.relation, rowcall_internal.key_match_sql(source, 't', 'w.key'),
-        parts.assignments, parts.as_expected, parts.keeps, parts.says_nothing);
+        parts.assignments, parts.as_expected, parts.keeps, parts.says_nothing, rowcall_internal.same_row_sql(source));
 end
 $$;

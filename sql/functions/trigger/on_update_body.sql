@@ -38,7 +38,7 @@ begin
                 for update of j skip locked
             )
             update rowcall_internal.jobs j set state = 'pending', refused_by = null, held_since = null, reason = null
-            from free where j.id = free.id;
+            where j.id = any (array(select id from free));
             get diagnostics made = row_count;
             if made > 0 and rowcall_internal.is_asleep() then
                 perform rowcall_internal.notify('rowcall_control');

@@ -3,4 +3,5 @@
 with free as (
     select id from rowcall_internal.attempts where id = any ($1) for update skip locked
 )
-update rowcall_internal.attempts a set begun_at = coalesce(a.begun_at, now()) from free where a.id = any ($1) and a.id = free.id returning a.id
+update rowcall_internal.attempts a set begun_at = coalesce(a.begun_at, now())
+where a.id = any (array(select id from free)) returning a.id

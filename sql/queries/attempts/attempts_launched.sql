@@ -2,8 +2,8 @@
 -- own transaction), to be noted later; those that are over ("is_over"), see attempts_launched_late.sql; and those whose row keeps the
 -- runner's name of them.
 with taken as (
-    select * from unnest($1::bigint[], $2::text[], $3::boolean[], $4::text[], $5::text[])
-        as l(id, external_id, begun, log_group, log_stream)
+    select * from rows from (unnest($1::bigint[], $2::text[], $3::boolean[], $4::text[], $5::text[]), generate_series(1, cardinality($1)))
+        as l(id, external_id, begun, log_group, log_stream, place)
 ), free as (
     select a.id from rowcall_internal.attempts a join taken on taken.id = a.id
     where a.id = any ($1)

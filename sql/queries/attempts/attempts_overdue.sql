@@ -41,19 +41,22 @@ with mine as (
     -- Within what a time can be added to, whatever a table holds.
     cross join lateral (select least(greatest(a.launch_timeout, '0'), '1 year') as launch, least(greatest(a.timeout, '0'), '1 year') as run,
         case when a.heartbeat_timeout is not null then least(greatest(a.heartbeat_timeout, '0'), '1 year') end as heartbeat) l
-    left join unnest($3::bigint[], $4::text[]) as stage(id, name) on stage.id = a.id
+    left join rows from (unnest($3::bigint[], $4::text[]), generate_series(1, cardinality($3))) as stage(id, name, place) on stage.id = a.id
     where a.id = any ($7) and (a.dispatcher_id = $1 or a.id = any ($6))
 ), markable as (
-    select a.id, m.overdue from rowcall_internal.attempts a join mine m on m.id = a.id
-    where a.id = any (array(select id from mine where overdue is not null and done is null))
-      and m.overdue is not null and m.done is null
-      and a.stop_requested is null and a.reported_at is null
-      -- Once more, of the attempt as it is when it is locked: it may have begun or sent a heartbeat since the look above.
-      and case m.overdue[1]
-          when 'launch_timeout' then coalesce(a.begun_at, a.started_at) is null and a.launched_at is not distinct from m.launched_at
-          when 'no_heartbeat' then a.heartbeat_at < now() - m.heartbeat
-          else true end
-    for update of a skip locked
+    select m.id, m.overdue from mine m
+    cross join lateral (
+        select from rowcall_internal.attempts a
+        where a.id = m.id and a.stop_requested is null and a.reported_at is null
+          -- Once more, of the attempt as it is when it is locked: it may have begun or sent a heartbeat since the look above.
+          and case m.overdue[1]
+              when 'launch_timeout' then coalesce(a.begun_at, a.started_at) is null and a.launched_at is not distinct from m.launched_at
+              when 'no_heartbeat' then a.heartbeat_at < now() - m.heartbeat
+              else true end
+        limit 1 for update skip locked) a
+    where m.overdue is not null and m.done is null
+    -- The others at the next look.
+    limit 500
 ), marked as (
     update rowcall_internal.attempts a set stop_requested = m.overdue[2], stop_cause = m.overdue[1]
     from markable m

@@ -25,11 +25,11 @@ with gone as (
 ), own as (
     select a.id from rowcall_internal.attempts a
     where a.dispatcher_id = $1 and a.created_at < now() - make_interval(secs => $2)
-      and not exists (select from unnest($5::bigint[]) as followed(id) where followed.id = a.id)
+      and a.id not in (select unnest($5::bigint[]))
     limit 1000
     for update of a skip locked
 ), eligible as (
-    select a.id, a.runner = any ($4) and not here.is_here as elsewhere, a.runner <> all ($3) and a.runner <> all ($4) as is_unoffered
+    select a.id, a as attempt, a.runner = any ($4) and not here.is_here as elsewhere, a.runner <> all ($3) and a.runner <> all ($4) as is_unoffered
     from rowcall_internal.attempts a join gone on gone.id = a.dispatcher_id
     cross join lateral (select coalesce(gone.places[array_position(gone.runners, a.runner::text)]
         = ($6::text[])[array_position($4::text[], a.runner::text)], false) as is_here) here
@@ -41,23 +41,24 @@ with gone as (
         else gone.long_gone and not exists (
             select from rowcall_internal.running_dispatchers d where a.runner = any (d.runners)) end
 ), taken as (
-    select e.* from rowcall_internal.attempts a join eligible e using (id)
-    order by a.id limit 1000
-    for update of a skip locked
+    -- With a limit it is one look at an index for each, as in attempts_overdue.sql.
+    select e.id, e.elsewhere, e.is_unoffered from (select * from eligible order by id) e
+    cross join lateral (select from rowcall_internal.attempts where id = e.id limit 1 for update skip locked) a
+    limit 1000
 ), all_taken as (
     select * from taken union all select id, false, false from own
 ), adopted as (
     update rowcall_internal.attempts a set dispatcher_id = $1, launched_at = coalesce(a.launched_at, a.asked_at)
-    from all_taken taken where a.id = taken.id
+    from all_taken taken where a.id = any (array(select id from all_taken)) and a.id = taken.id
     returning a.*, taken.elsewhere, taken.is_unoffered, false as is_held
 ), held as (
-    select a.*, e.elsewhere, e.is_unoffered, true as is_held
-    from eligible e join rowcall_internal.attempts a using (id)
-    where a.id not in (select id from all_taken)
-      and not exists (select from unnest($5::bigint[]) as followed(id) where followed.id = a.id)
+    select (e.attempt).*, e.elsewhere, e.is_unoffered, true as is_held
+    from eligible e
+    where e.id not in (select id from all_taken)
+      and e.id not in (select unnest($5::bigint[]))
       -- Perhaps it is only that there are more than are taken at once.
       and (select count(*) from taken) < 1000
-    order by a.id limit 1000
+    order by e.id limit 1000
 )
 select r.id, r.job_id, r.task, r.number, r.runner, r.launch_key,
     t.terms || jsonb_build_object('launch', t.terms->'launch' || coalesce(r.rendered, '{}')) as request, r.external_id, r.is_unoffered, r.is_held,

@@ -2,7 +2,7 @@
 -- also if this dispatcher has ended them itself a moment ago. "is_unknown": the database knows nothing of it, because a
 -- failover lost its last commits or it was restored; another may have the same number by now. "is_orphan": the one that has it is gone.
 with mine as (
-    select * from unnest($1::bigint[], $3::text[]) as mine(id, launch_key)
+    select * from rows from (unnest($1::bigint[], $3::text[]), generate_series(1, cardinality($1))) as mine(id, launch_key, place)
 ), not_open as (
     select mine.* from mine
     where not exists (select from rowcall_internal.attempts a where a.id = any ($1) and a.id = mine.id and a.launch_key = mine.launch_key)

@@ -1,6 +1,7 @@
 -- Ends locked jobs whose row is gone or has moved on: the status was the request, and it was withdrawn.
 with gone as (
-    delete from rowcall_internal.jobs j using unnest($1::bigint[], $2::text[]) as o(id, reason)
+    delete from rowcall_internal.jobs j 
+    using rows from (unnest($1::bigint[], $2::text[]), generate_series(1, cardinality($1))) as o(id, reason, place)
     where j.id = any ($1) and j.id = o.id and j.state = 'pending'
     returning j.*, o.reason as why
 )

@@ -4,7 +4,7 @@ update rowcall_internal.jobs j
 set refused_by = seen.refused_by, reason = r.reason,
     state = case when seen.is_everyones then 'blocked' else 'pending' end,
     blocked_at = case when seen.is_everyones then now() end
-from unnest($1::bigint[], $2::text[]) as r(id, reason)
+from rows from (unnest($1::bigint[], $2::text[]), generate_series(1, cardinality($1))) as r(id, reason, place)
 join rowcall_internal.jobs old on old.id = r.id
 left join rowcall.parameters p on p.name = old.task
 cross join lateral (select array_append(array_remove(old.refused_by, format('%s/%s', $3::bigint, p.version)),

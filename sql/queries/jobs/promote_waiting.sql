@@ -4,7 +4,7 @@ with due as (
     select id from rowcall_internal.jobs where state = 'waiting' and due_at <= now() order by due_at limit 1000
     for update skip locked
 ), promoted as (
-    update rowcall_internal.jobs j set state = 'pending' from due where j.id = due.id returning 1
+    update rowcall_internal.jobs j set state = 'pending' where j.id = any (array(select id from due)) returning 1
 )
 select (select count(*) from promoted) as promoted,
     (select extract(epoch from min(due_at))::float8 - extract(epoch from now())::float8 from rowcall_internal.jobs

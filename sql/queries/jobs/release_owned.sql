@@ -12,6 +12,6 @@ with edited as (
     for update skip locked
 ), again as (
     update rowcall_internal.jobs j set state = 'pending', refused_by = null, held_since = null, reason = null
-    from old where j.id = old.id returning 1
+    where j.id = any (array(select id from old)) returning 1
 )
 select (select released from edited) + (select count(*) from again)
