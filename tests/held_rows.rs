@@ -280,3 +280,43 @@ async fn a_job_runs_with_the_row_as_it_is_when_marked() {
     assert_eq!(db.one::<i64>("select count(*) from rowcall.attempts").await, 2);
     running.stop().await;
 }
+
+#[tokio::test]
+async fn a_row_that_changes_while_its_batch_is_written_is_written() {
+    let db = TestDatabase::new().await;
+    // The first row's trigger waits until another session has changed the second.
+    db.run(
+        "create table public.changed ();
+         create function public.wait() returns trigger language plpgsql as $$ begin
+             perform pg_advisory_lock(1);
+             loop
+                 exit when exists (select from public.changed);
+                 perform pg_sleep(0.005);
+             end loop;
+             return new;
+         end $$;
+         insert into rowcall.files (id, status) values (1, 'A'), (2, 'A');
+         create trigger wait before update on rowcall.files for each row when (old.id = 1) execute function public.wait();
+         grant select on public.changed to rowcall_writer",
+    )
+    .await;
+    let other = db.connect().await;
+    let change = "
+        do $$ begin
+            loop
+                exit when exists (select from pg_locks l join pg_database d on d.oid = l.database
+                    where l.locktype = 'advisory' and l.objid = 1 and d.datname = current_database());
+                perform pg_sleep(0.005);
+            end loop;
+        end $$;
+        begin; update rowcall.files set attributes = '{\"by\": \"a user\"}' where id = 2; insert into public.changed default values; commit";
+    let write = "
+        select string_agg(state, ' ' order by place) from rowcall_internal.write_back('rowcall.files', 'attributes',
+            array['{\"id\": 1}', '{\"id\": 2}']::jsonb[], array['[\"A\"]', '[\"A\"]']::jsonb[], array['B', 'B'],
+            array['{\"lines\": 1}', '{\"lines\": 2}']::jsonb[])";
+    let (states, changed) = tokio::join!(db.one::<String>(write), other.batch_execute(change));
+    changed.unwrap();
+    assert_eq!(states, "written written");
+    let rows = "select string_agg(status || attributes, ' ' order by id) from rowcall.files";
+    assert_eq!(db.one::<String>(rows).await, r#"B{"lines": 1} B{"by": "a user", "lines": 2}"#);
+}

@@ -40,6 +40,12 @@ declare
     states text[];
     errors text[];
     arrivals boolean[];
+    -- What came of a second try, of these places.
+    again int[];
+    places_again int[];
+    states_again text[];
+    errors_again text[];
+    arrivals_again boolean[];
 begin
     select * into entry from rowcall_internal.source_tables where relation = source;
     if not found then
@@ -68,6 +74,21 @@ begin
         -- Its temporary tables come last: a name that a trigger leaves unqualified must not find one of them.
         perform set_config('search_path', path_of_users, true);
         execute statement into places, states, errors, arrivals using keys, expected, statuses, merges, tasks, versions, external_ids;
+        -- One that another session has written since the statement began is locked as it is now, and cannot be written by it.
+        again := array(
+            select i from unnest(places, states) p(i, state) where p.state = 'locked' and versions[p.i] is null order by p.i);
+        if again <> '{}' and cardinality(keys) > 1 then
+            execute statement into places_again, states_again, errors_again, arrivals_again
+            using array(select keys[i] from unnest(again) i), array(select expected[i] from unnest(again) i),
+                array(select statuses[i] from unnest(again) i), array(select merges[i] from unnest(again) i),
+                array(select tasks[i] from unnest(again) i), null::text[], array(select external_ids[i] from unnest(again) i);
+            for i in 1 .. cardinality(places_again) loop
+                place := array_position(places, again[places_again[i]]);
+                states[place] := states_again[i];
+                errors[place] := errors_again[i];
+                arrivals[place] := arrivals_again[i];
+            end loop;
+        end if;
         if array_remove(channels, null) <> '{}' then
             for i in 1 .. cardinality(places) loop
                 place := places[i];

@@ -56,7 +56,7 @@ with mine as (
         limit 1 for update skip locked) a
     where m.overdue is not null and m.done is null
     -- The others at the next look.
-    limit 500
+    limit 2000
 ), marked as (
     update rowcall_internal.attempts a set stop_requested = m.overdue[2], stop_cause = m.overdue[1]
     from markable m

@@ -41,9 +41,11 @@ with gone as (
         else gone.long_gone and not exists (
             select from rowcall_internal.running_dispatchers d where a.runner = any (d.runners)) end
 ), taken as (
-    -- With a limit it is one look at an index for each, as in attempts_overdue.sql.
+    -- With a limit it is one look at an index for each, as in attempts_overdue.sql. Another may have taken it meanwhile.
     select e.id, e.elsewhere, e.is_unoffered from (select * from eligible order by id) e
-    cross join lateral (select from rowcall_internal.attempts where id = e.id limit 1 for update skip locked) a
+    cross join lateral (
+        select from rowcall_internal.attempts
+        where id = e.id and dispatcher_id = (e.attempt).dispatcher_id limit 1 for update skip locked) a
     limit 1000
 ), all_taken as (
     select * from taken union all select id, false, false from own

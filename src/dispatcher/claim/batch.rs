@@ -175,7 +175,7 @@ async fn claim_batch(
             match start_at_once(shared, &transaction, &read_under, prepared).await {
                 Ok(Started::All(attempts)) => {
                     shared.turns.note(&names, &known);
-                    shared.low_water.note(&reached, is_all);
+                    shared.low_water.note(runner, &reached, is_all);
                     drop(transaction);
                     shared.database.give_back(client);
                     return Ok(Batch { seen, jobs, waits: false, attempts, counted, unkeyed });
@@ -211,7 +211,7 @@ async fn claim_batch(
             if jobs > 0 {
                 shared.turns.note(&names, &known);
                 transaction.commit_after_users().await?;
-                shared.low_water.note(&reached, is_all);
+                shared.low_water.note(runner, &reached, is_all);
                 drop(transaction);
                 shared.database.give_back(client);
             }
@@ -258,12 +258,11 @@ async fn ask(
     };
     if choice == Choice::Best && !asking.for_all && limit > 1 {
         let few = limit.min(FEW + 1) as i64;
-        let since = |names: &[&str]| shared.low_water.since(names.iter().copied(), Instant::now());
+        let since = |names: &[&str]| shared.low_water.since(runner, names.iter().copied(), Instant::now());
         let claiming = claim_few(transaction, dispatcher_id, tasks, few, since);
-        let began = Instant::now();
         let claimed = tokio::try_join!(transaction.begin(), claiming);
         if claimed.is_ok() {
-            shared.low_water.looked(began.elapsed());
+            shared.low_water.looked(runner, Instant::now());
         }
         return match claimed {
             Ok(((), Some(claim))) => Ok(Some(claim)),
@@ -288,7 +287,7 @@ async fn ask(
         choice,
         with_rows: limit <= FEW && !asking.for_jobs_alone,
         since: match choice {
-            Choice::Best => shared.low_water.since(names, Instant::now()),
+            Choice::Best => shared.low_water.since(runner, names, Instant::now()),
             // Others hold the best: what they give back is behind a mark.
             Choice::Any => names.map(|_| HEAD).unzip(),
         },
@@ -296,10 +295,9 @@ async fn ask(
     let with_rows = wish.with_rows;
     let served = shared.turns.latest(tasks);
     let claiming = claim(transaction, dispatcher_id, tasks, &served, wish);
-    let began = Instant::now();
     let claimed = tokio::try_join!(transaction.begin(), claiming);
     if choice == Choice::Best && claimed.is_ok() {
-        shared.low_water.looked(began.elapsed());
+        shared.low_water.looked(runner, Instant::now());
     }
     match claimed {
         Ok(((), claim)) => Ok(Some(claim)),

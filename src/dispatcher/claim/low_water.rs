@@ -12,15 +12,16 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use crate::database::{ClaimedJob, Since, locked};
+use crate::job::RunnerName;
 
 /// From one look at the head to the next.
 const FULL_LOOK: Duration = Duration::from_secs(1);
 
 /// Looks at the head take one part in so many of the time: with 300,000 dead entries each takes 130 ms.
-const SHARE: u32 = 20;
+const SHARE: u32 = 10;
 
 /// From one look at the head to the next, however long it takes: so long may a job wait that came in behind the mark.
-const LONGEST: Duration = Duration::from_secs(10);
+const LONGEST: Duration = Duration::from_secs(5);
 
 /// With so many jobs claimed since such a look the head is worth avoiding.
 const BUSY: usize = 200;
@@ -35,15 +36,17 @@ pub const HEAD: (f64, i64) = (f64::NEG_INFINITY, 0);
 /// How far this dispatcher has come with each task.
 #[derive(Debug, Default)]
 pub struct LowWater {
-    second: Mutex<Second>,
+    /// The tasks of each runner are looked for by themselves.
+    runners: Mutex<HashMap<RunnerName, Second>>,
 }
 
 /// Since the latest look at the head.
 #[derive(Debug, Default)]
 struct Second {
-    began: Option<Instant>,
-    /// How long the longest look since then has taken: the one at the head.
-    longest_look: Duration,
+    /// When the next is due. None before the first.
+    end: Option<Instant>,
+    /// When the look at the head began, until it is over.
+    looking_since: Option<Instant>,
     claimed: usize,
     /// So many were claimed in the one before that marks are used.
     was_busy: bool,
@@ -54,19 +57,21 @@ impl Second {
     fn is_busy(&self) -> bool {
         self.was_busy || self.claimed >= BUSY
     }
-
-    /// When the next look at the head is due. None before the first.
-    fn end(&self) -> Option<Instant> {
-        self.began.map(|began| began + (self.longest_look * SHARE).clamp(FULL_LOOK, LONGEST))
-    }
 }
 
 impl LowWater {
-    /// For each of these tasks, behind which job a look now begins.
-    pub fn since<'a>(&self, tasks: impl Iterator<Item = &'a str>, now: Instant) -> Since {
-        let mut second = locked(&self.second);
-        if second.end().is_none_or(|end| now >= end) {
-            *second = Second { began: Some(now), was_busy: second.claimed >= BUSY, ..Second::default() };
+    /// For each of these tasks of a runner, behind which job a look now begins.
+    pub fn since<'a>(&self, runner: RunnerName, tasks: impl Iterator<Item = &'a str>, now: Instant) -> Since {
+        let mut runners = locked(&self.runners);
+        let second = runners.entry(runner).or_default();
+        if second.end.is_none_or(|end| now >= end) {
+            let was_busy = second.claimed >= BUSY;
+            *second = Second {
+                end: Some(now + FULL_LOOK),
+                looking_since: Some(now),
+                was_busy,
+                ..Second::default()
+            };
         }
         let mark = |task| {
             let mark = second.marks.get(task).filter(|_| second.is_busy());
@@ -75,15 +80,20 @@ impl LowWater {
         tasks.map(mark).unzip()
     }
 
-    /// A look has taken so long.
-    pub fn looked(&self, took: Duration) {
-        let mut second = locked(&self.second);
-        second.longest_look = second.longest_look.max(took);
+    /// The look is over.
+    pub fn looked(&self, runner: RunnerName, now: Instant) {
+        if let Some(second) = locked(&self.runners).get_mut(&runner)
+            && let Some(since) = second.looking_since.take()
+        {
+            let pause = (now.saturating_duration_since(since) * SHARE).clamp(FULL_LOOK, LONGEST);
+            second.end = Some(now + pause);
+        }
     }
 
     /// These were claimed; whether they were all that there were behind the mark.
-    pub fn note(&self, taken: &[(String, f64, i64)], is_all: bool) {
-        let mut second = locked(&self.second);
+    pub fn note(&self, runner: RunnerName, taken: &[(String, f64, i64)], is_all: bool) {
+        let mut runners = locked(&self.runners);
+        let second = runners.entry(runner).or_default();
         second.claimed += taken.len();
         for (task, due, id) in taken {
             let reached = if is_all { (due - MARGIN, 0) } else { (*due, *id) };
@@ -97,16 +107,16 @@ impl LowWater {
         }
     }
 
-    /// The next look begins at the head.
+    /// The next look of each runner begins at the head.
     pub fn forget(&self) {
-        *locked(&self.second) = Second::default();
+        locked(&self.runners).clear();
     }
 
-    /// How long a sleep may last after a look that may have begun behind a job. None if it began at the head.
+    /// How long a sleep may last after looks of which one may have begun behind a job. None if all began at the head.
     pub fn sleep_limit(&self, now: Instant) -> Option<Duration> {
-        let second = locked(&self.second);
-        let uses_marks = second.is_busy() && !second.marks.is_empty();
-        second.end().filter(|_| uses_marks).map(|end| end.saturating_duration_since(now))
+        let runners = locked(&self.runners);
+        let using_marks = runners.values().filter(|second| second.is_busy() && !second.marks.is_empty());
+        using_marks.filter_map(|second| second.end).map(|end| end.saturating_duration_since(now)).min()
     }
 }
 
@@ -119,14 +129,17 @@ pub fn reached(taken: &[ClaimedJob]) -> Vec<(String, f64, i64)> {
 mod tests {
     use super::*;
 
+    const RUNNER: RunnerName = RunnerName::Docker;
+
     fn since(here: &LowWater, now: Instant) -> (f64, i64) {
-        let (due, ids) = here.since(["task"].into_iter(), now);
+        let (due, ids) = here.since(RUNNER, ["task"].into_iter(), now);
+        here.looked(RUNNER, now);
         (due[0], ids[0])
     }
 
     fn claimed(here: &LowWater, jobs: usize, is_all: bool) {
         let taken: Vec<_> = (1..=jobs).map(|i| ("task".to_owned(), 100.0 + i as f64, i as i64)).collect();
-        here.note(&taken, is_all);
+        here.note(RUNNER, &taken, is_all);
     }
 
     #[test]
@@ -156,19 +169,30 @@ mod tests {
     #[test]
     fn long_looks_at_the_head_are_made_less_often() {
         let (here, begin) = (LowWater::default(), Instant::now());
-        let mark = (100.0 + BUSY as f64, BUSY as i64);
+        let names = || ["task"].into_iter();
         let mut head = begin;
-        for (look, next) in [(1, 1_000), (100, 2_000), (100, 2_000), (5_000, 10_000), (1, 1_000)] {
-            assert_eq!(since(&here, head), HEAD, "{look} ms");
-            here.looked(Duration::from_millis(look));
+        for (look, pause) in [(1, 1_000), (150, 1_500), (7_000, 5_000), (1, 1_000)] {
+            assert_eq!(here.since(RUNNER, names(), head).1, [HEAD.1], "{look} ms");
+            let over = head + Duration::from_millis(look);
+            here.looked(RUNNER, over);
             claimed(&here, BUSY, false);
-            let due = head + Duration::from_millis(next);
-            let before = due.checked_sub(Duration::from_millis(1)).unwrap();
-            assert_eq!(since(&here, before), mark, "{look} ms");
+            head = over + Duration::from_millis(pause);
+            let before = head.checked_sub(Duration::from_millis(1)).unwrap();
+            assert_eq!(here.since(RUNNER, names(), before).1, [BUSY as i64], "{look} ms");
+            // One that began behind the mark says nothing of the head.
+            here.looked(RUNNER, before + LONGEST);
             assert_eq!(here.sleep_limit(before), Some(Duration::from_millis(1)), "{look} ms");
-            here.looked(Duration::from_micros(10));
-            head = due;
         }
+    }
+
+    #[test]
+    fn the_look_of_one_runner_is_none_at_the_head_of_another() {
+        let (here, begin) = (LowWater::default(), Instant::now());
+        since(&here, begin);
+        claimed(&here, BUSY, true);
+        let (_, other) = here.since(RunnerName::Process, ["other"].into_iter(), begin + FULL_LOOK);
+        assert_eq!(other, [HEAD.1]);
+        assert_eq!(here.sleep_limit(begin + FULL_LOOK), Some(Duration::ZERO));
     }
 
     #[test]

@@ -143,6 +143,8 @@ async fn go_back(shared: &Shared, mut going: HashMap<AttemptId, Launching>) {
                     going.remove(id);
                 }
                 if !over.is_empty() {
+                    // They have been due for long.
+                    shared.low_water.forget();
                     shared.signals.wake.notify_one();
                     tell_others(shared).await;
                 }
