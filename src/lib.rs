@@ -7,6 +7,7 @@
 //!
 //! | module | what is in it |
 //! |---|---|
+//! | [`crash`] | places at which a test lets the program die; in debug builds only |
 //! | [`settings`] | every setting, from defaults, files, environment and flags |
 //! | [`job`] | states, outcomes, causes, and what follows from them: pure, no I/O |
 //! | [`contract`] | names that dispatcher, runner and task have in common |
@@ -24,6 +25,7 @@
 #[cfg(feature = "aws")]
 pub mod aws;
 pub mod contract;
+pub mod crash;
 pub mod database;
 pub mod dispatcher;
 pub mod import;

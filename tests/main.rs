@@ -15,6 +15,7 @@ mod causes;
 mod check_command;
 mod conformance;
 mod crash_points;
+mod crashes;
 mod dispatching;
 mod docker;
 mod ear;

@@ -3,13 +3,23 @@
 use std::path::{Path, PathBuf};
 
 /// Each module may use those before it.
-const ORDER: [&str; 9] =
-    ["settings", "job", "contract", "aws", "parameters", "database", "output", "runners", "dispatcher"];
+const ORDER: [&str; 10] = [
+    "crash",
+    "settings",
+    "job",
+    "contract",
+    "aws",
+    "parameters",
+    "database",
+    "output",
+    "runners",
+    "dispatcher",
+];
 
 /// Modules that no other uses, and what each may use.
 const APART: [(&str, &[&str]); 2] = [
-    ("task", &["settings", "job", "contract", "aws", "parameters", "database", "output"]),
-    ("import", &["settings", "job", "parameters", "database"]),
+    ("task", &["crash", "settings", "job", "contract", "aws", "parameters", "database", "output"]),
+    ("import", &["crash", "settings", "job", "parameters", "database"]),
 ];
 
 fn sources(directory: &Path) -> Vec<PathBuf> {

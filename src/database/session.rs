@@ -1,5 +1,6 @@
 //! A connection of the pool, and its transactions.
 
+use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,6 +12,7 @@ use tokio_postgres::{Client, Error, Statement};
 use super::DatabaseError;
 use super::pooler::Pooler;
 use super::statements::Statements;
+use crate::crash::around_commit;
 
 /// A connection of the pool.
 pub struct Session {
@@ -85,19 +87,28 @@ impl Transaction<'_> {
     }
 
     /// Makes it last. Polled together with the last statements, after them, it is sent with those.
-    pub async fn commit(&self) -> Result<(), DatabaseError> {
+    #[track_caller]
+    pub fn commit(&self) -> impl Future<Output = Result<(), DatabaseError>> + Send {
+        around_commit(Location::caller(), self.commit_now())
+    }
+
+    async fn commit_now(&self) -> Result<(), DatabaseError> {
         self.is_open.store(false, Ordering::Relaxed);
         Ok(self.driver().batch_execute("commit").await?)
     }
 
     /// The same after triggers of users have run. Where the session is a pooler's, what they have set for it ends here, and
     /// else by [`super::Database::give_back`].
-    pub async fn commit_after_users(&self) -> Result<(), DatabaseError> {
-        if !self.session.pooler.is_absent() {
-            let forget = include_str!("../../sql/queries/connections/forget_in_transaction.sql");
-            self.driver().batch_execute(forget).await?;
-        }
-        self.commit().await
+    #[track_caller]
+    pub fn commit_after_users(&self) -> impl Future<Output = Result<(), DatabaseError>> + Send {
+        let forgetting = async {
+            if !self.session.pooler.is_absent() {
+                let forget = include_str!("../../sql/queries/connections/forget_in_transaction.sql");
+                self.driver().batch_execute(forget).await?;
+            }
+            self.commit_now().await
+        };
+        around_commit(Location::caller(), forgetting)
     }
 
     /// Undoes it. Where the session is a pooler's, what code of users has left in it ends here; else [`Session`] sees to that.

@@ -8,6 +8,7 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Error, GenericClient, Row, Statement};
 
 use super::typed::Typed;
+use crate::crash::around_statement;
 
 /// Values of a statement's `$1`, `$2`, …
 pub type Values<'a> = [&'a dyn Typed];
@@ -40,44 +41,44 @@ pub trait Statements: Sync {
         sql: &str,
         values: &Values<'_>,
     ) -> impl Future<Output = Result<Vec<Row>, Error>> + Send {
-        async move {
+        around_statement(sql, async move {
             let named = self.named(sql, &types(values)).await?;
             self.users_ran();
             match named {
                 Some(statement) => self.driver().query(&statement, &plain(values)).await,
                 None => self.driver().query_typed(sql, &typed(values)).await,
             }
-        }
+        })
     }
 
     /// The rows of the answer.
     fn rows(&self, sql: &str, values: &Values<'_>) -> impl Future<Output = Result<Vec<Row>, Error>> + Send {
-        async move {
+        around_statement(sql, async move {
             match self.named(sql, &types(values)).await? {
                 Some(statement) => self.driver().query(&statement, &plain(values)).await,
                 None => self.driver().query_typed(sql, &typed(values)).await,
             }
-        }
+        })
     }
 
     /// The only row of the answer.
     fn one(&self, sql: &str, values: &Values<'_>) -> impl Future<Output = Result<Row, Error>> + Send {
-        async move {
+        around_statement(sql, async move {
             match self.named(sql, &types(values)).await? {
                 Some(statement) => self.driver().query_one(&statement, &plain(values)).await,
                 None => self.driver().query_typed_one(sql, &typed(values)).await,
             }
-        }
+        })
     }
 
     /// The row of the answer, if there is one.
     fn opt(&self, sql: &str, values: &Values<'_>) -> impl Future<Output = Result<Option<Row>, Error>> + Send {
-        async move {
+        around_statement(sql, async move {
             match self.named(sql, &types(values)).await? {
                 Some(statement) => self.driver().query_opt(&statement, &plain(values)).await,
                 None => self.driver().query_typed_opt(sql, &typed(values)).await,
             }
-        }
+        })
     }
 
     /// The rows of the answer, by a plan made for these values.
@@ -86,22 +87,22 @@ pub trait Statements: Sync {
         sql: &str,
         values: &Values<'_>,
     ) -> impl Future<Output = Result<Vec<Row>, Error>> + Send {
-        async move { self.driver().query_typed(sql, &typed(values)).await }
+        around_statement(sql, async move { self.driver().query_typed(sql, &typed(values)).await })
     }
 
     /// Several statements at once, without values.
     fn batch(&self, sql: &str) -> impl Future<Output = Result<(), Error>> + Send {
-        async move { self.driver().batch_execute(sql).await }
+        around_statement(sql, async move { self.driver().batch_execute(sql).await })
     }
 
     /// How many rows it has changed or returned.
     fn run(&self, sql: &str, values: &Values<'_>) -> impl Future<Output = Result<u64, Error>> + Send {
-        async move {
+        around_statement(sql, async move {
             match self.named(sql, &types(values)).await? {
                 Some(statement) => self.driver().execute(&statement, &plain(values)).await,
                 None => self.driver().execute_typed(sql, &typed(values)).await,
             }
-        }
+        })
     }
 }
 

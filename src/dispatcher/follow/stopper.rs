@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::crash::around;
 use crate::database::{DatabaseError, OverdueAttempt, overdue_attempts};
 use crate::dispatcher::follow::followed::FollowedAttempt;
 use crate::dispatcher::pace::again_and_again;
@@ -97,7 +98,7 @@ async fn stop(shared: &Shared, followed: &FollowedAttempt, since: Instant, reaso
         reason,
         "stopping"
     );
-    let stopped = runner.stop(attempt, reason).await;
+    let stopped = around("stop", runner.stop(attempt, reason)).await;
     if let Err(error) = &stopped {
         tracing::warn!(attempt = id.get(), error, "cannot be stopped; trying again");
     }
@@ -113,7 +114,7 @@ async fn give_up(
     reason: &str,
 ) {
     let id = followed.attempt.id;
-    match runner.find(&followed.attempt).await {
+    match around("find", runner.find(&followed.attempt)).await {
         Ok(Found::Nothing) => {
             let _ = shared.signals.ends.send((id, End::not_started(reason, true)));
         }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::crash::around;
 use crate::database::{DatabaseError, mark_begun};
 use crate::dispatcher::pace::again_and_again;
 use crate::dispatcher::shared::{Handle, Shared};
@@ -20,7 +21,7 @@ async fn sweep(shared: &Shared, runner: &dyn Runner) -> Result<(), DatabaseError
     if attempts.is_empty() {
         return Ok(());
     }
-    let observations = runner.observe(&attempts).await;
+    let observations = around("observe", runner.observe(&attempts)).await;
     shared.in_flight.observed(attempts.iter().map(|attempt| attempt.id));
     let mut beginning = Vec::new();
     for ((attempt, begun), observation) in attempts.iter().zip(begun).zip(observations) {

@@ -1,5 +1,6 @@
 //! Tidies: partitions of the history, jobs that no dispatcher would ever claim, what dead dispatchers left at runners.
 
+use crate::crash::around;
 use crate::database::{
     DatabaseError, attempts_over, block_unowned, end_attempts_without_job, forget_dispatchers, keep_history,
     release_owned,
@@ -58,6 +59,8 @@ async fn block(shared: &Shared) -> Result<(), DatabaseError> {
 async fn release(shared: &Shared) -> Result<(), DatabaseError> {
     let releasing = async { release_owned(&shared.database.get().await?).await };
     if shared.within(releasing).await? > 0 {
+        // They have been due for long.
+        shared.low_water.forget();
         shared.signals.wake.notify_one();
     }
     Ok(())
@@ -88,7 +91,7 @@ async fn discard_strays(shared: &Shared) -> Result<(), DatabaseError> {
     let (tasks, prefix) = (shared.parameters.tasks(), shared.identity.launch_key_prefix());
     for runner in shared.runners.iter() {
         let tasks: Vec<&Task> = tasks.iter().filter(|task| task.runner == runner.name()).collect();
-        let strays = runner.strays(&prefix, &tasks).await;
+        let strays = around("strays", runner.strays(&prefix, &tasks)).await;
         if strays.is_empty() {
             continue;
         }
@@ -98,7 +101,7 @@ async fn discard_strays(shared: &Shared) -> Result<(), DatabaseError> {
         let looking = async { attempts_over(&shared.database.get().await?, &keys).await };
         let over = shared.within(looking).await?;
         for stray in strays.iter().filter(|stray| over.contains(&stray.launch_key)) {
-            runner.discard(stray).await;
+            around("discard", runner.discard(stray)).await;
         }
     }
     Ok(())

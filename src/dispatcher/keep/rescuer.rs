@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
+use crate::crash::around;
 use crate::database::{DatabaseError, Seen, Session, Statements, dispatcher_seen, release_all, taken_over};
 use crate::dispatcher::DispatcherError;
 use crate::dispatcher::boot_clock::BootInstant;
@@ -216,8 +217,8 @@ async fn end(runner: &dyn Runner, attempt: &Attempt, over: bool) {
     if !over {
         return;
     }
-    if let Err(error) = runner.stop(attempt, "its attempt was settled elsewhere").await {
+    if let Err(error) = around("stop", runner.stop(attempt, "its attempt was settled elsewhere")).await {
         tracing::warn!(attempt = attempt.id.get(), error, "cannot be stopped");
     }
-    runner.forget(attempt).await;
+    around("forget", runner.forget(attempt)).await;
 }

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{Semaphore, mpsc};
 
 use self::stock::Stock;
+use crate::crash::around;
 use crate::database::{DatabaseError, mark_asked, settled_elsewhere, unmark_asked};
 use crate::dispatcher::follow::in_flight::Launching;
 use crate::dispatcher::pace::Trouble;
@@ -101,7 +102,7 @@ async fn launch(shared: &Handle, runner: &dyn Runner, mut attempt: Attempt, call
         let may_call =
             if runner.capabilities().repeatable { Ok(true) } else { may_ask(shared, &attempt).await };
         let answer = match may_call {
-            Ok(true) => runner.launch(&attempt, &contract).await,
+            Ok(true) => around("launch", runner.launch(&attempt, &contract)).await,
             // Another dispatcher's by now.
             Ok(false) => return,
             Err(error) => Err(LaunchError::Ambiguous(error.to_string())),
@@ -215,7 +216,7 @@ async fn stop_if_over(shared: &Handle, runner: &dyn Runner, attempt: &Attempt, l
         Ok(_) => {
             // Of an attempt that is over, what is not known of it yet is written down: the place of its log.
             let _ = shared.signals.launches.send((attempt.id, launched));
-            runner.stop(&attempt, "launched after its attempt was over").await
+            around("stop", runner.stop(&attempt, "launched after its attempt was over")).await
         }
         Err(error) => Err(error.to_string()),
     };

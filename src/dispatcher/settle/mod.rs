@@ -14,6 +14,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use self::write_rows::{DecidedAttempt, write_rows};
+use crate::crash::around;
 use crate::database::{
     DatabaseError, EndedAttempt, FinishedJob, OpenAttempt, RetriedJob, Written, lock_for_settling,
     retry_jobs, settle_attempts, settled_elsewhere,
@@ -103,7 +104,7 @@ struct Settled {
 async fn leave(shared: &Shared, followed: &FollowedAttempt) {
     let attempt = &followed.attempt;
     if let Some(runner) = shared.runners.get(attempt.request.runner) {
-        runner.forget(attempt).await;
+        around("forget", runner.forget(attempt)).await;
     }
 }
 

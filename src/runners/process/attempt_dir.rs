@@ -19,6 +19,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
+use crate::crash::at;
 use crate::job::End;
 
 /// Of the file's name, after the launch key.
@@ -128,6 +129,7 @@ impl AttemptDir {
             }
             opened => opened?,
         };
+        at("after", "the file of an attempt was made");
         if file.metadata()?.len() == 0 {
             file.set_modified(SystemTime::now())?;
         }
@@ -206,6 +208,7 @@ impl AttemptDir {
             removed => removed,
         };
         gone(std::fs::remove_dir_all(&self.path))?;
+        at("before", "the file of an attempt is removed");
         gone(std::fs::remove_file(&self.file))
     }
 }
@@ -222,12 +225,14 @@ impl Supervised {
         if self.file.metadata()?.len() > 0 {
             return Ok(false);
         }
+        at("before", "an attempt is marked as started");
         self.write_first_line(STARTED, 0)?;
         Ok(true)
     }
 
     /// Notes the program's process group.
     pub fn write_child(&self, group: u32) -> io::Result<()> {
+        at("before", "the process group is written");
         self.write_first_line(STARTED, group)
     }
 
@@ -238,6 +243,7 @@ impl Supervised {
     /// Takes room on the disk for an end, before there is anything that could end: a program whose end cannot be written down
     /// would be run again.
     pub fn reserve_end(&self) -> io::Result<()> {
+        at("before", "room for an end is taken");
         self.file.write_all_at(&[b' '; RESERVED_BYTES], FIRST_LINE as u64)
     }
 
@@ -246,6 +252,7 @@ impl Supervised {
         if let Err(error) = self.write_rest(serde_json::to_vec(end)?) {
             self.write_short(end, &error)?;
         }
+        at("before", "an end is said to be whole");
         self.write_first_line(ENDED, group)
     }
 
@@ -261,6 +268,7 @@ impl Supervised {
     /// With blanks, which JSON allows, over all that was reserved.
     fn write_rest(&self, mut json: Vec<u8>) -> io::Result<()> {
         json.resize(json.len().max(RESERVED_BYTES), b' ');
+        at("before", "an end is written");
         self.file.write_all_at(&json, FIRST_LINE as u64)
     }
 }

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
+use crate::crash::at;
+
 /// The file with the directory's id. It moves with the directory, as the attempts in it do.
 const ID: &str = ".id";
 
@@ -50,6 +52,7 @@ impl Place {
         let draft = state_dir.join(format!("{ID}-{:016x}", rand::random::<u64>()));
         let id = format!("{:032x}", rand::random::<u128>());
         std::fs::write(&draft, &id)
+            .inspect(|()| at("before", "a state directory gets its id"))
             .and_then(|()| match std::fs::hard_link(&draft, path) {
                 Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(e),
                 _ => std::fs::remove_file(&draft),
@@ -76,6 +79,7 @@ impl Place {
             TryLockError::Error(error) => error,
             TryLockError::WouldBlock => io::ErrorKind::WouldBlock.into(),
         })?;
+        at("before", "a life is shown");
         std::fs::rename(&draft, self.life_of(label))?;
         *self.life.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);
         Ok(())
@@ -84,6 +88,7 @@ impl Place {
     /// The dispatcher ends in order, and says so elsewhere.
     pub fn hide_life(&self, label: &str) {
         if self.life.lock().unwrap_or_else(PoisonError::into_inner).take().is_some() {
+            at("before", "a life is hidden");
             // What is left of it otherwise is an empty file.
             let _ = std::fs::remove_file(self.life_of(label));
         }

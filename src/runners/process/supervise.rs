@@ -17,6 +17,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 use super::attempt_dir::{AttemptDir, EndFile, Supervised};
+use crate::crash::at;
 use crate::output::{Tail, drain, secrets};
 
 /// The first argument that makes `rowcall` a supervisor.
@@ -63,6 +64,7 @@ pub fn run(mut args: impl Iterator<Item = OsString>) -> anyhow::Result<()> {
         .stdout(input.try_clone()?)
         .stderr(input)
         .spawn();
+    at("after", "the program was started");
     let (end, group) = match spawned {
         Ok(child) => {
             let group = child.id();
