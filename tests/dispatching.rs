@@ -204,29 +204,29 @@ async fn holding(db: &TestDatabase, launched: &Launched) -> tokio_postgres::Clie
     let holder = db.connect().await;
     holder.batch_execute("begin").await.unwrap();
     holder.execute("select rowcall.task_progress($1)", &[&launched.token]).await.unwrap();
-    db.until("select heartbeat_at + interval '1 second' < clock_timestamp() from rowcall.attempts").await;
+    db.until("select heartbeat_at + interval '3 seconds' < clock_timestamp() from rowcall.attempts").await;
     holder
 }
 
 #[tokio::test]
 async fn an_overdue_task_is_not_stopped_while_its_heartbeat_runs() {
-    let (db, running, launched) = launched(("heartbeat_timeout, max_attempts", "'300 ms', 1")).await;
+    let (db, running, launched) = launched(("heartbeat_timeout, max_attempts", "'2 s', 1")).await;
     let holder = holding(&db, &launched).await;
     running.beats(&db).await;
     assert!(running.world.stops.lock().unwrap().is_empty(), "what it would be stopped for may be over");
     holder.batch_execute("commit").await.unwrap();
-    assert_eq!(row(&db).await, "ERROR TIMED_OUT no heartbeat for 00:00:00.3");
+    assert_eq!(row(&db).await, "ERROR TIMED_OUT no heartbeat for 00:00:02");
     running.stop().await;
 }
 
 #[tokio::test]
 async fn a_task_that_hangs_in_its_transaction_has_timed_out() {
-    let (db, running, launched) = launched(("heartbeat_timeout, max_attempts", "'300 ms', 1")).await;
+    let (db, running, launched) = launched(("heartbeat_timeout, max_attempts", "'2 s', 1")).await;
     let holder = holding(&db, &launched).await;
     running.world.stopped(launched.attempt.id).await;
     // Its session ends with it.
     drop(holder);
-    assert_eq!(row(&db).await, "ERROR TIMED_OUT no heartbeat for 00:00:00.3");
+    assert_eq!(row(&db).await, "ERROR TIMED_OUT no heartbeat for 00:00:02");
     running.stop().await;
 }
 

@@ -15,6 +15,7 @@ use super::DatabaseError;
 use super::columns::{Columns as _, Unreadable};
 use super::function_files::{FunctionFile, function_files};
 use super::statements::Statements as _;
+use crate::crash::around;
 
 static MIGRATIONS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/sql/tables");
 
@@ -303,7 +304,7 @@ async fn holders(client: &Client) -> Result<String, DatabaseError> {
 async fn migrate_at_once(client: &mut Client) -> anyhow::Result<Plan> {
     let transaction = client.transaction().await?;
     transaction
-        .batch_execute(include_str!("../../sql/queries/migrations/migrations_patience.sql"))
+        .batch(include_str!("../../sql/queries/migrations/migrations_patience.sql"))
         .await
         .map_err(DatabaseError::from)?;
     transaction.run(include_str!("../../sql/queries/migrations/migrations_lock.sql"), &[]).await?;
@@ -311,12 +312,11 @@ async fn migrate_at_once(client: &mut Client) -> anyhow::Result<Plan> {
         include_str!("../../sql/queries/migrations/roles_create.sql"),
         include_str!("../../sql/queries/migrations/migrations_prepare.sql"),
     ] {
-        transaction.batch_execute(prepare).await.map_err(DatabaseError::from)?;
+        transaction.batch(prepare).await.map_err(DatabaseError::from)?;
     }
     let plan = read_plan(&transaction).await?;
     for m in &plan.migrations {
-        transaction
-            .batch_execute(&m.up)
+        around("a migration", transaction.batch_execute(&m.up))
             .await
             .map_err(DatabaseError::from)
             .with_context(|| format!("migration {} {} failed", m.version, m.name))?;
@@ -328,7 +328,7 @@ async fn migrate_at_once(client: &mut Client) -> anyhow::Result<Plan> {
             .await?;
     }
     for (what, step) in plan.function_steps() {
-        let done = transaction.batch_execute(&step).await.map_err(DatabaseError::from);
+        let done = around("functions", transaction.batch_execute(&step)).await.map_err(DatabaseError::from);
         done.with_context(|| format!("{what} failed"))?;
     }
     if plan.changes_functions() {
@@ -338,7 +338,7 @@ async fn migrate_at_once(client: &mut Client) -> anyhow::Result<Plan> {
         let done = transaction.run(include_str!("../../sql/queries/migrations/grants_apply.sql"), &[]).await;
         done.map_err(DatabaseError::from).context("the rights in the schema could not be granted")?;
     }
-    transaction.commit().await?;
+    around("the commit of migrations", transaction.commit()).await?;
     Ok(plan)
 }
 
@@ -368,8 +368,7 @@ pub async fn migrate_down(client: &mut Client, to: i32) -> anyhow::Result<Vec<Mi
             .iter()
             .find(|m| m.version == version)
             .with_context(|| format!("this rowcall does not know the way back from version {version}"))?;
-        transaction
-            .batch_execute(m.down)
+        around("the way back from a migration", transaction.batch_execute(m.down))
             .await
             .map_err(DatabaseError::from)
             .with_context(|| format!("the way back from migration {} {} failed", m.version, m.name))?;
@@ -379,12 +378,12 @@ pub async fn migrate_down(client: &mut Client, to: i32) -> anyhow::Result<Vec<Mi
         undone.push(m.clone());
     }
     if !undone.is_empty() {
-        transaction.batch_execute(include_str!("../../sql/queries/migrations/functions_forget.sql")).await?;
+        transaction.batch(include_str!("../../sql/queries/migrations/functions_forget.sql")).await?;
     }
     if to == 0 {
-        transaction.batch_execute(include_str!("../../sql/queries/migrations/schema_drop.sql")).await?;
+        transaction.batch(include_str!("../../sql/queries/migrations/schema_drop.sql")).await?;
     }
-    transaction.commit().await?;
+    around("the commit of a way back", transaction.commit()).await?;
     Ok(undone)
 }
 

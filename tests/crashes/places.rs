@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// What the story does not come to, and why: statements, calls of runners, and functions that commit.
-const EXEMPT: [(&str, &str); 15] = [
+const EXEMPT: [(&str, &str); 17] = [
     ("attempts_asked.sql", "only where a launch cannot be repeated: Lambda"),
     ("attempts_unasked.sql", "only where a launch cannot be repeated: Lambda"),
     ("attempts_launched_late.sql", "only where an end comes before its launch is written down"),
@@ -19,12 +19,14 @@ const EXEMPT: [(&str, &str); 15] = [
     ("dispatchers_running.sql", "`rowcall migrate` asks"),
     ("release_all.sql", "only after a dispatcher was frozen for longer than its lease"),
     ("find", "only where the answer to a launch was lost"),
+    ("functions_drop.sql", "a part of the step that applies functions"),
+    ("lock_holders.sql", "only where other sessions hold locks"),
     ("set_aside", "only where a trigger of users fails at the commit of a claim"),
 ];
 
-/// The folders of sql/queries whose statements the daemon runs.
-const FOLDERS: [&str; 8] =
-    ["attempts", "claims", "dispatchers", "jobs", "schema", "settling", "source_rows", "tasks"];
+/// The folders of sql/queries whose statements the daemon and the tasks run.
+const FOLDERS: [&str; 9] =
+    ["attempts", "claims", "dispatchers", "jobs", "reporter", "schema", "settling", "source_rows", "tasks"];
 
 /// What changes a file.
 const WRITES: [&str; 8] = [
@@ -102,6 +104,19 @@ pub fn wanted() -> BTreeSet<String> {
         }
     }
     wanted
+}
+
+/// The steps of `rowcall migrate`, up and down.
+pub fn of_migrate() -> BTreeSet<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let program = std::fs::read_to_string(root.join("src/database/migrations.rs")).unwrap();
+    let names: BTreeSet<String> = files(&root.join("sql/queries/migrations"), "sql")
+        .iter()
+        .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
+        .chain(quoted(&program, "around(\"").map(str::to_owned))
+        .filter(|name| !is_exempt(name))
+        .collect();
+    names.iter().flat_map(|name| ["before", "after"].map(|when| format!("{when} {name}"))).collect()
 }
 
 /// Whether the story need not come to it.
