@@ -8,13 +8,14 @@ mod story;
 use futures_util::{StreamExt as _, stream};
 use story::Story;
 
-/// Stories at the same time: each is some processes that mostly wait, and other tests run beside them.
-const AT_ONCE: usize = 5;
+/// Stories at the same time: each is some processes that mostly wait.
+const AT_ONCE: usize = 8;
 
 /// So often a story is told until it comes to its place.
 const TRIES: usize = 5;
 
 #[tokio::test]
+#[ignore = "needs the machine for itself: ./dev test"]
 async fn a_death_at_any_place_loses_nothing_and_repeats_nothing() {
     let visited = Story::noted().await;
     let missing: Vec<String> = places::wanted().difference(&visited).cloned().collect();

@@ -82,6 +82,8 @@ async fn a_refusal_by_the_runner_spends_no_attempt() {
     assert_eq!(row(&db).await, "PROCESSED");
     let refused = "1 RUNNER_FAILED no capacity; 2 RUNNER_FAILED no capacity; 3 RUNNER_FAILED no capacity";
     assert_eq!(attempts(&db).await, format!("{refused}; 4 SUCCEEDED"));
+    // Its end may be written before its launch is.
+    db.until("exists (select from rowcall.attempts where launched_at is not null)").await;
     let launched = "select array_agg(number) from rowcall.attempts where launched_at is not null";
     assert_eq!(db.one::<Vec<i32>>(launched).await, [4]);
     // A definite refusal gets a new key.

@@ -59,6 +59,7 @@ async fn dying_at(place: &str, db: TestDatabase, arguments: &[&str]) {
 }
 
 #[tokio::test]
+#[ignore = "needs the machine for itself: ./dev test"]
 async fn a_death_at_any_step_of_migrate_leaves_all_or_nothing() {
     let (up, down) =
         (noted(&TestDatabase::empty().await, &UP).await, noted(&TestDatabase::new().await, &DOWN).await);
