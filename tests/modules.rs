@@ -1,6 +1,8 @@
 //! Modules depend in one order, so that a reader can begin at the bottom.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use crate::support::files_below;
 
 /// Each module may use those before it.
 const ORDER: [&str; 10] = [
@@ -21,13 +23,6 @@ const APART: [(&str, &[&str]); 2] = [
     ("task", &["crash", "settings", "job", "contract", "aws", "parameters", "database", "output"]),
     ("import", &["crash", "settings", "job", "parameters", "database"]),
 ];
-
-fn sources(directory: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
-    let (directories, files): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
-    let rust = files.into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "rs"));
-    rust.chain(directories.iter().flat_map(|directory| sources(directory))).collect()
-}
 
 /// The top modules that a text names as `crate::module`.
 fn used(text: &str) -> impl Iterator<Item = &str> {
@@ -51,7 +46,7 @@ fn modules_use_only_those_before_them() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let known: Vec<&str> = ORDER.into_iter().chain(APART.map(|(name, _)| name)).collect();
     let (mut wrong, mut seen) = (Vec::new(), std::collections::BTreeSet::new());
-    for path in sources(&root) {
+    for path in files_below("src", "rs") {
         let relative = path.strip_prefix(&root).unwrap();
         let module =
             relative.components().next().unwrap().as_os_str().to_str().unwrap().trim_end_matches(".rs");

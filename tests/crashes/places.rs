@@ -1,7 +1,9 @@
 //! The places that there must be, as the source has them: a new one without a visit fails.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use crate::support::files_below;
 
 /// What the story does not come to, and why: statements, calls of runners, and functions that commit.
 const EXEMPT: [(&str, &str); 17] = [
@@ -43,14 +45,7 @@ const WRITES: [&str; 8] = [
 /// Functions that write between two places of their callers, and one that removes what has been of no use for a day.
 const OF_OTHERS: [&str; 4] = ["write_first_line", "write_short", "of", "sweep"];
 
-fn files(directory: &Path, extension: &str) -> Vec<PathBuf> {
-    let paths = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
-    let (directories, files): (Vec<_>, Vec<_>) = paths.partition(|path| path.is_dir());
-    let wanted = files.into_iter().filter(|path| path.extension().is_some_and(|found| found == extension));
-    wanted.chain(directories.iter().flat_map(|directory| self::files(directory, extension))).collect()
-}
-
-/// What stands in quotes after each of these beginnings.
+/// The strings in quotes after each of these beginnings.
 fn quoted<'a>(text: &'a str, begin: &'a str) -> impl Iterator<Item = &'a str> {
     text.split(begin).skip(1).filter_map(|rest| rest.split('"').next())
 }
@@ -65,12 +60,12 @@ pub fn wanted() -> BTreeSet<String> {
         }
     };
     for folder in FOLDERS {
-        for path in files(&root.join("sql/queries").join(folder), "sql") {
+        for path in files_below(&format!("sql/queries/{folder}"), "sql") {
             let name = path.file_name().unwrap().to_str().unwrap();
             both(name);
         }
     }
-    for path in files(&root.join("src"), "rs") {
+    for path in files_below("src", "rs") {
         let text = std::fs::read_to_string(&path).unwrap();
         let name = path.strip_prefix(root).unwrap().display().to_string();
         if name.starts_with("src/dispatcher/") {
@@ -87,7 +82,7 @@ pub fn wanted() -> BTreeSet<String> {
             quoted(&text, "around(\"").for_each(&mut both);
         }
     }
-    for path in files(&root.join("src/runners/process"), "rs") {
+    for path in files_below("src/runners/process", "rs") {
         let text = std::fs::read_to_string(&path).unwrap();
         let program = text.split("#[cfg(test)]").next().unwrap();
         for function in program.split("fn ").skip(1) {
@@ -110,7 +105,7 @@ pub fn wanted() -> BTreeSet<String> {
 pub fn of_migrate() -> BTreeSet<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let program = std::fs::read_to_string(root.join("src/database/migrations.rs")).unwrap();
-    let names: BTreeSet<String> = files(&root.join("sql/queries/migrations"), "sql")
+    let names: BTreeSet<String> = files_below("sql/queries/migrations", "sql")
         .iter()
         .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
         .chain(quoted(&program, "around(\"").map(str::to_owned))

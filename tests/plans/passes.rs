@@ -1,13 +1,13 @@
 //! Statements that join arrays of a batch with its jobs or attempts go through the arrays once, also by a plan that was made when
 //! the tables were known to be empty.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use serde_json::Value;
 use tokio_postgres::Client;
 
 use crate::ear::Ear;
-use crate::support::TestDatabase;
+use crate::support::{TestDatabase, files_below};
 
 /// Starts all jobs that wait.
 const START: &str = "
@@ -131,22 +131,16 @@ async fn functions_go_through_the_arrays_of_a_batch_once() {
     assert_eq!(db.one::<i64>("select count(*) from rowcall.history").await, 500);
 }
 
-/// The statements that read jobs or attempts. A claim is put together from several files, and is not among them.
-fn statements_below(directory: &Path, found: &mut Vec<(String, String)>) {
-    for entry in std::fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            statements_below(&path, found);
-            continue;
-        }
+/// The statements that read jobs or attempts, by name. A claim is put together from several files, and is not among them.
+fn statements() -> Vec<(String, String)> {
+    let named = |path: PathBuf| {
         let text = std::fs::read_to_string(&path).unwrap();
-        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-        let reads =
-            ["rowcall_internal.jobs", "rowcall_internal.attempts"].iter().any(|table| text.contains(table));
-        if reads && (!name.starts_with("claim") || name == "claim_lock") {
-            found.push((name, text));
-        }
-    }
+        (path.file_stem().unwrap().to_str().unwrap().to_owned(), text)
+    };
+    let reads =
+        |text: &str| ["jobs", "attempts"].iter().any(|t| text.contains(&format!("rowcall_internal.{t}")));
+    let all = files_below("sql/queries", "sql").into_iter().map(named);
+    all.filter(|(name, text)| reads(text) && (!name.starts_with("claim") || name == "claim_lock")).collect()
 }
 
 /// Of these there are never many: the dispatchers, what is in a stock, and what is taken with a limit.
@@ -161,8 +155,7 @@ const FEW: [(&str, &str); 4] = [
 async fn statements_read_their_batch_alone_of_emptied_tables() {
     let db = emptied().await;
     let (client, _) = session(&db, "").await;
-    let mut statements = Vec::new();
-    statements_below(&Path::new(env!("CARGO_MANIFEST_DIR")).join("sql/queries"), &mut statements);
+    let statements = statements();
     assert!(statements.len() > 20, "{statements:?}");
     for (name, text) in statements {
         let parameters = (1..100).take_while(|n| text.contains(&format!("${n}"))).count();

@@ -11,6 +11,7 @@ mod pgbouncer;
 mod programs;
 mod proxy;
 mod server;
+mod sources;
 pub mod standins;
 mod tls_front;
 
@@ -25,4 +26,5 @@ pub use pgbouncer::{Bouncer, PgBouncer, SHARED};
 pub use programs::{log_to, rowcall, rowcall_task};
 pub use proxy::Proxy;
 pub use server::{Server, server_program};
+pub use sources::files_below;
 pub use tls_front::{SignIn, TlsFront};
