@@ -118,6 +118,27 @@ async fn a_condition_that_raises_never_fails_the_statement() {
 }
 
 #[tokio::test]
+async fn a_full_disk_fails_the_statement_before_it_loses_a_job() {
+    let db = TestDatabase::new().await;
+    loader(&db).await;
+    db.run("insert into rowcall.files (id, status) values (1, 'OLD')").await;
+    db.run(
+        "create function public.full() returns trigger language plpgsql as $$ begin
+            raise 'could not extend file' using errcode = '53100'; end $$;
+         create trigger a_full_disk before insert on rowcall_internal.jobs execute function public.full();
+         create trigger a_full_disk before insert on rowcall_internal.missed_rows execute function public.full()",
+    )
+    .await;
+    for statement in
+        ["insert into rowcall.files (id) values (2)", "update rowcall.files set status = 'REGISTERED'"]
+    {
+        let refused = db.refused(statement).await;
+        assert!(refused.starts_with("53100 could not extend file"), "{refused}");
+    }
+    assert_eq!(db.one::<String>("select string_agg(id || status, ' ') from rowcall.files").await, "1OLD");
+}
+
+#[tokio::test]
 async fn a_row_without_job_or_note_is_warned_of_and_found_by_a_rescan() {
     let db = TestDatabase::new().await;
     loader(&db).await;

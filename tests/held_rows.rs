@@ -320,3 +320,34 @@ async fn a_row_that_changes_while_its_batch_is_written_is_written() {
     let rows = "select string_agg(status || attributes, ' ' order by id) from rowcall.files";
     assert_eq!(db.one::<String>(rows).await, r#"B{"lines": 1} B{"by": "a user", "lines": 2}"#);
 }
+
+#[tokio::test]
+async fn an_end_waits_while_the_server_has_no_room_for_it() {
+    let db = TestDatabase::new().await;
+    db.task("task", "REGISTERED", ("", "")).await;
+    db.run(
+        "create table no_room (only_one boolean); insert into no_room values (true); grant select on no_room to rowcall_writer;
+         create function no_room() returns trigger language plpgsql as $$ begin
+            if exists (select from public.no_room) then raise 'could not extend file' using errcode = '53100'; end if;
+            return new; end $$;
+         create trigger no_room before update on rowcall.files for each row
+         when (new.status = 'PROCESSED') execute function no_room()",
+    )
+    .await;
+    let mut running = Running::start(&db).await;
+    insert(&db, 1).await;
+    let launched = running.launch().await;
+    // The second try to settle has come.
+    let tries = "create sequence public.tries; grant usage on sequence public.tries to rowcall_writer;
+        create function public.tried() returns trigger language plpgsql as $$ begin perform nextval('public.tries'); return null; end $$;
+        create trigger a_try before update on rowcall.files for each statement execute function public.tried()";
+    db.run(tries).await;
+    running.end(&launched, End::exited(0));
+    while db.one::<i64>("select last_value from public.tries").await < 4 {}
+    assert_eq!(db.one::<i64>("select count(*) from rowcall.history").await, 0);
+    db.run("delete from no_room").await;
+    db.until("select status = 'PROCESSED' from rowcall.files").await;
+    db.until("select count(*) = 1 from rowcall.history where outcome = 'SUCCEEDED' and write_back is null")
+        .await;
+    running.stop().await;
+}

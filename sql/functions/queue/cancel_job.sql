@@ -50,8 +50,9 @@ begin
                 then jsonb_build_object('message', why, 'outcome', 'CANCELLED') end],
             immediate => false, tasks => array[mine.task], channels => array[left_as->>'notify_channel']) w;
         if became in ('locked', 'later') then
-            raise exception 'rowcall.cancel: another session holds the row % of %', mine.row_key, mine.source_table
-                using errcode = '55P03', hint = 'Try again when that session''s transaction has ended.';
+            raise exception 'rowcall.cancel: the row % of % cannot be written now: %', mine.row_key, mine.source_table,
+                    coalesce(problem, 'another session holds it')
+                using errcode = '55P03', hint = 'Try again later.';
         elsif became = 'failed' then
             raise warning 'rowcall.cancel: the row % of % could not be written: %', mine.row_key, mine.source_table, problem;
         end if;

@@ -128,7 +128,8 @@ begin
                 end if;
                 return next;
             exception
-                when lock_not_available or deadlock_detected or serialization_failure then
+                -- Nor is a server without room or memory, or whose disk fails, the row's fault: its time will come.
+                when lock_not_available or deadlock_detected or serialization_failure or insufficient_resources or system_error then
                     place := i; state := 'locked'; error := sqlerrm;
                     return next;
                 when others then

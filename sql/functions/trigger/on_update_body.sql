@@ -120,9 +120,13 @@ begin
             if made > 0 and rowcall_internal.is_asleep() then
                 perform rowcall_internal.notify('rowcall_control');
             end if;
-        exception when others then
-            raise warning 'rowcall: rows of % may have missed their jobs: % (and: %)', tg_relid::regclass, cause, sqlerrm
-                using hint = 'After the cause is gone: SELECT rowcall.rescan(table);';
+        exception
+            when insufficient_resources or system_error then
+                -- The server is in need, and so is this transaction. Committed without job and note, its rows would wait for ever.
+                raise;
+            when others then
+                raise warning 'rowcall: rows of % may have missed their jobs: % (and: %)', tg_relid::regclass, cause, sqlerrm
+                    using hint = 'After the cause is gone: SELECT rowcall.rescan(table);';
         end;
     end the_work;
     return null;
