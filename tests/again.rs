@@ -163,3 +163,40 @@ async fn rows_registered_anew_run_once_and_once_more_if_in_flight() {
     assert_eq!((statuses.as_str(), running.world.distinct_launches()), ("PROCESSED PROCESSED DELETED", 3));
     running.stop().await;
 }
+
+#[tokio::test]
+async fn a_rescan_repeats_nothing_that_ends_while_it_looks() {
+    let db = TestDatabase::new().await;
+    // An observer runs whatever the status of its row is by then: only its history keeps it from running again.
+    db.task("watcher", "REGISTERED", ("status_running, status_succeeded, status_failed", "null, null, null"))
+        .await;
+    db.run("alter table rowcall.files disable trigger rowcall_insert; insert into rowcall.files (id) values (1);
+            alter table rowcall.files enable trigger rowcall_insert; insert into rowcall.files (id) values (2)")
+        .await;
+    db.run(
+        "create function public.wait() returns trigger language plpgsql as $$ begin
+            if session_user = 'postgres' then perform pg_advisory_xact_lock_shared(1, 77); end if; return new; end $$;
+         create trigger wait before insert on rowcall_internal.jobs for each row execute function public.wait()",
+    )
+    .await;
+    let mut running = Running::start(&db).await;
+    let launched = running.launch().await;
+    let (holder, operator) = (db.connect().await, db.connect().await);
+    holder.batch_execute("select pg_advisory_lock(1, 77)").await.unwrap();
+    let rescan = tokio::spawn(async move {
+        operator.query_one("select rowcall.rescan('rowcall.files')", &[]).await.unwrap().get::<_, i64>(0)
+    });
+    let waits =
+        "select exists (select from pg_locks where locktype = 'advisory' and objid = 77 and not granted)";
+    while !db.one::<bool>(waits).await {}
+    running.end(&launched, End::exited(0));
+    db.until("exists (select from rowcall.history)").await;
+    holder.batch_execute("select pg_advisory_unlock_all()").await.unwrap();
+    assert_eq!(rescan.await.unwrap(), 1);
+    let second = running.launch().await;
+    assert_eq!(db.one::<i64>("select (row_key->>'id')::bigint from rowcall.jobs").await, 1);
+    running.end(&second, End::exited(0));
+    db.until("not exists (select from rowcall.jobs)").await;
+    assert_eq!(running.world.distinct_launches(), 2);
+    running.stop().await;
+}

@@ -9,7 +9,10 @@ language plpgsql security definer
 set search_path = pg_catalog, pg_temp set timezone = 'UTC'
 as $$
 declare
-    made bigint;
+    most_at_once constant int := 10000;
+    batch record;
+    made_now bigint;
+    made bigint := 0;
     writers bigint;
     own_lock_timeout constant text := current_setting('lock_timeout');
 begin
@@ -31,24 +34,38 @@ begin
                 using hint = 'When they have ended, call rowcall.rescan() once more.';
         end if;
     end if;
-    execute format($sql$
-        insert into rowcall_internal.jobs as j (task, source_table, row_key, short_key, on_status)
-        select w.task, $1, w.row_key, rowcall.short_key(w.row_key), w.on_status
-        from (select distinct * from rowcall_internal.wanted_rows($1, $2, $3)) w
-        where $2 is not null or not exists (
-                select from rowcall_internal.history h
-                where h.source_table = $1 and h.row_key = w.row_key and h.task = w.task
-                  and (h.attempt_count > 0 or h.outcome = 'CANCELLED' and h.message is distinct from rowcall_internal.unwatched()))
-            -- Nor beside the job of an owner that had the row before the routes were edited.
-            and not exists (
-                select from rowcall_internal.jobs other
-                where other.source_table = $1 and other.short_key = rowcall.short_key(w.row_key) and other.on_status = w.on_status
-                  and other.task <> w.task and other.task in (select name from rowcall_internal.owners)
-                  and w.task in (select name from rowcall_internal.owners))
-        %s
-        where $2 is not null
-    $sql$, rowcall_internal.ask_again_sql()) using source, keys, task;
-    get diagnostics made = row_count;
+    -- First the rows and then, by a look of its own for each batch, what became of them: a job that has begun and ended since its row was
+    -- read is in the history by then.
+    for batch in
+        select array_agg(w.task) as tasks, array_agg(w.row_key) as row_keys, array_agg(w.on_status) as statuses
+        from (select w.*, (row_number() over () - 1) / most_at_once as number
+              from (select distinct * from rowcall_internal.wanted_rows(source, keys, task)) w) w
+        group by w.number
+    loop
+        execute format($sql$
+            insert into rowcall_internal.jobs as j (task, source_table, row_key, short_key, on_status)
+            select w.task, $1, w.row_key, rowcall.short_key(w.row_key), w.on_status
+            from unnest($2, $3, $4) w(task, row_key, on_status)
+            -- With a limit each is one look at an index, whatever the planner believes of the tables.
+            where $5 or not coalesce(
+                    (select true from rowcall_internal.jobs mine
+                     where mine.source_table = $1 and mine.short_key = rowcall.short_key(w.row_key) and mine.task = w.task limit 1),
+                    (select true from rowcall_internal.history h
+                     where h.source_table = $1 and h.row_key = w.row_key and h.task = w.task
+                       and (h.attempt_count > 0 or h.outcome = 'CANCELLED' and h.message is distinct from rowcall_internal.unwatched())
+                     limit 1),
+                    -- Nor beside the job of an owner that had the row before the routes were edited.
+                    (select true from rowcall_internal.jobs other
+                     where other.source_table = $1 and other.short_key = rowcall.short_key(w.row_key) and other.on_status = w.on_status
+                       and other.task <> w.task and other.task in (select name from rowcall_internal.owners)
+                       and w.task in (select name from rowcall_internal.owners) limit 1),
+                    false)
+            %s
+            where $5
+        $sql$, rowcall_internal.ask_again_sql()) using source, batch.tasks, batch.row_keys, batch.statuses, keys is not null;
+        get diagnostics made_now = row_count;
+        made := made + made_now;
+    end loop;
     perform set_config('lock_timeout', own_lock_timeout, true);
     if made > 0 then
         perform rowcall_internal.notify('rowcall_control');
