@@ -1,7 +1,7 @@
 //! Connections: the pool, and single ones for LISTEN and for migrations.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use deadpool_postgres::{
     Manager, ManagerConfig, Object, Pool, PoolError, QueueMode, RecyclingMethod, Runtime,
@@ -15,6 +15,7 @@ use super::address::Address;
 use super::columns::Unreadable;
 use super::connector::{Connector, Pooled, Stream, Told};
 use super::pooler::Pooler;
+use super::reserve::Reserve;
 use super::session::Session;
 use crate::job::UnknownWord;
 use crate::settings::DatabaseSettings;
@@ -157,6 +158,7 @@ const RESET_LIMIT: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub struct Database {
     pool: Pool,
+    reserve: Reserve,
     connector: Connector,
     /// For connections that last, and must not be shared.
     own: Connector,
@@ -182,22 +184,27 @@ impl Database {
         };
         let pooler = Arc::<Pooler>::default();
         let (connecting, told) = Pooled::new(connector.clone(), Arc::clone(&pooler));
-        let manager = Manager::from_connect(
-            connector.config().clone(),
-            connecting,
-            ManagerConfig { recycling_method: RecyclingMethod::Fast },
-        );
-        let pool = Pool::builder(manager)
-            .max_size(settings.pool_size)
-            .runtime(Runtime::Tokio1)
-            // The latest first: its session has its plans and catalogues at hand.
-            .queue_mode(QueueMode::Lifo)
-            .wait_timeout(Some(settings.connect_timeout))
-            // The connector has its own limit.
-            .create_timeout(None)
-            .build()
-            .map_err(|e| DatabaseError::Connect(e.to_string()))?;
-        Ok(Self { pool, connector, own, listens_elsewhere: !settings.listen_url.is_empty(), told, pooler })
+        let make = |connecting: Pooled, size: usize| {
+            let manager = Manager::from_connect(
+                connector.config().clone(),
+                connecting,
+                ManagerConfig { recycling_method: RecyclingMethod::Fast },
+            );
+            Pool::builder(manager)
+                .max_size(size)
+                .runtime(Runtime::Tokio1)
+                // The latest first: its session has its plans and catalogues at hand.
+                .queue_mode(QueueMode::Lifo)
+                .wait_timeout(Some(settings.connect_timeout))
+                // The connector has its own limit.
+                .create_timeout(None)
+                .build()
+                .map_err(|e| DatabaseError::Connect(e.to_string()))
+        };
+        let reserve = Reserve::new(make(connecting.clone(), 1)?);
+        let pool = make(connecting, settings.pool_size)?;
+        let listens_elsewhere = !settings.listen_url.is_empty();
+        Ok(Self { pool, reserve, connector, own, listens_elsewhere, told, pooler })
     }
 
     /// A pooled connection.
@@ -205,15 +212,31 @@ impl Database {
         Ok(Session::new(self.pool_get().await?, Arc::clone(&self.pooler)))
     }
 
+    /// The one connection that is kept for the word that this dispatcher lives: all others may be in use, and hang.
+    pub async fn get_reserved(&self) -> Result<Session, DatabaseError> {
+        let reserved = self.reserve.get().await.map_err(|error| self.refused(error))?;
+        Ok(Session::new(reserved, Arc::clone(&self.pooler)))
+    }
+
+    /// Ends all work that is under way, with its connections.
+    pub fn give_up_connections(&self) {
+        self.pool.retain(|_, _| false);
+        self.reserve.give_up();
+    }
+
     async fn pool_get(&self) -> Result<Object, DatabaseError> {
-        self.pool.get().await.map_err(|error| match error {
+        self.pool.get().await.map_err(|error| self.refused(error))
+    }
+
+    fn refused(&self, error: PoolError) -> DatabaseError {
+        match error {
             PoolError::Backend(error) => match locked(&self.told).clone() {
                 Some((words, true)) => DatabaseError::Away(words),
                 Some((words, false)) => DatabaseError::Connect(words),
                 None => DatabaseError::Connect(explain(&error)),
             },
             other => DatabaseError::Connect(other.to_string()),
-        })
+        }
     }
 
     /// Finds out whether a pooler shares sessions among connections, before anything else uses them. Until then, and if so,
@@ -244,9 +267,18 @@ impl Database {
         limit: Duration,
         work: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
-        let done = tokio::time::timeout(limit, work)
-            .await
-            .unwrap_or_else(|_| Err(DatabaseError::Silent(limit).into()));
+        let begun = Instant::now();
+        let given_up = Box::pin(self.reserve.given_up());
+        let hang = Box::pin(self.hang());
+        let done = tokio::select! {
+            done = work => done,
+            () = tokio::time::sleep(limit) => Err(DatabaseError::Silent(limit).into()),
+            () = given_up => Err(DatabaseError::Silent(begun.elapsed()).into()),
+            () = hang => {
+                self.give_up_connections();
+                Err(DatabaseError::Silent(begun.elapsed()).into())
+            }
+        };
         if let Err(error) = &done
             && let Some(error) = error.of_database()
         {
@@ -258,6 +290,16 @@ impl Database {
             }
         }
         done
+    }
+
+    /// Ends when work takes long and the server does not answer. A pooler may make a question wait until another's work is done: then
+    /// nothing is known.
+    async fn hang(&self) {
+        if self.pooler.is_absent() {
+            self.reserve.is_silent().await;
+        } else {
+            std::future::pending::<()>().await;
+        }
     }
 
     /// Gives a connection back on which triggers of users have run. What they have set for the session ends here.

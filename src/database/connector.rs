@@ -262,6 +262,7 @@ impl From<ConnectError> for DatabaseError {
 pub type Told = Arc<Mutex<Option<(String, bool)>>>;
 
 /// The same for the pool, whose errors must be the driver's own: in our words they are kept beside.
+#[derive(Clone)]
 pub struct Pooled {
     connector: Connector,
     told: Told,

@@ -24,6 +24,7 @@ mod rds_iam;
 #[cfg(not(feature = "aws"))]
 #[path = "without_rds_iam.rs"]
 mod rds_iam;
+mod reserve;
 mod runner_names;
 mod schema;
 mod session;

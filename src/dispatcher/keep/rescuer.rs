@@ -43,6 +43,10 @@ pub async fn run(shared: Handle, launch: mpsc::Sender<Vec<Attempt>>) {
             }
             Ok(false) => return shared.lifecycle.give_up(DispatcherError::Superseded),
             Err(error) => {
+                if matches!(error, DatabaseError::Silent(_)) {
+                    // Those of the other loops hang as well.
+                    shared.database.give_up_connections();
+                }
                 failing_since.get_or_insert_with(Instant::now);
                 trouble.wait(&error)
             }
@@ -89,7 +93,7 @@ impl Rescuer {
         shared: &Shared,
         launch: &mpsc::Sender<Vec<Attempt>>,
     ) -> Result<bool, DatabaseError> {
-        let mut client = shared.database.get().await?;
+        let mut client = shared.database.get_reserved().await?;
         let now = BootInstant::now();
         let (silent, lease_before) = shared.lifecycle.lease.silence();
         let lease = self.choose_lease(shared);
