@@ -1,5 +1,6 @@
 //! Nobody gets more than their own row: the roles, their rights, and what an attacker with a task's login can do.
 
+mod generator;
 mod meddling;
 
 use rowcall::database::Database;
