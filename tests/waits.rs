@@ -144,7 +144,7 @@ async fn a_hung_connection_is_replaced() {
     proxy.hang();
     db.run("insert into rowcall.files (id) values (2)").await;
     // Each piece of work may take 20 seconds, and all are given up together long before.
-    running.launch_within(Duration::from_secs(15)).await;
+    running.launch_within(Duration::from_secs(30)).await;
     running.stop().await;
 }
 

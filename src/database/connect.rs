@@ -218,6 +218,11 @@ impl Database {
         Ok(Session::new(reserved, Arc::clone(&self.pooler)))
     }
 
+    /// Ends when connections that are there now are given up, because they hang.
+    pub fn given_up(&self) -> impl Future<Output = ()> + use<> {
+        self.reserve.given_up()
+    }
+
     /// Ends all work that is under way, with its connections.
     pub fn give_up_connections(&self) {
         self.pool.retain(|_, _| false);

@@ -55,6 +55,8 @@ pub async fn run(shared: Handle) {
 
 /// Listens until the connection ends or a probe fails; says which.
 async fn listen(shared: &Shared, trouble: &mut Trouble) -> Result<&'static str, DatabaseError> {
+    let given_up = shared.database.given_up();
+    tokio::pin!(given_up);
     let (mut subscription, notifications) = Subscription::open(&shared.database).await?;
     let probe = format!("rowcall_probe_{}", shared.identity.id);
     let mut known = channels(shared, &probe);
@@ -74,6 +76,7 @@ async fn listen(shared: &Shared, trouble: &mut Trouble) -> Result<&'static str, 
         loop {
             let heard = tokio::select! {
                 () = &mut probe_again => break,
+                () = &mut given_up => return Ok("connections to the database hang"),
                 heard = notifications.next() => heard,
                 () = shared.parameters.changed() => Some(BTreeSet::new()),
             };

@@ -84,9 +84,14 @@ impl WakeLock {
             && last.found == 0
             && shared.signals.is_listening()
         {
-            tokio::select! {
-                () = wait(shared, until_next(last, floor(shared))) => {}
-                () = self.lost() => {}
+            let given_up = shared.database.given_up();
+            let hangs = tokio::select! {
+                () = wait(shared, until_next(last, floor(shared))) => false,
+                () = self.lost() => false,
+                () = given_up => true,
+            };
+            if hangs {
+                self.session = None;
             }
         }
         last.map(drop)

@@ -13,11 +13,11 @@ use tokio::sync::mpsc;
 use crate::crash::around;
 use crate::database::{DatabaseError, Seen, Session, Statements, dispatcher_seen, release_all, taken_over};
 use crate::dispatcher::DispatcherError;
-use crate::dispatcher::boot_clock::BootInstant;
 use crate::dispatcher::keep::adopt::{adopt, find_the_gone};
 use crate::dispatcher::pace::{Trouble, beat_limit, jittered};
 use crate::dispatcher::shared::{Handle, Shared};
 use crate::job::AttemptId;
+use crate::runners::boot_clock::BootInstant;
 use crate::runners::{Attempt, Runner};
 use crate::settings::DispatcherSettings;
 
@@ -25,11 +25,15 @@ use crate::settings::DispatcherSettings;
 pub async fn run(shared: Handle, launch: mpsc::Sender<Vec<Attempt>>) {
     let mut trouble = Trouble::new("rescuing");
     let mut rescuer = Rescuer::default();
-    // A connection may have to be made first.
-    let limit = beat_limit(shared.lifecycle.dead_after).max(shared.database.connect_limit());
+    let limit = beat_limit(shared.lifecycle.dead_after);
     let mut failing_since = None;
     loop {
-        let beat = shared.database.within(limit, rescuer.beat(&shared, &launch));
+        let beat = async {
+            let database = &shared.database;
+            // A connection may have to be made first, which may take longer than a beat.
+            let mut client = database.within(database.connect_limit(), database.get_reserved()).await?;
+            database.within(limit, rescuer.beat(&shared, &mut client, &launch)).await
+        };
         let beaten = tokio::select! {
             () = shared.lifecycle.stopping.cancelled() => return,
             beaten = beat => beaten,
@@ -91,14 +95,14 @@ impl Rescuer {
     async fn beat(
         &mut self,
         shared: &Shared,
+        client: &mut Session,
         launch: &mpsc::Sender<Vec<Attempt>>,
     ) -> Result<bool, DatabaseError> {
-        let mut client = shared.database.get_reserved().await?;
         let now = BootInstant::now();
         let (silent, lease_before) = shared.lifecycle.lease.silence();
         let lease = self.choose_lease(shared);
         shared.lifecycle.lease.renewing(now, lease);
-        let Some(seen) = say_that_it_lives(shared, &mut client, lease, self.is_idle).await? else {
+        let Some(seen) = say_that_it_lives(shared, client, lease, self.is_idle).await? else {
             return Ok(false);
         };
         if seen.attempts_open {
@@ -111,11 +115,11 @@ impl Rescuer {
         if silent > lease_before || seen.silent_for > silent + dead_after / 2 {
             self.patient_until = Some(now.after(dead_after));
             // Others, or a janitor's look over a connection that still worked, may have blocked jobs of runners that only this one offers.
-            if release_all(&client).await? > 0 {
+            if release_all(client).await? > 0 {
                 shared.signals.wake.notify_one();
             }
         }
-        self.let_go(shared, &client).await?;
+        self.let_go(shared, client).await?;
         shared.lifecycle.lease.renewed(now, lease);
         self.tell_others(shared, seen);
         let nothing_is_left = self.is_idle && !seen.attempts_open;
@@ -125,8 +129,8 @@ impl Rescuer {
         {
             return Ok(true);
         }
-        find_the_gone(shared, &client).await?;
-        adopt(shared, &client, launch).await?;
+        find_the_gone(shared, client).await?;
+        adopt(shared, client, launch).await?;
         Ok(true)
     }
 
