@@ -158,3 +158,27 @@ async fn a_dispatcher_frozen_in_a_transaction_lets_go() {
     tokio::time::timeout(std::time::Duration::from_secs(25), other).await.expect("it was let go");
     assert!(transaction.commit().await.is_err());
 }
+
+#[tokio::test]
+async fn launches_and_ends_are_durable_whatever_the_default() {
+    let db = TestDatabase::new().await;
+    db.task("loader", "REGISTERED", ("", "")).await;
+    db.run(
+        "create table durable (at text, setting text);
+         create function durable() returns trigger language plpgsql security definer as $$ begin
+            insert into public.durable values (tg_table_name, current_setting('synchronous_commit')); return null; end $$;
+         create trigger durable after insert on rowcall_internal.attempts for each statement execute function durable();
+         create trigger durable after insert on rowcall_internal.history for each statement execute function durable()",
+    )
+    .await;
+    let name: String = db.one("select quote_ident(current_database())").await;
+    db.run(&format!("alter database {name} set synchronous_commit = off")).await;
+    let mut running = Running::start(&db).await;
+    db.run("insert into rowcall.files default values").await;
+    let launched = running.launch().await;
+    running.end(&launched, End::exited(0));
+    db.until("exists (select from rowcall.history)").await;
+    let told: String = db.one("select string_agg(at || ' ' || setting, ', ' order by at) from durable").await;
+    assert_eq!(told, "attempts on, history on");
+    running.stop().await;
+}

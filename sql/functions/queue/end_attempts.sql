@@ -13,6 +13,10 @@ as $$
 declare
     ended bigint;
 begin
+    -- Its runner forgets it next, and must not do so before the server can no longer forget its end.
+    if current_setting('synchronous_commit') = 'off' then
+        perform set_config('synchronous_commit', 'on', true);
+    end if;
     with over as (
         delete from rowcall_internal.attempts a
         using rows from (unnest(ids, outcomes, exit_codes, reasons, outputs, results, external_ids, causes, end_attempts.ago,

@@ -12,6 +12,10 @@ as $$
 declare
     started bigint;
 begin
+    -- A server that crashes must not forget what a runner is about to be told.
+    if current_setting('synchronous_commit') = 'off' then
+        perform set_config('synchronous_commit', 'on', true);
+    end if;
     -- A dispatcher remembers which it has written down, and a server that has lost its latest commits may not know them.
     if exists (select from (select distinct unnest(terms_ids)::uuid) wanted(id)
                where not exists (select from rowcall_internal.terms t where t.id = wanted.id)) then
