@@ -219,6 +219,7 @@ impl<S: Subject> Case<S> {
             external_id: None,
             age: Age::zero(),
             in_doubt: false,
+            launch_until: None,
         }
     }
 }

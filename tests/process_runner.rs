@@ -280,3 +280,23 @@ async fn a_program_of_a_forgotten_attempt_does_not_run_on() {
     let _ = heard(&mut ends).await;
     assert!(!case.subject.remembers(&attempt), "{:?}", observed(&runner, &attempt).await);
 }
+
+/// A dispatcher may stand still just before it starts a supervisor, for longer than others wait for it.
+#[test]
+fn a_program_that_is_launched_too_late_does_not_begin() {
+    let place = tempfile::tempdir().unwrap();
+    for (until, begins) in [("1", false), ("18446744073709551615", true), ("-", true)] {
+        let (dir, begun) = (place.path().join(until), place.path().join(format!("begun-{until}")));
+        std::fs::write(dir.with_extension("attempt"), "").unwrap();
+        let mut supervisor = std::process::Command::new(env!("CARGO_BIN_EXE_rowcall-supervisor"));
+        supervisor
+            .arg("supervise")
+            .args([&dir, place.path()])
+            .args(["1000", until, "/usr/bin/touch"])
+            .arg(&begun);
+        assert!(supervisor.status().unwrap().success(), "{until}");
+        assert_eq!(begun.exists(), begins, "{until}");
+        // What has not begun may still be launched by another.
+        assert_eq!(std::fs::read(dir.with_extension("attempt")).unwrap().is_empty(), !begins, "{until}");
+    }
+}

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::boot_clock::BootInstant;
+use crate::runners::boot_clock::BootInstant;
 
 /// The lease of one dispatcher.
 #[derive(Debug)]
@@ -51,10 +51,12 @@ impl Lease {
         (told.at.elapsed(), told.length)
     }
 
-    /// Waits until the database has heard lately that this dispatcher lives.
-    pub async fn holds(&self) {
+    /// Waits until the database has heard lately that this dispatcher lives; until when others take it for alive.
+    pub async fn holds(&self) -> BootInstant {
+        let mut told = self.told.subscribe();
         // The sender is ours: it cannot be gone.
-        let _ = self.told.subscribe().wait_for(|told| BootInstant::now() < told.until).await;
+        let held = told.wait_for(|told| BootInstant::now() < told.until).await;
+        held.map_or_else(|_| BootInstant::now(), |told| told.until)
     }
 }
 

@@ -5,7 +5,6 @@
 //! Each folder holds loops, one to a file. They share [`shared::Shared`] and nothing else. Each stops on its cancellation
 //! token; each can be killed at any statement, because what it was about to do stands in the database.
 
-mod boot_clock;
 mod claim;
 mod follow;
 mod keep;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::boot_clock::BootInstant;
 use crate::job::{AttemptId, JobId};
 use crate::parameters::LaunchSpec;
 
@@ -27,6 +28,9 @@ pub struct Attempt {
     pub age: Age,
     /// Whether an earlier call may have launched it: by a dispatcher that died, or one whose answer was lost.
     pub in_doubt: bool,
+    /// Until when its dispatcher may launch it. One that stands still just before its call goes on after others have run and forgotten
+    /// the attempt: what it starts then must not begin.
+    pub launch_until: Option<BootInstant>,
 }
 
 /// A duration that grows: what the database measured, and the time since it told us.

@@ -23,6 +23,18 @@ impl BootInstant {
         Self::now().0.saturating_sub(self.0)
     }
 
+    /// As a supervisor is told it: both run on one machine.
+    #[must_use]
+    pub fn as_nanos(self) -> u128 {
+        self.0.as_nanos()
+    }
+
+    /// As it was told.
+    #[must_use]
+    pub fn from_nanos(nanos: u64) -> Self {
+        Self(Duration::from_nanos(nanos))
+    }
+
     /// So much later.
     #[must_use]
     pub fn after(self, time: Duration) -> Self {

@@ -7,6 +7,7 @@
 mod attempt;
 #[cfg(feature = "aws")]
 pub mod aws;
+pub mod boot_clock;
 mod built;
 #[cfg(feature = "docker")]
 pub mod docker;

@@ -337,3 +337,24 @@ async fn a_stop_of_what_is_gone_is_done() {
     runner.stop(&attempt, "test").await.unwrap();
     assert!(matches!(observed(&runner, &attempt).await, Observation::Ended(end) if end.how == How::Lost));
 }
+
+/// One dispatcher stands still just before its call; another adopts the attempt, runs it and settles it; then the first goes on.
+#[tokio::test]
+#[ignore = "needs Docker: ./dev test"]
+async fn a_launch_after_an_adopted_attempt_is_over_starts_nothing() {
+    let case = Containers::new().await;
+    let ran = case.subject.place().join("ran");
+    let late = case.attempt(&format!("echo once >> {}", ran.display()));
+    let adopted = Attempt { in_doubt: true, ..late.clone() };
+    let (runner, mut ends) = case.subject.runner();
+    runner.launch(&late, &[]).await.unwrap();
+    heard(&mut ends).await;
+    runner.forget(&adopted).await;
+    // The janitor's look comes in between.
+    assert!(
+        runner.strays("rowcall-test-", &[]).await.iter().all(|stray| stray.launch_key != late.launch_key)
+    );
+    runner.launch(&late, &[]).await.unwrap();
+    assert_eq!(asked(&runner, &mut ends, &late).await.exit_code, Some(0));
+    assert_eq!(std::fs::read_to_string(ran).unwrap(), "once\n");
+}

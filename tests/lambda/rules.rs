@@ -28,6 +28,7 @@ pub fn attempt(settings: Value) -> Attempt {
         external_id: None,
         age: Age::zero(),
         in_doubt: false,
+        launch_until: None,
     }
 }
 

@@ -355,6 +355,7 @@ pub fn attempts_of(
             external_id: None,
             age: Age::zero(),
             in_doubt: false,
+            launch_until: None,
         });
     }
     (rows, attempts)

@@ -460,6 +460,7 @@ mod tests {
             external_id: None,
             age: Age::zero(),
             in_doubt: false,
+            launch_until: None,
         }]);
         assert!(here.confirm_launch(ID, &Launched::running("name")));
         here

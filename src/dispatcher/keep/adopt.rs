@@ -105,6 +105,7 @@ pub async fn adopt(
             external_id: rescued.external_id,
             age: Age::of(rescued.age),
             in_doubt: true,
+            launch_until: None,
         };
         if rescued.is_held {
             shared.in_flight.borrow(attempt);

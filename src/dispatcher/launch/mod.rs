@@ -94,7 +94,7 @@ async fn launch(shared: &Handle, runner: &dyn Runner, mut attempt: Attempt, call
         // Never closed.
         let Ok(call) = calls.permits.acquire().await else { return };
         // Once more: that may have taken long.
-        shared.lifecycle.lease.holds().await;
+        attempt.launch_until = Some(shared.lifecycle.lease.holds().await);
         // Whatever the attempt says: another dispatcher may have claimed it by its own rails, or another program written it.
         if let Err(reason) = runner.may_launch(&attempt.request) {
             return refuse(shared, &attempt, reason);

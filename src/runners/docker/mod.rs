@@ -252,6 +252,11 @@ impl Runner for DockerRunner {
     async fn forget(&self, attempt: &Attempt) {
         let (core, attempt) = (Arc::clone(&self.core), attempt.clone());
         core.images.forget(attempt.id);
+        if attempt.in_doubt {
+            // A dispatcher that stood still may be about to launch it once more: it finds this one by its name. strays() has it later.
+            core.follow.forget(&attempt.launch_key);
+            return;
+        }
         // Not waited for: the settler has others to settle.
         self.removals.spawn(async move {
             let removed = match core.engine.inspect(&attempt.launch_key).await {

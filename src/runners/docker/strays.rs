@@ -1,12 +1,20 @@
 //! Stray containers: made by a call whose answer was not waited for, or left after their attempt because a daemon died
 //! before it could remove them.
 
+use std::time::{Duration, UNIX_EPOCH};
+
+use bollard::models::ContainerSummaryStateEnum as State;
+
 use super::Core;
 use super::container::{INSTANCE, KEY, instance_of_prefix};
 use super::observe::list;
 use crate::runners::Stray;
 
-/// Containers of this installation that this dispatcher does not follow.
+/// What does not run keeps its name for so long after it was made: a dispatcher that stood still may be about to launch it once more,
+/// and finds it then.
+const NAME_KEPT: Duration = Duration::from_mins(10);
+
+/// Containers of this installation that this dispatcher does not follow: those that run, and old ones.
 pub async fn strays(core: &Core, prefix: &str) -> Vec<Stray> {
     let label = format!("{INSTANCE}={}", instance_of_prefix(prefix));
     let containers = match list(core, &label).await {
@@ -21,9 +29,17 @@ pub async fn strays(core: &Core, prefix: &str) -> Vec<Stray> {
         .filter_map(|container| {
             let launch_key = container.labels?.get(KEY)?.clone();
             let ours = launch_key.starts_with(prefix) && !core.follow.follows(&launch_key);
-            Some(Stray { launch_key, place: container.id? }).filter(|_| ours)
+            let wanted = ours && (container.state == Some(State::RUNNING) || is_old(container.created));
+            Some(Stray { launch_key, place: container.id? }).filter(|_| wanted)
         })
         .collect()
+}
+
+/// Whether its name is kept no longer. A clock that is wrong by much only makes it wait.
+fn is_old(created: Option<i64>) -> bool {
+    let created = created.and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs);
+    let age = created.and_then(|created| (UNIX_EPOCH + created).elapsed().ok());
+    age.is_some_and(|age| age > NAME_KEPT)
 }
 
 /// Removes a container whose attempt is over, whether it runs or not.

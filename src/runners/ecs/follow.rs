@@ -249,6 +249,7 @@ mod tests {
             external_id: Some(format!("arn-{id}")),
             age: Age::of(Duration::from_mins(10)),
             in_doubt: false,
+            launch_until: None,
         };
         (1..=n).map(attempt).map(Arc::new).collect()
     }

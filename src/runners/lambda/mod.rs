@@ -336,6 +336,7 @@ mod tests {
             external_id: None,
             age: Age::zero(),
             in_doubt: false,
+            launch_until: None,
         }
     }
 }

@@ -239,7 +239,12 @@ impl Runner for ProcessRunner {
             .iter()
             .filter_map(|name| Some((name.clone(), std::env::var(name).ok()?)));
         let mut child = tokio::process::Command::new(&self.supervisor)
-            .args(supervise::arguments(&dir, &self.working_directory(&dir), self.settings.output_limit))
+            .args(supervise::arguments(
+                &dir,
+                &self.working_directory(&dir),
+                self.settings.output_limit,
+                attempt.launch_until,
+            ))
             .arg(&attempt.request.target)
             .args(&attempt.request.command)
             .env_clear()

@@ -19,6 +19,7 @@ use nix::unistd::Pid;
 use super::attempt_dir::{AttemptDir, EndFile, Supervised};
 use crate::crash::at;
 use crate::output::{Tail, drain, secrets};
+use crate::runners::boot_clock::BootInstant;
 
 /// The first argument that makes `rowcall` a supervisor.
 pub const SUBCOMMAND: &str = "supervise";
@@ -32,9 +33,18 @@ const OUTPUT_GRACE: Duration = Duration::from_millis(500);
 
 /// The arguments of a supervisor, as the runner passes them.
 #[must_use]
-pub fn arguments(dir: &AttemptDir, work: &std::path::Path, output_limit: usize) -> Vec<OsString> {
-    vec![SUBCOMMAND.into(), dir.path().into(), work.into(), output_limit.to_string().into()]
+pub fn arguments(
+    dir: &AttemptDir,
+    work: &std::path::Path,
+    output_limit: usize,
+    until: Option<BootInstant>,
+) -> Vec<OsString> {
+    let until = until.map_or(FOR_EVER.to_owned(), |until| until.as_nanos().to_string());
+    vec![SUBCOMMAND.into(), dir.path().into(), work.into(), output_limit.to_string().into(), until.into()]
 }
+
+/// What stands in the place of the time until which a program may begin, if it may at any time.
+const FOR_EVER: &str = "-";
 
 /// Runs as a supervisor with the arguments after [`SUBCOMMAND`].
 pub fn run(mut args: impl Iterator<Item = OsString>) -> anyhow::Result<()> {
@@ -42,10 +52,18 @@ pub fn run(mut args: impl Iterator<Item = OsString>) -> anyhow::Result<()> {
     let dir = AttemptDir::at(PathBuf::from(next()?));
     let work = PathBuf::from(next()?);
     let output_limit = next()?.to_str().and_then(|s| s.parse().ok()).context("output limit")?;
+    let until = next()?;
+    let until = match until.to_str() {
+        Some(FOR_EVER) => None,
+        nanos => {
+            Some(nanos.and_then(|s| s.parse().ok()).map(BootInstant::from_nanos).context("launch limit")?)
+        }
+    };
     let program = next()?;
 
     let Some(supervised) = dir.lock()? else { return Ok(()) };
-    if !supervised.mark_started()? {
+    // Only now: whatever held up the daemon or this process came before.
+    if until.is_some_and(|until| BootInstant::now() > until) || !supervised.mark_started()? {
         return Ok(());
     }
     if let Err(error) = supervised.reserve_end() {
