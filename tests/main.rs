@@ -37,6 +37,7 @@ mod model;
 mod modules;
 mod neighbours;
 mod onward;
+mod overload;
 mod owners_of_states;
 mod ownership;
 mod parameters;
