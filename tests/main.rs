@@ -12,6 +12,7 @@ mod asking;
 mod aws_scripted;
 mod caps;
 mod causes;
+mod chaos;
 mod check_command;
 mod conformance;
 mod crash_points;

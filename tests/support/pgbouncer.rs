@@ -31,11 +31,16 @@ pub struct PgBouncer {
 impl PgBouncer {
     /// In front of the server of a superuser's database URL.
     pub async fn start(which: Bouncer, url: &str) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        Self::start_on(port, which, url).await
+    }
+
+    /// The same on a port where another one has ended.
+    pub async fn start_on(port: u16, which: Bouncer, url: &str) -> Self {
         let parsed: tokio_postgres::Config = url.parse().unwrap();
         let password = String::from_utf8(parsed.get_password().unwrap().to_vec()).unwrap();
         let server_port = parsed.get_ports()[0];
         let server = url.rsplit_once('@').unwrap().1.split_once('/').unwrap().0.to_owned();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let place = tempfile::tempdir().unwrap();
         let write = |name: &str, text: String| {
             std::fs::write(place.path().join(name), text).unwrap();
@@ -64,6 +69,11 @@ impl PgBouncer {
         });
         assert!(begun.await.unwrap(), "PgBouncer did not begin");
         Self { port, server, child, _place: place }
+    }
+
+    /// Where it listens.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// A database URL through it.

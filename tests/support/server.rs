@@ -132,7 +132,7 @@ fn text(error: std::io::Error) -> String {
 }
 
 /// Postgres refuses to run as root; there it runs as the user that its Debian package made.
-fn unprivileged(program: &Path, directory: &Path) -> Command {
+pub fn unprivileged(program: &Path, directory: &Path) -> Command {
     let root = nix::unistd::geteuid().is_root();
     let mut command = if root { Command::new("runuser") } else { Command::new(program) };
     if root {
@@ -142,7 +142,8 @@ fn unprivileged(program: &Path, directory: &Path) -> Command {
     command
 }
 
-fn succeed(command: &mut Command, what: &str) -> Result<(), String> {
+/// Runs a program to its end; what it said if it failed.
+pub fn succeed(command: &mut Command, what: &str) -> Result<(), String> {
     // The server inherits what pg_ctl has open: a pipe would never come to its end.
     let log = tempfile::tempfile().map_err(text)?;
     let copy = log.try_clone().map_err(text)?;

@@ -63,6 +63,29 @@ set_up_poolers() {
     fi
 }
 
+# What lies to a daemon about the time, and a daemon of an earlier commit. Chaos is chaos without them, too.
+set_up_chaos() {
+    local library why_not
+    [ -e "$(faketime_library)" ] || installed_packages faketime >&2 || true
+    library=$(faketime_library)
+    if [ -e "$library" ]; then
+        export ROWCALL_TEST_FAKETIME=$library
+    else
+        left_out+=("clocks that are wrong: the package faketime is missing (apt-get install faketime)")
+    fi
+    # shellcheck source=tests/support/standins/older.sh
+    . tests/support/standins/older.sh
+    if why_not=$(older_build); then
+        export ROWCALL_TEST_OLDER=$why_not
+    else
+        say "./dev: without a daemon of an earlier commit: $why_not"
+    fi
+}
+
+faketime_library() {
+    find /usr/lib -name libfaketimeMT.so.1 2>/dev/null | head -n 1
+}
+
 # Each of the following prints why it failed, if it did. They are called where bash stops at no failure (`if x=$(…)`,
 # `… || fail`), so each step says for itself that it is the last.
 
