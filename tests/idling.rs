@@ -82,3 +82,23 @@ async fn an_idle_dispatcher_adopts_what_another_one_leaves() {
     db.until("select bool_and(status = 'PROCESSED') from rowcall.files").await;
     idle.stop().await;
 }
+
+#[tokio::test]
+async fn an_idle_dispatcher_is_told_what_another_one_leaves() {
+    let db = prepared().await;
+    let world = Arc::default();
+    let full = FakeKind { capacity: 0, ..FakeKind::default() };
+    // By itself it would look in an hour.
+    let idle = Running::made(soon_idle(&db, Duration::from_hours(1)), Arc::clone(&world), full).await;
+    lease_is(&db, &idle, "3 hours").await;
+    let mut leaving = Running::with(settings(&db.url), world).await;
+    db.run("insert into rowcall.files default values").await;
+    let launched = leaving.launch().await;
+    db.until("select launched_at is not null from rowcall.attempts").await;
+    leaving.dispatcher.drain();
+    leaving.dispatcher.finish().await.unwrap();
+    db.until(&format!("select dispatcher_id = {} from rowcall.attempts", idle.dispatcher.id())).await;
+    idle.end(&launched, End::exited(0));
+    db.until("select bool_and(status = 'PROCESSED') from rowcall.files").await;
+    idle.stop().await;
+}

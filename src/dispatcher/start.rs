@@ -10,9 +10,9 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::claim::listener::{self, LEFT};
 use super::claim::low_water::LowWater;
 use super::claim::turns::Turns;
-use super::claim::{self, listener};
 use super::follow::in_flight::InFlight;
 use super::follow::{ends, stopper, watcher};
 use super::keep::{janitor, missed_rows, rescuer};
@@ -21,10 +21,10 @@ use super::pace::LAST_WORD;
 use super::shared::{Handle, Identity, Lifecycle, Shared, Signals};
 use super::task_cache::TaskCache;
 use super::terms::Terms;
-use super::{launch, settle};
+use super::{claim, launch, settle};
 use crate::database::{
     Database, DatabaseError, NewDispatcher, SchemaError, check_schema, copied_from, dispatcher_stopped,
-    instance, read_stamp, register_dispatcher,
+    instance, notify, read_stamp, register_dispatcher,
 };
 use crate::job::{AttemptId, DispatcherId, End, RunnerName};
 use crate::runners::{Ends, Runners};
@@ -282,7 +282,11 @@ impl Dispatcher {
         // Also after a failure: the sooner others adopt what runs, the better.
         let label = shared.identity.label(shared.identity.id);
         shared.runners.iter().for_each(|runner| runner.hide_life(&label));
-        let saying = async { dispatcher_stopped(&shared.database.get().await?, shared.identity.id).await };
+        let saying = async {
+            let client = shared.database.get().await?;
+            dispatcher_stopped(&client, shared.identity.id).await?;
+            if shared.in_flight.is_empty() { Ok(()) } else { notify(&client, LEFT).await }
+        };
         let said = shared.database.within(LAST_WORD, saying).await;
         if let Some(error) = fatal {
             return Err(error);

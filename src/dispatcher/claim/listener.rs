@@ -19,6 +19,9 @@ const UNWANTED: [&str; 2] = ["rowcall_parameters", "rowcall__stop"];
 /// Anything else that dispatchers should look at.
 const CONTROL: &str = "rowcall_control";
 
+/// A dispatcher has ended in good order and left attempts that run. One that was idle would look for them once a minute.
+pub const LEFT: &str = "rowcall__left";
+
 /// How long a notification to ourselves may take.
 const PROBE_LIMIT: Duration = Duration::from_secs(5);
 
@@ -89,13 +92,16 @@ async fn listen(shared: &Shared, trouble: &mut Trouble) -> Result<&'static str, 
             if heard.iter().any(|channel| *channel != probe) || heard.is_empty() {
                 shared.signals.wake.notify_one();
             }
-            note_unwanted(shared, &heard);
+            pass_on(shared, &heard);
         }
     }
 }
 
-/// What was claimed ahead goes back if one of these says so.
-fn note_unwanted(shared: &Shared, heard: &BTreeSet<String>) {
+/// What was claimed ahead goes back if one of these says so, and what was left is adopted.
+fn pass_on(shared: &Shared, heard: &BTreeSet<String>) {
+    if heard.contains(LEFT) {
+        shared.signals.attempts_open.notify_one();
+    }
     if heard.iter().any(|channel| UNWANTED.contains(&channel.as_str())) {
         shared.signals.stock_unwanted.notify_one();
     }
@@ -105,7 +111,7 @@ fn note_unwanted(shared: &Shared, heard: &BTreeSet<String>) {
 fn channels(shared: &Shared, probe: &str) -> BTreeSet<String> {
     let tasks = shared.parameters.tasks();
     let statuses = tasks.iter().map(|task| task.channel.clone());
-    let others = UNWANTED.into_iter().chain([CONTROL, probe]).map(str::to_owned);
+    let others = UNWANTED.into_iter().chain([CONTROL, LEFT, probe]).map(str::to_owned);
     statuses.chain(others).collect()
 }
 
@@ -122,7 +128,7 @@ async fn probe_arrives(
             if heard.iter().any(|channel| channel != probe) {
                 shared.signals.wake.notify_one();
             }
-            note_unwanted(shared, &heard);
+            pass_on(shared, &heard);
             if heard.contains(probe) {
                 return true;
             }
