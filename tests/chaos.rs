@@ -9,6 +9,7 @@ mod faults;
 mod ledger;
 mod load;
 mod postgres;
+mod recovery;
 mod runs;
 mod story;
 mod tasks;
@@ -136,7 +137,7 @@ impl Chaos {
                 url: through(number, DAEMON),
                 pooler: through_pooler.map(|pooler| pooler.url(&login(&behind, DAEMON))),
                 tasks: through(3, TASKS),
-                aws: aws.url().to_owned(),
+                aws: Some(aws.url().to_owned()),
             };
             set_clock(&directory.path().join(format!("clock-{name}")), 0);
             daemons.push(Daemon::new(machine, &ledger));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rowcall::job::{DispatcherId, End};
 use tokio::sync::Semaphore;
 
-use crate::support::{Running, TestDatabase, World, settings};
+use crate::support::{FakeKind, Running, TestDatabase, World, hear_beats, settings};
 
 /// Longer than anything here takes, and shorter than an hour.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -283,4 +283,31 @@ async fn after_an_outage_for_all_nobody_takes_the_others_for_dead() {
     db.until("exists (select from rowcall.files where status = 'PROCESSED')").await;
     one.stop().await;
     other.stop().await;
+}
+
+/// It takes nobody for dead for a while: they may only now come back, as it does. One that has said that it ends will not.
+#[tokio::test]
+async fn a_dispatcher_that_was_cut_off_adopts_what_another_leaves() {
+    let (db, world) = prepared().await;
+    hear_beats(&db).await;
+    let mut patient = settings(&db.url);
+    patient.dispatcher.dead_after = HOUR;
+    // It has no room, so that the other one claims the job.
+    let full = FakeKind { capacity: 0, ..FakeKind::default() };
+    let back = Running::made(patient, Arc::clone(&world), full).await;
+    let id = back.dispatcher.id();
+    let silent = "update rowcall_internal.dispatchers set seen_at = now() - interval '2 hours'";
+    db.run(&format!("{silent} where id = {id}")).await;
+    db.until(&format!("select seen_at > now() - interval '1 hour' from rowcall.dispatchers where id = {id}"))
+        .await;
+    let mut leaving = Running::with(settings(&db.url), Arc::clone(&world)).await;
+    insert(&db).await;
+    let launched = leaving.launch().await;
+    db.until("select launched_at is not null from rowcall.attempts").await;
+    leaving.dispatcher.drain();
+    leaving.dispatcher.finish().await.unwrap();
+    db.until(&format!("select dispatcher_id = {id} from rowcall.attempts")).await;
+    back.end(&launched, End::exited(0));
+    db.until("select bool_and(status = 'PROCESSED') from rowcall.files").await;
+    back.stop().await;
 }

@@ -413,7 +413,8 @@ pub async fn taken_over(
 }
 
 /// Takes over the open attempts of dispatchers that are gone, and this one's own that it does not follow. `bound_runners`:
-/// those whose attempts can be seen at one place only, and `places` for each of them that place.
+/// those whose attempts can be seen at one place only, and `places` for each of them that place. `is_patient`: only those that have said
+/// that they end are gone, or were found to have.
 pub async fn rescue_attempts(
     client: &impl Statements,
     dispatcher_id: DispatcherId,
@@ -421,11 +422,20 @@ pub async fn rescue_attempts(
     free_runners: &[RunnerName],
     (bound_runners, places): (&[RunnerName], &[String]),
     followed: &[AttemptId],
+    is_patient: bool,
 ) -> Result<Vec<RescuedAttempt>, DatabaseError> {
     let rows = client
         .rows(
             include_str!("../../sql/queries/attempts/attempts_rescue.sql"),
-            &[&dispatcher_id, &dead_after.as_secs_f64(), &free_runners, &bound_runners, &followed, &places],
+            &[
+                &dispatcher_id,
+                &dead_after.as_secs_f64(),
+                &free_runners,
+                &bound_runners,
+                &followed,
+                &places,
+                &is_patient,
+            ],
         )
         .await?;
     rows.iter()

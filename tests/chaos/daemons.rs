@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -52,8 +52,13 @@ impl Daemon {
                 if !theirs.asked.load(Ordering::SeqCst) {
                     ledger.fault(format!("daemon {called} has ended by itself: {ended}"));
                 }
-                let away = theirs.away_for.swap(0, Ordering::SeqCst).max(50);
-                tokio::time::sleep(Duration::from_millis(u64::from(away))).await;
+                let ended = Instant::now();
+                while ended.elapsed()
+                    < Duration::from_millis(theirs.away_for.load(Ordering::SeqCst).max(50).into())
+                {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                theirs.away_for.store(0, Ordering::SeqCst);
             }
         });
         Self { name: name.to_owned(), log, clock, state, watching }
@@ -65,10 +70,20 @@ impl Daemon {
             self.state.away_for.store(away.as_millis() as u32, Ordering::SeqCst);
             self.state.asked.store(true, Ordering::SeqCst);
         }
-        let pid = self.state.pid.load(Ordering::SeqCst);
+        let pid = self.pid();
         if pid != 0 {
             let _ = kill(Pid::from_raw(pid), signal);
         }
+    }
+
+    /// The id of its process; 0 while there is none.
+    pub fn pid(&self) -> i32 {
+        self.state.pid.load(Ordering::SeqCst)
+    }
+
+    /// It is away no longer.
+    pub fn come_back(&self) {
+        self.state.away_for.store(0, Ordering::SeqCst);
     }
 
     /// Ends it in good order, for good.
@@ -98,8 +113,12 @@ pub struct Machine {
     pub pooler: Option<String>,
     /// What tasks are given.
     pub tasks: String,
-    pub aws: String,
+    /// None: with nothing but processes, and with the default settings.
+    pub aws: Option<String>,
 }
+
+/// What `rowcall()` sets to be quick.
+const QUICK: [&str; 3] = ["HEARTBEAT_INTERVAL", "DEAD_AFTER", "WATCH_INTERVAL"];
 
 impl Machine {
     fn clock(&self) -> PathBuf {
@@ -114,16 +133,23 @@ impl Machine {
         let mut command = rowcall(&self.url, &state);
         command.env("ROWCALL_TASKS__DATABASE_URL", &self.tasks);
         command.env("ROWCALL_DISPATCHER__HOST", host);
+        if self.aws.is_none() {
+            for name in QUICK {
+                command.env_remove(format!("ROWCALL_DISPATCHER__{name}"));
+            }
+            command.arg("serve");
+            return command;
+        }
         command.env("ROWCALL_DISPATCHER__LOST_AFTER", "5s");
         command.env("ROWCALL_DISPATCHER__MAX_RUNNER_FAILURES", "1000");
         command.env("ROWCALL_DISPATCHER__JANITOR_INTERVAL", "2s");
         command.env("ROWCALL_DISPATCHER__POLL_INTERVAL", "2s");
-        if !is_third {
+        if let Some(aws) = self.aws.as_ref().filter(|_| !is_third) {
             command.env("ROWCALL_RUNNERS__ECS__ENABLED", "true");
             command.env("ROWCALL_RUNNERS__ECS__CLUSTERS", "jobs");
             command.env("ROWCALL_RUNNERS__ECS__TASK_DEFINITIONS", "file-loader*");
             command.env("ROWCALL_RUNNERS__ECS__SUBNETS", "subnet-*");
-            command.env("ROWCALL_AWS__ENDPOINT", &self.aws).env("ROWCALL_AWS__REGION", "eu-west-1");
+            command.env("ROWCALL_AWS__ENDPOINT", aws).env("ROWCALL_AWS__REGION", "eu-west-1");
             command.env("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE").env("AWS_SECRET_ACCESS_KEY", "secret");
             command.env("ROWCALL_RUNNERS__DOCKER__ENABLED", "true");
             command.env("ROWCALL_RUNNERS__DOCKER__IMAGES", "rowcall-test-*");

@@ -109,6 +109,11 @@ impl Pair {
         self.begin(self.leads);
     }
 
+    /// Ends it in good order; [`Self::revive`] starts it again.
+    pub fn leave(&self) {
+        self.end(self.leads, "fast");
+    }
+
     /// Ends it in good order and starts it again.
     pub fn restart(&self) {
         self.end(self.leads, "fast");

@@ -6,6 +6,8 @@
 --
 -- What a runner has that no running dispatcher offers any more is taken by any, to be ended ("is_unoffered").
 --
+-- After it was cut off itself ($7), nobody is taken for gone who has only been silent.
+--
 -- Besides, it returns this dispatcher's own attempts that it does not follow ($5): the answer to the statement that
 -- gave them to it was lost. And those that a session holds, most likely their own program's ("is_held"): they stay with
 -- the dispatcher that is gone until they are free, and are followed meanwhile.
@@ -14,14 +16,14 @@ with gone as (
         coalesce(stopped_at, seen_at) < now() - l.lost_after as long_gone
     from rowcall_internal.dispatchers d
     cross join lateral (select least(greatest(d.lost_after, '0'), '1 year') as lost_after) l
-    where id <> $1 and id not in (select id from rowcall_internal.running_dispatchers)
+    where id <> $1 and id not in (select id from rowcall_internal.running_dispatchers) and (stopped_at is not null or not $7)
       -- This one has said a moment ago that it lives. If it looks dead itself, the database's clock has stepped ahead since.
       and exists (select from rowcall_internal.running_dispatchers where id = $1)
     union all
     -- Whose row is gone, after a long sleep.
     select distinct a.dispatcher_id, null::text[], null::text[], false, interval '0', true
     from rowcall_internal.attempts a
-    where a.dispatcher_id not in (select id from rowcall_internal.dispatchers)
+    where a.dispatcher_id not in (select id from rowcall_internal.dispatchers) and not $7
 ), own as (
     select a.id from rowcall_internal.attempts a
     where a.dispatcher_id = $1 and a.created_at < now() - make_interval(secs => $2)

@@ -28,11 +28,12 @@ pub async fn find_the_gone(shared: &Shared, client: &impl Statements) -> Result<
     Ok(())
 }
 
-/// Takes over what dispatchers that are gone have left.
+/// Takes over what dispatchers that are gone have left; if patient, those that have only been silent are not gone.
 pub async fn adopt(
     shared: &Shared,
     client: &impl Statements,
     launch: &mpsc::Sender<Vec<Attempt>>,
+    is_patient: bool,
 ) -> Result<(), DatabaseError> {
     let (free, bound) = shared.runners.names();
     let places: Vec<String> =
@@ -47,6 +48,7 @@ pub async fn adopt(
         &free,
         (&bound, &places),
         &followed,
+        is_patient,
     )
     .await?;
     let mut relaunch = Vec::new();

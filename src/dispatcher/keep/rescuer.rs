@@ -123,14 +123,12 @@ impl Rescuer {
         shared.lifecycle.lease.renewed(now, lease);
         self.tell_others(shared, seen);
         let nothing_is_left = self.is_idle && !seen.attempts_open;
-        if nothing_is_left
-            || shared.lifecycle.draining.is_cancelled()
-            || self.patient_until.is_some_and(|until| now < until)
-        {
+        if nothing_is_left || shared.lifecycle.draining.is_cancelled() {
             return Ok(true);
         }
+        let is_patient = self.patient_until.is_some_and(|until| now < until);
         find_the_gone(shared, client).await?;
-        adopt(shared, client, launch).await?;
+        adopt(shared, client, launch, is_patient).await?;
         Ok(true)
     }
 
