@@ -148,6 +148,7 @@ impl Chaos {
             admin: through(4, ADMIN),
             kinds: Arc::clone(&kinds),
             over: CancellationToken::new(),
+            is_behind: Arc::default(),
             seed: options.seed,
         };
         let over = CancellationToken::new();
@@ -180,6 +181,9 @@ impl Chaos {
         let mut clients: Vec<_> =
             (0..load::WRITERS).map(|number| tokio::spawn(self.load.clone().write(number))).collect();
         clients.push(tokio::spawn(self.load.clone().operate()));
+        let world = Arc::clone(&self.world);
+        clients
+            .push(tokio::spawn(self.load.clone().measure(async move || world.pair.lock().await.url("app"))));
         let mut rng = StdRng::seed_from_u64(options.seed);
         while self.ledger.now() < options.time {
             tokio::time::sleep(Duration::from_millis(rng.random_range(300..3000))).await;
@@ -240,7 +244,8 @@ impl Chaos {
         for (name, log) in ["one", "two"].iter().zip(self.world.pair.lock().await.logs()) {
             let _ = std::fs::copy(log, place.join(format!("log-postgres-{name}")));
         }
-        found.sort_by_key(|one| checker.story(&one.row).len());
+        let lines = self.ledger.by_row();
+        found.sort_by_key(|one| lines.get(&one.row).map_or(0, Vec::len));
         for one in found.iter().take(10) {
             eprintln!("{} {}", one.row, one.what);
         }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rand::rngs::StdRng;
@@ -29,6 +30,8 @@ pub struct Load {
     pub admin: String,
     pub kinds: Arc<Vec<Kind>>,
     pub over: CancellationToken,
+    /// So many jobs wait that clients hold back: a slow machine must come to its end, too.
+    pub is_behind: Arc<AtomicBool>,
     pub seed: u64,
 }
 
@@ -61,9 +64,27 @@ impl Load {
             while !writer.load.over.is_cancelled() && !client.is_closed() {
                 let pause = writer.rng.random_range(100..600);
                 tokio::time::sleep(Duration::from_millis(pause)).await;
+                if writer.load.is_behind.load(Ordering::Relaxed) {
+                    continue;
+                }
                 if writer.transaction(&client).await == Fate::Unknown {
                     break;
                 }
+            }
+        }
+    }
+
+    /// Looks how much waits, by a connection that nothing breaks but the server.
+    pub async fn measure(self, url: impl AsyncFn() -> String) {
+        const MOST: i64 = 300;
+        while !self.over.is_cancelled() {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            let counting = async {
+                let client = connect(&url().await).await?;
+                client.query_one("select count(*) from rowcall.jobs", &[]).await.ok()
+            };
+            if let Ok(Some(row)) = tokio::time::timeout(PATIENCE, counting).await {
+                self.is_behind.store(row.get::<_, i64>(0) > MOST, Ordering::Relaxed);
             }
         }
     }
