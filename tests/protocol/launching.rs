@@ -1,0 +1,439 @@
+//! One row, two dispatchers, up to two attempts; programs that report or only exit; dispatchers that stand still or die.
+
+use std::collections::BTreeSet;
+
+use stateright::{Model, Property};
+
+use super::{are_there, explored};
+
+const DISPATCHERS: usize = 2;
+const ATTEMPTS: usize = 2;
+
+/// Faults in one run.
+const FAULTS: u8 = 2;
+
+/// What the program does so that promises hold.
+#[derive(Debug, Clone, Copy)]
+struct Rules {
+    /// What begins after the lease is over does not begin.
+    late_launch_is_refused: bool,
+    /// A launch that is repeated has the key of the first.
+    key_is_kept: bool,
+    /// `task_start` admits once.
+    one_is_admitted: bool,
+    /// A report counts only while its attempt is open.
+    token_is_checked: bool,
+    /// Settling changes only what is still this attempt's.
+    end_is_guarded: bool,
+    /// A row is written only in the status in which the attempt left it.
+    status_is_compared: bool,
+    /// What a dispatcher that is gone has left is adopted.
+    the_gone_are_replaced: bool,
+}
+
+const KEPT: Rules = Rules {
+    late_launch_is_refused: true,
+    key_is_kept: true,
+    one_is_admitted: true,
+    token_is_checked: true,
+    end_is_guarded: true,
+    status_is_compared: true,
+    the_gone_are_replaced: true,
+};
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct State {
+    job: Job,
+    row: Row,
+    attempts: Vec<Attempt>,
+    dispatchers: [Dispatcher; DISPATCHERS],
+    faults: u8,
+    /// Set by a step that must never come.
+    stale_write: bool,
+    success_repeated: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Job {
+    Pending,
+    Running(usize),
+    Over,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Row {
+    Asks,
+    Marked,
+    Ended,
+    /// By its user.
+    MovedOn,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Attempt {
+    /// None: a dispatcher that is gone.
+    holder: Option<usize>,
+    is_open: bool,
+    admitted: u8,
+    reported: bool,
+    succeeded: bool,
+    /// That have begun under its key.
+    programs: Vec<Program>,
+    /// Whether the runner remembers its key.
+    is_known: bool,
+    /// Its launch is written down.
+    is_noted: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Program {
+    Begun,
+    Admitted,
+    /// By itself, well or not.
+    Exited(bool),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+struct Dispatcher {
+    stands_still: bool,
+    /// As the database and its own clock have it.
+    lease_is_over: bool,
+    /// What it believes to follow.
+    follows: BTreeSet<usize>,
+    /// It has looked at its lease, and is about to call; whether its lease has ended since.
+    calls: Option<(usize, bool)>,
+    /// It has called, and not written that down.
+    called: Option<usize>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Claim(usize),
+    Look(usize, usize),
+    Call(usize),
+    Note(usize),
+    Start(usize, usize),
+    Report(usize, usize),
+    Exit(usize, usize, bool),
+    Settle(usize, usize),
+    /// Settled as lost, or past its deadline, while its program runs on somewhere.
+    Lose(usize, usize),
+    Beat(usize),
+    Adopt(usize, usize),
+    UserMovesOn,
+    StandStill(usize),
+    LeaseEnds(usize),
+    GoOn(usize),
+    Die(usize),
+}
+
+/// By which the steps are done that write.
+const STATEMENTS: [&str; 8] = [
+    "sql/queries/claims/claim.sql",
+    "sql/functions/queue/start_jobs.sql",
+    "sql/functions/api/tasks/task_start.sql",
+    "sql/functions/api/tasks/task_succeed.sql",
+    "sql/functions/queue/end_attempts.sql",
+    "sql/functions/queue/finish_jobs.sql",
+    "sql/queries/dispatchers/dispatcher_seen.sql",
+    "sql/queries/attempts/attempts_rescue.sql",
+];
+
+impl State {
+    fn acts(&self, d: usize) -> bool {
+        !self.dispatchers[d].stands_still
+    }
+
+    /// Writes the row at an attempt's end.
+    fn write_row(&mut self, rules: Rules, attempt: usize) {
+        match self.row {
+            Row::Marked if self.job == Job::Running(attempt) => self.row = Row::Ended,
+            _ if rules.status_is_compared => {}
+            _ => {
+                self.stale_write = true;
+                self.row = Row::Ended;
+            }
+        }
+    }
+}
+
+impl Model for Rules {
+    type State = State;
+    type Action = Step;
+
+    fn init_states(&self) -> Vec<State> {
+        vec![State {
+            job: Job::Pending,
+            row: Row::Asks,
+            attempts: Vec::new(),
+            dispatchers: Default::default(),
+            faults: FAULTS,
+            stale_write: false,
+            success_repeated: false,
+        }]
+    }
+
+    fn actions(&self, state: &State, steps: &mut Vec<Step>) {
+        for d in 0..DISPATCHERS {
+            let dispatcher = &state.dispatchers[d];
+            if dispatcher.stands_still {
+                if !dispatcher.lease_is_over {
+                    steps.push(Step::LeaseEnds(d));
+                }
+                steps.push(Step::GoOn(d));
+                continue;
+            }
+            if state.job == Job::Pending && !dispatcher.lease_is_over && state.attempts.len() < ATTEMPTS {
+                steps.push(Step::Claim(d));
+            }
+            for &a in &dispatcher.follows {
+                if dispatcher.calls.is_none()
+                    && !dispatcher.lease_is_over
+                    && dispatcher.called.is_none()
+                    && !state.attempts[a].is_noted
+                {
+                    steps.push(Step::Look(d, a));
+                }
+                let attempt = &state.attempts[a];
+                let has_ended = attempt.programs.iter().any(|program| matches!(program, Program::Exited(_)));
+                let runs_on = attempt.programs.iter().any(|program| !matches!(program, Program::Exited(_)));
+                if runs_on && attempt.is_open && attempt.holder == Some(d) && state.faults > 0 {
+                    steps.push(Step::Lose(d, a));
+                }
+                // A launch that is under way is ended, or its answer awaited, before what it was for is settled.
+                let is_launching = dispatcher.calls.is_some_and(|(of, _)| of == a);
+                if (attempt.is_known && has_ended || attempt.reported) && !is_launching {
+                    steps.push(Step::Settle(d, a));
+                }
+            }
+            if dispatcher.calls.is_some() {
+                steps.push(Step::Call(d));
+            }
+            if dispatcher.called.is_some() {
+                steps.push(Step::Note(d));
+            }
+            if dispatcher.lease_is_over
+                || dispatcher.follows.iter().any(|a| state.attempts[*a].holder != Some(d))
+            {
+                steps.push(Step::Beat(d));
+            }
+            for (a, attempt) in state.attempts.iter().enumerate() {
+                let is_gone = attempt
+                    .holder
+                    .is_none_or(|holder| holder != d && state.dispatchers[holder].lease_is_over);
+                if attempt.is_open && is_gone && !dispatcher.lease_is_over && self.the_gone_are_replaced {
+                    steps.push(Step::Adopt(d, a));
+                }
+            }
+            if state.faults > 0 {
+                steps.push(Step::StandStill(d));
+                steps.push(Step::Die(d));
+            }
+        }
+        for (a, attempt) in state.attempts.iter().enumerate() {
+            for (p, program) in attempt.programs.iter().enumerate() {
+                match program {
+                    Program::Begun => {
+                        steps.push(Step::Start(a, p));
+                        steps.push(Step::Exit(a, p, true));
+                        steps.push(Step::Exit(a, p, false));
+                    }
+                    Program::Admitted => steps.extend([Step::Report(a, p), Step::Exit(a, p, false)]),
+                    Program::Exited(_) => {}
+                }
+            }
+        }
+        if matches!(state.row, Row::Asks | Row::Marked) && state.faults > 0 {
+            steps.push(Step::UserMovesOn);
+        }
+    }
+
+    fn next_state(&self, last: &State, step: Step) -> Option<State> {
+        let mut state = last.clone();
+        match step {
+            Step::Claim(d) if state.row == Row::MovedOn => {
+                debug_assert!(state.acts(d));
+                state.job = Job::Over;
+            }
+            Step::Claim(d) => {
+                let a = state.attempts.len();
+                state.success_repeated |= state.attempts.iter().any(|attempt| attempt.succeeded);
+                state.attempts.push(Attempt {
+                    holder: Some(d),
+                    is_open: true,
+                    admitted: 0,
+                    reported: false,
+                    succeeded: false,
+                    programs: Vec::new(),
+                    is_known: false,
+                    is_noted: false,
+                });
+                state.job = Job::Running(a);
+                state.row = Row::Marked;
+                state.dispatchers[d].follows.insert(a);
+            }
+            Step::Look(d, a) => state.dispatchers[d].calls = Some((a, state.dispatchers[d].lease_is_over)),
+            Step::Call(d) => {
+                let (a, is_late) = state.dispatchers[d].calls.take()?;
+                let is_found = state.attempts[a].is_known && self.key_is_kept;
+                let begins = !is_found && (!is_late || !self.late_launch_is_refused);
+                if is_found || begins {
+                    state.dispatchers[d].called = Some(a);
+                }
+                if begins {
+                    state.attempts[a].programs.push(Program::Begun);
+                    state.attempts[a].is_known = true;
+                }
+            }
+            Step::Note(d) => {
+                let a = state.dispatchers[d].called.take()?;
+                state.attempts[a].is_noted |= state.attempts[a].holder == Some(d);
+            }
+            Step::Start(a, p) => {
+                let attempt = &mut state.attempts[a];
+                let admits = attempt.is_open && (attempt.admitted == 0 || !self.one_is_admitted);
+                attempt.admitted += u8::from(admits);
+                // Told to leave, it leaves.
+                attempt.programs[p] = if admits { Program::Admitted } else { Program::Exited(false) };
+            }
+            Step::Report(a, p) => {
+                state.attempts[a].programs[p] = Program::Exited(true);
+                if state.attempts[a].is_open {
+                    state.write_row(*self, a);
+                    state.attempts[a].reported = true;
+                } else if !self.token_is_checked {
+                    state.stale_write = true;
+                }
+            }
+            Step::Exit(a, p, well) => state.attempts[a].programs[p] = Program::Exited(well),
+            Step::Settle(d, a) => {
+                state.dispatchers[d].follows.remove(&a);
+                let is_its = state.attempts[a].is_open
+                    && state.attempts[a].holder == Some(d)
+                    && state.job == Job::Running(a);
+                if is_its || !self.end_is_guarded {
+                    let attempt = &mut state.attempts[a];
+                    let well = attempt.reported || attempt.programs.contains(&Program::Exited(true));
+                    attempt.is_open = false;
+                    attempt.succeeded |= well;
+                    let is_last = state.attempts.len() == ATTEMPTS;
+                    if well || is_last {
+                        if !state.attempts[a].reported {
+                            state.write_row(*self, a);
+                        }
+                        state.job = Job::Over;
+                    } else {
+                        state.job = Job::Pending;
+                    }
+                    // Nothing of a settled attempt stays.
+                    state.attempts[a].is_known = false;
+                }
+            }
+            Step::Lose(d, a) => {
+                state.faults -= 1;
+                state.dispatchers[d].follows.remove(&a);
+                state.attempts[a].is_open = false;
+                if state.attempts.len() < ATTEMPTS {
+                    state.job = Job::Pending;
+                } else {
+                    state.write_row(*self, a);
+                    state.job = Job::Over;
+                }
+            }
+            Step::Beat(d) => {
+                state.dispatchers[d].lease_is_over = false;
+                let attempts = &state.attempts;
+                state.dispatchers[d]
+                    .follows
+                    .retain(|a| attempts[*a].holder == Some(d) && attempts[*a].is_open);
+            }
+            Step::Adopt(d, a) => {
+                state.attempts[a].holder = Some(d);
+                state.dispatchers[d].follows.insert(a);
+            }
+            Step::UserMovesOn => {
+                state.row = Row::MovedOn;
+                state.faults -= 1;
+            }
+            Step::StandStill(d) => {
+                state.dispatchers[d].stands_still = true;
+                state.faults -= 1;
+            }
+            Step::LeaseEnds(d) => {
+                state.dispatchers[d].lease_is_over = true;
+                if let Some((_, is_late)) = &mut state.dispatchers[d].calls {
+                    *is_late = true;
+                }
+            }
+            Step::GoOn(d) => state.dispatchers[d].stands_still = false,
+            // Its successor is another dispatcher.
+            Step::Die(d) => {
+                state.dispatchers[d] = Dispatcher::default();
+                state.attempts.iter_mut().filter(|a| a.holder == Some(d)).for_each(|a| a.holder = None);
+                state.faults -= 1;
+            }
+        }
+        (state != *last).then_some(state)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        vec![
+            Property::always("one launch per attempt", |_, state: &State| {
+                state.attempts.iter().all(|attempt| attempt.programs.len() <= 1)
+            }),
+            Property::always("one executor per attempt", |_, state: &State| {
+                state.attempts.iter().all(|attempt| attempt.admitted <= 1)
+            }),
+            Property::always("no stale write", |_, state: &State| !state.stale_write),
+            Property::always("no success repeated", |_, state: &State| !state.success_repeated),
+            Property::always("row and job agree", |_, state: &State| match state.job {
+                Job::Over => state.row != Row::Marked,
+                Job::Running(_) => state.row != Row::Asks,
+                Job::Pending => true,
+            }),
+            // Without another fault: some step is left until the job is over.
+            Property::always("no job is stuck", |rules: &Self, state: &State| {
+                let mut steps = Vec::new();
+                rules.actions(state, &mut steps);
+                let goes_on =
+                    |step: &Step| !matches!(step, Step::StandStill(_) | Step::Die(_) | Step::UserMovesOn);
+                state.job == Job::Over
+                    || steps
+                        .iter()
+                        .filter(|step| goes_on(step))
+                        .any(|step| rules.next_state(state, *step).is_some())
+            }),
+        ]
+    }
+}
+
+#[test]
+fn every_order_of_steps_keeps_the_promises() {
+    are_there(&STATEMENTS);
+    let (states, broken) = explored(KEPT);
+    eprintln!("{states} states");
+    assert!(states > 10_000, "{states} states");
+    assert!(broken.is_empty(), "{broken:?}");
+}
+
+#[test]
+fn each_rule_that_is_left_out_breaks_a_promise() {
+    let mutants: [(&str, Rules, &str); 7] = [
+        ("late launches begin", Rules { late_launch_is_refused: false, ..KEPT }, "one launch per attempt"),
+        ("new keys", Rules { key_is_kept: false, ..KEPT }, "one launch per attempt"),
+        (
+            "all are admitted",
+            Rules { one_is_admitted: false, key_is_kept: false, ..KEPT },
+            "one executor per attempt",
+        ),
+        ("no tokens", Rules { token_is_checked: false, ..KEPT }, "no stale write"),
+        ("ends are not guarded", Rules { end_is_guarded: false, ..KEPT }, "one launch per attempt"),
+        ("statuses are not compared", Rules { status_is_compared: false, ..KEPT }, "no stale write"),
+        ("none is adopted", Rules { the_gone_are_replaced: false, ..KEPT }, "no job is stuck"),
+    ];
+    for (name, mutant, promise) in mutants {
+        let (states, broken) = explored(mutant);
+        eprintln!("{name}: {states} states, {broken:?}");
+        assert!(broken.contains(&promise), "{name} does not break {promise:?}, but {broken:?}");
+    }
+}

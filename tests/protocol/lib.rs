@@ -1,0 +1,33 @@
+//! The protocol of launches, leases and tokens, and that of the wake lock, explored in every order in which their steps can fall. Each rule
+//! that the program keeps can be left out, and then a promise breaks: a mutant that passed would mean that the model does not see.
+
+#![forbid(unsafe_code)]
+#![cfg(test)]
+
+mod launching;
+mod waking;
+
+use std::path::Path;
+
+use stateright::{Checker, Model};
+
+/// Explores all of a model; how many states there are, and the promises that broke.
+fn explored<M>(model: M) -> (usize, Vec<&'static str>)
+where
+    M: Model + Send + Sync + 'static,
+    M::State: std::hash::Hash + Send + Sync + std::fmt::Debug + Clone + PartialEq,
+    M::Action: std::fmt::Debug + Clone + PartialEq,
+{
+    let checker = model.checker().threads(2).spawn_bfs().join();
+    let mut broken: Vec<&'static str> = checker.discoveries().into_keys().collect();
+    broken.sort_unstable();
+    (checker.unique_state_count(), broken)
+}
+
+/// The statements that do the steps are there.
+fn are_there(statements: &[&str]) {
+    for statement in statements {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(statement);
+        assert!(path.is_file(), "{statement} is not there: what does its step now?");
+    }
+}
