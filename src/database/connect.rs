@@ -223,8 +223,15 @@ impl Database {
         self.reserve.given_up()
     }
 
-    /// Ends all work that is under way, with its connections.
-    pub fn give_up_connections(&self) {
+    /// Ends all work that is under way, with its connections, as one of them gave no answer. Behind a pooler that may only have waited for
+    /// its turn.
+    pub fn give_up_unless_pooled(&self) {
+        if self.pooler.is_absent() {
+            self.give_up_connections();
+        }
+    }
+
+    fn give_up_connections(&self) {
         self.pool.retain(|_, _| false);
         self.reserve.give_up();
     }
@@ -276,6 +283,8 @@ impl Database {
         let given_up = Box::pin(self.reserve.given_up());
         let hang = Box::pin(self.hang());
         let done = tokio::select! {
+            // Work that is done counts, however late it is looked at.
+            biased;
             done = work => done,
             () = tokio::time::sleep(limit) => Err(DatabaseError::Silent(limit).into()),
             () = given_up => Err(DatabaseError::Silent(begun.elapsed()).into()),

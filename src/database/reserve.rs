@@ -16,6 +16,9 @@ const DOUBT: Duration = Duration::from_secs(5);
 /// A server that is there answers nothing with nothing within this time, however busy it is.
 const ANSWER: Duration = Duration::from_secs(5);
 
+/// An answer that is there is read within this time.
+const READ: Duration = Duration::from_secs(1);
+
 /// Cheap to clone.
 #[derive(Clone)]
 pub struct Reserve {
@@ -59,7 +62,14 @@ impl Reserve {
             // In use, it has a limit of its own; if there is none, and none can be made, the work will find that out itself.
             let at_once = Timeouts { wait: Some(Duration::ZERO), ..self.pool.timeouts() };
             let Ok(client) = self.pool.timeout_get(&at_once).await else { continue };
-            if tokio::time::timeout(ANSWER, client.simple_query("")).await.is_err() {
+            let silent = {
+                let asking = client.simple_query("");
+                tokio::pin!(asking);
+                // Once more: this process may have stood still itself, and not have read the answer yet.
+                tokio::time::timeout(ANSWER, &mut asking).await.is_err()
+                    && tokio::time::timeout(READ, &mut asking).await.is_err()
+            };
+            if silent {
                 drop(Object::take(client));
                 return;
             }

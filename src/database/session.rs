@@ -44,6 +44,13 @@ impl Session {
         }
     }
 
+    /// Closes the connection instead of giving it back.
+    pub fn discard(mut self) {
+        if let Some(client) = self.client.take() {
+            drop(Object::take(client));
+        }
+    }
+
     /// A transaction that has still to begin.
     pub fn transaction(&mut self) -> Transaction<'_> {
         Transaction { session: self, is_open: AtomicBool::new(false) }

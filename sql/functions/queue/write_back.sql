@@ -129,7 +129,7 @@ begin
                 return next;
             exception
                 -- Nor is a server without room or memory, or whose disk fails, the row's fault: its time will come.
-                when lock_not_available or deadlock_detected or serialization_failure or insufficient_resources or system_error then
+                when lock_not_available or deadlock_detected or serialization_failure or disk_full or out_of_memory or io_error then
                     place := i; state := 'locked'; error := sqlerrm;
                     return next;
                 when others then

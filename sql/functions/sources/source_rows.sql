@@ -1,7 +1,7 @@
 -- The rows of a source table with these keys, as jobs and templates see them; no line for a row that is gone. A row that
 -- cannot be read has a line with its key and an error: what is wrong with it, or "later" if the rows before it are as
 -- many bytes as are read at once. The version changes with each write of the row. A table that cannot be read returns one line with only an error: "locked" if a lock
--- timed out or the server's disk fails, and what to do if the table has changed since rowcall.watch(). Every session reads a row the same: the
+-- timed out or the server's disk is full, and what to do if the table has changed since rowcall.watch(). Every session reads a row the same: the
 -- settings that decide how a value is printed are fixed here.
 create or replace function rowcall_internal.source_rows(source regclass, keys jsonb[])
 returns table (row_key jsonb, status text, row_data text, version text, error text)
@@ -37,7 +37,7 @@ begin
         execute statement into found_keys, statuses, texts, versions using keys;
         is_read := true;
         raise exception using errcode = 'RC000';
-    exception when lock_not_available or disk_full or system_error then
+    exception when lock_not_available or disk_full then
         raise;
     when others then
         if not is_read then
@@ -83,7 +83,7 @@ begin
                 status := statuses[1]; row_data := texts[1]; version := versions[1]; error := null;
                 return next;
             end if;
-        exception when lock_not_available or disk_full or system_error then
+        exception when lock_not_available or disk_full then
             raise;
         when others then
             status := null; row_data := null; version := null; error := sqlerrm;
@@ -92,7 +92,7 @@ begin
     end loop;
 exception
     -- A full disk is no fault of a row either. That memory was short may be one row's.
-    when lock_not_available or disk_full or system_error then
+    when lock_not_available or disk_full then
         return query select null::jsonb, null::text, null::text, null::text, 'locked';
     when others then
         return query select null::jsonb, null::text, null::text, null::text, sqlerrm;

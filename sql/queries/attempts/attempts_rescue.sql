@@ -13,7 +13,7 @@
 -- the dispatcher that is gone until they are free, and are followed meanwhile.
 with gone as (
     select id, runners, places, stopped_at is not null as was_stopped, l.lost_after,
-        coalesce(stopped_at, seen_at) < now() - l.lost_after as long_gone
+        coalesce(stopped_at, seen_at) < now() - l.lost_after and not $7 as long_gone
     from rowcall_internal.dispatchers d
     cross join lateral (select least(greatest(d.lost_after, '0'), '1 year') as lost_after) l
     where id <> $1 and id not in (select id from rowcall_internal.running_dispatchers) and (stopped_at is not null or not $7)
@@ -26,7 +26,7 @@ with gone as (
     where a.dispatcher_id not in (select id from rowcall_internal.dispatchers) and not $7
 ), own as (
     select a.id from rowcall_internal.attempts a
-    where a.dispatcher_id = $1 and a.created_at < now() - make_interval(secs => $2)
+    where a.dispatcher_id = $1 and a.created_at < now() - make_interval(secs => $2) and not $7
       and a.id not in (select unnest($5::bigint[]))
     limit 1000
     for update of a skip locked

@@ -32,7 +32,12 @@ pub async fn run(shared: Handle, launch: mpsc::Sender<Vec<Attempt>>) {
             let database = &shared.database;
             // A connection may have to be made first, which may take longer than a beat.
             let mut client = database.within(database.connect_limit(), database.get_reserved()).await?;
-            database.within(limit, rescuer.beat(&shared, &mut client, &launch)).await
+            let beaten = database.within(limit, rescuer.beat(&shared, &mut client, &launch)).await;
+            if beaten.is_err() {
+                // It may be this connection: to a server that can only be read by now, or one that hangs.
+                client.discard();
+            }
+            beaten
         };
         let beaten = tokio::select! {
             () = shared.lifecycle.stopping.cancelled() => return,
@@ -47,9 +52,9 @@ pub async fn run(shared: Handle, launch: mpsc::Sender<Vec<Attempt>>) {
             }
             Ok(false) => return shared.lifecycle.give_up(DispatcherError::Superseded),
             Err(error) => {
-                if matches!(error, DatabaseError::Silent(_)) {
+                if matches!(error, DatabaseError::Silent(after) if after >= limit) && !rescuer.is_heard {
                     // Those of the other loops hang as well.
-                    shared.database.give_up_connections();
+                    shared.database.give_up_unless_pooled();
                 }
                 failing_since.get_or_insert_with(Instant::now);
                 trouble.wait(&error)
@@ -86,6 +91,8 @@ struct Rescuer {
     is_idle: bool,
     /// Until when others are not taken for dead: this one was cut off itself, and so perhaps were they.
     patient_until: Option<BootInstant>,
+    /// The latest beat has been heard; what it did besides may have taken long.
+    is_heard: bool,
     /// Attempts of this dispatcher that were over already, and still followed: the settler removes what it has ended.
     over: HashSet<AttemptId>,
 }
@@ -102,9 +109,11 @@ impl Rescuer {
         let (silent, lease_before) = shared.lifecycle.lease.silence();
         let lease = self.choose_lease(shared);
         shared.lifecycle.lease.renewing(now, lease);
+        self.is_heard = false;
         let Some(seen) = say_that_it_lives(shared, client, lease, self.is_idle).await? else {
             return Ok(false);
         };
+        self.is_heard = true;
         if seen.attempts_open {
             self.quiet_beats = 0;
         }

@@ -17,6 +17,7 @@ use crate::dispatcher::follow::in_flight::Launching;
 use crate::dispatcher::pace::Trouble;
 use crate::dispatcher::shared::Handle;
 use crate::job::{End, RunnerName};
+use crate::runners::boot_clock::BootInstant;
 use crate::runners::{Attempt, LaunchError, Launched, Runner};
 
 /// What the launches of one runner share.
@@ -94,7 +95,10 @@ async fn launch(shared: &Handle, runner: &dyn Runner, mut attempt: Attempt, call
         // Never closed.
         let Ok(call) = calls.permits.acquire().await else { return };
         // Once more: that may have taken long.
-        attempt.launch_until = Some(shared.lifecycle.lease.holds().await);
+        let until = shared.lifecycle.lease.holds().await;
+        // The next beat may tell others of a shorter lease.
+        let shorter = BootInstant::now().after(shared.settings.dispatcher.dead_after);
+        attempt.launch_until = Some(until.min(shorter));
         // Whatever the attempt says: another dispatcher may have claimed it by its own rails, or another program written it.
         if let Err(reason) = runner.may_launch(&attempt.request) {
             return refuse(shared, &attempt, reason);
