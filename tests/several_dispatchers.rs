@@ -285,7 +285,7 @@ async fn after_an_outage_for_all_nobody_takes_the_others_for_dead() {
     other.stop().await;
 }
 
-/// It takes nobody for dead for a while: they may only now come back, as it does. One that has said that it ends will not.
+/// It takes no silent dispatcher for dead for a while: that may only now come back, as it does. One that has said that it ends will not.
 #[tokio::test]
 async fn a_dispatcher_that_was_cut_off_adopts_what_another_leaves() {
     let (db, world) = prepared().await;

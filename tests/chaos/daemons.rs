@@ -26,7 +26,7 @@ pub struct Daemon {
 #[derive(Default)]
 struct State {
     pid: AtomicI32,
-    /// So long nobody begins it anew.
+    /// For so many milliseconds it is not begun anew.
     away_for: AtomicU32,
     is_over: AtomicBool,
     /// It was told to end.

@@ -137,7 +137,7 @@ impl Recovery {
         let begun = Instant::now();
         let adopted = "select exists (select from rowcall.attempts where task = 'late' and dispatcher_id <> $1 and ended_at is null)";
         while !client.query_one(adopted, &[&holder]).await.unwrap().get::<_, bool>(0) {
-            assert!(begun.elapsed() < limit.max(BY_A_BEAT), "{what}: nobody adopts");
+            assert!(begun.elapsed() < limit.max(BY_A_BEAT), "{what}: no other daemon adopts it");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         let took = begun.elapsed();

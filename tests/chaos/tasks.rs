@@ -11,7 +11,7 @@ pub struct Kind {
     body: &'static str,
     columns: &'static str,
     values: &'static str,
-    /// How its jobs may end if nobody has acted on them.
+    /// How its jobs may end if neither operator nor client has acted on them.
     pub ends: &'static [&'static str],
     /// Of a hundred rows, so many ask for it.
     pub share: u32,

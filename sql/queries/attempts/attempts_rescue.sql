@@ -6,7 +6,7 @@
 --
 -- What a runner has that no running dispatcher offers any more is taken by any, to be ended ("is_unoffered").
 --
--- After it was cut off itself ($7), nobody is taken for gone who has only been silent.
+-- After it was cut off itself ($7), a dispatcher that has only been silent is not taken for gone.
 --
 -- Besides, it returns this dispatcher's own attempts that it does not follow ($5): the answer to the statement that
 -- gave them to it was lost. And those that a session holds, most likely their own program's ("is_held"): they stay with

@@ -35,7 +35,7 @@ pub async fn strays(core: &Core, prefix: &str) -> Vec<Stray> {
         .collect()
 }
 
-/// Whether its name is kept no longer. A clock that is wrong by much only makes it wait.
+/// Whether its name is kept no longer, by the clock of this machine: one that runs ahead of the engine's frees names sooner.
 fn is_old(created: Option<i64>) -> bool {
     let created = created.and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs);
     let age = created.and_then(|created| (UNIX_EPOCH + created).elapsed().ok());

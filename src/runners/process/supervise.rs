@@ -43,7 +43,7 @@ pub fn arguments(
     vec![SUBCOMMAND.into(), dir.path().into(), work.into(), output_limit.to_string().into(), until.into()]
 }
 
-/// What stands in the place of the time until which a program may begin, if it may at any time.
+/// The argument, instead of a time, of a program that may begin at any time.
 const FOR_EVER: &str = "-";
 
 /// Runs as a supervisor with the arguments after [`SUBCOMMAND`].
