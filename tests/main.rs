@@ -47,6 +47,7 @@ mod parameters_settings;
 mod plans;
 mod poolers;
 mod process_runner;
+mod reach;
 mod roles;
 mod run_local;
 mod schema;

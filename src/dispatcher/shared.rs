@@ -12,6 +12,7 @@ use super::DispatcherError;
 use super::claim::low_water::LowWater;
 use super::claim::turns::Turns;
 use super::follow::in_flight::InFlight;
+use super::launch::reach::Reach;
 use super::launch::short_tasks::ShortTasks;
 use super::lease::Lease;
 use super::pace::work_limit;
@@ -191,6 +192,7 @@ pub struct Shared {
     pub terms: Terms,
     pub low_water: LowWater,
     pub short_tasks: ShortTasks,
+    pub reach: Reach,
 }
 
 impl Shared {

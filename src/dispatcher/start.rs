@@ -16,6 +16,7 @@ use super::claim::turns::Turns;
 use super::follow::in_flight::InFlight;
 use super::follow::{ends, stopper, watcher};
 use super::keep::{janitor, missed_rows, rescuer};
+use super::launch::reach::Reach;
 use super::launch::short_tasks::ShortTasks;
 use super::pace::LAST_WORD;
 use super::shared::{Handle, Identity, Lifecycle, Shared, Signals};
@@ -163,6 +164,7 @@ impl Dispatcher {
             terms: Terms::default(),
             low_water: LowWater::default(),
             short_tasks: ShortTasks::default(),
+            reach: Reach::new(mode == Mode::Drain),
         });
         let label = shared.identity.label(shared.identity.id);
         shared.runners.iter().for_each(|runner| runner.show_life(&label));

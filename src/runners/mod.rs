@@ -60,6 +60,9 @@ pub enum LaunchError {
     /// Nothing runs, and the runner is only too busy: the launch is repeated with the same key.
     #[error("{0}")]
     Busy(String),
+    /// Nothing runs, because the runner could not be reached. Of a task for which that is so again and again, jobs go back to the queue.
+    #[error("{0}")]
+    Away(String),
     /// Something may run: the launch is repeated with the same key until the launch deadline.
     #[error("{0}")]
     Ambiguous(String),

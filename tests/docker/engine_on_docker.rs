@@ -137,7 +137,7 @@ async fn without_an_engine_a_launch_waits() {
         runner.ready().await.unwrap();
         let attempt = case.attempt("exit 0");
         let error = runner.launch(&attempt, &[]).await.unwrap_err();
-        assert!(matches!(error, LaunchError::Busy(_)), "{host}: {error:?}");
+        assert!(matches!(error, LaunchError::Away(_)), "{host}: {error:?}");
         assert_eq!(containers(&attempt), "");
     }
 }

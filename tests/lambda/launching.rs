@@ -71,8 +71,7 @@ async fn without_a_connection_nothing_is_in_doubt() {
         let (runner, _ends) = alone(&settings);
         let attempt = super::rules::attempt(json!({}));
         let launched = rowcall::runners::Runner::launch(&runner, &attempt, &[]).await;
-        let busy = matches!(launched, Err(rowcall::runners::LaunchError::Busy(_)));
-        assert!(busy, "{endpoint}: {launched:?}");
+        assert!(matches!(launched, Err(LaunchError::Away(_))), "{endpoint}: {launched:?}");
     }
 }
 

@@ -69,6 +69,11 @@ impl World {
         self.until(|| !self.launches.lock().unwrap().is_empty()).await;
     }
 
+    /// Waits until so many launches and one more were asked for, granted or not.
+    pub async fn asked_more_than(&self, launches: usize) {
+        self.until(|| self.launches.lock().unwrap().len() > launches).await;
+    }
+
     /// Waits until this attempt's stop was asked for.
     pub async fn stopped(&self, id: AttemptId) {
         self.until(|| self.stops.lock().unwrap().iter().any(|(stopped, _)| *stopped == id)).await;

@@ -133,12 +133,12 @@ async fn claim_batch(
         Asking { for_all: !shared.signals.queue_is_short.load(Ordering::Relaxed), for_jobs_alone: false };
     loop {
         let (mut known, read_under) = shared.parameters.tasks_and_stamp();
-        let tasks: Vec<&Task> = known.iter().filter(|task| task.enabled && task.runner == runner).collect();
+        let tasks: Vec<&Task> = known.iter().filter(|task| room.admits(shared, runner, task)).collect();
         if tasks.is_empty() {
             return Ok(Batch::default());
         }
         let transaction = client.transaction();
-        let Some(claim) = ask(shared, &transaction, runner, &tasks, limit, which, &mut asking).await? else {
+        let Some(claim) = ask(shared, &transaction, runner, &tasks, room, which, &mut asking).await? else {
             continue;
         };
         if !matches!(which, Which::Uncounted(_)) {
@@ -235,20 +235,20 @@ async fn ask(
     transaction: &Transaction<'_>,
     runner: RunnerName,
     tasks: &[&Task],
-    limit: usize,
+    room: Room,
     which: &Which,
     asking: &mut Asking,
 ) -> Result<Option<Claim>, SchemaError> {
-    let dispatcher_id = shared.identity.id;
+    let (dispatcher_id, limit) = (shared.identity.id, room.size);
     let choice = match which {
         Which::Uncounted(choice) => *choice,
         Which::Counted(quotas) => {
             tokio::try_join!(transaction.begin(), lock_claims(transaction))?;
-            return take_counted(shared, transaction, runner, quotas, limit).await.map(Some);
+            return take_counted(shared, transaction, runner, quotas, room).await.map(Some);
         }
         Which::Unkeyed(task) => {
             tokio::try_join!(transaction.begin(), lock_claims(transaction))?;
-            let tasks = tasks_in_our_turn(shared, transaction, runner).await?;
+            let tasks = tasks_in_our_turn(shared, transaction, runner, room).await?;
             let task = tasks.iter().find(|known| known.name == *task && known.concurrency_key.is_some());
             return match task {
                 Some(task) => Ok(Some(claim_unkeyed(transaction, dispatcher_id, task, limit as i64).await?)),
@@ -320,11 +320,12 @@ async fn tasks_in_our_turn(
     shared: &Shared,
     client: &impl Statements,
     runner: RunnerName,
+    room: Room,
 ) -> Result<Vec<Task>, SchemaError> {
     let stamp = read_stamp(client).await?;
     shared.parameters.refresh(client, &stamp.parameters).await?;
     let tasks = shared.parameters.tasks();
-    Ok(tasks.iter().filter(|task| task.enabled && task.runner == runner).cloned().collect())
+    Ok(tasks.iter().filter(|task| room.admits(shared, runner, task)).cloned().collect())
 }
 
 /// Locks jobs that are counted.
@@ -333,13 +334,13 @@ async fn take_counted(
     client: &impl Statements,
     runner: RunnerName,
     quotas: &[(String, i64)],
-    limit: usize,
+    room: Room,
 ) -> Result<Claim, SchemaError> {
-    let tasks = tasks_in_our_turn(shared, client, runner).await?;
+    let tasks = tasks_in_our_turn(shared, client, runner, room).await?;
     let task = |(name, quota): &(String, i64)| {
         let task = tasks.iter().find(|task| task.name == *name);
         task.map(|task| (task, *quota))
     };
     let wanted: Vec<(&Task, i64)> = quotas.iter().filter_map(task).collect();
-    Ok(claim_counted(client, shared.identity.id, &wanted, limit as i64).await?)
+    Ok(claim_counted(client, shared.identity.id, &wanted, room.size as i64).await?)
 }

@@ -247,6 +247,9 @@ async fn claim_all(shared: &Shared, launch: &mpsc::Sender<Vec<Attempt>>) -> Resu
             // The rest need not wait for that.
             dealt = claim_for(shared, launch, runner.name(), room, Choice::Any).await?;
         }
+        if let Some(trial) = whole.without(dealt.jobs).for_trial(shared, runner.name()) {
+            claimed.jobs += claim_for(shared, launch, runner.name(), trial, Choice::Best).await?.jobs;
+        }
         claimed.wants_room |= dealt.jobs >= whole.size || dealt.waits;
         claimed.more |= dealt.jobs >= room.size && whole.size > room.size;
         claimed.jobs += dealt.jobs;

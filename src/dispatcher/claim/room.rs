@@ -1,11 +1,12 @@
 //! How many attempts a runner may be given: one for each of its free slots; or, where it has none, some ahead of that
 //! ([`crate::dispatcher::launch::stock`]).
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::database::Claim;
 use crate::dispatcher::shared::Shared;
 use crate::job::RunnerName;
+use crate::parameters::Task;
 use crate::runners::{Capabilities, Runner};
 
 /// What there is room for.
@@ -17,6 +18,8 @@ pub struct Room {
     pub is_ahead: bool,
     /// What the runner takes for short ([`Capabilities::short`]).
     short: Duration,
+    /// For a job of a task that is out of reach ([`crate::dispatcher::launch::reach`]), to see whether it still is.
+    is_trial: bool,
 }
 
 impl Room {
@@ -32,7 +35,7 @@ impl Room {
         let ahead = beyond(capacity + stock);
         // The larger half of them together: a claim of one costs as much.
         let is_ahead = free == 0 && 2 * ahead > stock && may_claim_ahead(shared, name, short);
-        Self { size: if is_ahead { ahead } else { free }, is_ahead, short }
+        Self { size: if is_ahead { ahead } else { free }, is_ahead, short, is_trial: false }
     }
 
     /// For so many.
@@ -44,6 +47,29 @@ impl Room {
     pub fn without(self, claimed: usize) -> Self {
         Self { size: self.size.saturating_sub(claimed), ..self }
     }
+}
+
+impl Room {
+    /// For one job of a task of this runner that is out of reach and is to be tried, if there is one.
+    pub fn for_trial(self, shared: &Shared, runner: RunnerName) -> Option<Self> {
+        let trial = Self { is_trial: true, ..self.at_most(1) };
+        let is_wanted = |task: &Task| trial.admits(shared, runner, task);
+        (trial.size > 0 && !trial.is_ahead && shared.parameters.tasks().iter().any(is_wanted))
+            .then_some(trial)
+    }
+
+    /// Whether a claim for a runner takes jobs of this task.
+    pub fn admits(&self, shared: &Shared, runner: RunnerName, task: &Task) -> bool {
+        let reach = if self.is_trial { is_due(shared, task) } else { !shared.reach.is_away(&task.name) };
+        reach && task.enabled && task.runner == runner
+    }
+}
+
+/// Whether it is time to try a task that is out of reach, and no attempt of it is about to find out.
+fn is_due(shared: &Shared, task: &Task) -> bool {
+    shared.reach.is_away(&task.name)
+        && !shared.reach.rests(&task.name, Instant::now())
+        && !shared.in_flight.is_launching(&task.name)
 }
 
 /// Whether slots are freed often enough: a long run keeps its slot, and what waits for it would wait long.
@@ -60,7 +86,9 @@ pub fn can_claim(shared: &Shared) -> bool {
 }
 
 fn any_task(shared: &Shared, runner: RunnerName) -> bool {
-    shared.parameters.tasks().iter().any(|task| task.enabled && task.runner == runner)
+    shared.parameters.tasks().iter().any(|task| {
+        task.enabled && task.runner == runner && (!shared.reach.is_away(&task.name) || is_due(shared, task))
+    })
 }
 
 /// Whether something in this claim must wait for a free slot, and all the rest with it, so that nothing overtakes it: a job of a task that is not

@@ -348,6 +348,11 @@ impl InFlight {
         (of_runner().count(), of_runner().filter(|f| !f.is_launched()).count())
     }
 
+    /// Whether an attempt of this task has yet to be taken by its runner, or is on its way back to the queue.
+    pub fn is_launching(&self, task: &str) -> bool {
+        self.lock().values().any(|f| !f.ended && !f.is_launched() && f.attempt.task == task)
+    }
+
     /// How many slots of this runner are taken.
     pub fn slots_taken(&self, runner: RunnerName) -> usize {
         let map = self.lock();

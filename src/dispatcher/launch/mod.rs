@@ -1,5 +1,6 @@
 //! Hands attempts to their runners, a bounded number at a time, and writes down what the runners call them.
 
+pub mod reach;
 pub mod record;
 pub mod short_tasks;
 mod stock;
@@ -7,15 +8,17 @@ mod stock;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use tokio::sync::{Semaphore, mpsc};
 
-use self::stock::Stock;
+use self::reach::Means;
+use self::stock::{Stock, give_one_back};
 use crate::crash::around;
 use crate::database::{DatabaseError, mark_asked, settled_elsewhere, unmark_asked};
 use crate::dispatcher::follow::in_flight::Launching;
 use crate::dispatcher::pace::Trouble;
-use crate::dispatcher::shared::Handle;
+use crate::dispatcher::shared::{Handle, Shared};
 use crate::job::{End, RunnerName};
 use crate::runners::boot_clock::BootInstant;
 use crate::runners::{Attempt, LaunchError, Launched, Runner};
@@ -73,27 +76,43 @@ fn begin(shared: &Handle, calls: &CallsByRunner, attempt: Attempt, launching: La
     };
     let (shared, runner, calls) = (Arc::clone(shared), Arc::clone(runner), Arc::clone(calls));
     tokio::spawn(async move {
-        tokio::select! {
+        let id = attempt.id;
+        let then = tokio::select! {
             // A launch that is not wanted any more must not call when its turn comes at the same moment.
             biased;
-            () = shared.lifecycle.stopping.cancelled() => {}
+            () = shared.lifecycle.stopping.cancelled() => Then::Nothing,
             // The stopper of the attempt looks for what its call may have started.
-            () = launching.unwanted.cancelled() => {}
-            () = launch(&shared, runner.as_ref(), attempt, &calls) => {}
+            () = launching.unwanted.cancelled() => Then::Nothing,
+            then = launch(&shared, runner.as_ref(), attempt, &calls) => then,
+        };
+        drop(launching);
+        if then == Then::GiveBack {
+            give_one_back(&shared, id).await;
         }
     });
 }
 
+/// What is left to do when the launcher is done with an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Then {
+    Nothing,
+    /// Its task is out of reach here, and may be in reach of others.
+    GiveBack,
+}
+
 /// Launches one attempt, repeating it with the same key while its outcome is in doubt. It ends with success, with
-/// refusal, or when the stopper has given up on it (launch_timeout).
-async fn launch(shared: &Handle, runner: &dyn Runner, mut attempt: Attempt, calls: &Calls) {
+/// refusal, when its task is out of reach, or when the stopper has given up on it (launch_timeout).
+async fn launch(shared: &Handle, runner: &dyn Runner, mut attempt: Attempt, calls: &Calls) -> Then {
     let contract = shared.contract(&attempt);
     let mut trouble = Trouble::new("a launch");
     loop {
         shared.lifecycle.lease.holds().await;
         runner.keep_pace(&attempt).await;
         // Never closed.
-        let Ok(call) = calls.permits.acquire().await else { return };
+        let Ok(call) = calls.permits.acquire().await else { return Then::Nothing };
+        if !attempt.in_doubt && shared.reach.rests(&attempt.task, Instant::now()) {
+            return Then::GiveBack;
+        }
         // Once more: that may have taken long.
         let until = shared.lifecycle.lease.holds().await;
         // The next beat may tell others of a shorter lease.
@@ -101,14 +120,19 @@ async fn launch(shared: &Handle, runner: &dyn Runner, mut attempt: Attempt, call
         attempt.launch_until = Some(until.min(shorter));
         // Whatever the attempt says: another dispatcher may have claimed it by its own rails, or another program written it.
         if let Err(reason) = runner.may_launch(&attempt.request) {
-            return refuse(shared, &attempt, reason);
+            refuse(shared, &attempt, reason);
+            return Then::Nothing;
         }
         let may_call =
             if runner.capabilities().repeatable { Ok(true) } else { may_ask(shared, &attempt).await };
         let answer = match may_call {
-            Ok(true) => around("launch", runner.launch(&attempt, &contract)).await,
+            Ok(true) => {
+                let answer = around("launch", runner.launch(&attempt, &contract)).await;
+                note_reach(shared, runner, &attempt, answer.as_ref().err());
+                answer
+            }
             // Another dispatcher's by now.
-            Ok(false) => return,
+            Ok(false) => return Then::Nothing,
             Err(error) => Err(LaunchError::Ambiguous(error.to_string())),
         };
         drop(call);
@@ -117,32 +141,40 @@ async fn launch(shared: &Handle, runner: &dyn Runner, mut attempt: Attempt, call
                 if calls.busy.swap(false, Ordering::Relaxed) {
                     tracing::info!(runner = %runner.name(), "launches go on");
                 }
-                return taken(shared, runner, &attempt, launched).await;
+                taken(shared, runner, &attempt, launched).await;
+                return Then::Nothing;
             }
             Err(LaunchError::Refused { reason, retryable, cause }) => {
                 let _ = shared
                     .signals
                     .ends
                     .send((attempt.id, End::not_started(reason, retryable).because(cause)));
-                return;
+                return Then::Nothing;
             }
             Err(LaunchError::Lost(reason)) => {
                 let _ = shared.signals.ends.send((attempt.id, End::lost(reason)));
-                return;
+                return Then::Nothing;
             }
             Err(error) => error,
         };
         shared.in_flight.held_up(attempt.id, &error.to_string());
         attempt.in_doubt |= matches!(error, LaunchError::Ambiguous(_));
-        if !runner.capabilities().repeatable
-            && matches!(error, LaunchError::Busy(_))
-            && let Err(error) = not_asked(shared, &attempt).await
-        {
-            // Only a dispatcher that adopts this attempt would have to know. We may ask again, and will.
-            tracing::debug!(attempt = attempt.id.get(), %error, "cannot take back the note that its runner was called");
+        let nothing_runs = matches!(error, LaunchError::Busy(_) | LaunchError::Away(_));
+        let mut is_unasked = runner.capabilities().repeatable;
+        if !is_unasked && nothing_runs {
+            match not_asked(shared, &attempt).await {
+                Ok(()) => is_unasked = true,
+                // Only a dispatcher that adopts this attempt would have to know. We may ask again, and will.
+                Err(error) => {
+                    tracing::debug!(attempt = attempt.id.get(), %error, "cannot take back the note that its runner was called");
+                }
+            }
+        }
+        if nothing_runs && is_unasked && !attempt.in_doubt && shared.reach.is_away(&attempt.task) {
+            return Then::GiveBack;
         }
         let wait = match &error {
-            LaunchError::Busy(reason) => {
+            LaunchError::Busy(reason) | LaunchError::Away(reason) => {
                 if calls.busy.swap(true, Ordering::Relaxed) {
                     tracing::debug!(runner = %runner.name(), reason, "a launch waits");
                 } else {
@@ -157,6 +189,24 @@ async fn launch(shared: &Handle, runner: &dyn Runner, mut attempt: Attempt, call
             _ => trouble.wait(&error),
         };
         tokio::time::sleep(wait).await;
+    }
+}
+
+/// Notes whether the runner has answered for this task.
+fn note_reach(shared: &Shared, runner: &dyn Runner, attempt: &Attempt, error: Option<&LaunchError>) {
+    let (task, runner) = (&attempt.task, runner.name());
+    match error {
+        Some(error @ (LaunchError::Away(_) | LaunchError::Ambiguous(_))) => {
+            if shared.reach.silent(task, Instant::now()) == Means::AwayNow {
+                tracing::warn!(task, %runner, %error, "out of reach: its jobs stay in the queue, and one at a time is tried");
+            }
+        }
+        _ => {
+            if shared.reach.answered(task) {
+                tracing::info!(task, %runner, "in reach again");
+                shared.signals.wake.notify_one();
+            }
+        }
     }
 }
 

@@ -97,16 +97,24 @@ impl Stock {
         let going: HashMap<AttemptId, Launching> =
             attempts.into_iter().filter_map(|id| Some((id, shared.in_flight.begin_give_back(id)?))).collect();
         if !going.is_empty() {
-            let shared = Arc::clone(shared);
-            tokio::spawn(async move {
-                tokio::select! {
-                    biased;
-                    // Others adopt them.
-                    () = shared.lifecycle.stopping.cancelled() => {}
-                    () = go_back(&shared, going) => {}
-                }
-            });
+            tokio::spawn(go_back_unless_stopped(Arc::clone(shared), going));
         }
+    }
+}
+
+/// Gives one attempt back that no runner has heard of and that no launcher has any more.
+pub async fn give_one_back(shared: &Handle, id: AttemptId) {
+    if let Some(launching) = shared.in_flight.begin_give_back(id) {
+        go_back_unless_stopped(Arc::clone(shared), HashMap::from([(id, launching)])).await;
+    }
+}
+
+async fn go_back_unless_stopped(shared: Handle, going: HashMap<AttemptId, Launching>) {
+    tokio::select! {
+        biased;
+        // Others adopt them.
+        () = shared.lifecycle.stopping.cancelled() => {}
+        () = go_back(&shared, going) => {}
     }
 }
 
@@ -120,7 +128,7 @@ async fn tell_others(shared: &Shared) {
 
 /// Puts attempts back into the queue, again and again until each is there, or is another's to end.
 async fn go_back(shared: &Shared, mut going: HashMap<AttemptId, Launching>) {
-    let mut trouble = Trouble::new("giving back what waits for a slot");
+    let mut trouble = Trouble::new("giving back what is not launched");
     loop {
         going.retain(|_, launching| !launching.unwanted.is_cancelled());
         if going.is_empty() {

@@ -105,7 +105,7 @@ async fn find_taken(core: &Core, name: &str) -> Result<Option<ContainerInspectRe
 /// What the repetition of a call will find out, if anything was called at all.
 fn unknown(fault: Fault) -> LaunchError {
     match fault.kind {
-        Kind::NotSent => LaunchError::Busy(fault.message),
+        Kind::NotSent => LaunchError::Away(fault.message),
         _ => LaunchError::Ambiguous(fault.message),
     }
 }

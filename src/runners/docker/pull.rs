@@ -100,13 +100,13 @@ impl Images {
 
     async fn pull(&self, engine: &Engine, image: &str) -> Result<(), LaunchError> {
         let (host, _) = host_and_rest(image);
-        let usual = engine.usual_registry().await.map_err(|fault| LaunchError::Busy(fault.message))?;
+        let usual = engine.usual_registry().await.map_err(unstarted)?;
         let credentials = self
             .logins
             .find(host, &usual)
             .await
             .map_err(|e| no_image(format!("image {image} cannot be pulled: {e}"), true))?;
-        let docker = engine.client().map_err(|fault| LaunchError::Busy(fault.message))?;
+        let docker = engine.client().map_err(unstarted)?;
         let (repository, tag) = repository_and_tag(image);
         let options = CreateImageOptionsBuilder::new().from_image(repository).tag(tag).build();
         tracing::info!(image, with_credentials = credentials.is_some(), "pulling an image");
@@ -122,7 +122,7 @@ impl Images {
                 Ok(Some(Err(error))) => {
                     let fault = Fault::from(error);
                     if fault.kind == Kind::NotSent {
-                        return Err(LaunchError::Busy(fault.message));
+                        return Err(LaunchError::Away(fault.message));
                     }
                     let retryable = !stays(&fault.message);
                     return Err(no_image(format!("image {image} cannot be pulled: {fault}"), retryable));
@@ -145,13 +145,20 @@ impl Images {
     }
 }
 
+/// What a question came to by which nothing is started: whatever its answer, it may be asked again.
+fn unstarted(fault: Fault) -> LaunchError {
+    match fault.kind {
+        Kind::NotSent | Kind::Unclear => LaunchError::Away(fault.message),
+        Kind::Answer(_) | Kind::Unreadable => LaunchError::Busy(fault.message),
+    }
+}
+
 async fn is_there(engine: &Engine, image: &str) -> Result<bool, LaunchError> {
     match engine.call("looking for an image", |docker| async move { docker.inspect_image(image).await }).await
     {
         Ok(_) => Ok(true),
         Err(fault) if fault.is_missing() => Ok(false),
-        // Asking for it has started nothing.
-        Err(fault) => Err(LaunchError::Busy(fault.message)),
+        Err(fault) => Err(unstarted(fault)),
     }
 }
 

@@ -84,10 +84,11 @@ async fn try_launch(
             retryable: reasons::passes(&fault.code, &fault.message),
             certain: true,
         }),
-        Kind::NotSent | Kind::Throttled => {
-            Failed::Other(LaunchError::Busy(format!("DescribeTaskDefinition: {fault}")))
+        Kind::Throttled => Failed::Other(LaunchError::Busy(format!("DescribeTaskDefinition: {fault}"))),
+        // What it is to run was only asked for.
+        Kind::NotSent | Kind::Unclear => {
+            Failed::Other(LaunchError::Away(format!("DescribeTaskDefinition: {fault}")))
         }
-        Kind::Unclear => ambiguous(format!("DescribeTaskDefinition: {fault}")),
     })?;
     let container = definition.container(settings.container.as_deref()).map_err(of_settings)?;
     definition.check_subnets(settings).map_err(of_settings)?;
@@ -113,6 +114,7 @@ async fn try_launch(
             Err(fault) => Err(ambiguous(format!("ListTasks: {fault}"))),
         },
         Answer::Busy(reason) => Err(Failed::Other(LaunchError::Busy(reason))),
+        Answer::Away(reason) => Err(Failed::Other(LaunchError::Away(reason))),
         Answer::Unclear(reason) => Err(ambiguous(reason)),
         Answer::Refused { reason, retryable, certain } => {
             Err(Failed::Refused(Refusal { reason, retryable, certain }))

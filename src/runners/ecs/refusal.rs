@@ -16,6 +16,8 @@ pub enum Answer {
     Conflict,
     /// Nothing was started: too much to do.
     Busy(String),
+    /// Nothing was started: AWS could not be reached.
+    Away(String),
     /// It may have been started.
     Unclear(String),
     /// Nothing was started.
@@ -59,7 +61,8 @@ pub fn understand(answer: Result<RunTaskOutput, Fault>, conflict: Option<Vec<Str
         }
         Err(fault) => match (fault.kind, conflict) {
             (_, Some(tasks)) => tasks.into_iter().next().map_or(Answer::Conflict, Answer::Launched),
-            (Kind::Throttled | Kind::NotSent, _) => Answer::Busy(format!("RunTask: {fault}")),
+            (Kind::Throttled, _) => Answer::Busy(format!("RunTask: {fault}")),
+            (Kind::NotSent, _) => Answer::Away(format!("RunTask: {fault}")),
             (Kind::Unclear, _) => Answer::Unclear(format!("RunTask: {fault}")),
             (Kind::Refused, _) => Answer::Refused {
                 reason: format!("RunTask: {fault}"),

@@ -36,6 +36,8 @@ pub enum Answer {
         /// How long Lambda wants to be left alone.
         wait: Option<Duration>,
     },
+    /// Nothing was executed: Lambda could not be reached.
+    Away(String),
     /// Nothing was executed.
     Refused {
         /// For a person.
@@ -120,7 +122,8 @@ pub fn of_error(error: &SdkError<InvokeError, HttpResponse>) -> Answer {
         return Answer::Refused { reason, retryable: NOT_WELL.contains(&code) };
     }
     match fault.kind {
-        Kind::NotSent | Kind::Throttled => Answer::Busy { reason, wait },
+        Kind::Throttled => Answer::Busy { reason, wait },
+        Kind::NotSent => Answer::Away(reason),
         Kind::Refused => Answer::Refused { reason, retryable: false },
         Kind::Unclear => Answer::Doubt(reason),
     }

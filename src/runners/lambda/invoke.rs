@@ -55,7 +55,7 @@ impl Call {
 fn late(id: AttemptId, answer: Answer, follow: &Follow, ends: &Ends) {
     let end = match answer {
         Answer::Ended { request_id, end } => End { external_id: Some(request_id), ..end },
-        Answer::Busy { reason, .. } => End::not_started(reason, true),
+        Answer::Busy { reason, .. } | Answer::Away(reason) => End::not_started(reason, true),
         Answer::Refused { reason, retryable } => End::not_started(reason, retryable),
         Answer::Queued { .. } => return follow.reached(id, Stage::Queued),
         Answer::Doubt(reason) => return follow.doubt(id, reason),

@@ -267,6 +267,10 @@ impl Runner for LambdaRunner {
                 tokio::time::sleep(wait.unwrap_or_default().min(self.timing.longest_wait)).await;
                 return Err(LaunchError::Busy(reason));
             }
+            Some(Answer::Away(reason)) => {
+                self.follow.never(id);
+                return Err(LaunchError::Away(reason));
+            }
         };
         Ok(Launched { log, ..Launched::running(external_id) })
     }
