@@ -30,6 +30,7 @@ mod iam;
 mod idling;
 mod lambda;
 mod locaria;
+mod lock_order;
 mod locks;
 mod low_water;
 mod matrix;

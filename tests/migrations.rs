@@ -60,14 +60,14 @@ async fn the_way_down_spares_other_tables_and_the_way_up_works_again() {
             select rowcall.watch('shop.orders'), rowcall.watch('parts'), rowcall.watch('gone'); drop table gone;
             insert into shop.orders values (1, 'REGISTERED'); insert into parts values (1, 'REGISTERED')").await;
     let mut client = db.connect().await;
-    let undone = migrate_down(&mut client, 0).await.unwrap();
+    let undone = migrate_down(&mut client, 0, |_| {}).await.unwrap();
     assert_eq!(undone.iter().map(|m| m.version).collect::<Vec<_>>(), [1]);
     let left: i64 = db.one("select count(*) from pg_trigger where not tgisinternal").await;
     let schemas: i64 = db.one("select count(*) from pg_namespace where nspname ~ '^rowcall'").await;
     assert_eq!((left, schemas), (0, 0));
     db.run("insert into shop.orders values (2, 'REGISTERED'); update parts set status = 'X'").await;
     assert_eq!(db.one::<i64>("select count(*) from shop.orders").await, 2);
-    assert!(migrate_down(&mut client, 0).await.unwrap().is_empty());
+    assert!(migrate_down(&mut client, 0, |_| {}).await.unwrap().is_empty());
     assert!(!migrate(&mut client, |_| {}).await.unwrap().is_empty());
     db.task("loader", "REGISTERED", ("", "")).await;
     db.run("insert into rowcall.files default values; select rowcall.watch('shop.orders')").await;
@@ -246,7 +246,7 @@ async fn a_role_with_only_create_on_the_database_migrates_and_serves() {
     db.until("select status = 'PROCESSED' from rowcall.files").await;
     db.until("select count(*) > 1 from pg_class where relname ~ '^history_[0-9]'").await;
     running.stop().await;
-    assert!(!migrate_down(&mut client, 0).await.unwrap().is_empty());
+    assert!(!migrate_down(&mut client, 0, |_| {}).await.unwrap().is_empty());
     db.run(&format!("drop owned by {role} cascade; drop role {role}")).await;
 }
 

@@ -35,6 +35,7 @@ impl Migrate {
             return Ok(());
         }
         let mut client = super::connect(settings).await?;
+        let waits = |what: &str| eprintln!("waiting for locks: {what}");
         if self.status {
             for m in database::migration_status(&client).await? {
                 let applied =
@@ -68,7 +69,7 @@ impl Migrate {
                     running.join(", ")
                 );
             }
-            let undone = database::migrate_down(&mut client, version).await?;
+            let undone = database::migrate_down(&mut client, version, waits).await?;
             if undone.is_empty() {
                 println!("nothing to do: the schema is not above version {version}");
             }
@@ -77,7 +78,6 @@ impl Migrate {
             }
             return Ok(());
         }
-        let waits = |what: &str| eprintln!("waiting for locks: {what}");
         let plan = database::migrate(&mut client, waits).await?;
         if plan.is_empty() {
             println!("nothing to do: the schema is at version {}", database::SCHEMA_VERSION);

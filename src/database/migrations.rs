@@ -169,6 +169,8 @@ impl Plan {
     pub fn sql(&self) -> String {
         let mut sql = self.head();
         sql.push_str("begin;\n");
+        sql.push_str(include_str!("../../sql/queries/migrations/migrations_patience.sql"));
+        sql.push_str(";\n");
         sql.push_str(include_str!("../../sql/queries/migrations/migrations_lock.sql"));
         sql.push_str(";\n");
         sql.push_str(include_str!("../../sql/queries/migrations/roles_create.sql"));
@@ -261,10 +263,19 @@ fn make_plan(applied: &[i32], mut functions: HashMap<String, Applied>) -> anyhow
 /// A lock that it waits for holds up all who come after it, writers among them. So it gives up soon, lets go of all, and
 /// begins anew; `waits` is told once what it waits for.
 pub async fn migrate(client: &mut Client, waits: impl Fn(&str)) -> anyhow::Result<Plan> {
+    patiently(client, waits, migrate_at_once).await
+}
+
+/// Does it again until it gets its locks, or they were held for too long.
+async fn patiently<T>(
+    client: &mut Client,
+    waits: impl Fn(&str),
+    work: impl AsyncFn(&mut Client) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
     let deadline = Instant::now() + LOCKS_LIMIT;
     let mut told = false;
     loop {
-        let error = match migrate_at_once(client).await {
+        let error = match work(client).await {
             Err(error) if is_a_lock(&error) => error,
             done => return done,
         };
@@ -290,7 +301,10 @@ fn is_a_lock(error: &anyhow::Error) -> bool {
         cause.downcast_ref::<DatabaseError>().is_some_and(DatabaseError::is_a_lock)
             || cause
                 .downcast_ref::<tokio_postgres::Error>()
-                .is_some_and(|error| error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE))
+                .and_then(tokio_postgres::Error::code)
+                .is_some_and(|code| {
+                    [SqlState::LOCK_NOT_AVAILABLE, SqlState::T_R_DEADLOCK_DETECTED].contains(code)
+                })
     })
 }
 
@@ -344,8 +358,16 @@ async fn migrate_at_once(client: &mut Client) -> anyhow::Result<Plan> {
 
 /// Goes back to a version: 0 takes everything away. Functions are left as they are until the next
 /// [`migrate`], of this program or an older one, applies all of its own and drops those it does not know; going to 0
-/// drops the schema they live in.
-pub async fn migrate_down(client: &mut Client, to: i32) -> anyhow::Result<Vec<Migration>> {
+/// drops the schema they live in. For locks it waits as [`migrate`] does.
+pub async fn migrate_down(
+    client: &mut Client,
+    to: i32,
+    waits: impl Fn(&str),
+) -> anyhow::Result<Vec<Migration>> {
+    patiently(client, waits, async |client: &mut Client| migrate_down_at_once(client, to).await).await
+}
+
+async fn migrate_down_at_once(client: &mut Client, to: i32) -> anyhow::Result<Vec<Migration>> {
     let transaction = client.transaction().await?;
     if !transaction
         .one(include_str!("../../sql/queries/migrations/schema_exists.sql"), &[])
@@ -354,6 +376,10 @@ pub async fn migrate_down(client: &mut Client, to: i32) -> anyhow::Result<Vec<Mi
     {
         return Ok(Vec::new());
     }
+    transaction
+        .batch(include_str!("../../sql/queries/migrations/migrations_patience.sql"))
+        .await
+        .map_err(DatabaseError::from)?;
     transaction.run(include_str!("../../sql/queries/migrations/migrations_lock.sql"), &[]).await?;
     let applied: Vec<i32> = transaction
         .rows(include_str!("../../sql/queries/migrations/migrations_applied.sql"), &[])

@@ -15,7 +15,7 @@ const LONGEST: Duration = Duration::from_secs(30);
 const LONGEST_AWAY: Duration = Duration::from_secs(2);
 
 /// The longest that one piece of work with the database may take: long enough for the server to end a statement of a
-/// batch first (bound_transaction.sql: 60 s), so that what takes longer is a connection that hangs. Less where others are
+/// batch first (begin_bounded.sql: 60 s), so that what takes longer is a connection that hangs. Less where others are
 /// quick to take this dispatcher for dead.
 pub fn work_limit(dead_after: Duration) -> Duration {
     (2 * dead_after).clamp(Duration::from_secs(20), Duration::from_secs(75))

@@ -5,6 +5,8 @@ create or replace function rowcall_internal.change_row_keys(before rowcall_inter
 language plpgsql security definer
 -- The zone as for the triggers: the text of a key must not depend on the caller's.
 set search_path = pg_catalog, pg_temp set timezone = 'UTC'
+-- A task that holds its attempt may want its row next, whose table the caller may have locked.
+set lock_timeout = '500ms'
 as $$
 declare
     -- The old key's columns by their names of today, as if they were the key.
@@ -41,6 +43,13 @@ begin
     into found
     from rowcall_internal.key_parts(old_key) p join rowcall_internal.key_parts(before) b using ("position");
 
+    begin
+        perform from rowcall_internal.attempts where source_table = after.relation order by id for update;
+        perform from rowcall_internal.jobs where source_table = after.relation order by id for update;
+    exception when lock_not_available then
+        raise exception 'rowcall.watch: its key has changed, and other sessions hold jobs or attempts of %', after.relation
+            using errcode = '55P03', hint = 'Try again when their transactions have ended.';
+    end;
     execute format('update rowcall_internal.attempts w set row_key = %s from %s t where w.source_table = $1 and %s',
         rowcall_internal.key_sql(after, 't'), after.relation, found) using after.relation;
     execute format('update rowcall_internal.missed_rows w set row_key = %s from %s t where w.source_table = $1 and %s',

@@ -28,8 +28,9 @@ begin
         begin
             perform rowcall_internal.take_notes(missed.source_table, missed.notes);
         exception when others then
-            -- Each by itself: what is wrong with one is not the others'. For a while; the rest another time.
-            tries_end := clock_timestamp() + interval '2 seconds';
+            -- Each by itself: what is wrong with one is not the others'. For a while, since what was done is held until the end; the rest
+            -- another time.
+            tries_end := coalesce(tries_end, clock_timestamp() + interval '500 ms');
             foreach one in array missed.notes loop
                 begin
                     if clock_timestamp() > tries_end then

@@ -1,5 +1,5 @@
 -- Makes the partitions of the history and of the ended attempts for today and the coming days, and drops those older than "keep".
--- If another session holds a lock that it needs, it leaves the rest for the next time.
+-- If another session holds a lock that it needs, it leaves all of it for the next time.
 create or replace function rowcall_internal.keep_history(keep interval, days_ahead int default 3) returns void
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp set timezone = 'UTC'
@@ -18,7 +18,7 @@ begin
     exception when lock_not_available then
         return;
     end;
-    for kept in select * from (values ('history', 'settled_at'), ('ended_attempts', 'ended_at')) k("table", "time") loop
+    for kept in select * from (values ('ended_attempts', 'ended_at'), ('history', 'settled_at')) k("table", "time") loop
         for day in select generate_series(current_date, current_date + days_ahead, interval '1 day')::date loop
             if to_regclass(format('rowcall_internal.%s_%s', kept.table, to_char(day, 'YYYYMMDD'))) is null then
                 execute format('select not exists (select from rowcall_internal.%1$s_default where %2$s >= $1 and %2$s < $1 + 1)',

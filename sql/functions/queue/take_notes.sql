@@ -5,6 +5,8 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 begin
+    -- Rows before jobs, as their writers lock them.
+    perform from rowcall_internal.wanted_rows(source, array(select distinct row_key from unnest(notes)), null);
     update rowcall_internal.jobs j
     set moved_to = n.moved_to, moved_at = n.noted_at, moved_by = n.moved_by,
         run_again = j.run_again and j.task not in (select name from rowcall_internal.owners)

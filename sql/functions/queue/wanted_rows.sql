@@ -1,5 +1,5 @@
 -- The rows of a source table that ask for tasks as they are now: all of them, or those with these keys; with a task, for that
--- one only. Rows that are named by their keys are locked first, as their writers lock them: a claim that is about to start
+-- one only. Rows that are named by their keys are locked first, in the order of their keys, as their writers lock them: a claim that is about to start
 -- the job of one has it marked by then, and it asks no more. For rowcall.rescan().
 create or replace function rowcall_internal.wanted_rows(source regclass, keys jsonb[], only_task text)
 returns table (task text, row_key jsonb, on_status text)
@@ -18,7 +18,7 @@ begin
         -- By its key a row is found, however long the table.
         case when keys is null then format('%s n', source) else format('(select distinct w.key from unnest($2) as w(key)) w join %s n on %s',
             source, rowcall_internal.key_match_sql(entry, 'n', 'w.key')) end,
-        entry.status_column, rowcall_internal.asks_sql(), case when keys is not null then 'for no key update of n' end)
+        entry.status_column, rowcall_internal.asks_sql(), case when keys is not null then format('order by %s for no key update of n', rowcall_internal.key_sql(entry, 'n')) end)
     using source, keys, only_task;
     -- Code of the table's owner may have changed it, and would choose what the caller's next names mean.
     perform set_config('search_path', 'pg_catalog, pg_temp', true);

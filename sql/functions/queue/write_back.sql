@@ -30,9 +30,11 @@ declare
     own_function text;
     statement text;
     i int;
-    -- If another session has locked the table, or what its triggers need, each row would wait for the lock timeout. A tenth
-    -- of deadlock_timeout, so that no other session is the victim of a deadlock with us.
-    patience constant text := rowcall_internal.shorter_timeout(current_setting('lock_timeout'), '100ms');
+    -- If another session has locked the table, or what its triggers need, each row would wait for the lock timeout. Rows that were written
+    -- before are held meanwhile: all these waits together take less than deadlock_timeout, also of several calls in a transaction, so that no
+    -- other session is the victim of a deadlock with us (docs/architecture.md, Locks).
+    has_waited constant boolean := coalesce(current_setting('rowcall.has_waited', true), '') <> '';
+    patience text := rowcall_internal.shorter_timeout(current_setting('lock_timeout'), case when has_waited then '1ms' else '100ms' end);
     own_lock_timeout constant text := current_setting('lock_timeout');
     path_of_users constant text := rowcall_internal.path_of_users();
     tries_end timestamptz;
@@ -105,7 +107,8 @@ begin
         end if;
         return query select * from unnest(places, states, errors);
     exception when others then
-        tries_end := clock_timestamp() + interval '2 seconds';
+        tries_end := clock_timestamp() + case when has_waited then interval '50 ms' else interval '500 ms' end;
+        perform set_config('rowcall.has_waited', 'yes', true);
         -- What the function of the table was written with may be called otherwise by now.
         statement := rowcall_internal.write_rows_sql(entry, result_column, observers);
         for i in 1 .. cardinality(keys) loop
@@ -131,6 +134,7 @@ begin
                 -- Nor is a server without room or memory, or whose disk fails, the row's fault: its time will come.
                 when lock_not_available or deadlock_detected or serialization_failure or disk_full or out_of_memory or io_error then
                     place := i; state := 'locked'; error := sqlerrm;
+                    patience := rowcall_internal.shorter_timeout(patience, '10ms');
                     return next;
                 when others then
                     -- Where the table is not what it was, that says more than the statement's own error.

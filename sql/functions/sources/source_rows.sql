@@ -37,7 +37,7 @@ begin
         execute statement into found_keys, statuses, texts, versions using keys;
         is_read := true;
         raise exception using errcode = 'RC000';
-    exception when lock_not_available or disk_full then
+    exception when lock_not_available or deadlock_detected or serialization_failure or disk_full then
         raise;
     when others then
         if not is_read then
@@ -83,7 +83,7 @@ begin
                 status := statuses[1]; row_data := texts[1]; version := versions[1]; error := null;
                 return next;
             end if;
-        exception when lock_not_available or disk_full then
+        exception when lock_not_available or deadlock_detected or serialization_failure or disk_full then
             raise;
         when others then
             status := null; row_data := null; version := null; error := sqlerrm;
@@ -92,7 +92,7 @@ begin
     end loop;
 exception
     -- A full disk is no fault of a row either. That memory was short may be one row's.
-    when lock_not_available or disk_full then
+    when lock_not_available or deadlock_detected or serialization_failure or disk_full then
         return query select null::jsonb, null::text, null::text, null::text, 'locked';
     when others then
         return query select null::jsonb, null::text, null::text, null::text, sqlerrm;

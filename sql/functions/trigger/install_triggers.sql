@@ -30,7 +30,9 @@ declare
     settings constant text :=
         case when 'timestamptz'::regtype = any (entry.key_types) then 'set timezone = ''UTC''' else '' end;
     trigger record;
-    member regclass;
+    own_lock_timeout constant text := current_setting('lock_timeout');
+    patience constant text := rowcall_internal.shorter_timeout(own_lock_timeout, '100ms');
+    tries_end constant timestamptz := clock_timestamp() + interval '10 seconds';
 begin
     names := names || jsonb_build_object(
         'wake', rowcall_internal.fill_in(rowcall_internal.wake_sql(), names),
@@ -43,8 +45,7 @@ begin
     end if;
     for trigger in
         select * from (values
-            ('insert', rowcall_internal.on_insert_body(), 'referencing new table as new_rows'),
-            ('update', rowcall_internal.on_update_body(), 'referencing old table as old_rows new table as new_rows')) t(event, body, rows)
+            ('insert', rowcall_internal.on_insert_body()), ('update', rowcall_internal.on_update_body())) t(event, body)
     loop
         -- A session keeps its plans. One made while the queue was empty would scan the queue whole when it is long. And a
         -- statement of many rows looks costly enough to be compiled, which takes a writer longer than to run it. The writer waits 80 ms
@@ -54,14 +55,35 @@ begin
             'set lock_timeout = ''80ms'' %s as %L',
             format('on_%s_%s', trigger.event, entry.id), settings, rowcall_internal.fill_in(trigger.body, names));
         execute format('revoke all on function rowcall_internal.%I() from public', format('on_%s_%s', trigger.event, entry.id));
-        for member in
-            select oid from pg_class
-            where relkind in ('r', 'p') and oid in (select source union select relid from pg_partition_tree(source))
-              and not exists (select from pg_trigger g where g.tgrelid = pg_class.oid and g.tgname = 'rowcall_' || trigger.event)
-        loop
-            execute format('create trigger %I after %s on %s %s for each statement execute function rowcall_internal.%I()',
-                'rowcall_' || trigger.event, trigger.event, member, trigger.rows, format('on_%s_%s', trigger.event, entry.id));
-        end loop;
     end loop;
+    -- Whoever comes later waits behind a lock that is waited for: so this lets go of all, soon, and begins anew.
+    loop
+        begin
+            perform set_config('lock_timeout', patience, true);
+            -- The whole before its partitions, as writers lock them.
+            for trigger in
+                select c.oid::regclass as member, t.* from pg_class c
+                cross join (values ('insert', 'referencing new table as new_rows'),
+                    ('update', 'referencing old table as old_rows new table as new_rows')) t(event, rows)
+                where c.relkind in ('r', 'p') and c.oid in (select source union select relid from pg_partition_tree(source))
+                  and not exists (select from pg_trigger g where g.tgrelid = c.oid and g.tgname = 'rowcall_' || t.event)
+                order by (select count(*) from pg_partition_ancestors(c.oid)), c.oid, t.event
+            loop
+                execute format('create trigger %I after %s on %s %s for each statement execute function rowcall_internal.%I()',
+                    'rowcall_' || trigger.event, trigger.event, trigger.member, trigger.rows, format('on_%s_%s', trigger.event, entry.id));
+            end loop;
+            exit;
+        exception when lock_not_available or deadlock_detected then
+            if patience = own_lock_timeout then
+                -- A caller that has no more patience begins anew itself, as `rowcall migrate` does.
+                raise;
+            elsif clock_timestamp() > tries_end then
+                raise exception 'rowcall.watch: other sessions have used % for 10 seconds and not ended', source
+                    using errcode = '55P03', hint = 'Try again when their transactions have ended.';
+            end if;
+            perform pg_sleep(0.1 + 0.2 * random());
+        end;
+    end loop;
+    perform set_config('lock_timeout', own_lock_timeout, true);
 end
 $$;

@@ -17,7 +17,8 @@ declare
     own_lock_timeout constant text := current_setting('lock_timeout');
 begin
     perform rowcall_internal.source_of(source);
-    perform set_config('lock_timeout', rowcall_internal.shorter_timeout(own_lock_timeout, '5s'), true);
+    -- Rows that are named are held while the next is waited for, and so no longer than anyone else looks for a deadlock.
+    perform set_config('lock_timeout', rowcall_internal.shorter_timeout(own_lock_timeout, case when cardinality(keys) > 1 then '500ms' else '5s' end), true);
     if task is not null then
         perform rowcall_internal.task_for(task, source);
     end if;
@@ -37,15 +38,21 @@ begin
     -- First the rows and then, by a look of its own for each batch, what became of them: a job that has begun and ended since its row was
     -- read is in the history by then.
     for batch in
-        select array_agg(w.task) as tasks, array_agg(w.row_key) as row_keys, array_agg(w.on_status) as statuses
-        from (select w.*, (row_number() over () - 1) / most_at_once as number
+        -- In one order: two of these at the same time make the same jobs.
+        select array_agg(w.task order by w.place) as tasks, array_agg(w.row_key order by w.place) as row_keys,
+            array_agg(w.on_status order by w.place) as statuses
+        from (select w.*, row_number() over (order by w.row_key, w.task, w.on_status) as place
               from (select distinct * from rowcall_internal.wanted_rows(source, keys, task)) w) w
-        group by w.number
+        group by (w.place - 1) / most_at_once order by (w.place - 1) / most_at_once
     loop
+        if keys is not null then
+            -- Who holds a job may want its row next, and would be the victim if this waited for long.
+            perform set_config('lock_timeout', rowcall_internal.shorter_timeout(own_lock_timeout, '500ms'), true);
+        end if;
         execute format($sql$
             insert into rowcall_internal.jobs as j (task, source_table, row_key, short_key, on_status)
             select w.task, $1, w.row_key, rowcall.short_key(w.row_key), w.on_status
-            from unnest($2, $3, $4) w(task, row_key, on_status)
+            from unnest($2, $3, $4) with ordinality w(task, row_key, on_status, place)
             -- With a limit each is one look at an index, whatever the planner believes of the tables.
             where $5 or not coalesce(
                     (select true from rowcall_internal.jobs mine
@@ -60,6 +67,7 @@ begin
                        and other.task <> w.task and other.task in (select name from rowcall_internal.owners)
                        and w.task in (select name from rowcall_internal.owners) limit 1),
                     false)
+            order by w.place
             %s
             where $5
         $sql$, rowcall_internal.ask_again_sql()) using source, batch.tasks, batch.row_keys, batch.statuses, keys is not null;

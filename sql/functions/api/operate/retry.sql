@@ -30,20 +30,27 @@ set client_min_messages = 'warning'
 as $$
 declare
     held int := 0;
+    waits_end timestamptz;
 begin
     for job in select distinct j from unnest(jobs) j order by j loop
         new_job := null;
         problem := null;
+        if clock_timestamp() > waits_end then
+            problem := rowcall_internal.too_many_held('jobs');
+            return next;
+            continue;
+        end if;
         begin
             new_job := rowcall_internal.retry_job(job);
         exception
             when lock_not_available then
                 held := held + 1;
+                waits_end := coalesce(waits_end, clock_timestamp() + interval '500 ms');
                 problem := 'another session holds the job or its row; try again';
             when others then
                 problem := sqlerrm;
         end;
-        if held = 100 then
+        if held = 10 then
             -- What was done before is held until the end.
             perform set_config('lock_timeout', '1ms', true);
         end if;

@@ -40,11 +40,17 @@ as $$
 declare
     wanted_task constant rowcall.parameters := rowcall_internal.task_for(task, source);
     held int := 0;
+    waits_end timestamptz;
     done jsonb[] := '{}';
 begin
     for row_key in select distinct k from unnest(keys) k order by k loop
         job := null;
         problem := null;
+        if clock_timestamp() > waits_end then
+            problem := rowcall_internal.too_many_held('rows');
+            return next;
+            continue;
+        end if;
         begin
             row_key := rowcall.row_key(source, row_key #>> '{}');
             -- Named twice, in two forms.
@@ -55,11 +61,12 @@ begin
         exception
             when lock_not_available then
                 held := held + 1;
+                waits_end := coalesce(waits_end, clock_timestamp() + interval '500 ms');
                 problem := 'another session holds the row or its job; try again';
             when others then
                 problem := sqlerrm;
         end;
-        if held = 100 then
+        if held = 10 then
             -- What was done before is held until the end.
             perform set_config('lock_timeout', '1ms', true);
         end if;

@@ -154,7 +154,9 @@ begin
             using errcode = '55000', hint = format('As the owner of the table: DROP TRIGGER IF EXISTS rowcall_%s ON %s; and then '
                 'watch it again.', wrong.event, wrong.relation);
     end if;
-    update rowcall_internal.jobs set state = 'pending', refused_by = null, reason = null where source_table = source and state = 'blocked';
+    -- What another session holds is released by the janitor: the table is locked here.
+    update rowcall_internal.jobs set state = 'pending', refused_by = null, reason = null
+    where id in (select id from rowcall_internal.jobs where source_table = source and state = 'blocked' for update skip locked);
     perform rowcall_internal.notify('rowcall_control');
 end
 $$;
