@@ -29,6 +29,7 @@ mod history;
 mod iam;
 mod idling;
 mod lambda;
+mod limits;
 mod locaria;
 mod lock_order;
 mod locks;

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use deadpool_postgres::{
-    Manager, ManagerConfig, Object, Pool, PoolError, QueueMode, RecyclingMethod, Runtime,
+    Manager, ManagerConfig, Object, Pool, PoolError, QueueMode, RecyclingMethod, Runtime, TimeoutType,
 };
 use thiserror::Error;
 use tokio_postgres::error::SqlState;
@@ -44,6 +44,9 @@ pub enum DatabaseError {
     /// A connection that was good gives no answer any more.
     #[error("no answer from the database within {0:?}")]
     Silent(Duration),
+    /// No connection of the pool became free in time.
+    #[error("all {0} connections of the pool are in use: database.pool_size may be larger")]
+    Busy(usize),
     /// The database holds a value that this program cannot read.
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
@@ -62,7 +65,12 @@ impl DatabaseError {
         match self {
             Self::Statement(error) => error.as_db_error().is_some(),
             Self::Unreadable(_) | Self::Unfit(_) => true,
-            Self::Url(_) | Self::Tls(_) | Self::Connect(_) | Self::Away(_) | Self::Silent(_) => false,
+            Self::Url(_)
+            | Self::Tls(_)
+            | Self::Connect(_)
+            | Self::Away(_)
+            | Self::Silent(_)
+            | Self::Busy(_) => false,
         }
     }
 
@@ -116,6 +124,8 @@ impl DatabaseError {
         }
         match self {
             Self::Statement(error) => error.code().is_none_or(|code| OF_THE_SESSION.contains(code)),
+            // Each of them is at work.
+            Self::Busy(_) => false,
             _ => !self.is_an_answer(),
         }
     }
@@ -247,6 +257,7 @@ impl Database {
                 Some((words, false)) => DatabaseError::Connect(words),
                 None => DatabaseError::Connect(explain(&error)),
             },
+            PoolError::Timeout(TimeoutType::Wait) => DatabaseError::Busy(self.pool.status().max_size),
             other => DatabaseError::Connect(other.to_string()),
         }
     }

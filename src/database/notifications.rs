@@ -79,6 +79,8 @@ impl Subscription {
         });
         let subscription =
             Self { client, channels: BTreeSet::new(), _reader: AbortOnDropHandle::new(reader) };
+        let begin = include_str!("../../sql/queries/notifications/listening_session.sql");
+        subscription.client.batch_execute(begin).await?;
         Ok((subscription, notifications))
     }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rand::RngExt as _;
 use serde_json::Value;
 use thiserror::Error;
-use tokio_postgres::error::DbError;
+use tokio_postgres::error::{DbError, SqlState};
 use tokio_postgres::{Client, Row};
 
 use super::Started;
@@ -143,8 +143,8 @@ impl Reporter {
             let reason = match tokio::time::timeout(CALL_LIMIT, self.call_once(sql, parameters)).await {
                 Ok(Ok(rows)) => return Ok(rows),
                 Ok(Err(error)) => match error.answer().and_then(classify) {
-                    Some(verdict) => return Err(verdict),
-                    None => error.to_string(),
+                    Some(verdict) if !self.is_the_servers(&error).await => return Err(verdict),
+                    _ => error.to_string(),
                 },
                 Err(_) => format!("no answer within {CALL_LIMIT:?}"),
             };
@@ -156,6 +156,14 @@ impl Reporter {
             tokio::time::sleep(wait).await;
             ceiling = (ceiling * 2).min(Duration::from_secs(10));
         }
+    }
+
+    /// Whether a limit was met that is the server's and not the value's: one near the wraparound of its transaction numbers answers each
+    /// change with the code that a value has which is too large.
+    async fn is_the_servers(&self, error: &Failed) -> bool {
+        let Some(client) = self.client.as_ref().filter(|_| error.is_a_limit()) else { return false };
+        let asking = client.simple_query(include_str!("../../sql/queries/reporter/can_change.sql"));
+        !matches!(tokio::time::timeout(CALL_LIMIT, asking).await, Ok(Ok(_)))
     }
 
     async fn call_once(&mut self, sql: &str, parameters: &Values<'_>) -> Result<Vec<Row>, Failed> {
@@ -192,6 +200,12 @@ impl Failed {
             Self::Calling(error) => error.as_db_error(),
             Self::Connecting(_) => None,
         }
+    }
+}
+
+impl Failed {
+    fn is_a_limit(&self) -> bool {
+        self.answer().is_some_and(|answer| *answer.code() == SqlState::PROGRAM_LIMIT_EXCEEDED)
     }
 }
 

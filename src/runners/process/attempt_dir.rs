@@ -71,7 +71,7 @@ impl From<EndFile> for End {
             format!("killed by signal {signal} {name}").trim_end().to_owned()
         });
         // As a shell would report it.
-        let exit_code = file.exit_code.or(file.signal.map(|signal| 128 + signal));
+        let exit_code = file.exit_code.or(file.signal.map(|signal| 128_i32.saturating_add(signal)));
         End { exit_code, reason, output, ..End::exited(0) }
     }
 }
@@ -276,6 +276,7 @@ impl Supervised {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     const EXITED: EndFile = EndFile {
         exit_code: Some(0),
@@ -364,5 +365,26 @@ mod tests {
         let kept = dir.end().unwrap();
         assert_eq!(kept.exit_code, Some(3));
         assert!(kept.output.unwrap().starts_with("(its output is lost: "));
+    }
+
+    proptest! {
+        /// A disk or a hand may have spoiled it.
+        #[test]
+        fn whatever_the_file_of_an_attempt_says_has_an_end(
+            exit_code in prop::option::of(any::<i32>()), signal in prop::option::of(any::<i32>()),
+            not_started in prop::option::of(".{0,9}"), output in ".{0,20}", more in ".{0,5}", cut in 0_usize..80
+        ) {
+            let file = serde_json::json!({
+                "exit_code": exit_code, "signal": signal, "not_started": not_started, "output": output,
+                "retryable": !more.is_empty(), more: 1
+            });
+            let text = file.to_string();
+            if let Ok(read) = serde_json::from_value::<EndFile>(file) {
+                let end = End::from(read);
+                prop_assert!(not_started.is_none() || end.exit_code.is_none());
+            }
+            let cut: String = text.chars().take(cut).collect();
+            let _ = serde_json::from_str::<EndFile>(&cut).map(End::from);
+        }
     }
 }
