@@ -50,6 +50,7 @@ mod plans;
 mod poolers;
 mod process_runner;
 mod reach;
+mod replay;
 mod roles;
 mod run_local;
 mod schema;

@@ -188,6 +188,31 @@ async fn a_late_end_seen_by_a_dispatcher_thought_dead_changes_nothing() {
 }
 
 #[tokio::test]
+async fn an_end_is_left_to_the_dispatcher_that_has_the_attempt() {
+    let (db, world) = prepared().await;
+    let mut silent = settings(&db.url);
+    silent.dispatcher.heartbeat_interval = HOUR;
+    silent.dispatcher.dead_after = 2 * HOUR;
+    silent.dispatcher.watch_interval = HOUR;
+    let mut first = Running::with(silent, Arc::clone(&world)).await;
+    insert(&db).await;
+    let launched = first.launch().await;
+    db.until("select launched_at is not null from rowcall.attempts").await;
+    db.run("update rowcall.dispatchers set dead_after = '1 second'").await;
+    let next = Running::with(settings(&db.url), Arc::clone(&world)).await;
+    db.until(&format!("select dispatcher_id = {} from rowcall.attempts", next.dispatcher.id())).await;
+    // The first does not know yet that it has lost it. Were this settled, the runner would forget the key under which the other may call.
+    first.announce(&launched, End::exited(3));
+    next.beats(&db).await;
+    assert_eq!(db.one::<i64>("select count(*) from rowcall.attempts where ended_at is null").await, 1);
+    next.end(&launched, End::exited(0));
+    db.until("select count(*) = 1 from rowcall.history where outcome = 'SUCCEEDED' and attempt_count = 1")
+        .await;
+    next.stop().await;
+    first.stop().await;
+}
+
+#[tokio::test]
 async fn a_dispatcher_that_slept_launches_nothing_others_took_over() {
     let (db, world) = prepared().await;
     let gate = Arc::new(Semaphore::new(0));

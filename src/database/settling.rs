@@ -8,7 +8,7 @@ use tokio_postgres::Row;
 use super::DatabaseError;
 use super::columns::{Columns as _, Noted, Unreadable};
 use super::statements::Statements;
-use crate::job::{AttemptId, Cause, JobId, Launched, LogPlace, Outcome, Report, ReportKind};
+use crate::job::{AttemptId, Cause, DispatcherId, JobId, Launched, LogPlace, Outcome, Report, ReportKind};
 
 /// What the database knows of an attempt about to be settled; its job is locked.
 #[derive(Debug, Clone)]
@@ -39,13 +39,14 @@ pub struct OpenAttempt {
     pub unreadable: Option<Unreadable>,
 }
 
-/// Locks what can be locked without waiting; the rest must come back later.
+/// Locks what this dispatcher has of them and can be locked without waiting; the rest must come back later.
 pub async fn lock_for_settling(
     client: &impl Statements,
+    dispatcher_id: DispatcherId,
     ids: &[AttemptId],
 ) -> Result<Vec<OpenAttempt>, DatabaseError> {
     client
-        .rows(include_str!("../../sql/queries/settling/settle_lock.sql"), &[&ids])
+        .rows(include_str!("../../sql/queries/settling/settle_lock.sql"), &[&ids, &dispatcher_id])
         .await?
         .iter()
         .map(|row| Ok(open(row)?))

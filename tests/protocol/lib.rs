@@ -1,11 +1,17 @@
 //! The protocol of launches, leases and tokens, and that of the wake lock, explored in every order in which their steps can fall. Each rule
 //! that the program keeps can be left out, and then a promise breaks: a mutant that passed would mean that the model does not see.
+//! Walks through the model are kept in a file, which `tests/replay.rs` walks on Postgres by the statements that each step names.
 
 #![forbid(unsafe_code)]
 #![cfg(test)]
 
+/// What an end means is decided by the program's own functions.
+#[path = "../../src/job/mod.rs"]
+#[allow(dead_code, unused_imports)]
+mod job;
 mod launching;
 mod waking;
+mod walks;
 
 use std::path::Path;
 

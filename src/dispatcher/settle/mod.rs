@@ -57,6 +57,8 @@ pub async fn run(shared: Handle, mut ends: mpsc::UnboundedReceiver<(AttemptId, E
                 queue.push_back((id, false));
             }
         }
+        // What another dispatcher has taken over is not followed any more.
+        queue.retain(|(id, _)| shared.in_flight.contains(*id) || waiting.remove(id).is_none());
         let batch: Vec<(AttemptId, bool)> = queue.drain(..limit.min(queue.len())).collect();
         let ids: Vec<AttemptId> = batch.iter().map(|(id, _)| *id).collect();
         let settling = tokio::select! {
@@ -181,7 +183,8 @@ async fn settle_batch(
     }
     let mut client = shared.database.get().await?;
     let transaction = client.transaction();
-    let ((), open) = tokio::try_join!(transaction.begin(), lock_for_settling(&transaction, ids))?;
+    let ((), open) =
+        tokio::try_join!(transaction.begin(), lock_for_settling(&transaction, shared.identity.id, ids))?;
     let mut done = Settled::default();
     if open.len() < ids.len() {
         done.attempts = settled_elsewhere(&transaction, ids).await?;
