@@ -24,6 +24,7 @@ mod ecs;
 mod exec;
 mod files;
 mod frozen;
+mod fuzz;
 mod held_rows;
 mod history;
 mod iam;

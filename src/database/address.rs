@@ -208,6 +208,7 @@ pub fn libpqs_roots() -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn read(text: &str) -> Result<Address, String> {
         Address::parse_with(text, |_| None).map_err(|error| error.to_string())
@@ -275,5 +276,27 @@ mod tests {
         let address = read("postgresql://u@h/d?sslcert=/c.pem&sslkey=/k%20.pem").unwrap();
         assert_eq!(address.tls.identity, Some(("/c.pem".into(), "/k .pem".into())));
         assert!(read("postgresql://u@h/d?sslcert=/c.pem").unwrap_err().contains("sslkey"));
+    }
+
+    proptest! {
+        /// Whatever is taken out of it for us, the driver reads the rest as it would have read it without.
+        #[test]
+        fn an_address_is_read_as_the_driver_reads_it(
+            form in prop_oneof!["postgres(ql)?://[a-z:@%0-9]{0,12}[a-z.]{1,8}(:[0-9]{1,4})?/[a-z]{0,4}", "(host=[a-z.]{1,8} ?)?(port=[0-9]{1,5} ?)?(user='[a-z ]{0,4}' ?)?"],
+            noise in prop_oneof!["", ".{0,12}"], is_url in any::<bool>(), mode in prop_oneof!["disable", "prefer", "require"]
+        ) {
+            let plain = format!("{form}{noise}");
+            let ours = if is_url && form.starts_with("postgres") { format!("{plain}?sslmode={mode}") } else { format!("{plain} sslmode={mode}") };
+            let (by_us, by_driver) = (read(&ours), plain.parse::<Config>());
+            if let (Ok(address), Ok(config)) = (&by_us, by_driver) && !noise.contains(['?', '&', '@', '\'', '\\', '=', ' ']) {
+                prop_assert_eq!(address.config.get_hosts(), config.get_hosts());
+                prop_assert_eq!(address.config.get_ports(), config.get_ports());
+                prop_assert_eq!(address.config.get_user(), config.get_user());
+                prop_assert_eq!(address.config.get_dbname(), config.get_dbname());
+            }
+            if let Err(error) = by_us {
+                prop_assert!(!error.is_empty());
+            }
+        }
     }
 }

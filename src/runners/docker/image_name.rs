@@ -48,6 +48,7 @@ fn split_tag(image: &str) -> Option<(&str, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn names_of_images_have_a_form() {
@@ -90,5 +91,27 @@ mod tests {
         assert_eq!(repository_and_tag("r:5000/loader"), ("r:5000/loader", "latest"));
         assert_eq!(repository_and_tag("r:5000/loader:7"), ("r:5000/loader", "7"));
         assert_eq!(repository_and_tag("r:5000/loader:7@sha256:0a"), ("r:5000/loader", "sha256:0a"));
+    }
+
+    proptest! {
+        #[test]
+        fn a_name_comes_apart_and_together(host in prop_oneof!["", "[a-z]{1,5}\\.[a-z]{2}(:[0-9]{2,4})?/"], path in "[a-z0-9]{1,6}(/[a-z0-9]{1,6})?", tag in prop_oneof!["", ":[A-Za-z0-9_][A-Za-z0-9_.-]{0,9}"]) {
+            let name = format!("{host}{path}{tag}");
+            prop_assert_eq!(check_target(&name), Ok(()));
+            let (repository, found) = repository_and_tag(&name);
+            prop_assert_eq!(repository, format!("{host}{path}"));
+            prop_assert_eq!(found, if tag.is_empty() { "latest" } else { &tag[1..] });
+            let (registry, rest) = host_and_rest(&name);
+            prop_assert_eq!(registry.map_or(rest.to_owned(), |registry| format!("{registry}/{rest}")), name);
+        }
+
+        #[test]
+        fn what_is_no_name_is_refused_by_name(text in ".{0,60}") {
+            if let Err(refused) = check_target(&text) {
+                let named = format!("{text:?}");
+                prop_assert!(refused.contains(&named));
+            }
+            let (_, _) = (host_and_rest(&text), repository_and_tag(&text));
+        }
     }
 }

@@ -142,6 +142,7 @@ pub fn time(text: &str) -> Option<SystemTime> {
 mod tests {
     use super::*;
     use crate::job::How;
+    use proptest::prelude::*;
 
     const BEGAN: &str = "2026-05-01T10:00:00Z";
     const ENDED: &str = "2026-05-01T10:05:00.25Z";
@@ -247,5 +248,27 @@ mod tests {
         assert_eq!(time("0001-01-01T00:00:00Z"), None);
         assert_eq!(time("soon"), None);
         assert_eq!(time(""), None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_time_is_the_same_in_every_zone(
+            seconds in 0_u64..4_000_000_000, nanos in 0_u32..1_000_000_000, hours in 0_u64..24, minutes in 0_u64..60, ahead in any::<bool>()
+        ) {
+            let at = SystemTime::UNIX_EPOCH + Duration::new(seconds, nanos);
+            let offset = Duration::from_secs(hours * 3600 + minutes * 60);
+            let (local, sign) = if ahead { (at + offset, '+') } else { (at.checked_sub(offset).unwrap_or(at), '-') };
+            prop_assume!(ahead || local < at || offset.is_zero());
+            prop_assume!(local >= SystemTime::UNIX_EPOCH);
+            let local = humantime::format_rfc3339_nanos(local).to_string();
+            let text = format!("{}{sign}{hours:02}:{minutes:02}", local.trim_end_matches('Z'));
+            prop_assert_eq!(time(&text), Some(at), "{}", text);
+        }
+
+        #[test]
+        fn what_is_no_time_is_none(text in prop_oneof![".{0,40}", "[0-9T:.Z+-]{0,36}"]) {
+            let _ = time(&text);
+            let _ = not_begun(Some(127), &text);
+        }
     }
 }

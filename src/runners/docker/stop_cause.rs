@@ -146,6 +146,7 @@ async fn engine_since(core: &Core) -> Result<Option<SystemTime>, Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn signals_have_numbers_and_names() {
@@ -176,5 +177,17 @@ mod tests {
         assert!(!ended(10, 138, None), "a program's own");
         let long_ago = Sent { signal: 15, at: finished - 2 * SIGNAL_TAKES_EFFECT };
         assert!(!long_ago.ended(finished, 0, None));
+    }
+
+    proptest! {
+        #[test]
+        fn a_signal_has_one_number_in_each_of_its_forms(number_of in 1_i32..32, text in prop_oneof![".{0,12}", "(SIG)?RTMIN[+]?[0-9]{0,5}"]) {
+            let signal = Signal::try_from(number_of).unwrap();
+            let name = signal.as_str();
+            for form in [number_of.to_string(), name.to_owned(), name.to_lowercase(), name.trim_start_matches("SIG").to_owned()] {
+                prop_assert_eq!(number(&form), Some(number_of), "{}", form);
+            }
+            let _ = number(&text);
+        }
     }
 }

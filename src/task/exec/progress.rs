@@ -78,6 +78,7 @@ fn parse(line: &str) -> Option<Update> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn a_line_is_a_fraction_and_a_message_or_json() {
@@ -102,5 +103,18 @@ mod tests {
         assert_eq!(progress.look(), None);
         std::fs::write(file.path(), format!("{}\n0.3 third", "x".repeat(5000))).unwrap();
         assert_eq!(progress.look().unwrap().fraction, Some(0.3));
+    }
+
+    proptest! {
+        /// Nearly right more often than not: a line of noise is refused at once.
+        #[test]
+        fn whatever_a_line_says_is_a_fraction_or_nothing(
+            line in prop_oneof!["[-+0-9.eEinfNa]{0,9}[ \t]?\\PC{0,12}", r#"\{"(fraction|message)": ?[-0-9.e"nul]{0,9}[,}]{0,2}"#, ".*"]
+        ) {
+            if let Some(Update { fraction, message }) = parse(&line) {
+                prop_assert!(fraction.is_none_or(|fraction| (0.0..=1.0).contains(&fraction)), "{fraction:?}");
+                prop_assert!(!message.unwrap_or_default().contains('\0'));
+            }
+        }
     }
 }

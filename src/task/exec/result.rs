@@ -107,6 +107,7 @@ fn too_large(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use serde_json::json;
 
     fn result(pieces: &[&str]) -> Result<Option<Value>, String> {
@@ -154,5 +155,25 @@ mod tests {
         assert_eq!(result(&["log\n", &long, "x"]), Ok(None));
         assert!(result(&["log\n{\"x\": \"", &long, "\"}\n"]).unwrap_err().contains("has 41943"));
         assert_eq!(result(&["{", &long, "\n{}\n"]), Ok(Some(json!({}))));
+    }
+
+    proptest! {
+        #[test]
+        fn the_last_line_is_the_same_in_whatever_pieces_it_comes(
+            text in prop::collection::vec(prop_oneof!["\n", " ", r#"\{"a": 1\}"#, r"\{", r"\}", "\u{feff}", "[a-z\"]{1,3}"], 0..12),
+            cut in 1_usize..7
+        ) {
+            let text = text.concat();
+            let (mut whole, mut pieces) = (LastLine::default(), LastLine::default());
+            whole.push(text.as_bytes());
+            text.as_bytes().chunks(cut).for_each(|piece| pieces.push(piece));
+            prop_assert_eq!(whole.result(), pieces.result());
+            prop_assert_eq!(whole.almost(), pieces.almost());
+            let last = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+            let is_object = |line: &str| serde_json::from_str::<Value>(line.trim_start_matches('\u{feff}').trim()).is_ok_and(|v| v.is_object());
+            if whole.result().unwrap().is_some() {
+                prop_assert!(is_object(last.trim()), "{last:?}");
+            }
+        }
     }
 }
