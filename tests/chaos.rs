@@ -75,7 +75,7 @@ impl Options {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs the machine for itself: ./dev chaos"]
+#[ignore = "needs the machine for itself: ./dev test"]
 async fn all_agree_after_everything_was_broken() {
     let options = Options::read();
     eprintln!("chaos: {:?}, seed {}", options.time, options.seed);

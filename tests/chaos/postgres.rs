@@ -136,6 +136,19 @@ impl Pair {
         let _ =
             client.batch_execute(&format!("alter system set synchronous_standby_names = '{names}'")).await;
         let _ = client.batch_execute("select pg_reload_conf()").await;
+        // The server tells its processes one by one. Commits wait when the checkpointer knows; before, one that is acknowledged may be lost
+        // although the standby counts as one for which they wait. A new session that has the setting was made when all had been told, and the
+        // checkpointer reads it at the latest when it has done one checkpoint and begins the next.
+        let told = async {
+            loop {
+                let client = self.admin("postgres").await.ok()?;
+                let shown = client.query_one("show synchronous_standby_names", &[]).await.ok()?;
+                if shown.get::<_, &str>(0) == names {
+                    return client.batch_execute("checkpoint; checkpoint").await.ok();
+                }
+            }
+        };
+        let _ = tokio::time::timeout(CATCH_UP, told).await;
     }
 
     /// From now on the standby hears nothing, until it leads.
