@@ -182,3 +182,23 @@ async fn launches_and_ends_are_durable_whatever_the_default() {
     assert_eq!(told, "attempts on, history on");
     running.stop().await;
 }
+
+#[tokio::test]
+async fn launches_and_ends_are_durable_behind_a_pooler_too() {
+    let db = TestDatabase::new().await;
+    let name: String = db.one("select quote_ident(current_database())").await;
+    db.run(&format!("alter database {name} set synchronous_commit = off")).await;
+    let session = db.connect().await;
+    let durable = async || -> String {
+        session.query_one("select current_setting('synchronous_commit')", &[]).await.unwrap().get(0)
+    };
+    // As start_jobs() and end_attempts() ask for it; then the session is made ready for its next user, and last comes the commit.
+    session.batch_execute("begin; select set_config('synchronous_commit', 'on', true)").await.unwrap();
+    session
+        .batch_execute(include_str!("../sql/queries/connections/forget_in_transaction.sql"))
+        .await
+        .unwrap();
+    assert_eq!(durable().await, "on");
+    session.batch_execute("commit").await.unwrap();
+    assert_eq!(durable().await, "off", "the next user has what it had");
+}
