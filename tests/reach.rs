@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use rowcall::job::End;
 use rowcall::runners::LaunchError;
@@ -119,5 +120,48 @@ async fn launches_in_doubt_stay_with_their_dispatcher() {
     .await;
     assert_eq!(running.world.distinct_launches(), 3);
     assert!(!running.launched_more());
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn tries_come_before_the_backlog_of_others() {
+    let db = TestDatabase::new().await;
+    db.task("far", "FAR", ("", "")).await;
+    db.task("near", "REGISTERED", ("priority", "10")).await;
+    let kind = FakeKind { capacity: 1, ..FakeKind::default() };
+    let mut running = Running::made(settings(&db.url), Arc::default(), kind).await;
+    running.world.answer(|attempt| if attempt.task == "far" { Err(away()) } else { Ok(()) });
+    db.run("insert into rowcall.files (status) select 'FAR' from generate_series(1, 5)").await;
+    db.until("select count(*) = 5 and bool_and(state = 'pending') from rowcall.jobs").await;
+    running.world.asked_more_than(2).await;
+    running.world.answer(|_| Ok(()));
+    // There is always one more of these.
+    insert(&db, 2).await;
+    let coming = async {
+        loop {
+            let launched = running.launch().await;
+            if launched.attempt.task == "far" {
+                return launched;
+            }
+            insert(&db, 1).await;
+            running.end(&launched, End::exited(0));
+        }
+    };
+    let far = tokio::time::timeout(Duration::from_secs(40), coming).await.expect("it is tried");
+    running.end(&far, End::exited(0));
+    db.until("select exists (select from rowcall.history where task = 'far')").await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn tasks_that_are_edited_are_tried_at_once() {
+    let db = TestDatabase::new().await;
+    db.task("task", "REGISTERED", ("", "")).await;
+    let mut running = Running::start(&db).await;
+    running.world.answer(|attempt| if attempt.request.target == "fake" { Err(away()) } else { Ok(()) });
+    insert(&db, ROWS).await;
+    all_are_back(&db).await;
+    db.run("update rowcall.parameters set target = 'elsewhere'").await;
+    all_succeed(&db, &mut running).await;
     running.stop().await;
 }

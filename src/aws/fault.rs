@@ -1,5 +1,6 @@
 //! What an error of an AWS call says about the call: was it refused, is it too much just now, or is nothing known.
 
+use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::display::DisplayErrorContext;
@@ -69,9 +70,8 @@ where
     match error {
         SdkError::ConstructionFailure(_) => silent(Kind::NotSent),
         SdkError::DispatchFailure(failure) => {
-            // Without credentials nothing is sent; the SDK reports that as neither network nor timeout.
-            let sent = failure.is_io() || failure.is_timeout();
-            silent(if sent && !never_connected(error) { Kind::Unclear } else { Kind::NotSent })
+            // Of anything else it is not certain: a connection that is closed politely after the call was sent is neither of network nor timeout.
+            silent(if failure.is_user() || never_sent(error) { Kind::NotSent } else { Kind::Unclear })
         }
         SdkError::ServiceError(answer) => {
             let code = answer.err().code().unwrap_or_default().to_owned();
@@ -93,12 +93,12 @@ where
     }
 }
 
-/// Whether not even a connection was made.
-fn never_connected(error: &(dyn std::error::Error + 'static)) -> bool {
+/// Whether not even a connection was made, or there was nothing to sign the call with.
+fn never_sent(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut cause = Some(error);
     while let Some(e) = cause {
         // Names that cannot be resolved, handshakes that fail, hosts that do not answer.
-        if e.downcast_ref::<Connecting>().is_some_and(Connecting::is_connect) {
+        if e.downcast_ref::<Connecting>().is_some_and(Connecting::is_connect) || e.is::<CredentialsError>() {
             return true;
         }
         if let Some(io) = e.downcast_ref::<std::io::Error>() {

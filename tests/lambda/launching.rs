@@ -124,3 +124,29 @@ async fn the_region_is_frozen_with_the_request() {
         lambda.db.one("select request->'launch'->'settings'->>'region' from rowcall.attempts").await;
     assert_eq!(region, REGION);
 }
+
+#[tokio::test]
+async fn a_call_that_was_sent_is_in_doubt_however_the_connection_ends() {
+    let lambda = Lambda::new("{}", ("", "")).await;
+    let mut settings = lambda.settings();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    settings.aws.endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let (sent, was_sent) = tokio::sync::oneshot::channel();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        // As a proxy that is drained: it has passed the call on, and closes in good order without an answer.
+        let mut call = Vec::new();
+        while !call.windows(4).any(|end| end == b"\r\n\r\n") {
+            tokio::io::AsyncReadExt::read_buf(&mut stream, &mut call).await.unwrap();
+        }
+        let mut rest = vec![0; 65536];
+        let more = tokio::io::AsyncReadExt::read(&mut stream, &mut rest);
+        let _ = tokio::time::timeout(Duration::from_millis(300), more).await;
+        tokio::io::AsyncWriteExt::shutdown(&mut stream).await.unwrap();
+        sent.send(()).unwrap();
+    });
+    let (runner, _ends) = alone(&settings);
+    let launched = rowcall::runners::Runner::launch(&runner, &super::rules::attempt(json!({})), &[]).await;
+    was_sent.await.unwrap();
+    assert!(launched.is_ok(), "{launched:?}");
+}

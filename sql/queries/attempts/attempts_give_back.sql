@@ -1,4 +1,4 @@
--- Gives attempts back to the queue that were claimed ahead and that no runner has heard of, and returns them. Their jobs keep their places,
+-- Gives attempts back to the queue that no runner has heard of, and returns them: they were claimed ahead, or their task is out of reach. Their jobs keep their places,
 -- and their rows the status in which the attempt left them. A row that has asked again meanwhile has asked for this job: it begins anew,
 -- as ask_again_sql.sql lets a pending one. An attempt that must end is its stopper's; one that another session holds is
 -- given back later.

@@ -207,6 +207,9 @@ async fn claim_batch(
         }
         let stamp = read_stamp(&transaction).await?;
         let edited = shared.parameters.refresh(&transaction, &stamp.parameters).await?;
+        if edited {
+            shared.reach.forget();
+        }
         if !edited || jobs > 0 && unchanged(&names, &known, &shared.parameters.tasks()) {
             if jobs > 0 {
                 shared.turns.note(&names, &known);

@@ -118,7 +118,9 @@ async fn look_and_wait(
         shared.signals.room_wanted.store(true, Ordering::Relaxed);
         // One may have been freed before that was said.
         if !can_claim(shared) {
-            wait(shared, jittered(floor(shared))).await;
+            let limit = jittered(floor(shared));
+            let next_try = shared.reach.next_try(Instant::now());
+            wait(shared, next_try.map_or(limit, |next_try| next_try.max(SOONEST).min(limit))).await;
         }
     } else if done.more {
         // What waits already need not gather.
@@ -202,7 +204,9 @@ async fn look(shared: &Shared, launch: &mpsc::Sender<Vec<Attempt>>) -> Result<Lo
         shared.signals.missed_rows.notify_one();
     }
     // What came in behind the marks is found by the next look at the head.
-    let next_due = promoted.next_due.into_iter().chain(shared.low_water.sleep_limit(Instant::now())).min();
+    let now = Instant::now();
+    let limits = [promoted.next_due, shared.low_water.sleep_limit(now), shared.reach.next_try(now)];
+    let next_due = limits.into_iter().flatten().min();
     Ok(Look { found: claimed + promoted.jobs as usize, more, next_due })
 }
 
@@ -233,7 +237,13 @@ async fn claim_all(shared: &Shared, launch: &mpsc::Sender<Vec<Attempt>>) -> Resu
         if shared.lifecycle.draining.is_cancelled() {
             break;
         }
-        let whole = Room::of(shared, runner.as_ref());
+        let mut whole = Room::of(shared, runner.as_ref());
+        // Before all others, whose backlog may take whatever room there is.
+        if let Some(trial) = whole.for_trial(shared, runner.name()) {
+            claimed.jobs += claim_for(shared, launch, runner.name(), trial, Choice::Best).await?.jobs;
+            shared.reach.tried(Instant::now());
+            whole = whole.without(1);
+        }
         let room = whole.at_most(shared.settings.dispatcher.batch);
         if room.size == 0 {
             claimed.wants_room = true;
@@ -246,9 +256,6 @@ async fn claim_all(shared: &Shared, launch: &mpsc::Sender<Vec<Attempt>>) -> Resu
         if dealt.jobs == 0 && dealt.others_have_it {
             // The rest need not wait for that.
             dealt = claim_for(shared, launch, runner.name(), room, Choice::Any).await?;
-        }
-        if let Some(trial) = whole.without(dealt.jobs).for_trial(shared, runner.name()) {
-            claimed.jobs += claim_for(shared, launch, runner.name(), trial, Choice::Best).await?.jobs;
         }
         claimed.wants_room |= dealt.jobs >= whole.size || dealt.waits;
         claimed.more |= dealt.jobs >= room.size && whole.size > room.size;

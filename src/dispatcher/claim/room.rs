@@ -52,6 +52,9 @@ impl Room {
 impl Room {
     /// For one job of a task of this runner that is out of reach and is to be tried, if there is one.
     pub fn for_trial(self, shared: &Shared, runner: RunnerName) -> Option<Self> {
+        if shared.reach.is_whole() {
+            return None;
+        }
         let trial = Self { is_trial: true, ..self.at_most(1) };
         let is_wanted = |task: &Task| trial.admits(shared, runner, task);
         (trial.size > 0 && !trial.is_ahead && shared.parameters.tasks().iter().any(is_wanted))
@@ -60,16 +63,15 @@ impl Room {
 
     /// Whether a claim for a runner takes jobs of this task.
     pub fn admits(&self, shared: &Shared, runner: RunnerName, task: &Task) -> bool {
-        let reach = if self.is_trial { is_due(shared, task) } else { !shared.reach.is_away(&task.name) };
+        let is_away = shared.reach.is_away(&task.name);
+        let reach = if self.is_trial { is_away && is_due(shared, task) } else { !is_away };
         reach && task.enabled && task.runner == runner
     }
 }
 
-/// Whether it is time to try a task that is out of reach, and no attempt of it is about to find out.
+/// Whether this task is in reach, or it is time to try.
 fn is_due(shared: &Shared, task: &Task) -> bool {
-    shared.reach.is_away(&task.name)
-        && !shared.reach.rests(&task.name, Instant::now())
-        && !shared.in_flight.is_launching(&task.name)
+    !shared.reach.rests(&task.name, Instant::now())
 }
 
 /// Whether slots are freed often enough: a long run keeps its slot, and what waits for it would wait long.
@@ -86,9 +88,7 @@ pub fn can_claim(shared: &Shared) -> bool {
 }
 
 fn any_task(shared: &Shared, runner: RunnerName) -> bool {
-    shared.parameters.tasks().iter().any(|task| {
-        task.enabled && task.runner == runner && (!shared.reach.is_away(&task.name) || is_due(shared, task))
-    })
+    shared.parameters.tasks().iter().any(|task| task.enabled && task.runner == runner && is_due(shared, task))
 }
 
 /// Whether something in this claim must wait for a free slot, and all the rest with it, so that nothing overtakes it: a job of a task that is not

@@ -174,7 +174,12 @@ impl InFlight {
 
     /// The same for its way back to the queue, without a slot.
     pub fn begin_give_back(self: &Arc<Self>, id: AttemptId) -> Option<Launching> {
-        self.begin(id, |followed| followed.goes_back = true)
+        let begun = self.begin(id, |followed| {
+            followed.goes_back = true;
+            followed.in_slot_since = None;
+        });
+        self.slot_freed.notify_one();
+        begun
     }
 
     fn begin(
@@ -346,11 +351,6 @@ impl InFlight {
         let of_runner =
             || map.values().filter(|f| !f.ended && !f.goes_back && f.attempt.request.runner == runner);
         (of_runner().count(), of_runner().filter(|f| !f.is_launched()).count())
-    }
-
-    /// Whether an attempt of this task has yet to be taken by its runner, or is on its way back to the queue.
-    pub fn is_launching(&self, task: &str) -> bool {
-        self.lock().values().any(|f| !f.ended && !f.is_launched() && f.attempt.task == task)
     }
 
     /// How many slots of this runner are taken.

@@ -76,7 +76,7 @@ fn begin(shared: &Handle, calls: &CallsByRunner, attempt: Attempt, launching: La
     };
     let (shared, runner, calls) = (Arc::clone(shared), Arc::clone(runner), Arc::clone(calls));
     tokio::spawn(async move {
-        let id = attempt.id;
+        let left = attempt.clone();
         let then = tokio::select! {
             // A launch that is not wanted any more must not call when its turn comes at the same moment.
             biased;
@@ -87,7 +87,11 @@ fn begin(shared: &Handle, calls: &CallsByRunner, attempt: Attempt, launching: La
         };
         drop(launching);
         if then == Then::GiveBack {
-            give_one_back(&shared, id).await;
+            give_one_back(&shared, left.id).await;
+            // Such as what was looked up for it.
+            if !shared.in_flight.contains(left.id) {
+                runner.forget(&left).await;
+            }
         }
     });
 }
@@ -105,12 +109,31 @@ enum Then {
 async fn launch(shared: &Handle, runner: &dyn Runner, mut attempt: Attempt, calls: &Calls) -> Then {
     let contract = shared.contract(&attempt);
     let mut trouble = Trouble::new("a launch");
+    // Whether the database may have the note that its runner was called.
+    let mut may_be_asked = false;
+    // Whether its silence has been counted. While it is in doubt it asks again and again, for a place that may be its alone.
+    let mut has_counted = attempt.in_doubt;
+    let mut is_trial = false;
     loop {
         shared.lifecycle.lease.holds().await;
+        if !attempt.in_doubt
+            && !may_be_asked
+            && !is_trial
+            && shared.reach.rests(&attempt.task, Instant::now())
+        {
+            is_trial = shared.reach.is_for_trial(&attempt.task);
+            if !is_trial {
+                return Then::GiveBack;
+            }
+        }
         runner.keep_pace(&attempt).await;
         // Never closed.
         let Ok(call) = calls.permits.acquire().await else { return Then::Nothing };
-        if !attempt.in_doubt && shared.reach.rests(&attempt.task, Instant::now()) {
+        if !attempt.in_doubt
+            && !may_be_asked
+            && !is_trial
+            && shared.reach.rests(&attempt.task, Instant::now())
+        {
             return Then::GiveBack;
         }
         // Once more: that may have taken long.
@@ -125,10 +148,11 @@ async fn launch(shared: &Handle, runner: &dyn Runner, mut attempt: Attempt, call
         }
         let may_call =
             if runner.capabilities().repeatable { Ok(true) } else { may_ask(shared, &attempt).await };
+        may_be_asked = !runner.capabilities().repeatable;
         let answer = match may_call {
             Ok(true) => {
                 let answer = around("launch", runner.launch(&attempt, &contract)).await;
-                note_reach(shared, runner, &attempt, answer.as_ref().err());
+                note_reach(shared, runner, &attempt, answer.as_ref().err(), &mut has_counted);
                 answer
             }
             // Another dispatcher's by now.
@@ -160,17 +184,16 @@ async fn launch(shared: &Handle, runner: &dyn Runner, mut attempt: Attempt, call
         shared.in_flight.held_up(attempt.id, &error.to_string());
         attempt.in_doubt |= matches!(error, LaunchError::Ambiguous(_));
         let nothing_runs = matches!(error, LaunchError::Busy(_) | LaunchError::Away(_));
-        let mut is_unasked = runner.capabilities().repeatable;
-        if !is_unasked && nothing_runs {
+        if may_be_asked && nothing_runs {
             match not_asked(shared, &attempt).await {
-                Ok(()) => is_unasked = true,
+                Ok(()) => may_be_asked = false,
                 // Only a dispatcher that adopts this attempt would have to know. We may ask again, and will.
                 Err(error) => {
                     tracing::debug!(attempt = attempt.id.get(), %error, "cannot take back the note that its runner was called");
                 }
             }
         }
-        if nothing_runs && is_unasked && !attempt.in_doubt && shared.reach.is_away(&attempt.task) {
+        if nothing_runs && !may_be_asked && !attempt.in_doubt && shared.reach.is_away(&attempt.task) {
             return Then::GiveBack;
         }
         let wait = match &error {
@@ -193,11 +216,18 @@ async fn launch(shared: &Handle, runner: &dyn Runner, mut attempt: Attempt, call
 }
 
 /// Notes whether the runner has answered for this task.
-fn note_reach(shared: &Shared, runner: &dyn Runner, attempt: &Attempt, error: Option<&LaunchError>) {
+fn note_reach(
+    shared: &Shared,
+    runner: &dyn Runner,
+    attempt: &Attempt,
+    error: Option<&LaunchError>,
+    has_counted: &mut bool,
+) {
     let (task, runner) = (&attempt.task, runner.name());
     match error {
         Some(error @ (LaunchError::Away(_) | LaunchError::Ambiguous(_))) => {
-            if shared.reach.silent(task, Instant::now()) == Means::AwayNow {
+            let counts = !std::mem::replace(has_counted, matches!(error, LaunchError::Ambiguous(_)));
+            if counts && shared.reach.silent(task, Instant::now()) == Means::AwayNow {
                 tracing::warn!(task, %runner, %error, "out of reach: its jobs stay in the queue, and one at a time is tried");
             }
         }

@@ -26,8 +26,12 @@ pub struct Reach {
 
 #[derive(Debug)]
 struct Silence {
-    /// Calls in a row without an answer.
+    /// Calls in a row without an answer, until they were enough.
     calls: u32,
+    /// Jobs that were tried since.
+    tries: u32,
+    /// One was claimed, and has still to be called.
+    is_tried: bool,
     /// When the next job may be tried.
     next_try: Instant,
 }
@@ -35,6 +39,12 @@ struct Silence {
 impl Silence {
     fn is_away(&self) -> bool {
         self.calls >= AWAY_AFTER
+    }
+
+    fn rest(&mut self, now: Instant) {
+        let pause = FIRST_PAUSE.saturating_mul(1 << self.tries.min(10)).min(LONGEST_PAUSE);
+        self.tries += 1;
+        self.next_try = now + jittered(pause);
     }
 }
 
@@ -55,18 +65,62 @@ impl Reach {
         Self { keeps_all, ..Self::default() }
     }
 
+    /// Whether all tasks are in reach, as nearly always.
+    pub fn is_whole(&self) -> bool {
+        locked(&self.silent).is_empty()
+    }
+
+    /// One job of those that may be tried was claimed: no other is for a while.
+    pub fn tried(&self, now: Instant) {
+        for silence in
+            locked(&self.silent).values_mut().filter(|silence| silence.is_away() && now >= silence.next_try)
+        {
+            silence.rest(now);
+            silence.is_tried = true;
+        }
+    }
+
+    /// Whether the next attempt of this task is the one that was claimed to try: it is, once.
+    pub fn is_for_trial(&self, task: &str) -> bool {
+        locked(&self.silent).get_mut(task).is_some_and(|silence| std::mem::take(&mut silence.is_tried))
+    }
+
+    /// How long until one may be tried; none where all are in reach.
+    pub fn next_try(&self, now: Instant) -> Option<Duration> {
+        let all = locked(&self.silent);
+        all.values()
+            .filter(|silence| silence.is_away())
+            .map(|silence| silence.next_try.saturating_duration_since(now))
+            .min()
+    }
+
+    /// The parameters were edited: a task may be meant for another place now.
+    pub fn forget(&self) {
+        locked(&self.silent).clear();
+    }
+
     /// A call for this task had no answer.
     pub fn silent(&self, task: &str, now: Instant) -> Means {
         if self.keeps_all {
             return Means::Again;
         }
         let mut all = locked(&self.silent);
-        let silence = all.entry(task.to_owned()).or_insert(Silence { calls: 0, next_try: now });
-        silence.calls = silence.calls.saturating_add(1);
-        let Some(tries) = silence.calls.checked_sub(AWAY_AFTER) else { return Means::Again };
-        let pause = FIRST_PAUSE.saturating_mul(1 << tries.min(10)).min(LONGEST_PAUSE);
-        silence.next_try = now + jittered(pause);
-        if tries == 0 { Means::AwayNow } else { Means::StillAway }
+        let silence = all.entry(task.to_owned()).or_insert(Silence {
+            calls: 0,
+            tries: 0,
+            is_tried: false,
+            next_try: now,
+        });
+        // What was called at the same time says nothing new.
+        if silence.is_away() {
+            return Means::StillAway;
+        }
+        silence.calls += 1;
+        if !silence.is_away() {
+            return Means::Again;
+        }
+        silence.rest(now);
+        Means::AwayNow
     }
 
     /// A call for this task had an answer, whichever. Says whether the task was out of reach before.
@@ -114,11 +168,18 @@ mod tests {
         }
         assert!(reach.rests("load", now));
         assert!(!reach.rests("load", now + FIRST_PAUSE * 2));
+        assert!(reach.next_try(now).is_some_and(|pause| pause < FIRST_PAUSE * 2));
+        let mut at = now;
         for _ in 0..100 {
-            reach.silent("load", now);
+            at += LONGEST_PAUSE * 2;
+            assert!(!reach.rests("load", at));
+            reach.tried(at);
+            assert!(reach.rests("load", at));
+            assert!(reach.is_for_trial("load") && !reach.is_for_trial("load"), "one is called");
         }
-        assert!(reach.rests("load", now + LONGEST_PAUSE / 2));
-        assert!(!reach.rests("load", now + LONGEST_PAUSE * 2));
+        assert!(reach.rests("load", at + LONGEST_PAUSE / 2));
+        reach.forget();
+        assert!(reach.is_whole() && reach.next_try(at).is_none());
     }
 
     #[test]

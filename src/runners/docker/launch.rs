@@ -147,9 +147,10 @@ async fn start(core: &Core, attempt: &Attempt, id: &str) -> Result<Launched, Lau
         .call("starting a container", |docker| async move { docker.start_container(id, None).await })
         .await;
     let Err(fault) = started else { return Ok(Launched::running(id)) };
-    let Kind::Answer(status) = fault.kind else { return Err(unknown(fault)) };
+    // It is there, whether it was started or not.
+    let Kind::Answer(status) = fault.kind else { return Err(LaunchError::Ambiguous(fault.message)) };
     let refused = |reason, retryable| Err(LaunchError::refused(reason, retryable));
-    let container = core.engine.inspect(id).await.map_err(unknown)?;
+    let container = core.engine.inspect(id).await.map_err(|fault| LaunchError::Ambiguous(fault.message))?;
     let Some(state) = container.and_then(|container| container.state) else {
         return refused("its container was removed before it started".to_owned(), true);
     };
