@@ -26,7 +26,7 @@ async fn the_limits_of_a_role_are_not_those_of_its_statements() {
     let name: String = db.one("select quote_ident(current_database())").await;
     let limits = [
         "default_transaction_isolation = 'serializable'",
-        "statement_timeout = '100ms'",
+        "statement_timeout = '3s'",
         "lock_timeout = '1ms'",
         "idle_in_transaction_session_timeout = '1s'",
     ];

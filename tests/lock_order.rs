@@ -14,16 +14,19 @@ const LIMIT: Duration = Duration::from_secs(30);
 const DEADLOCK_TIMEOUT: f64 = 1.0;
 
 /// How long a statement takes on the server, at its best: how long it waits is decided by us, and the rest by the machine.
-async fn best_of_three(db: &TestDatabase, call: &str) -> f64 {
+async fn at_its_best(db: &TestDatabase, call: &str) -> f64 {
     let timed = format!(
         "select extract(epoch from clock_timestamp() - statement_timestamp())::float8 from (select count(*) from {call}) c"
     );
     let mut best = f64::MAX;
-    for _ in 0..3 {
+    for _ in 0..10 {
         let session = db.connect().await;
         session.batch_execute("begin").await.unwrap();
         best = best.min(session.query_one(&timed, &[]).await.unwrap().get(0));
         session.batch_execute("rollback").await.unwrap();
+        if best < DEADLOCK_TIMEOUT {
+            break;
+        }
     }
     best
 }
@@ -53,10 +56,10 @@ async fn ends_wait_briefly_for_what_triggers_of_many_rows_need() {
         same("'DONE'::text"),
         same("null::jsonb")
     );
-    let took = best_of_three(&db, &call).await;
+    let took = at_its_best(&db, &call).await;
     assert!(took < DEADLOCK_TIMEOUT, "{took} s");
     // Two tables in one transaction have no more time.
-    let took = best_of_three(&db, &format!("{call} a, {call} b")).await;
+    let took = at_its_best(&db, &format!("{call} a, {call} b")).await;
     assert!(took < DEADLOCK_TIMEOUT, "{took} s");
     let states: String = db
         .one(&format!("select string_agg(distinct state, ' ' order by state) from {call} where place > 1"))
@@ -82,7 +85,7 @@ async fn calls_for_many_wait_briefly_for_those_that_are_held() {
         let statement =
             format!("begin; select from {table} where id > (select min(id) from {table}) for update");
         holder.batch_execute(&statement).await.unwrap();
-        let took = best_of_three(&db, call).await;
+        let took = at_its_best(&db, call).await;
         assert!(took < DEADLOCK_TIMEOUT, "{call}: {took} s");
         let session = db.connect().await;
         session.batch_execute("begin").await.unwrap();
@@ -114,15 +117,17 @@ async fn rows_that_are_named_are_locked_in_the_order_of_their_keys() {
     };
     let looks = async {
         let looker = db.connect().await;
-        let waits = "select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'
-            and pid <> pg_backend_pid() and query ~ 'rescan')";
+        // The same one before and after the look.
+        let waits = "select max(query_start)::text from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'
+            and pid <> pg_backend_pid() and query ~ 'rescan'";
         let free = "select id from rowcall.files order by id for update skip locked";
         loop {
             let mut seen = Vec::new();
             for statement in [waits, free, waits] {
                 seen.push(looker.query(statement, &[]).await.unwrap());
             }
-            if seen[0][0].get(0) && seen[2][0].get(0) {
+            let [before, after] = [0, 2].map(|at| seen[at][0].get::<_, Option<String>>(0));
+            if before.is_some() && before == after {
                 return seen[1].iter().map(|row| row.get(0)).collect::<Vec<i64>>();
             }
         }
@@ -130,6 +135,7 @@ async fn rows_that_are_named_are_locked_in_the_order_of_their_keys() {
     let free = tokio::select! {
         () = rescans => unreachable!("it goes on for ever"),
         free = looks => free,
+        () = tokio::time::sleep(LIMIT) => panic!("it never waits"),
     };
     assert_eq!(free, [3]);
 }
@@ -152,7 +158,7 @@ async fn a_call_waits_briefly_for_the_job_of_a_row_that_it_holds() {
              exception when lock_not_available then end $f$"
         );
         db.run(&caught).await;
-        let took = best_of_three(&db, "tried()").await;
+        let took = at_its_best(&db, "tried()").await;
         assert!(took < DEADLOCK_TIMEOUT, "{call}: {took} s");
     }
 }
@@ -188,7 +194,7 @@ async fn watch_and_unwatch_let_writers_through_while_they_wait() {
         let (done, ()) = tokio::time::timeout(LIMIT, both).await.expect("it waits in steps");
         done.unwrap_or_else(|error| panic!("{call}: {error:?}"));
     }
-    // One who has less patience is told at once.
+    // A caller that has less patience is told at once.
     db.run("select rowcall.watch('parts')").await;
     let writer = db.connect().await;
     writer.batch_execute("begin; insert into parts values (5, 1, 'NEW')").await.unwrap();

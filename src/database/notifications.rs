@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio_postgres::{AsyncMessage, Client};
@@ -53,6 +54,9 @@ impl Notifications {
     }
 }
 
+/// How long a new connection may take to be made ready.
+const PREPARING: Duration = Duration::from_secs(10);
+
 /// The listening side. Dropping it closes the connection.
 #[derive(Debug)]
 pub struct Subscription {
@@ -80,7 +84,8 @@ impl Subscription {
         let subscription =
             Self { client, channels: BTreeSet::new(), _reader: AbortOnDropHandle::new(reader) };
         let begin = include_str!("../../sql/queries/notifications/listening_session.sql");
-        subscription.client.batch_execute(begin).await?;
+        let preparing = async { Ok::<_, DatabaseError>(subscription.client.batch_execute(begin).await?) };
+        database.within(PREPARING, preparing).await?;
         Ok((subscription, notifications))
     }
 

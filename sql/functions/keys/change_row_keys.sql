@@ -44,9 +44,9 @@ begin
     from rowcall_internal.key_parts(old_key) p join rowcall_internal.key_parts(before) b using ("position");
 
     begin
-        perform from rowcall_internal.attempts where source_table = after.relation order by id for update;
         perform from rowcall_internal.jobs where source_table = after.relation order by id for update;
-    exception when lock_not_available then
+        perform from rowcall_internal.attempts where source_table = after.relation order by id for update;
+    exception when lock_not_available or deadlock_detected then
         raise exception 'rowcall.watch: its key has changed, and other sessions hold jobs or attempts of %', after.relation
             using errcode = '55P03', hint = 'Try again when their transactions have ended.';
     end;

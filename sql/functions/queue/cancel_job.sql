@@ -21,7 +21,7 @@ begin
         -- Before the job, in the order in which the triggers lock them; write_back does not wait for rows.
         begin
             perform rowcall_internal.hold_row(mine.source_table, mine.row_key);
-            -- Who holds the job may want the row next, and would be the victim if this waited for long.
+            -- Another session that holds the job may want the row next, and would be the victim if this waited for long.
             perform set_config('lock_timeout', rowcall_internal.shorter_timeout(current_setting('lock_timeout'), '500ms'), true);
         exception
             when lock_not_available or deadlock_detected or serialization_failure then

@@ -24,6 +24,8 @@ begin
         from taken
         -- Of a table that is no longer watched nothing is wanted.
         where (m).source_table in (select relation from rowcall_internal.source_tables) group by (m).source_table
+        -- Not always the same ones last, for which there may be no time left.
+        order by random()
     loop
         begin
             perform rowcall_internal.take_notes(missed.source_table, missed.notes);

@@ -11,7 +11,7 @@ declare
 begin
     -- Row before job, as triggers lock them: no other session starts or ends a job of this row in the meantime.
     perform rowcall_internal.hold_row(task.source_table, row_key);
-    -- Who holds the job may want the row next, and would be the victim if this waited for long.
+    -- Another session that holds the job may want the row next, and would be the victim if this waited for long.
     perform set_config('lock_timeout', rowcall_internal.shorter_timeout(current_setting('lock_timeout'), '500ms'), true);
     select * into found_row from rowcall_internal.source_rows(task.source_table, array[row_key]);
     if not found then

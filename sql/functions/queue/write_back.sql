@@ -108,7 +108,9 @@ begin
         return query select * from unnest(places, states, errors);
     exception when others then
         tries_end := clock_timestamp() + case when has_waited then interval '50 ms' else interval '500 ms' end;
-        perform set_config('rowcall.has_waited', 'yes', true);
+        if sqlstate in ('55P03', '40P01') then
+            perform set_config('rowcall.has_waited', 'yes', true);
+        end if;
         -- What the function of the table was written with may be called otherwise by now.
         statement := rowcall_internal.write_rows_sql(entry, result_column, observers);
         for i in 1 .. cardinality(keys) loop
@@ -135,6 +137,7 @@ begin
                 when lock_not_available or deadlock_detected or serialization_failure or disk_full or out_of_memory or io_error then
                     place := i; state := 'locked'; error := sqlerrm;
                     patience := rowcall_internal.shorter_timeout(patience, '10ms');
+                    perform set_config('rowcall.has_waited', 'yes', true);
                     return next;
                 when others then
                     -- Where the table is not what it was, that says more than the statement's own error.

@@ -56,7 +56,7 @@ begin
             format('on_%s_%s', trigger.event, entry.id), settings, rowcall_internal.fill_in(trigger.body, names));
         execute format('revoke all on function rowcall_internal.%I() from public', format('on_%s_%s', trigger.event, entry.id));
     end loop;
-    -- Whoever comes later waits behind a lock that is waited for: so this lets go of all, soon, and begins anew.
+    -- Later sessions wait behind a lock that is waited for. So this lets go of all, soon, and begins anew.
     loop
         begin
             perform set_config('lock_timeout', patience, true);

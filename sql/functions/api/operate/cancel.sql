@@ -30,22 +30,24 @@ set lock_timeout = '20ms'
 as $$
 declare
     held int := 0;
-    waits_end timestamptz;
+    began timestamptz;
+    waited interval := '0';
 begin
     for job in select distinct j from unnest(jobs) j order by j loop
         cancelled := false;
         problem := null;
-        if clock_timestamp() > waits_end then
+        if waited > interval '500 ms' then
             problem := rowcall_internal.too_many_held('jobs');
             return next;
             continue;
         end if;
+        began := clock_timestamp();
         begin
             cancelled := rowcall_internal.cancel_job(job, reason);
         exception
             when lock_not_available then
                 held := held + 1;
-                waits_end := coalesce(waits_end, clock_timestamp() + interval '500 ms');
+                waited := waited + (clock_timestamp() - began);
                 problem := 'another session holds the job or its row; try again';
             when others then
                 problem := sqlerrm;

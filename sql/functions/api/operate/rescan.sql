@@ -17,7 +17,7 @@ declare
     own_lock_timeout constant text := current_setting('lock_timeout');
 begin
     perform rowcall_internal.source_of(source);
-    -- Rows that are named are held while the next is waited for, and so no longer than anyone else looks for a deadlock.
+    -- Rows that are named are held while the next is waited for.
     perform set_config('lock_timeout', rowcall_internal.shorter_timeout(own_lock_timeout, case when cardinality(keys) > 1 then '500ms' else '5s' end), true);
     if task is not null then
         perform rowcall_internal.task_for(task, source);
@@ -46,7 +46,7 @@ begin
         group by (w.place - 1) / most_at_once order by (w.place - 1) / most_at_once
     loop
         if keys is not null then
-            -- Who holds a job may want its row next, and would be the victim if this waited for long.
+            -- Another session that holds a job may want its row next, and would be the victim if this waited for long.
             perform set_config('lock_timeout', rowcall_internal.shorter_timeout(own_lock_timeout, '500ms'), true);
         end if;
         execute format($sql$

@@ -40,17 +40,19 @@ as $$
 declare
     wanted_task constant rowcall.parameters := rowcall_internal.task_for(task, source);
     held int := 0;
-    waits_end timestamptz;
+    began timestamptz;
+    waited interval := '0';
     done jsonb[] := '{}';
 begin
     for row_key in select distinct k from unnest(keys) k order by k loop
         job := null;
         problem := null;
-        if clock_timestamp() > waits_end then
+        if waited > interval '500 ms' then
             problem := rowcall_internal.too_many_held('rows');
             return next;
             continue;
         end if;
+        began := clock_timestamp();
         begin
             row_key := rowcall.row_key(source, row_key #>> '{}');
             -- Named twice, in two forms.
@@ -61,7 +63,7 @@ begin
         exception
             when lock_not_available then
                 held := held + 1;
-                waits_end := coalesce(waits_end, clock_timestamp() + interval '500 ms');
+                waited := waited + (clock_timestamp() - began);
                 problem := 'another session holds the row or its job; try again';
             when others then
                 problem := sqlerrm;

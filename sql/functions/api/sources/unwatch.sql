@@ -12,7 +12,7 @@ declare
     patience constant text := case when own_lock_timeout = '0' or own_lock_timeout::interval > interval '100 ms' then '100ms' else own_lock_timeout end;
     tries_end constant timestamptz := clock_timestamp() + interval '10 seconds';
 begin
-    -- Whoever comes later waits behind a lock that is waited for: so this lets go of all, soon, and begins anew.
+    -- Later sessions wait behind a lock that is waited for. So this lets go of all, soon, and begins anew.
     loop
         begin
             perform set_config('lock_timeout', patience, true);
