@@ -123,9 +123,25 @@ pub fn load(sources: &Sources) -> Result<Settings, SettingsError> {
 
 /// One file's tables, as the `config` crate sees them.
 fn layer(text: &str, origin: &str) -> Result<Map<String, Value>, SettingsError> {
-    File::from_str(text, FileFormat::Toml)
-        .collect()
-        .map_err(|e| SettingsError::File { path: origin.to_owned(), reason: e.to_string() })
+    parse(text).map_err(|error| {
+        let reason = match first_wrong_line(text) {
+            Some((number, key)) if !error.contains("line ") => format!("line {number} ({key}): {error}"),
+            _ => error,
+        };
+        SettingsError::File { path: origin.to_owned(), reason }
+    })
+}
+
+fn parse(text: &str) -> Result<Map<String, Value>, String> {
+    File::from_str(text, FileFormat::Toml).collect().map_err(|error| error.to_string())
+}
+
+/// The line with which a text stops being TOML, and its key: not every error names them. Without the value, which may be a secret.
+fn first_wrong_line(text: &str) -> Option<(usize, &str)> {
+    let ends = text.match_indices('\n').map(|(at, _)| at).chain([text.len()]);
+    let (at, end) = ends.enumerate().find(|(_, end)| parse(&text[..*end]).is_err())?;
+    let line = text[..end].lines().last()?;
+    Some((at + 1, line.split('=').next().unwrap_or(line).trim()))
 }
 
 /// Dotted names of everything that is not itself a table.
