@@ -20,6 +20,9 @@ async fn a_death_at_any_place_loses_nothing_and_repeats_nothing() {
     let visited = Story::noted().await;
     let missing: Vec<String> = places::wanted().difference(&visited).cloned().collect();
     assert!(missing.is_empty(), "the story comes to none of these: {missing:#?}");
+    // For a look at some of them.
+    let only = std::env::var("ROWCALL_TEST_PLACES").unwrap_or_default();
+    let visited: Vec<String> = visited.into_iter().filter(|place| place.contains(&only)).collect();
     let always = visited.iter().filter(|place| !places::is_exempt(place.split_once(' ').unwrap().1));
     let stories = always.map(|place| async move {
         for _ in 0..TRIES {

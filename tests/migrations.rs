@@ -218,6 +218,60 @@ async fn a_dispatcher_stops_claiming_when_the_schema_leaves_it_behind() {
     assert_eq!(running.world.distinct_launches(), 1);
 }
 
+/// What a later version may do to the tables and still let this daemon work.
+const LATER: &str = "
+    alter table rowcall_internal.jobs add column later_on text not null default 'x';
+    alter table rowcall_internal.attempts add column later_on jsonb;
+    alter table rowcall_internal.ended_attempts add column later_on jsonb;
+    alter table rowcall_internal.history add column later_on int not null default 7;
+    alter table rowcall_internal.dispatchers add column later_on text;
+    alter table rowcall_internal.source_tables add column later_on text;
+    alter table rowcall_internal.missed_rows add column later_on text;
+    alter table rowcall.parameters add column later_on interval;
+    create index on rowcall_internal.jobs (later_on);
+    insert into rowcall.migrations values (2, 'later', 1)";
+
+#[tokio::test]
+async fn a_daemon_works_on_while_the_schema_is_brought_to_a_later_version() {
+    let db = TestDatabase::new().await;
+    db.task("loader", "REGISTERED", ("backoff, backoff_max", "'10 ms', '10 ms'")).await;
+    let mut running = Running::start(&db).await;
+    let insert = "insert into rowcall.files select from generate_series(1, 5)";
+    let mut rows = 0;
+    // Its statements are prepared by then; the one that runs meanwhile began before.
+    for change in ["", LATER, ""] {
+        db.run(insert).await;
+        let mut open = Vec::new();
+        for _ in 0..5 {
+            open.push(running.launch().await);
+        }
+        for statement in change.split(';').filter(|statement| !statement.trim().is_empty()) {
+            db.run(statement).await;
+        }
+        // One of them fails, and is tried again.
+        running.end(&open[0], End::exited(1));
+        open[0] = running.launch().await;
+        for launched in &open {
+            running.end(launched, End::exited(0));
+        }
+        rows += 5;
+        let done = "select count(*) filter (where outcome = 'SUCCEEDED') from rowcall.history";
+        db.until(&format!("select ({done}) = {rows}")).await;
+    }
+    db.run("update rowcall.parameters set priority = 5; select rowcall.run('loader', 'rowcall.files', 1)")
+        .await;
+    let launched = running.launch().await;
+    running.end(&launched, End::exited(0));
+    db.until(
+        "select bool_and(status = 'PROCESSED') and not exists (select from rowcall.jobs) from rowcall.files",
+    )
+    .await;
+    running.stop().await;
+    // Another one begins there, too.
+    let next = Running::start(&db).await;
+    next.stop().await;
+}
+
 #[tokio::test]
 async fn a_role_with_only_create_on_the_database_migrates_and_serves() {
     let db = TestDatabase::empty().await;

@@ -11,8 +11,8 @@ use tokio::process::Child;
 use crate::support::{TestDatabase, log_to, rowcall};
 
 /// Tasks: a name, which in capitals is the status that asks for it; what its program does after it has said that it runs
-/// (TASK is `rowcall-task`); more columns.
-const TASKS: [(&str, &str, (&str, &str)); 11] = [
+/// (TASK is `rowcall-task`, HERE the story's directory); more columns.
+const TASKS: [(&str, &str, (&str, &str)); 12] = [
     ("plain", "true", ("", "")),
     ("flaky", "[ $ROWCALL_ATTEMPT -gt 1 ]", ("", "")),
     ("keyed", "true", ("concurrency_key, max_running_per_key", "'{{ row.attributes.customer }}', 1")),
@@ -23,6 +23,12 @@ const TASKS: [(&str, &str, (&str, &str)); 11] = [
         "set -e; TASK start > /dev/null; TASK progress 0.5 half; [ $ROWCALL_ATTEMPT = 1 ] && exec TASK snooze 10ms; TASK succeed",
         ("", ""),
     ),
+    (
+        "carried",
+        "TASK exec --input-dir HERE/in-$0-$ROWCALL_ATTEMPT --input-from row.attributes.source --output-dir HERE/made-$0-$ROWCALL_ATTEMPT \
+         --output-to HERE/stored --result-file HERE/result-$0-$ROWCALL_ATTEMPT -- sh -c 'cat $ROWCALL_INPUT_DIR/source > $ROWCALL_OUTPUT_DIR/made'",
+        ("", ""),
+    ),
     ("slow", "exec sleep 1000", ("", "")),
     ("late", "exec sleep 1000", ("timeout, max_attempts", "'400 milliseconds', 1")),
     ("held", "true", ("", "")),
@@ -31,13 +37,14 @@ const TASKS: [(&str, &str, (&str, &str)); 11] = [
 ];
 
 /// Rows of a status, and how each must end: its status, and the outcome of its job.
-const ROWS: [(&str, i64, &str, &str); 12] = [
+const ROWS: [(&str, i64, &str, &str); 13] = [
     ("PLAIN", 14, "PROCESSED", "SUCCEEDED"),
     ("FLAKY", 2, "PROCESSED", "SUCCEEDED"),
     ("KEYED", 4, "PROCESSED", "SUCCEEDED"),
     ("CAPPED", 3, "PROCESSED", "SUCCEEDED"),
     ("TOLD", 1, "PROCESSED", "SUCCEEDED"),
     ("SAID", 1, "PROCESSED", "SUCCEEDED"),
+    ("CARRIED", 1, "PROCESSED", "SUCCEEDED"),
     ("SLOW", 1, "ERROR", "CANCELLED"),
     ("LATE", 1, "ERROR", "TIMED_OUT"),
     ("HELD", 1, "PROCESSED", "SUCCEEDED"),
@@ -49,6 +56,9 @@ const ROWS: [(&str, i64, &str, &str); 12] = [
 /// So many rows of each status in this list are inserted one by one while a daemon runs.
 const SINGLES: i64 = 2;
 const SINGLE: [&str; 2] = ["PLAIN", "KEYED"];
+
+/// What is carried from one directory to another.
+const CARRIED: &str = "whole\n";
 
 const NOTHING_OPEN: &str = "not exists (select from rowcall.jobs)";
 
@@ -100,10 +110,12 @@ impl Story {
 
     async fn prepared(&self) {
         let ran = self.path("ran");
+        std::fs::write(self.path("source"), CARRIED).unwrap();
         let insert = "insert into rowcall.parameters (name, on_status, runner, target, command, backoff, backoff_max)
             values ($1, upper($1), 'process', $2, array['-c', $3, '{{ row.id }}'], '10 milliseconds', '10 milliseconds')";
         for (name, body, (columns, values)) in TASKS {
             let body = body.replace("TASK", env!("CARGO_BIN_EXE_rowcall-task"));
+            let body = body.replace("HERE/", &format!("{}/", self.directory.path().display()));
             let script = format!("echo $0 $ROWCALL_ATTEMPT >> {}; {body}", ran.display());
             self.db.client.execute(insert, &[&name, &"/bin/sh", &script]).await.unwrap();
             for (column, value) in
@@ -127,7 +139,9 @@ impl Story {
         self.db.run(noted).await;
         self.db.run("select rowcall.pause()").await;
         for (status, rows, ..) in ROWS {
-            let attributes = "jsonb_build_object('asked', status, 'customer', g % 2)";
+            let source = format!("'file://{}'", self.path("source").display());
+            let attributes =
+                format!("jsonb_build_object('asked', status, 'customer', g % 2, 'source', {source})");
             self.db
                 .run(&format!(
                     "insert into rowcall.files (status, attributes) select status, {attributes}
@@ -246,6 +260,15 @@ impl Story {
         assert!(
             !self.db.one::<bool>("select exists (select from rowcall.attempts where ended_at is null)").await,
             "{log}"
+        );
+        // What was carried is whole, and nothing else is beside it.
+        let stored: Vec<_> =
+            std::fs::read_dir(self.path("stored")).unwrap().map(|e| e.unwrap().file_name()).collect();
+        let made = std::fs::read_to_string(self.path("stored/made")).unwrap();
+        assert_eq!(
+            (made.as_str(), stored.iter().any(|name| name == "made")),
+            (CARRIED, true),
+            "{stored:?}\n{log}"
         );
         // Each attempt has run once at most; and, but for what was stopped or lost, once.
         let mut ran: BTreeMap<(String, String), usize> = BTreeMap::new();

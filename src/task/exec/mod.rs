@@ -38,6 +38,7 @@ use super::exit::{self, complain};
 use super::files::Local;
 use super::signals::Signals;
 use super::{ReportError, Started, contract, executor, whereabouts};
+use crate::crash;
 use crate::output::secrets_and;
 
 /// Runs, and returns the exit code for this process.
@@ -132,12 +133,14 @@ impl Files {
             eprintln!("rowcall-task: no directory can be written to; {PROGRESS_FILE} is not set");
         }
         if let Some(path) = &options.result_file {
+            crash::at("before", "an old result is removed");
             match std::fs::remove_file(path) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     return Err(format!("the result file {} cannot be replaced: {error}", path.display()));
                 }
                 _ => {}
             }
+            crash::at("after", "an old result is removed");
         }
         let of = |name| place.map(|place| place.file(name));
         Ok(Self { progress: of("progress"), result: options.result_file.clone().or_else(|| of("result")) })

@@ -4,6 +4,8 @@ use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
+use crate::crash;
+
 /// Private to this user, and removed with all that is in it.
 pub struct Place(PathBuf);
 
@@ -27,7 +29,9 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         // An error cannot be reported any more, and the container's end removes the directory too.
+        crash::at("before", "the program's own directory is removed");
         let _ = std::fs::remove_dir_all(&self.0);
+        crash::at("after", "the program's own directory is removed");
     }
 }
 

@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use crate::crash;
 use crate::task::failure::Failure;
 
 const PIECE: usize = 1 << 20;
@@ -38,7 +39,10 @@ pub async fn copy(from: &Path, to: &Path) -> Result<(), Failure> {
         target.write_all(&piece[..n]).await.map_err(|error| writing(to, &error))?;
     }
     target.flush().await.map_err(|error| writing(to, &error))?;
-    tokio::fs::rename(&part, to).await.map_err(|error| writing(to, &error))
+    crash::at("before", "a copy appears");
+    tokio::fs::rename(&part, to).await.map_err(|error| writing(to, &error))?;
+    crash::at("after", "a copy appears");
+    Ok(())
 }
 
 /// How many bytes a file has, and their SHA-256.

@@ -14,6 +14,7 @@ use super::saying::Saying;
 use super::store::Store;
 use super::tree::{self, Kept};
 use super::{AT_ONCE, name};
+use crate::crash;
 use crate::task::failure::Failure;
 
 /// A file to fetch.
@@ -94,6 +95,7 @@ impl Inputs {
         if !self.dir.is_same() {
             return;
         }
+        crash::at("before", "what was fetched is removed");
         if self.empty {
             tree::empty(self.dir.path());
         }
@@ -103,6 +105,7 @@ impl Inputs {
             let _ = std::fs::remove_file(copy::part(path));
             let _ = std::fs::remove_dir(path);
         }
+        crash::at("after", "what was fetched is removed");
     }
 }
 

@@ -4,6 +4,7 @@ use std::fs::{DirEntry, FileType};
 use std::path::{Path, PathBuf};
 
 use super::copy;
+use crate::crash;
 use crate::task::failure::Failure;
 
 /// What was found.
@@ -58,6 +59,7 @@ fn entries(dir: &Path) -> Result<Vec<(DirEntry, FileType)>, Failure> {
 
 /// Removes all that is in a directory, as far as it may be removed.
 pub fn empty(dir: &Path) {
+    crash::at("before", "a directory is emptied");
     for (entry, kind) in entries(dir).unwrap_or_default() {
         // An error cannot be reported any more: the report is sent, and in most places the container goes too.
         let _ = if kind.is_dir() {
@@ -66,6 +68,7 @@ pub fn empty(dir: &Path) {
             std::fs::remove_file(entry.path())
         };
     }
+    crash::at("after", "a directory is emptied");
 }
 
 #[cfg(test)]
