@@ -10,6 +10,7 @@
 #[allow(dead_code, unused_imports)]
 mod job;
 mod launching;
+mod rules;
 mod waking;
 mod walks;
 
