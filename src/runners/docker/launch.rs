@@ -12,6 +12,7 @@ use super::Core;
 use super::container::{body, is_of};
 use super::fault::{Fault, Kind};
 use super::settings::{Pull, TaskSettings, handed_to};
+use crate::runners::boot_clock::BootInstant;
 use crate::runners::{Attempt, Found, LaunchError, Launched};
 
 /// How often a container is looked for whose name is taken…
@@ -142,6 +143,11 @@ async fn adopt(
 }
 
 async fn start(core: &Core, attempt: &Attempt, id: &str) -> Result<Launched, LaunchError> {
+    // This process may have stood still since it looked. Another dispatcher may have started the container meanwhile, and an engine starts one that
+    // has exited once more.
+    if attempt.launch_until.is_some_and(|until| BootInstant::now() > until) {
+        return Err(LaunchError::Ambiguous("the lease ended before its container was started".to_owned()));
+    }
     let started = core
         .engine
         .call("starting a container", |docker| async move { docker.start_container(id, None).await })
