@@ -6,7 +6,7 @@ use std::time::Duration;
 use rowcall::job::{DispatcherId, End};
 use tokio::sync::Semaphore;
 
-use crate::support::{FakeKind, Running, TestDatabase, World, hear_beats, settings};
+use crate::support::{FakeKind, Launched, Running, TestDatabase, World, hear_beats, settings};
 
 /// Longer than anything here takes, and shorter than an hour.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -152,20 +152,25 @@ async fn a_dead_dispatchers_attempts_are_adopted_after_dead_after() {
     next.stop().await;
 }
 
-#[tokio::test]
-async fn a_late_end_seen_by_a_dispatcher_thought_dead_changes_nothing() {
-    let (db, world) = prepared().await;
+/// One that lives and shows no sign of it, and that looks at its attempts only when it is told to; and what it has launched.
+async fn silent_with_a_launch(db: &TestDatabase, world: &Arc<World>) -> (Running, Launched) {
     let mut silent = settings(&db.url);
-    // Lives, but shows no sign of it, and looks at its attempts only when it is told to.
     silent.dispatcher.heartbeat_interval = HOUR;
     silent.dispatcher.dead_after = 2 * HOUR;
     silent.dispatcher.watch_interval = HOUR;
-    let mut first = Running::with(silent, Arc::clone(&world)).await;
-    insert(&db).await;
+    let mut first = Running::with(silent, Arc::clone(world)).await;
+    insert(db).await;
     let launched = first.launch().await;
     db.until("select launched_at is not null from rowcall.attempts").await;
     // Others go by what it has said of itself.
     db.run("update rowcall.dispatchers set dead_after = '1 second'").await;
+    (first, launched)
+}
+
+#[tokio::test]
+async fn a_late_end_seen_by_a_dispatcher_thought_dead_changes_nothing() {
+    let (db, world) = prepared().await;
+    let (mut first, launched) = silent_with_a_launch(&db, &world).await;
     let mut next = Running::with(settings(&db.url), Arc::clone(&world)).await;
     db.until(&format!("select dispatcher_id = {} from rowcall.attempts", next.dispatcher.id())).await;
     next.end(&launched, End::exited(3));
@@ -190,15 +195,7 @@ async fn a_late_end_seen_by_a_dispatcher_thought_dead_changes_nothing() {
 #[tokio::test]
 async fn an_end_is_left_to_the_dispatcher_that_has_the_attempt() {
     let (db, world) = prepared().await;
-    let mut silent = settings(&db.url);
-    silent.dispatcher.heartbeat_interval = HOUR;
-    silent.dispatcher.dead_after = 2 * HOUR;
-    silent.dispatcher.watch_interval = HOUR;
-    let mut first = Running::with(silent, Arc::clone(&world)).await;
-    insert(&db).await;
-    let launched = first.launch().await;
-    db.until("select launched_at is not null from rowcall.attempts").await;
-    db.run("update rowcall.dispatchers set dead_after = '1 second'").await;
+    let (first, launched) = silent_with_a_launch(&db, &world).await;
     let next = Running::with(settings(&db.url), Arc::clone(&world)).await;
     db.until(&format!("select dispatcher_id = {} from rowcall.attempts", next.dispatcher.id())).await;
     // The first does not know yet that it has lost it. Were this settled, the runner would forget the key under which the other may call.

@@ -136,7 +136,7 @@ fn parse(text: &str) -> Result<Map<String, Value>, String> {
     File::from_str(text, FileFormat::Toml).collect().map_err(|error| error.to_string())
 }
 
-/// The line with which a text stops being TOML, and its key: not every error names them. Without the value, which may be a secret.
+/// The line with which a file stops being TOML, and its key: not every error names them. Without the value, which may be a secret.
 fn first_wrong_line(text: &str) -> Option<(usize, &str)> {
     let ends = text.match_indices('\n').map(|(at, _)| at).chain([text.len()]);
     let (at, end) = ends.enumerate().find(|(_, end)| parse(&text[..*end]).is_err())?;

@@ -201,9 +201,8 @@ impl Failed {
             Self::Connecting(_) => None,
         }
     }
-}
 
-impl Failed {
+    /// Whether a limit of the server was met, or of a value.
     fn is_a_limit(&self) -> bool {
         self.answer().is_some_and(|answer| *answer.code() == SqlState::PROGRAM_LIMIT_EXCEEDED)
     }

@@ -2,6 +2,7 @@
 
 use rowcall::dispatcher::Dispatcher;
 use rowcall::job::How;
+use rowcall::runners::boot_clock::BootInstant;
 use rowcall::runners::{Attempt, Found, LaunchError, Observation, Runner};
 
 use super::{Containers, ONCE, docker, inspect, with};
@@ -357,4 +358,26 @@ async fn a_launch_after_an_adopted_attempt_is_over_starts_nothing() {
     runner.launch(&late, &[]).await.unwrap();
     assert_eq!(asked(&runner, &mut ends, &late).await.exit_code, Some(0));
     assert_eq!(std::fs::read_to_string(ran).unwrap(), "once\n");
+}
+
+/// One dispatcher stands still between making the container and starting it, for longer than its lease.
+#[tokio::test]
+#[ignore = "needs Docker: ./dev test"]
+async fn a_container_is_not_started_when_the_lease_is_over() {
+    let case = Containers::new().await;
+    let ran = case.subject.place().join("ran");
+    let late = Attempt {
+        launch_until: Some(BootInstant::from_nanos(1)),
+        ..case.attempt(&format!("echo once >> {}", ran.display()))
+    };
+    let (runner, mut ends) = case.subject.runner();
+    let refused = runner.launch(&late, &[]).await.unwrap_err();
+    assert!(matches!(refused, LaunchError::Ambiguous(_)), "{refused:?}");
+    assert!(!ran.exists());
+    // The next one finds it made, and starts it; then the first goes on.
+    let adopted = Attempt { in_doubt: true, launch_until: None, ..late.clone() };
+    runner.launch(&adopted, &[]).await.unwrap();
+    heard(&mut ends).await;
+    let _ = runner.launch(&Attempt { in_doubt: true, ..late }, &[]).await;
+    assert_eq!(std::fs::read_to_string(&ran).unwrap(), "once\n");
 }

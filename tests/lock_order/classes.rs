@@ -1,5 +1,5 @@
-//! Every statement and function that takes locks belongs to a class: a new one fails until it is known how it waits. What skips the rows that
-//! other sessions hold says so itself, and is in none of these lists.
+//! Every file of SQL that takes locks belongs to a class: a new one fails until it is known how it waits. A file that says SKIP LOCKED or NOWAIT is in
+//! none of these lists, although it may hold another statement that waits; what is put together as a string is seen by its words only.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ const HELD: [&str; 9] = [
     "start_jobs.sql",
 ];
 
-/// Waits for one row or one lock, and holds nothing then; or waits for one of ours that nobody holds for long.
+/// Waits for one row or one lock, and holds nothing then; or waits for one of ours that no session holds for long.
 const ONE: [&str; 18] = [
     "attempts_asked.sql",
     "attempts_unasked.sql",

@@ -11,7 +11,7 @@ use crate::latencies::Latencies;
 /// Jobs in the database that are not over.
 #[derive(Debug, Clone, Copy)]
 pub struct Depths {
-    /// Nobody has claimed them, and their time has come.
+    /// No replica has claimed them, and their time has come.
     pub due: u64,
     pub running: u64,
     /// They failed, and their time comes again.

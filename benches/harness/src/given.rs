@@ -31,7 +31,7 @@ pub struct Given {
     pub rate: f64,
     /// Where a phase writes another rate.
     pub rate_file: Option<PathBuf>,
-    /// Jobs that shall wait.
+    /// How many jobs are to wait.
     pub target_depth: u64,
     /// Rows of one INSERT at most.
     pub batch_max: u64,
@@ -80,7 +80,7 @@ impl Given {
 
 fn pacing() -> anyhow::Result<Pacing> {
     let mode = text("PRODUCER_MODE").unwrap_or_else(|| "fixed".to_owned());
-    // By hand nobody writes lines.
+    // Started by hand, it gets no lines.
     let by = text("PRODUCER_PACING").unwrap_or_else(|| "adapter".to_owned());
     match (mode.as_str(), by.as_str()) {
         ("depth-target", _) => Ok(Pacing::Depth),

@@ -98,7 +98,7 @@ async fn any(signals: &mut [Signal; 2]) {
 }
 
 /// Waits until standard input has ended, and no signal came. Where this runs in a container, SIGKILL ends only the client that the
-/// harness has started, and the container would run on. So what is told to nobody any more ends as if killed, with no word to anyone.
+/// harness has started, and the container would run on. So an adapter whose harness is gone ends as if killed, without a word.
 async fn is_gone(harness: oneshot::Receiver<()>) {
     if harness.await.is_ok() {
         tokio::time::sleep(BETWEEN_BOTH).await;

@@ -1,6 +1,6 @@
 //! The runner: it does the harness's trivial work, a pause, within this process.
 //!
-//! A worker is gone with its process, and nobody can ask it any more. So it never does what an earlier call may have done: it says
+//! A worker is gone with its process, and cannot be asked any more. So it never does what an earlier call may have done: it says
 //! that this one is lost, and the dispatcher decides by the task's policy whether there is another attempt.
 
 use std::collections::HashMap;

@@ -47,9 +47,7 @@ impl Room {
     pub fn without(self, claimed: usize) -> Self {
         Self { size: self.size.saturating_sub(claimed), ..self }
     }
-}
 
-impl Room {
     /// For one job of a task of this runner that is out of reach and is to be tried, if there is one.
     pub fn for_trial(self, shared: &Shared, runner: RunnerName) -> Option<Self> {
         if shared.reach.is_whole() {

@@ -12,7 +12,6 @@ use std::time::Instant;
 
 use tokio::sync::{Semaphore, mpsc};
 
-use self::reach::Means;
 use self::stock::{Stock, give_one_back};
 use crate::crash::around;
 use crate::database::{DatabaseError, mark_asked, settled_elsewhere, unmark_asked};
@@ -116,11 +115,10 @@ async fn launch(shared: &Handle, runner: &dyn Runner, mut attempt: Attempt, call
     let mut is_trial = false;
     loop {
         shared.lifecycle.lease.holds().await;
-        if !attempt.in_doubt
-            && !may_be_asked
-            && !is_trial
-            && shared.reach.rests(&attempt.task, Instant::now())
-        {
+        // The runner has heard nothing of it.
+        let may_go_back = !attempt.in_doubt && !may_be_asked;
+        let rests = || shared.reach.rests(&attempt.task, Instant::now());
+        if may_go_back && !is_trial && rests() {
             is_trial = shared.reach.is_for_trial(&attempt.task);
             if !is_trial {
                 return Then::GiveBack;
@@ -129,11 +127,7 @@ async fn launch(shared: &Handle, runner: &dyn Runner, mut attempt: Attempt, call
         runner.keep_pace(&attempt).await;
         // Never closed.
         let Ok(call) = calls.permits.acquire().await else { return Then::Nothing };
-        if !attempt.in_doubt
-            && !may_be_asked
-            && !is_trial
-            && shared.reach.rests(&attempt.task, Instant::now())
-        {
+        if may_go_back && !is_trial && rests() {
             return Then::GiveBack;
         }
         // Once more: that may have taken long.
@@ -227,7 +221,7 @@ fn note_reach(
     match error {
         Some(error @ (LaunchError::Away(_) | LaunchError::Ambiguous(_))) => {
             let counts = !std::mem::replace(has_counted, matches!(error, LaunchError::Ambiguous(_)));
-            if counts && shared.reach.silent(task, Instant::now()) == Means::AwayNow {
+            if counts && shared.reach.silent(task, Instant::now()) {
                 tracing::warn!(task, %runner, %error, "out of reach: its jobs stay in the queue, and one at a time is tried");
             }
         }

@@ -48,17 +48,6 @@ impl Silence {
     }
 }
 
-/// What a silence means for the attempt that met it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Means {
-    /// It is called again, as any that failed.
-    Again,
-    /// Its task is out of reach from now on.
-    AwayNow,
-    /// Its task still is.
-    StillAway,
-}
-
 impl Reach {
     /// Of a dispatcher that leaves to others what it cannot launch, or keeps all.
     pub fn new(keeps_all: bool) -> Self {
@@ -85,13 +74,11 @@ impl Reach {
         locked(&self.silent).get_mut(task).is_some_and(|silence| std::mem::take(&mut silence.is_tried))
     }
 
-    /// How long until one may be tried; none where all are in reach.
+    /// How long until the next may be tried; none where all are in reach. What may be tried already waits for room, and not for time.
     pub fn next_try(&self, now: Instant) -> Option<Duration> {
         let all = locked(&self.silent);
-        all.values()
-            .filter(|silence| silence.is_away())
-            .map(|silence| silence.next_try.saturating_duration_since(now))
-            .min()
+        let rest = |silence: &Silence| silence.next_try.saturating_duration_since(now);
+        all.values().filter(|silence| silence.is_away()).map(rest).filter(|rest| !rest.is_zero()).min()
     }
 
     /// The parameters were edited: a task may be meant for another place now.
@@ -99,10 +86,10 @@ impl Reach {
         locked(&self.silent).clear();
     }
 
-    /// A call for this task had no answer.
-    pub fn silent(&self, task: &str, now: Instant) -> Means {
+    /// A call for this task had no answer. Says whether the task is out of reach from now on.
+    pub fn silent(&self, task: &str, now: Instant) -> bool {
         if self.keeps_all {
-            return Means::Again;
+            return false;
         }
         let mut all = locked(&self.silent);
         let silence = all.entry(task.to_owned()).or_insert(Silence {
@@ -113,14 +100,14 @@ impl Reach {
         });
         // What was called at the same time says nothing new.
         if silence.is_away() {
-            return Means::StillAway;
+            return false;
         }
         silence.calls += 1;
-        if !silence.is_away() {
-            return Means::Again;
+        let is_away = silence.is_away();
+        if is_away {
+            silence.rest(now);
         }
-        silence.rest(now);
-        Means::AwayNow
+        is_away
     }
 
     /// A call for this task had an answer, whichever. Says whether the task was out of reach before.
@@ -147,14 +134,14 @@ mod tests {
     fn a_task_is_away_after_three_silent_calls_in_a_row() {
         let (reach, now) = (Reach::default(), Instant::now());
         for _ in 0..2 {
-            assert_eq!(reach.silent("load", now), Means::Again);
-            assert_eq!(reach.silent("load", now), Means::Again);
+            assert!(!reach.silent("load", now));
+            assert!(!reach.silent("load", now));
             assert!(!reach.answered("load"), "two are chance");
         }
-        assert_eq!(reach.silent("load", now), Means::Again);
-        assert_eq!(reach.silent("load", now), Means::Again);
-        assert_eq!(reach.silent("load", now), Means::AwayNow);
-        assert_eq!(reach.silent("load", now), Means::StillAway);
+        assert!(!reach.silent("load", now));
+        assert!(!reach.silent("load", now));
+        assert!(reach.silent("load", now));
+        assert!(!reach.silent("load", now));
         assert!(reach.is_away("load") && !reach.is_away("scan"), "others are not meant");
         assert!(reach.answered("load"));
         assert!(!reach.is_away("load"));
@@ -173,6 +160,7 @@ mod tests {
         for _ in 0..100 {
             at += LONGEST_PAUSE * 2;
             assert!(!reach.rests("load", at));
+            assert_eq!(reach.next_try(at), None, "it waits for room: there is no time to wake at");
             reach.tried(at);
             assert!(reach.rests("load", at));
             assert!(reach.is_for_trial("load") && !reach.is_for_trial("load"), "one is called");
@@ -186,7 +174,7 @@ mod tests {
     fn a_dispatcher_that_drains_tries_all_again() {
         let (reach, now) = (Reach::new(true), Instant::now());
         for _ in 0..10 {
-            assert_eq!(reach.silent("load", now), Means::Again);
+            assert!(!reach.silent("load", now));
         }
     }
 }

@@ -58,7 +58,8 @@ pub async fn run(shared: Handle, mut ends: mpsc::UnboundedReceiver<(AttemptId, E
             }
         }
         // What another dispatcher has taken over is not followed any more.
-        queue.retain(|(id, _)| shared.in_flight.contains(*id) || waiting.remove(id).is_none());
+        waiting.retain(|id, _| shared.in_flight.contains(*id));
+        queue.retain(|(id, _)| waiting.contains_key(id));
         let batch: Vec<(AttemptId, bool)> = queue.drain(..limit.min(queue.len())).collect();
         let ids: Vec<AttemptId> = batch.iter().map(|(id, _)| *id).collect();
         let settling = tokio::select! {
